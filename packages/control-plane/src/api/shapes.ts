@@ -1,0 +1,71 @@
+/** JSON of the control plane's HTTP API (`/api/v1/...`), used by `rig` and by the dashboard. Times are Unix milliseconds. */
+
+/** GET /api/v1/version */
+export interface VersionInfo { version: string; trustDomain: string; rootNamespace: string; configRevision: string; startedAtMs: number }
+
+export type ConditionState = 'accepted' | 'in-effect' | 'pending' | 'shadowed' | 'without-effect' | 'partly' | 'quarantined';
+/** Status of one resource: what it does, and what of it does nothing and why. */
+export interface ResourceStatus {
+  state: ConditionState;
+  /** One sentence: "in effect on 9 of 9 proxies", "without effect because subset v3 is not in DestinationRule default/order-service". */
+  summary: string;
+  acknowledged: number;
+  affected: number;
+  /** Node ids that have not acknowledged yet. */
+  laggards: string[];
+  /** Proxies that refused it, in their own words. */
+  refused: { node: string; message: string }[];
+  /** Fields that this version accepts but does not act on, and differences on Envoy. */
+  notes: string[];
+}
+/** GET /api/v1/resources[?kind=&namespace=&name=] -> ResourceView[] */
+export interface ResourceView {
+  apiVersion: string; kind: string; namespace: string; name: string; resourceVersion: string; generation: number;
+  creationTimestamp: string; origin: { file: string; line: number } | null; manifest: unknown; status: ResourceStatus;
+}
+/** One thing wrong with what was sent, or worth a word. */
+export interface Message { code: string; level: 'Error' | 'Warning' | 'Info'; message: string; resource: { kind: string; namespace: string; name: string }; file: string; line: number }
+
+/** POST /api/v1/apply {documents: [{file, text}], dryRun?, namespace?} -> ApplyResult. 422 with the same shape when refused (nothing is changed). */
+export interface ApplyRequest { documents: { file: string; text: string }[]; dryRun?: boolean; namespace?: string }
+export interface ApplyResult {
+  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
+  /** Other Kubernetes kinds in the files, counted and left out: {"Deployment": 4}. */
+  skipped: Record<string, number>;
+  messages: Message[];
+  /** To ask /api/v1/wait with. */
+  revision: string;
+}
+/** DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision} */
+/** GET /api/v1/wait?revision=R&timeoutMs=N -> WaitResult (200 also when it timed out). */
+export interface WaitResult { done: boolean; elapsedMs: number; affected: number; acknowledged: number; laggards: string[]; refused: { node: string; message: string }[] }
+
+/** GET /api/v1/proxies */
+export interface ProxyView {
+  node: string; namespace: string; service: string; workload: string; version: string; instance: string; dataPlane: 'outrigger' | 'envoy' | 'grpc'; connected: boolean;
+  sync: Record<string, 'synced' | 'stale' | 'refused' | 'not-sent'>; refusal: string | null; configRevision: string;
+  spiffeId: string; certificateExpiresAtMs: number | null; lastSeenMs: number;
+}
+/** GET /api/v1/services */
+export interface ServiceView {
+  hostname: string; name: string; namespace: string; ports: { name: string; port: number; protocol: string }[];
+  instances: { id: string; version: string; address: string; health: 'HEALTHY' | 'UNHEALTHY' | 'DRAINING'; reason: string; meshed: boolean; locality: string; applicationPid: number | null; proxyPid: number | null }[];
+}
+/** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. */
+export interface GraphView {
+  windowMs: number;
+  nodes: { id: string; service: string; namespace: string; version: string }[];
+  edges: { from: string; to: string; requestsPerSecond: number; successRatio: number; p50Ms: number; p99Ms: number; mtlsRatio: number }[];
+}
+/** GET /api/v1/top?windowMs=: a line per service, server side. `breaker`: endpoints ejected now by callers. */
+export interface TopRow {
+  service: string; namespace: string; version: string; requestsPerSecond: number; successRatio: number; p50Ms: number; p99Ms: number; mtlsRatio: number;
+  breaker: { open: number; halfOpen: number; endpoints: number }; instances: number;
+}
+/** GET /api/v1/events (text/event-stream): each event is `data: {"kind": "top" | "graph" | "proxies" | "resources" | "services"}`: fetch that again. */
+
+/** GET /api/v1/problems -> Problem[]: bad files of the watched folder, quarantined objects, refused updates. */
+export interface Problem { what: string; where: string; next: string; sinceMs: number }
+
+/** Every error answer: status 4xx or 5xx. */
+export interface ApiError { error: { code: string; what: string; where: string; next: string; messages?: Message[] } }
