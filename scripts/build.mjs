@@ -1,0 +1,35 @@
+// Bundles the programs: packages/cli/dist/rig.js and what it loads on demand, and the dashboard's page.
+import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const out = join(root, 'packages/cli/dist');
+rmSync(out, { recursive: true, force: true });
+await build({
+  entryPoints: { rig: join(root, 'packages/cli/src/main.ts') },
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  // Native modules stay where npm put them.
+  external: ['lmdb', 'koffi'],
+  // Some CommonJS dependencies call require() at load.
+  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  chunkNames: 'chunks/[name]-[hash]',
+  sourcemap: 'linked',
+  sourcesContent: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+
+const dashboard = join(root, 'packages/dashboard');
+if (existsSync(join(dashboard, 'src/main.ts'))) {
+  const page = join(out, 'dashboard');
+  mkdirSync(page, { recursive: true });
+  await build({ entryPoints: [join(dashboard, 'src/main.ts')], outdir: page, bundle: true, minify: true, format: 'esm', platform: 'browser', target: 'es2022', legalComments: 'none', logLevel: 'warning', loader: { '.css': 'css' } });
+  cpSync(join(dashboard, 'src/index.html'), join(page, 'index.html'));
+}
