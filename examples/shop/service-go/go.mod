@@ -1,0 +1,3 @@
+module outrigger.dev/examples/shop
+
+go 1.21
