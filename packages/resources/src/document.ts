@@ -1,0 +1,16 @@
+import type { JsonObject } from './json.ts';
+import type { Origin } from './resource.ts';
+
+/** One Kubernetes object as it was written: nothing defaulted, nothing checked but that it has an apiVersion and a kind. */
+export interface KubernetesDocument {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** '' where the document has none. */
+  readonly name: string;
+  /** As written, '' where the document has none. */
+  readonly namespace: string;
+  readonly value: JsonObject;
+  readonly origin: Origin;
+  /** Line of a field by its path ("spec.http[0].route[1].weight"); the nearest parent's where the field has none. */
+  lineOf(path: string): number;
+}

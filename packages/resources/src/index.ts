@@ -1,0 +1,72 @@
+export type { KubernetesDocument } from './document.ts';
+export { durationMs } from './duration.ts';
+export { type InstanceOptions, instancesOf } from './instances.ts';
+export { isJsonObject, type Json, type JsonObject } from './json.ts';
+export type {
+  ConnectionPoolSettings,
+  ConsistentHash,
+  DestinationRuleSpec,
+  LoadBalancerSettings,
+  LocalityLoadBalancerSetting,
+  OutlierDetection,
+  PortTrafficPolicy,
+  SimpleLoadBalancer,
+  Subset,
+  TrafficPolicy,
+} from './kinds/destination-rule.ts';
+export { groupOfKind, isKind, type KindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
+export type {
+  AuthorizationAction,
+  AuthorizationCondition,
+  AuthorizationOperation,
+  AuthorizationPolicySpec,
+  AuthorizationRule,
+  AuthorizationSource,
+  MutualTls,
+  MutualTlsMode,
+  PeerAuthenticationSpec,
+} from './kinds/security.ts';
+export type { ClientTlsSettings, DurationText, LabelSelector, Percent, PolicyTargetReference, StringMatch, TlsMode, WorkloadSelector } from './kinds/shared.ts';
+export type {
+  CorsPolicy,
+  Destination,
+  HeaderOperations,
+  Headers,
+  HttpDirectResponse,
+  HttpFaultInjection,
+  HttpMatchRequest,
+  HttpRedirect,
+  HttpRetry,
+  HttpRewrite,
+  HttpRoute,
+  HttpRouteDestination,
+  L4MatchAttributes,
+  RouteDestination,
+  TcpRoute,
+  TlsMatchAttributes,
+  TlsRoute,
+  VirtualServiceSpec,
+} from './kinds/virtual-service.ts';
+export type {
+  IstioEgressListener,
+  IstioIngressListener,
+  OutboundTrafficPolicy,
+  ReadinessProbe,
+  ServiceEntryPort,
+  ServiceEntrySpec,
+  SidecarPort,
+  SidecarSpec,
+  WorkloadEntrySpec,
+  WorkloadGroupSpec,
+} from './kinds/workloads.ts';
+export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
+export { type ParseResult, parseDocuments, type SourceFile } from './parse.ts';
+export { type Problem, type ProblemCode, problemText } from './problem.ts';
+export { protocolOf } from './protocol.ts';
+export { type ReadOptions, type ReadResult, readResources } from './read.ts';
+export { type Kind, kindOf, kinds } from './registry.ts';
+export { type Metadata, type Origin, type Resource, type ResourceRef, refOf, refText } from './resource.ts';
+export { manifestOf, resourceFrom } from './restore.ts';
+export type { FieldError, FieldErrorType } from './schema/field-error.ts';
+export { servicesOf } from './services.ts';
+export { createValidator, type Validated, type ValidateOptions, type Validator } from './validator.ts';
