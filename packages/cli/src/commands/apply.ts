@@ -1,0 +1,83 @@
+import type { ApplyResult, Message, WaitResult } from '@outrigger/control-plane/api';
+import { type ApiClient, ApiFailure } from '../api/client.ts';
+import { apiOf } from '../api/control-plane.ts';
+import { CliError, ExitCode } from '../error.ts';
+import { readConfigFiles } from '../files.ts';
+import { messageLine } from '../messages.ts';
+import { milliseconds, type OutputFormat, printJson } from '../output.ts';
+
+export interface ApplyOptions {
+  filename: string[];
+  namespace: string;
+  wait?: boolean | string;
+  dryRun?: boolean;
+  output: OutputFormat;
+  state: string;
+}
+
+/** Unless --wait says otherwise. */
+const defaultWaitSeconds = 30;
+
+export async function apply(options: ApplyOptions): Promise<void> {
+  const api = apiOf(options.state);
+  const result = await send(api, options, options.dryRun === true);
+  const waited = options.wait && !options.dryRun ? await waitFor(api, result.revision, options.wait) : undefined;
+  if (options.output === 'json') printJson(waited ? { ...result, wait: waited } : result);
+  else {
+    for (const message of result.messages) console.error(messageLine(message));
+    for (const { kind, namespace, name, change } of result.applied) console.log(`${kind} ${namespace}/${name} ${change}${options.dryRun ? ' (dry run)' : ''}`);
+    printSkipped(result.skipped);
+    if (waited) printWait(waited);
+  }
+  if (waited) process.exitCode = waitExitCode(waited);
+}
+
+/** What apply would change, as a unified diff a resource. Exit code 1 where there is a difference. */
+export async function diff(options: Omit<ApplyOptions, 'wait' | 'dryRun'>): Promise<void> {
+  const result = await send(apiOf(options.state), options, true);
+  const changes = result.applied.filter(({ change }) => change !== 'unchanged');
+  if (options.output === 'json') printJson(changes);
+  else {
+    for (const { kind, namespace, name, change, diff } of changes) console.log(`${kind} ${namespace}/${name} ${change === 'created' ? 'would be created' : 'would change'}\n${diff ?? ''}`);
+    if (changes.length === 0) console.log('no difference');
+  }
+  process.exitCode = changes.length > 0 ? ExitCode.failed : ExitCode.ok;
+}
+
+async function send(api: ApiClient, options: Pick<ApplyOptions, 'filename' | 'namespace' | 'output'>, dryRun: boolean): Promise<ApplyResult> {
+  try {
+    return await api.post<ApplyResult>('/apply', { documents: readConfigFiles(options.filename), dryRun, namespace: options.namespace });
+  } catch (error) {
+    if (!(error instanceof ApiFailure) || error.status !== 422) throw error;
+    const messages = (error.body as Partial<ApplyResult>)?.messages ?? error.messages;
+    if (options.output === 'json') printJson(error.body);
+    throw refused(messages, options.output);
+  }
+}
+
+function refused(messages: readonly Message[], output: OutputFormat): CliError {
+  if (output === 'text') for (const message of messages) console.error(messageLine(message));
+  const errors = messages.filter(({ level }) => level === 'Error').length;
+  return new CliError(`refused: ${errors} error${errors === 1 ? '' : 's'}; nothing has been changed`, { next: 'mend the lines named above and apply again' });
+}
+
+export async function waitFor(api: ApiClient, revision: string, wait: boolean | string): Promise<WaitResult> {
+  const seconds = wait === true ? defaultWaitSeconds : Number(wait);
+  if (!Number.isFinite(seconds) || seconds <= 0) throw new CliError(`--wait ${String(wait)}: not a number of seconds`, { exitCode: ExitCode.usage });
+  return api.get<WaitResult>(`/wait?revision=${encodeURIComponent(revision)}&timeoutMs=${Math.round(seconds * 1000)}`, seconds * 1000 + 5000);
+}
+
+export function waitExitCode(waited: WaitResult): number {
+  return waited.done ? (waited.refused.length > 0 ? ExitCode.failed : ExitCode.ok) : ExitCode.timeout;
+}
+
+export function printWait(waited: WaitResult): void {
+  if (waited.done) console.log(`in effect on ${waited.acknowledged} of ${waited.affected} proxies after ${milliseconds(waited.elapsedMs)}`);
+  else console.log(`after ${milliseconds(waited.elapsedMs)} acknowledged by ${waited.acknowledged} of ${waited.affected} proxies; still missing: ${waited.laggards.join(', ')}`);
+  for (const { node, message } of waited.refused) console.log(`refused by ${node}: ${message}`);
+}
+
+function printSkipped(skipped: Readonly<Record<string, number>>): void {
+  const kinds = Object.entries(skipped);
+  if (kinds.length > 0) console.log(`left out, not of the mesh: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}`);
+}

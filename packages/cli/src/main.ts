@@ -1,0 +1,14 @@
+// The program behind `rig`. What a command needs is loaded when it runs: `rig --version` loads nothing.
+const version = '0.1.0';
+
+const args = process.argv.slice(2);
+if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+  process.stdout.write(`rig ${version}\n`);
+} else if (args[0] === 'proxy') {
+  // The data plane starts often and beside every workload: straight to it, past the command line's library.
+  const { proxyCommand } = await import('./commands/proxy.ts');
+  await proxyCommand(args.slice(1));
+} else {
+  const { main } = await import('./program.ts');
+  await main(version, process.argv);
+}

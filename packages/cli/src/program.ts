@@ -1,0 +1,189 @@
+import { Command, CommanderError, Option } from 'commander';
+import { describe, ExitCode, CliError } from './error.ts';
+import { defaultStateDirectory } from './state.ts';
+
+/** Builds the command line. Each action imports its command when it is called. */
+export async function main(version: string, argv: readonly string[]): Promise<void> {
+  const program = new Command('rig')
+    .description('Outrigger: a service mesh without the operational tax.')
+    .version(`rig ${version}`)
+    .option('--state <dir>', 'state directory of the mesh', process.env['OUTRIGGER_STATE'] ?? defaultStateDirectory())
+    .exitOverride()
+    .showHelpAfterError('(`rig --help` lists the commands)')
+    .configureHelp({ sortSubcommands: false });
+  const state = (): string => program.opts<{ state: string }>().state;
+  const output = (): Option => new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');
+  const example = (command: Command, text: string): Command => command.addHelpText('after', `\nExample:\n${text.replace(/^/gm, '  ')}`);
+
+  example(
+    program
+      .command('up')
+      .description('run the control plane: configuration, certificates, telemetry')
+      .option('--config <dir>', 'folder of YAML to watch')
+      .option('--trust-domain <name>', 'SPIFFE trust domain', 'cluster.local')
+      .option('--root-namespace <name>', 'namespace whose policies hold for all', 'istio-system')
+      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
+      .option('--xds-address <host:port>', 'where sidecars connect', '127.0.0.1:15012')
+      .option('--dashboard-address <host:port>', 'where the dashboard listens', '127.0.0.1:15000')
+      .option('--certificate-ttl <seconds>', 'life of a workload certificate', '86400')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/up.ts')).up({ ...options, state: state() })),
+    'rig up --config ./mesh',
+  );
+
+  const workload = (command: Command): Command =>
+    command
+      .requiredOption('--name <name>', 'service, service account and label app')
+      .option('--namespace <name>', 'namespace', 'default')
+      .option('--version <version>', 'label version')
+      .option('--service-account <name>', 'service account, if it is not the name')
+      .option('--instance <name>', 'name of this copy (default: NAME-VERSION-PORT)')
+      .option('--port <port...>', '[PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT], PROTOCOL one of http, http2, grpc, tcp')
+      .option('--upstream <upstream...>', 'SERVICE[:PORT]=127.0.0.1:PORT, a loopback port that leads to a service')
+      .option('--label <label...>', 'KEY=VALUE')
+      .option('--locality <region/zone/subzone>', 'where it runs')
+      .option('--health-path <path>', 'path that must answer below 400 before traffic comes')
+      .option('--data-plane <name>', 'outrigger or envoy', 'outrigger')
+      .option('--certificate-ttl <seconds>', 'life of its certificate (default: what the control plane gives)')
+      .option('--otlp <host:port>', 'OTLP/HTTP collector for spans')
+      .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
+      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN)');
+
+  example(
+    workload(program.command('run'))
+      .description('run an application with its sidecar')
+      .argument('<command...>', 'the application, after --')
+      .action(async (command: string[], options) => (await import('./commands/run.ts')).run({ ...options, command, state: state() })),
+    'rig run --name order-service --version v1 --port 8080:9001 -- python3 app.py',
+  );
+  example(
+    workload(program.command('sidecar'))
+      .description('run the sidecar alone, beside a process that somebody else manages')
+      .action(async (options) => (await import('./commands/run.ts')).run({ ...options, command: [], state: state() })),
+    'rig sidecar --name order-service --port 9001',
+  );
+  program.command('proxy', { hidden: true }).description('the data plane alone, from an Envoy bootstrap file').option('-c, --config <file>');
+
+  example(
+    program
+      .command('demo')
+      .description('run the demo mesh: a shop of five services')
+      .argument('[experiment...]', 'kill INSTANCE, revive INSTANCE, fail SERVICE, heal SERVICE, call FROM URL: on the demo that is running')
+      .option('--headless', 'no terminal: run, then one line of summary')
+      .option('--exit-after <seconds>', 'stop after so many seconds of load')
+      .option('--envoy <service...>', 'give the instances of these services a real Envoy as sidecar')
+      .option('--rate <perSecond>', 'requests a second', '40')
+      .option('--keep-state', 'keep the configuration of the last demo')
+      .addOption(output())
+      .action(async (experiment: string[], options) => (await import('./commands/demo.ts')).demo({ ...options, experiment, state: program.getOptionValueSource('state') === 'default' ? undefined : state() })),
+    'rig demo\nrig demo kill payment-service-2',
+  );
+
+  example(
+    program
+      .command('check')
+      .description('is this machine ready, is the mesh well; each failure with what to do')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/check.ts')).check({ ...options, state: state() })),
+    'rig check',
+  );
+  example(
+    program
+      .command('status')
+      .description('proxies: sync, certificate time left, configuration; and what is wrong')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/status.ts')).status({ ...options, state: state() })),
+    'rig status',
+  );
+  const files = (command: Command): Command => command.requiredOption('-f, --filename <path...>', 'file, folder or - for standard input').option('-n, --namespace <name>', 'namespace of resources that name none', 'default');
+  example(
+    files(program.command('apply'))
+      .description('write resources into the mesh, all or none')
+      .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
+      .option('--dry-run', 'validate and compare only')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: state() })),
+    'rig apply -f canary.yaml --wait',
+  );
+  example(
+    program
+      .command('delete')
+      .description('remove resources')
+      .argument('[kind]', 'kind, as in VirtualService')
+      .argument('[name]', 'name')
+      .option('-f, --filename <path...>', 'the resources in these files')
+      .option('-n, --namespace <name>', 'namespace', 'default')
+      .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
+      .addOption(output())
+      .action(async (kind: string | undefined, name: string | undefined, options) => (await import('./commands/delete.ts')).remove({ ...options, kind, name, state: state() })),
+    'rig delete -f canary.yaml\nrig delete VirtualService order-service',
+  );
+  example(
+    program
+      .command('get')
+      .description('resources with their status')
+      .argument('[kind]', 'kind, as in VirtualService; all if absent')
+      .argument('[name]', 'name')
+      .option('-n, --namespace <name>', 'one namespace only')
+      .option('-o, --output <format>', 'text, json or yaml', 'text')
+      .action(async (kind: string | undefined, name: string | undefined, options) => (await import('./commands/get.ts')).get({ ...options, kind, name, state: state() })),
+    'rig get VirtualService order-service -o yaml',
+  );
+  example(
+    files(program.command('diff'))
+      .description('what `rig apply` would change; exit 1 if anything')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/apply.ts')).diff({ ...options, state: state() })),
+    'rig diff -f mesh/',
+  );
+  example(
+    program
+      .command('analyze')
+      .description('what is wrong with these files, with no mesh running')
+      .argument('<files...>', 'files, folders or - for standard input')
+      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option('--fail-on <level>', 'exit 1 from this level on: Error, Warning, Info', 'Error')
+      .addOption(output())
+      .action(async (paths: string[], options) => (await import('./commands/analyze.ts')).analyzeFiles({ ...options, files: paths })),
+    'rig analyze -o json mesh/',
+  );
+  example(
+    program
+      .command('top')
+      .description('a live line per service: rate, success, latency, mTLS, breaker')
+      .option('--once', 'print once and end')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/top.ts')).top({ ...options, state: state() })),
+    'rig top',
+  );
+  const token = program.command('token').description('join tokens, by which workloads elsewhere show who they are');
+  example(
+    token
+      .command('create')
+      .requiredOption('--name <name>', 'service account that it stands for')
+      .option('--namespace <name>', 'namespace', 'default')
+      .option('--ttl <seconds>', 'how long it can be used', '3600')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/token.ts')).createToken({ ...options, state: state() })),
+    'rig token create --name order-service',
+  );
+  const bootstrap = program.command('bootstrap').description('write a bootstrap for a client of the control plane');
+  example(
+    workload(bootstrap.command('grpc'))
+      .description('for a gRPC client without a proxy (GRPC_XDS_BOOTSTRAP): keeps an agent beside it until it is ended')
+      .option('--output-file <file>', 'where to write it')
+      .action(async (options) => (await import('./commands/bootstrap.ts')).bootstrapGrpc({ ...options, state: state() })),
+    'rig bootstrap grpc --name web --output-file grpc.json',
+  );
+
+  try {
+    await program.parseAsync(argv as string[]);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+      return;
+    }
+    process.stderr.write(`rig: ${describe(error)}\n`);
+    process.exitCode = error instanceof CliError ? error.exitCode : ExitCode.failed;
+  }
+}

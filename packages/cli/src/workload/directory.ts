@@ -1,0 +1,63 @@
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CliError } from '../error.ts';
+
+/** Unix socket paths are cut at 108 bytes by the kernel. */
+const maxSocketPathBytes = 104;
+
+/** What an instance keeps on disk: `STATE/sidecars/NAMESPACE.INSTANCE/`, readable by its user alone. */
+export class InstanceDirectory {
+  readonly path: string;
+
+  constructor(stateDirectory: string, namespace: string, instance: string) {
+    this.path = join(stateDirectory, 'sidecars', `${namespace}.${instance}`);
+    if (Buffer.byteLength(this.adsSocket) > maxSocketPathBytes)
+      throw new CliError(`the path of a socket would be longer than ${maxSocketPathBytes} bytes`, { where: this.adsSocket, next: 'choose a shorter --state directory' });
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    chmodSync(this.path, 0o700);
+  }
+
+  get bootstrap(): string {
+    return join(this.path, 'bootstrap.json');
+  }
+  get identity(): string {
+    return join(this.path, 'identity');
+  }
+  get secretsSocket(): string {
+    return join(this.path, 'sds.sock');
+  }
+  get adsSocket(): string {
+    return join(this.path, 'ads.sock');
+  }
+  get adminSocket(): string {
+    return join(this.path, 'admin.sock');
+  }
+  get cache(): string {
+    return join(this.path, 'xds-cache');
+  }
+  get accessLog(): string {
+    return join(this.path, 'access.log');
+  }
+  get proxyLog(): string {
+    return join(this.path, 'proxy.log');
+  }
+
+  /** Ports given at an earlier start, so that a restart takes the same ones. */
+  rememberedPorts(): number[] {
+    try {
+      const ports: unknown = JSON.parse(readFileSync(join(this.path, 'ports.json'), 'utf8'));
+      return Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536) ? ports : [];
+    } catch {
+      return [];
+    }
+  }
+
+  rememberPorts(ports: readonly number[]): void {
+    this.write(join(this.path, 'ports.json'), JSON.stringify(ports));
+  }
+
+  write(path: string, text: string): void {
+    writeFileSync(`${path}.new`, text, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  }
+}
