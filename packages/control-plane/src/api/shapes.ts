@@ -1,7 +1,13 @@
 /** JSON of the control plane's HTTP API (`/api/v1/...`), used by `rig` and by the dashboard. Times are Unix milliseconds. */
 
 /** GET /api/v1/version */
-export interface VersionInfo { version: string; trustDomain: string; rootNamespace: string; configRevision: string; startedAtMs: number }
+export interface VersionInfo {
+  version: string;
+  trustDomain: string;
+  rootNamespace: string;
+  configRevision: string;
+  startedAtMs: number;
+}
 
 export type ConditionState = 'accepted' | 'in-effect' | 'pending' | 'shadowed' | 'without-effect' | 'partly' | 'quarantined';
 /** Status of one resource: what it does, and what of it does nothing and why. */
@@ -20,36 +26,87 @@ export interface ResourceStatus {
 }
 /** GET /api/v1/resources[?kind=&namespace=&name=] -> ResourceView[] */
 export interface ResourceView {
-  apiVersion: string; kind: string; namespace: string; name: string; resourceVersion: string; generation: number;
-  creationTimestamp: string; origin: { file: string; line: number } | null; manifest: unknown; status: ResourceStatus;
+  apiVersion: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  resourceVersion: string;
+  generation: number;
+  creationTimestamp: string;
+  origin: { file: string; line: number } | null;
+  manifest: unknown;
+  status: ResourceStatus;
 }
 /** One thing wrong with what was sent, or worth a word. */
-export interface Message { code: string; level: 'Error' | 'Warning' | 'Info'; message: string; resource: { kind: string; namespace: string; name: string }; file: string; line: number }
+export interface Message {
+  code: string;
+  level: 'Error' | 'Warning' | 'Info';
+  message: string;
+  resource: { kind: string; namespace: string; name: string };
+  file: string;
+  line: number;
+}
 
 /** POST /api/v1/apply {documents: [{file, text}], dryRun?, namespace?} -> ApplyResult. 422 with the same shape when refused (nothing is changed). */
-export interface ApplyRequest { documents: { file: string; text: string }[]; dryRun?: boolean; namespace?: string }
+export interface ApplyRequest {
+  documents: { file: string; text: string }[];
+  dryRun?: boolean;
+  namespace?: string;
+}
 export interface ApplyResult {
-  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
+  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged' | 'deleted'; diff?: string }[];
   /** Other Kubernetes kinds in the files, counted and left out: {"Deployment": 4}. */
   skipped: Record<string, number>;
   messages: Message[];
   /** To ask /api/v1/wait with. */
   revision: string;
 }
-/** DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision} */
+/** POST /api/v1/diff: as apply with dryRun; `diff` is filled in. POST /api/v1/delete: ApplyRequest -> ApplyResult with change 'deleted'. */
+/** DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; NAMESPACE is "-" for cluster-scoped kinds. */
 /** GET /api/v1/wait?revision=R&timeoutMs=N -> WaitResult (200 also when it timed out). */
-export interface WaitResult { done: boolean; elapsedMs: number; affected: number; acknowledged: number; laggards: string[]; refused: { node: string; message: string }[] }
+export interface WaitResult {
+  done: boolean;
+  elapsedMs: number;
+  affected: number;
+  acknowledged: number;
+  laggards: string[];
+  refused: { node: string; message: string }[];
+}
 
 /** GET /api/v1/proxies */
 export interface ProxyView {
-  node: string; namespace: string; service: string; workload: string; version: string; instance: string; dataPlane: 'outrigger' | 'envoy' | 'grpc'; connected: boolean;
-  sync: Record<string, 'synced' | 'stale' | 'refused' | 'not-sent'>; refusal: string | null; configRevision: string;
-  spiffeId: string; certificateExpiresAtMs: number | null; lastSeenMs: number;
+  node: string;
+  namespace: string;
+  service: string;
+  workload: string;
+  version: string;
+  instance: string;
+  dataPlane: 'outrigger' | 'envoy' | 'grpc';
+  connected: boolean;
+  sync: Record<string, 'synced' | 'stale' | 'refused' | 'not-sent'>;
+  refusal: string | null;
+  configRevision: string;
+  spiffeId: string;
+  certificateExpiresAtMs: number | null;
+  lastSeenMs: number;
 }
 /** GET /api/v1/services */
 export interface ServiceView {
-  hostname: string; name: string; namespace: string; ports: { name: string; port: number; protocol: string }[];
-  instances: { id: string; version: string; address: string; health: 'HEALTHY' | 'UNHEALTHY' | 'DRAINING'; reason: string; meshed: boolean; locality: string; applicationPid: number | null; proxyPid: number | null }[];
+  hostname: string;
+  name: string;
+  namespace: string;
+  ports: { name: string; port: number; protocol: string }[];
+  instances: {
+    id: string;
+    version: string;
+    address: string;
+    health: 'HEALTHY' | 'UNHEALTHY' | 'DRAINING';
+    reason: string;
+    meshed: boolean;
+    locality: string;
+    applicationPid: number | null;
+    proxyPid: number | null;
+  }[];
 }
 /** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. */
 export interface GraphView {
@@ -59,13 +116,47 @@ export interface GraphView {
 }
 /** GET /api/v1/top?windowMs=: a line per service, server side. `breaker`: endpoints ejected now by callers. */
 export interface TopRow {
-  service: string; namespace: string; version: string; requestsPerSecond: number; successRatio: number; p50Ms: number; p99Ms: number; mtlsRatio: number;
-  breaker: { open: number; halfOpen: number; endpoints: number }; instances: number;
+  service: string;
+  namespace: string;
+  version: string;
+  requestsPerSecond: number;
+  successRatio: number;
+  p50Ms: number;
+  p99Ms: number;
+  mtlsRatio: number;
+  breaker: { open: number; halfOpen: number; endpoints: number };
+  instances: number;
 }
 /** GET /api/v1/events (text/event-stream): each event is `data: {"kind": "top" | "graph" | "proxies" | "resources" | "services"}`: fetch that again. */
 
 /** GET /api/v1/problems -> Problem[]: bad files of the watched folder, quarantined objects, refused updates. */
-export interface Problem { what: string; where: string; next: string; sinceMs: number }
+export interface Problem {
+  what: string;
+  where: string;
+  next: string;
+  sinceMs: number;
+}
+
+/** POST /api/v1/tokens TokenRequest -> TokenView with `token`, shown this once; GET /api/v1/tokens -> TokenView[]; DELETE /api/v1/tokens/ID. */
+export interface TokenRequest {
+  namespace: string;
+  serviceAccount: string /** Default 24 h. */;
+  ttlMs?: number /** Default: as often as wanted until it ends. */;
+  uses?: number;
+}
+export interface TokenView {
+  id: string;
+  namespace: string;
+  serviceAccount: string;
+  createdAtMs: number;
+  expiresAtMs: number;
+  usesLeft: number | null;
+  token?: string;
+}
+
+/** POST /api/v1/dashboard-url -> {url}: the dashboard's address with a fresh one-time token (Unix socket or bearer token only). */
 
 /** Every error answer: status 4xx or 5xx. */
-export interface ApiError { error: { code: string; what: string; where: string; next: string; messages?: Message[] } }
+export interface ApiError {
+  error: { code: string; what: string; where: string; next: string; messages?: Message[] };
+}
