@@ -1,0 +1,41 @@
+export { bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
+export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
+export { type Key, keys } from './keys.ts';
+export {
+  type AuthorizationPolicy,
+  buildMesh,
+  changeMesh,
+  type DestinationRule,
+  type Mesh,
+  type MeshChange,
+  type MeshInput,
+  type MeshUpdate,
+  type PeerAuthentication,
+  type Sidecar,
+  type VirtualService,
+} from './mesh.ts';
+export {
+  type DataPlane,
+  type HostPort,
+  hostPortText,
+  type InboundPort,
+  NodeError,
+  nodeMetadata,
+  type ProxyNode,
+  parseNode,
+  type UpstreamPort,
+} from './node.ts';
+export { defaultSettings, type MeshSettings } from './settings.ts';
+export {
+  cluster,
+  clusterNames,
+  endpoints,
+  listener,
+  listenerNames,
+  routeConfiguration,
+  shareKey,
+  type TranslatedMessage,
+  translate,
+  virtualHost,
+} from './translate.ts';
+export type { Note, Translated, TranslatedNames } from './translated.ts';

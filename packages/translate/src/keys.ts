@@ -1,0 +1,22 @@
+/**
+ * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
+ * "dr:HOST", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", or one of the sets "services",
+ * "virtualservices", "destinationrules".
+ */
+export type Key = string;
+
+export const keys = {
+  service: (hostname: string): Key => `service:${hostname}`,
+  instances: (hostname: string): Key => `instances:${hostname}`,
+  /** Who the instances of a host are (labels, SPIFFE id, meshed or not), not where and how well. */
+  identities: (hostname: string): Key => `identities:${hostname}`,
+  virtualServices: (host: string): Key => `vs:${host}`,
+  destinationRules: (host: string): Key => `dr:${host}`,
+  authorization: (namespace: string): Key => `authz:${namespace}`,
+  peerAuthentication: (namespace: string): Key => `peerauthn:${namespace}`,
+  sidecar: (namespace: string): Key => `sidecar:${namespace}`,
+  /** Any service: for what lists them all. */
+  allServices: 'services' as Key,
+  allVirtualServices: 'virtualservices' as Key,
+  allDestinationRules: 'destinationrules' as Key,
+} as const;

@@ -1,0 +1,281 @@
+import {
+  type AuthorizationPolicySpec,
+  type DestinationRuleSpec,
+  type Instance,
+  isKind,
+  type PeerAuthenticationSpec,
+  type Resource,
+  type ResourceRef,
+  refText,
+  type Service,
+  type SidecarSpec,
+  type VirtualServiceSpec,
+} from '@outrigger/resources';
+import { fullHost } from './hosts.ts';
+import { type Key, keys } from './keys.ts';
+import { PersistentMap } from './persistent-map.ts';
+import { defaultSettings, type MeshSettings } from './settings.ts';
+
+export type VirtualService = Resource<VirtualServiceSpec>;
+export type DestinationRule = Resource<DestinationRuleSpec>;
+export type PeerAuthentication = Resource<PeerAuthenticationSpec>;
+export type AuthorizationPolicy = Resource<AuthorizationPolicySpec>;
+export type Sidecar = Resource<SidecarSpec>;
+
+/** Everything that translation looks at, indexed and immutable: `changeMesh` makes the next one. Lists are in order of precedence, oldest first. */
+export interface Mesh {
+  readonly settings: MeshSettings;
+  /** By hostname: several where namespaces declare the same host. */
+  readonly services: PersistentMap<readonly Service[]>;
+  /** By hostname of a service. */
+  readonly instances: PersistentMap<readonly Instance[]>;
+  /** By full host, for those bound to "mesh". */
+  readonly virtualServices: PersistentMap<readonly VirtualService[]>;
+  /** By full host. */
+  readonly destinationRules: PersistentMap<readonly DestinationRule[]>;
+  /** By namespace. */
+  readonly peerAuthentications: PersistentMap<readonly PeerAuthentication[]>;
+  readonly authorizationPolicies: PersistentMap<readonly AuthorizationPolicy[]>;
+  readonly sidecars: PersistentMap<readonly Sidecar[]>;
+  /** By id. */
+  readonly instanceById: PersistentMap<Instance>;
+  /** By "Kind namespace/name". */
+  readonly resources: PersistentMap<Resource>;
+}
+
+export interface MeshInput {
+  /** Kinds that translation does not use are passed over. ServiceEntries too: their services and instances come in as such. */
+  readonly config: readonly Resource[];
+  readonly services: readonly Service[];
+  readonly instances: readonly Instance[];
+  readonly settings?: Partial<MeshSettings>;
+}
+
+export interface MeshChange {
+  readonly put?: readonly Resource[];
+  readonly remove?: readonly ResourceRef[];
+  readonly putServices?: readonly Service[];
+  readonly removeServices?: readonly Pick<Service, 'hostname' | 'namespace'>[];
+  readonly putInstances?: readonly Instance[];
+  /** Ids. */
+  readonly removeInstances?: readonly string[];
+}
+
+export interface MeshUpdate {
+  readonly mesh: Mesh;
+  /** What is different now. Empty where the change changed nothing. */
+  readonly touched: ReadonlySet<Key>;
+}
+
+export function buildMesh(input: MeshInput): Mesh {
+  const empty: Mesh = {
+    settings: { ...defaultSettings, ...input.settings },
+    services: PersistentMap.empty(),
+    instances: PersistentMap.empty(),
+    virtualServices: PersistentMap.empty(),
+    destinationRules: PersistentMap.empty(),
+    peerAuthentications: PersistentMap.empty(),
+    authorizationPolicies: PersistentMap.empty(),
+    sidecars: PersistentMap.empty(),
+    instanceById: PersistentMap.empty(),
+    resources: PersistentMap.empty(),
+  };
+  return changeMesh(empty, { put: input.config, putServices: input.services, putInstances: input.instances }).mesh;
+}
+
+/** The next mesh, at a cost that grows with what the change touches. The old one stays as it is. */
+export function changeMesh(mesh: Mesh, change: MeshChange): MeshUpdate {
+  const touched = new Set<Key>();
+  const config = changeConfig(mesh, change, touched);
+  const services = changeServices(mesh, change, touched);
+  const instances = changeInstances(mesh, change, touched);
+  return { mesh: { ...mesh, ...config, ...services, ...instances }, touched };
+}
+
+/** What one kind of resource is found by, and the keys that change with it. */
+interface Filing {
+  readonly index: 'virtualServices' | 'destinationRules' | 'peerAuthentications' | 'authorizationPolicies' | 'sidecars';
+  readonly under: readonly string[];
+  readonly keyOf: (under: string) => Key;
+  readonly all?: Key;
+}
+
+function filingOf(resource: Resource, settings: MeshSettings): Filing | undefined {
+  const { namespace } = resource.metadata;
+  if (isKind(resource, 'VirtualService')) {
+    const gateways = resource.spec.gateways ?? [];
+    if (gateways.length > 0 && !gateways.includes('mesh')) return undefined;
+    const hosts = (resource.spec.hosts ?? []).map((host) => fullHost(host, namespace, settings.domainSuffix));
+    return { index: 'virtualServices', under: [...new Set(hosts)], keyOf: keys.virtualServices, all: keys.allVirtualServices };
+  }
+  if (isKind(resource, 'DestinationRule')) {
+    return {
+      index: 'destinationRules',
+      under: [fullHost(resource.spec.host, namespace, settings.domainSuffix)],
+      keyOf: keys.destinationRules,
+      all: keys.allDestinationRules,
+    };
+  }
+  if (isKind(resource, 'PeerAuthentication')) return { index: 'peerAuthentications', under: [namespace], keyOf: keys.peerAuthentication };
+  if (isKind(resource, 'AuthorizationPolicy')) return { index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization };
+  if (isKind(resource, 'Sidecar')) return { index: 'sidecars', under: [namespace], keyOf: keys.sidecar };
+  return undefined;
+}
+
+type ConfigIndexes = Pick<Mesh, Filing['index'] | 'resources'>;
+
+function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): ConfigIndexes {
+  const lists: Record<Filing['index'], Map<string, Resource[]>> = {
+    virtualServices: new Map(),
+    destinationRules: new Map(),
+    peerAuthentications: new Map(),
+    authorizationPolicies: new Map(),
+    sidecars: new Map(),
+  };
+  const stored = new Map<string, Resource | undefined>();
+  const listOf = (index: Filing['index'], under: string): Resource[] => {
+    let list = lists[index].get(under);
+    if (list === undefined) {
+      list = [...(mesh[index].get(under) ?? [])];
+      lists[index].set(under, list);
+    }
+    return list;
+  };
+  const touch = (filing: Filing, under: string): void => {
+    touched.add(filing.keyOf(under));
+    if (filing.all !== undefined) touched.add(filing.all);
+  };
+  const take = (name: string): void => {
+    const old = stored.has(name) ? stored.get(name) : mesh.resources.get(name);
+    const filing = old === undefined ? undefined : filingOf(old, mesh.settings);
+    for (const under of filing?.under ?? []) {
+      const list = listOf(filing!.index, under);
+      list.splice(list.indexOf(old!), 1);
+      touch(filing!, under);
+    }
+    stored.set(name, undefined);
+  };
+  for (const ref of change.remove ?? []) take(refText(ref));
+  for (const resource of change.put ?? []) {
+    const name = refText({ kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name });
+    const old = stored.has(name) ? stored.get(name) : mesh.resources.get(name);
+    if (old !== undefined && sameContent(old, resource)) continue;
+    const filing = filingOf(resource, mesh.settings);
+    take(name);
+    for (const under of filing?.under ?? []) {
+      listOf(filing!.index, under).push(resource);
+      touch(filing!, under);
+    }
+    stored.set(name, resource);
+  }
+  const indexed = <T extends Resource>(index: Filing['index'], map: PersistentMap<readonly T[]>): PersistentMap<readonly T[]> =>
+    map.with(new Map([...lists[index]].map(([under, list]) => [under, list.length === 0 ? undefined : (list.sort(byAge) as T[])])));
+  return {
+    virtualServices: indexed('virtualServices', mesh.virtualServices),
+    destinationRules: indexed('destinationRules', mesh.destinationRules),
+    peerAuthentications: indexed('peerAuthentications', mesh.peerAuthentications),
+    authorizationPolicies: indexed('authorizationPolicies', mesh.authorizationPolicies),
+    sidecars: indexed('sidecars', mesh.sidecars),
+    resources: mesh.resources.with(stored),
+  };
+}
+
+/** Istio's order: creation time, then name, then namespace. */
+export function byAge(a: Resource, b: Resource): number {
+  return (
+    compare(a.metadata.creationTimestamp, b.metadata.creationTimestamp) ||
+    compare(a.metadata.name, b.metadata.name) ||
+    compare(a.metadata.namespace, b.metadata.namespace)
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function sameContent(a: Resource, b: Resource): boolean {
+  return (
+    a === b ||
+    (a.metadata.creationTimestamp === b.metadata.creationTimestamp &&
+      JSON.stringify(a.spec) === JSON.stringify(b.spec) &&
+      JSON.stringify([a.metadata.labels, a.metadata.annotations]) === JSON.stringify([b.metadata.labels, b.metadata.annotations]))
+  );
+}
+
+function changeServices(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick<Mesh, 'services'> {
+  const lists = new Map<string, readonly Service[] | undefined>();
+  const listOf = (hostname: string): readonly Service[] => (lists.has(hostname) ? lists.get(hostname) : mesh.services.get(hostname)) ?? [];
+  const touch = (hostname: string): void => {
+    touched.add(keys.service(hostname));
+    touched.add(keys.allServices);
+  };
+  for (const { hostname, namespace } of change.removeServices ?? []) {
+    const left = listOf(hostname).filter((service) => service.namespace !== namespace);
+    if (left.length === listOf(hostname).length) continue;
+    lists.set(hostname, left.length === 0 ? undefined : left);
+    touch(hostname);
+  }
+  for (const service of change.putServices ?? []) {
+    const { hostname } = service;
+    const old = listOf(hostname).find(({ namespace }) => namespace === service.namespace);
+    if (old !== undefined && JSON.stringify(old) === JSON.stringify(service)) continue;
+    const others = listOf(hostname).filter((other) => other !== old);
+    lists.set(
+      hostname,
+      [...others, service].sort((a, b) => compare(a.creationTimestamp, b.creationTimestamp) || compare(a.namespace, b.namespace)),
+    );
+    touch(hostname);
+  }
+  return { services: mesh.services.with(lists) };
+}
+
+function changeInstances(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick<Mesh, 'instances' | 'instanceById'> {
+  const lists = new Map<string, readonly Instance[] | undefined>();
+  const byId = new Map<string, Instance | undefined>();
+  const listOf = (hostname: string): readonly Instance[] => (lists.has(hostname) ? lists.get(hostname) : mesh.instances.get(hostname)) ?? [];
+  const take = (id: string): void => {
+    const old = byId.has(id) ? byId.get(id) : mesh.instanceById.get(id);
+    for (const hostname of old?.services ?? []) {
+      lists.set(
+        hostname,
+        listOf(hostname).filter((instance) => instance.id !== id),
+      );
+    }
+    byId.set(id, undefined);
+  };
+  for (const id of change.removeInstances ?? []) take(id);
+  const added = new Map<string, Instance[]>();
+  for (const instance of change.putInstances ?? []) {
+    const old = byId.has(instance.id) ? byId.get(instance.id) : mesh.instanceById.get(instance.id);
+    if (old !== undefined && JSON.stringify(old) === JSON.stringify(instance)) continue;
+    take(instance.id);
+    for (const list of added.values()) {
+      const index = list.findIndex(({ id }) => id === instance.id);
+      if (index >= 0) list.splice(index, 1);
+    }
+    for (const hostname of instance.services) {
+      const list = added.get(hostname);
+      if (list === undefined) added.set(hostname, [instance]);
+      else list.push(instance);
+    }
+    byId.set(instance.id, instance);
+  }
+  for (const [hostname, list] of added) lists.set(hostname, [...listOf(hostname), ...list]);
+  for (const [hostname, list] of lists) {
+    const sorted = [...(list ?? [])].sort((a, b) => compare(a.id, b.id));
+    lists.set(hostname, sorted.length === 0 ? undefined : sorted);
+    const before = mesh.instances.get(hostname) ?? [];
+    if (JSON.stringify(before) === JSON.stringify(sorted)) continue;
+    touched.add(keys.instances(hostname));
+    if (identitiesOf(before) !== identitiesOf(sorted)) touched.add(keys.identities(hostname));
+  }
+  return { instances: mesh.instances.with(lists), instanceById: mesh.instanceById.with(byId) };
+}
+
+/** Who the instances are, as a text that is equal for equal sets. */
+function identitiesOf(instances: readonly Instance[]): string {
+  const all = instances.map(({ labels, namespace, serviceAccount, trustDomain, meshed }) =>
+    JSON.stringify([Object.entries(labels).sort(), trustDomain, namespace, serviceAccount, meshed]),
+  );
+  return [...new Set(all)].sort().join('\n');
+}

@@ -1,0 +1,21 @@
+/** What holds for the whole mesh; Istio's MeshConfig as far as it is in effect. */
+export interface MeshSettings {
+  /** "cluster.local" */
+  readonly trustDomain: string;
+  /** Other names of the same trust domain: their identities are accepted, and stand for ours in policies. */
+  readonly trustDomainAliases: readonly string[];
+  /** Where mesh-wide policies live. */
+  readonly rootNamespace: string;
+  /** "cluster.local": the short name "a" in namespace n is a.n.svc.cluster.local. */
+  readonly domainSuffix: string;
+  /** What happens with hosts that are no service of the mesh. A Sidecar overrides it. */
+  readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+}
+
+export const defaultSettings: MeshSettings = {
+  trustDomain: 'cluster.local',
+  trustDomainAliases: [],
+  rootNamespace: 'istio-system',
+  domainSuffix: 'cluster.local',
+  outboundPolicy: 'ALLOW_ANY',
+};
