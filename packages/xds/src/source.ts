@@ -25,17 +25,23 @@ export interface VersionedResource {
 /** Which names of a type have changed for a client; 'all': look at everything it has. */
 export type Change = ReadonlySet<string> | 'all';
 
-/** What one connected client may see. Made by the control plane (from translation) or by an agent (SDS). */
+/**
+ * What one connected client may see. Made by the control plane (from translation) or by an agent (SDS, relay).
+ * 'pending' says "not known yet": the server answers nothing until `changed` names it.
+ */
 export interface ResourceView {
-  /** The resource as of now; undefined: there is none of that name for this client. */
-  get(typeUrl: TypeUrl, name: string): VersionedResource | undefined;
+  /** The resource as of now, by name or alias; undefined: there is none of that name for this client. */
+  get(typeUrl: TypeUrl, name: string): VersionedResource | 'pending' | undefined;
   /** Names of a wildcard subscription. */
-  wildcard(typeUrl: TypeUrl): Iterable<string>;
+  wildcard(typeUrl: TypeUrl): Iterable<string> | 'pending';
+  /** Name -> version of one answered push; a name that was removed, or is not there, has the version ''. */
   acked?(typeUrl: TypeUrl, versions: ReadonlyMap<string, string>): void;
   /** `message` is the client's own words. */
   nacked?(typeUrl: TypeUrl, versions: ReadonlyMap<string, string>, message: string): void;
-  /** The client's set of subscribed names, whenever it changes ('*' is the wildcard). */
+  /** The client's set of subscribed names, whenever it changes ('*' is the wildcard). The set is the server's own: copy what you keep. */
   subscribed?(typeUrl: TypeUrl, names: ReadonlySet<string>): void;
+  /** Everything announced by `changed` so far was looked at: nothing of this type is left to send or to be answered. */
+  settled?(typeUrl: TypeUrl): void;
   close(): void;
 }
 
@@ -46,6 +52,9 @@ export interface Caller {
 }
 
 export interface ResourceSource {
-  /** Called once a stream. Throwing a ConnectError refuses it with that status. */
+  /**
+   * Called once a stream. Throwing a ConnectError refuses it with that status. `changed` may be called at any time,
+   * several types one after another: what was announced in one turn of the event loop is pushed in order (make before break).
+   */
   open(node: Node, caller: Caller, changed: (typeUrl: TypeUrl, change: Change) => void): ResourceView;
 }
