@@ -1,0 +1,61 @@
+// Outrigger's mesh with one data plane or the other: the same control plane, the same xDS, so that both do the same work: mTLS with
+// the peer's identity checked, authorization, retries ready, breaker, metrics, tracing, access log.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { descendants, loadCore, proxyCore, start, until } from '../measure.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const node = join(root, 'node_modules/.bin/node');
+const rig = join(root, 'packages/cli/dist/rig.js');
+
+const policy = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: backend-allow, namespace: default}
+spec:
+  selector: {matchLabels: {app: backend}}
+  action: ALLOW
+  rules:
+    - to: [{operation: {methods: [GET, POST]}}]
+`;
+
+export async function startMesh(dataPlane, row, directory, ports) {
+  mkdirSync(join(directory, 'config'), { recursive: true });
+  writeFileSync(join(directory, 'config/policy.yaml'), policy);
+  const state = join(directory, 's');
+  const run = (core, ...args) => start(core, node, [rig, '--state', state, ...args]);
+  const controlPlane = run(loadCore, 'up', '--config', join(directory, 'config'), '--xds-address', `127.0.0.1:${ports.xds}`, '--dashboard-address', `127.0.0.1:${ports.dashboard}`);
+  await until('rig up', async () => (await api(state, '/version')) !== undefined);
+  const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--port', `8080:${ports.backend}`, '--data-plane', dataPlane)];
+  let address = '';
+  await until('the backend\'s sidecar', async () => {
+    const service = (await api(state, '/services')).find(({ name }) => name === 'backend');
+    address = service?.instances.find(({ health }) => health === 'HEALTHY')?.address ?? '';
+    return address !== '';
+  });
+  if (row.pair) sidecars.push(run(proxyCore, 'sidecar', '--name', 'load', '--upstream', `backend=127.0.0.1:${ports.entry}`, '--data-plane', dataPlane));
+  const url = row.pair ? `http://127.0.0.1:${ports.entry}${row.path}` : `http://${address}${row.path}`;
+  await until('the first answer through the mesh', async () => (await fetch(url)).ok);
+  return {
+    url,
+    pids: () => sidecars.flatMap(({ pid }) => descendants(pid)),
+    sidecarPids: () => sidecars.flatMap(({ pid }) => [pid, ...descendants(pid)]),
+    stop: async () => {
+      await Promise.all(sidecars.map((process) => process.stop()));
+      await controlPlane.stop();
+    },
+  };
+}
+
+function api(state, path) {
+  return new Promise((resolve, reject) => {
+    request({ socketPath: join(state, 'run/api.sock'), path: `/api/v1${path}`, agent: false, headers: { host: 'localhost' } }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => (text += chunk));
+      response.on('end', () => (response.statusCode === 200 ? resolve(JSON.parse(text)) : reject(new Error(text))));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
