@@ -6,7 +6,7 @@ import { proxyCore, start, until } from '../measure.mjs';
 
 const common = (log) => `global
   nbthread 1
-  maxconn 20000
+  maxconn 4000
   log ${log} local0
 defaults
   mode http
