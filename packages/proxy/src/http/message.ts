@@ -23,8 +23,14 @@ export class RequestHead {
   version = 11;
   /** -1: not known before the end; 0: no body. */
   bodyLength = 0;
-  /** Token of Upgrade or :protocol (lower case), '' if none. */
+  /**
+   * Token of Upgrade or :protocol (lower case), '' if none. A request with it, and a CONNECT, has no body of its own
+   * (`bodyLength` -1, never `fin`): what follows is the tunnel's, if the answer makes one. Extended CONNECT of HTTP/2
+   * (RFC 8441) shows as GET, as it would have come over HTTP/1; the HTTP/2 codec turns it back.
+   */
   protocol = '';
+  /** Lower-case names that came as never-indexed (RFC 7541 section 6.2.3) and must leave so; null: none. */
+  neverIndexed: string[] | null = null;
   /** Expect: 100-continue was there (taken off). */
   expectContinue = false;
 }
@@ -36,6 +42,10 @@ export class ResponseHead {
   headers: HeaderList = [];
   version = 11;
   bodyLength = -1;
+  /** What the peer chose in the Upgrade header of a 101; '' takes what the request asked for. */
+  protocol = '';
+  /** Lower-case names that came as never-indexed and must leave so; null: none. */
+  neverIndexed: string[] | null = null;
   /** 101 or a 2xx to CONNECT: both directions are raw bytes from here. */
   tunnel = false;
 }
@@ -69,7 +79,12 @@ export interface ResponseEvents extends StreamEvents {
   onResponse(head: ResponseHead, fin: boolean): void;
 }
 
-/** Either side's sending half. `false` says: stop until onDrain. */
+/**
+ * Either side's sending half. `false` says: stop until onDrain (what was given is taken all the same). Once the exchange
+ * is over (the response's end was sent or delivered, a reset either way) all methods do nothing. A response that ends
+ * before its request ends the exchange: HTTP/2 resets the rest with NO_ERROR, HTTP/1 closes the connection. A tunnel
+ * ends when both halves have.
+ */
 export interface SendStream {
   sendBody(buffer: Buffer, start: number, end: number, fin: boolean): boolean;
   sendTrailers(trailers: HeaderList): void;

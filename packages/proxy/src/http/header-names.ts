@@ -1,0 +1,103 @@
+/** What a header's name means to a codec. */
+export const HeaderKind = {
+  ORDINARY: 0,
+  HOST: 1,
+  CONTENT_LENGTH: 2,
+  TRANSFER_ENCODING: 3,
+  CONNECTION: 4,
+  /** Keep-Alive, Proxy-Connection, HTTP2-Settings: taken off. */
+  HOP_BY_HOP: 5,
+  TE: 6,
+  UPGRADE: 7,
+  EXPECT: 8,
+  METHOD: 9,
+  SCHEME: 10,
+  PATH: 11,
+  AUTHORITY: 12,
+  STATUS: 13,
+  PROTOCOL: 14,
+  /** No token of RFC 9110 section 5.6.2, or a pseudo-header that nobody defined. */
+  INVALID: 15,
+} as const;
+
+/** A header name as met on the wire, looked at once. */
+export class HeaderName {
+  /** As it was on the wire. */
+  readonly wire: string;
+  readonly lower: string;
+  readonly kind: number;
+
+  constructor(wire: string, lower: string, kind: number) {
+    this.wire = wire;
+    this.lower = lower;
+    this.kind = kind;
+  }
+}
+
+const KINDS: readonly (readonly [string, number])[] = [
+  ['host', HeaderKind.HOST],
+  ['content-length', HeaderKind.CONTENT_LENGTH],
+  ['transfer-encoding', HeaderKind.TRANSFER_ENCODING],
+  ['connection', HeaderKind.CONNECTION],
+  ['keep-alive', HeaderKind.HOP_BY_HOP],
+  ['proxy-connection', HeaderKind.HOP_BY_HOP],
+  ['http2-settings', HeaderKind.HOP_BY_HOP],
+  ['te', HeaderKind.TE],
+  ['upgrade', HeaderKind.UPGRADE],
+  ['expect', HeaderKind.EXPECT],
+  [':method', HeaderKind.METHOD],
+  [':scheme', HeaderKind.SCHEME],
+  [':path', HeaderKind.PATH],
+  [':authority', HeaderKind.AUTHORITY],
+  [':status', HeaderKind.STATUS],
+  [':protocol', HeaderKind.PROTOCOL],
+];
+
+/** Names kept in each of the two generations. */
+export const MAX_CACHED_NAMES = 1024;
+/** A longer name is looked at each time. */
+export const MAX_CACHED_NAME_LENGTH = 64;
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * Checks, lower-cases and classifies names, remembering them in two generations: a peer that invents names can make
+ * lookups slow, not memory grow. One per engine, shared by all its connections.
+ */
+export class HeaderNames {
+  private readonly kinds: ReadonlyMap<string, number>;
+  private current: Map<string, HeaderName>;
+  private previous: Map<string, HeaderName>;
+
+  constructor() {
+    this.kinds = new Map(KINDS);
+    this.current = new Map();
+    this.previous = new Map();
+  }
+
+  lookup(name: string): HeaderName {
+    const known = this.current.get(name);
+    return known === undefined ? this.learn(name) : known;
+  }
+
+  private learn(name: string): HeaderName {
+    let entry = this.previous.get(name);
+    if (entry === undefined) {
+      const lower = name.toLowerCase();
+      entry = new HeaderName(name, lower, this.classify(lower));
+    }
+    if (name.length > MAX_CACHED_NAME_LENGTH) return entry;
+    if (this.current.size >= MAX_CACHED_NAMES) {
+      this.previous = this.current;
+      this.current = new Map();
+    }
+    this.current.set(name, entry);
+    return entry;
+  }
+
+  private classify(lower: string): number {
+    const kind = this.kinds.get(lower);
+    if (kind !== undefined) return kind;
+    return TOKEN.test(lower) ? HeaderKind.ORDINARY : HeaderKind.INVALID;
+  }
+}

@@ -1,0 +1,65 @@
+import { HeaderNames } from '../http/header-names.ts';
+
+/** Limits and sizes of an HTTP/2 codec. Decoded once; everything is set. */
+export interface Http2Options {
+  /** SETTINGS_MAX_CONCURRENT_STREAMS that we allow the peer (server side). Default 1024. */
+  readonly maxConcurrentStreams: number;
+  /** Streams that we start at once before the peer's SETTINGS are here (client side). Default 100 (RFC 9113 section 6.5.2). */
+  readonly initialConcurrentStreams: number;
+  /** SETTINGS_INITIAL_WINDOW_SIZE, bytes. Default 1 MiB: 100 MB/s at 10 ms. */
+  readonly streamWindowBytes: number;
+  /** Receive window of the connection, bytes. Default 16 MiB. */
+  readonly connectionWindowBytes: number;
+  /** Bytes received for paused streams beyond which the connection's window is withheld too. Default 16 MiB. */
+  readonly maxHeldBytes: number;
+  /** SETTINGS_MAX_FRAME_SIZE, bytes. Default 16 KiB: a TLS record. */
+  readonly maxFrameBytes: number;
+  /** SETTINGS_HEADER_TABLE_SIZE of our decoder, bytes. Default 4096. */
+  readonly decoderTableBytes: number;
+  /** Most that our encoder's table uses of what the peer allows, bytes. Default 4096. */
+  readonly encoderTableBytes: number;
+  /** SETTINGS_MAX_HEADER_LIST_SIZE (names, values and 32 for each) and encoded block, bytes. Default 60 KiB. */
+  readonly maxHeaderListBytes: number;
+  /** Header lines of a message. Default 100. */
+  readonly maxHeaderCount: number;
+  /** CONTINUATION frames of one block. Default 32. */
+  readonly maxContinuationFrames: number;
+  /** Burst of streams that end early by a reset, either side's (rapid reset, MadeYouReset); whole streams give back. Default 1000. */
+  readonly maxResetBurst: number;
+  /** Resets given back per second. Default 200. */
+  readonly resetsPerSecond: number;
+  /** Burst of PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty and unknown frames; DATA and HEADERS give back. Default 1000. */
+  readonly maxControlBurst: number;
+  /** Control frames given back per second. Default 200. */
+  readonly controlFramesPerSecond: number;
+  /** 1xx responses before the final one. Default 16. */
+  readonly maxInformational: number;
+  /** Coarse monotonic clock for the two rates, milliseconds. */
+  readonly nowMs: () => number;
+  /** Shared by all connections of an engine. */
+  readonly names: HeaderNames;
+}
+
+/** The defaults, with what is given in their place. */
+export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, 'nowMs'>): Http2Options {
+  return Object.freeze({
+    maxConcurrentStreams: 1024,
+    initialConcurrentStreams: 100,
+    streamWindowBytes: 1024 * 1024,
+    connectionWindowBytes: 16 * 1024 * 1024,
+    maxHeldBytes: 16 * 1024 * 1024,
+    maxFrameBytes: 16 * 1024,
+    decoderTableBytes: 4096,
+    encoderTableBytes: 4096,
+    maxHeaderListBytes: 60 * 1024,
+    maxHeaderCount: 100,
+    maxContinuationFrames: 32,
+    maxResetBurst: 1000,
+    resetsPerSecond: 200,
+    maxControlBurst: 1000,
+    controlFramesPerSecond: 200,
+    maxInformational: 16,
+    names: given.names ?? new HeaderNames(),
+    ...given,
+  });
+}
