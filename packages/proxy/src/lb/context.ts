@@ -1,0 +1,28 @@
+import type { Host } from './host.ts';
+
+const NONE: readonly Host[] = Object.freeze([]);
+
+/** What a pick may depend on. One per stream, reused between attempts. */
+export class LbContext {
+  /** Whether a hash policy gave a hash; without one the hashing balancers choose at random. */
+  hasHash = false;
+  /** The upper and lower half of the 64-bit hash. */
+  hashHigh = 0;
+  hashLow = 0;
+  /** Set-Cookie value to send downstream with the response (hash policy "cookie" with a ttl), or ''. */
+  setCookie = '';
+  /** Hosts of earlier attempts, to be avoided (retry_host_predicate previous_hosts). */
+  tried: readonly Host[] = NONE;
+  /** How often a pick is repeated to avoid them (host_selection_retry_max_attempts). */
+  maxRepicks = 0;
+  nowMs = 0;
+
+  reset(): void {
+    this.hasHash = false;
+    this.hashHigh = 0;
+    this.hashLow = 0;
+    this.setCookie = '';
+    this.tried = NONE;
+    this.maxRepicks = 0;
+  }
+}

@@ -1,0 +1,115 @@
+import { type CircuitBreakers, type CircuitBreakers_Thresholds } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
+import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+
+/** Envoy's defaults (envoy.config.cluster.v3.CircuitBreakers.Thresholds). */
+export const DEFAULT_MAX_CONNECTIONS = 1024;
+export const DEFAULT_MAX_PENDING_REQUESTS = 1024;
+export const DEFAULT_MAX_REQUESTS = 1024;
+export const DEFAULT_MAX_RETRIES = 3;
+export const DEFAULT_RETRY_BUDGET_PERCENT = 20;
+export const DEFAULT_MIN_RETRY_CONCURRENCY = 3;
+
+export interface LimitSettings {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  /** Retries at once; not used where there is a budget. */
+  readonly maxRetries: number;
+  /** Share of active and pending requests that may be retries, in percent; -1: no budget, `maxRetries` holds. */
+  readonly retryBudgetPercent: number;
+  /** Retries at once that the budget always allows. */
+  readonly minRetryConcurrency: number;
+}
+
+/**
+ * What one cluster (or one endpoint) may have under way at once, per priority. `tryX` takes one or says no (Envoy: overflow,
+ * flag UO); each that was taken is given back with `releaseX`.
+ */
+export class ResourceLimits {
+  connections = 0;
+  pendingRequests = 0;
+  requests = 0;
+  retries = 0;
+  readonly settings: LimitSettings;
+
+  constructor(settings: LimitSettings) {
+    this.settings = settings;
+  }
+
+  tryConnection(): boolean {
+    if (this.connections >= this.settings.maxConnections) return false;
+    this.connections++;
+    return true;
+  }
+
+  releaseConnection(): void {
+    this.connections--;
+  }
+
+  tryPendingRequest(): boolean {
+    if (this.pendingRequests >= this.settings.maxPendingRequests) return false;
+    this.pendingRequests++;
+    return true;
+  }
+
+  releasePendingRequest(): void {
+    this.pendingRequests--;
+  }
+
+  tryRequest(): boolean {
+    if (this.requests >= this.settings.maxRequests) return false;
+    this.requests++;
+    return true;
+  }
+
+  releaseRequest(): void {
+    this.requests--;
+  }
+
+  /** From the decision to retry until that attempt has ended. */
+  tryRetry(): boolean {
+    if (this.retries >= this.retryLimit()) return false;
+    this.retries++;
+    return true;
+  }
+
+  releaseRetry(): void {
+    this.retries--;
+  }
+
+  /** Retries allowed at this moment. */
+  retryLimit(): number {
+    const { retryBudgetPercent, minRetryConcurrency, maxRetries } = this.settings;
+    if (retryBudgetPercent < 0) return maxRetries;
+    return Math.max(minRetryConcurrency, Math.floor(((this.requests + this.pendingRequests) * retryBudgetPercent) / 100));
+  }
+}
+
+export interface ClusterLimits {
+  readonly default: ResourceLimits;
+  readonly high: ResourceLimits;
+}
+
+function settingsOf(thresholds: CircuitBreakers_Thresholds | undefined): LimitSettings {
+  const budget = thresholds?.retryBudget;
+  return {
+    maxConnections: thresholds?.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+    maxPendingRequests: thresholds?.maxPendingRequests ?? DEFAULT_MAX_PENDING_REQUESTS,
+    maxRequests: thresholds?.maxRequests ?? DEFAULT_MAX_REQUESTS,
+    maxRetries: thresholds?.maxRetries ?? DEFAULT_MAX_RETRIES,
+    retryBudgetPercent: budget === undefined ? -1 : (budget.budgetPercent?.value ?? DEFAULT_RETRY_BUDGET_PERCENT),
+    minRetryConcurrency: budget?.minRetryConcurrency ?? DEFAULT_MIN_RETRY_CONCURRENCY,
+  };
+}
+
+/** Cluster.circuit_breakers; absent: Envoy's defaults. */
+export function compileLimits(breakers: CircuitBreakers | undefined): ClusterLimits {
+  const of = (priority: RoutingPriority) => new ResourceLimits(settingsOf(breakers?.thresholds.find((thresholds) => thresholds.priority === priority)));
+  return { default: of(RoutingPriority.DEFAULT), high: of(RoutingPriority.HIGH) };
+}
+
+/** Connections that one endpoint may have (per_host_thresholds), Infinity where there is no limit. */
+export function compilePerHostConnections(breakers: CircuitBreakers | undefined): number {
+  const thresholds = breakers?.perHostThresholds.find((candidate) => candidate.priority === RoutingPriority.DEFAULT);
+  return thresholds?.maxConnections ?? Number.POSITIVE_INFINITY;
+}
