@@ -1,5 +1,11 @@
+import { Composer, LineCounter, Parser, type YAMLError } from 'yaml';
 import type { KubernetesDocument } from './document.ts';
+import { isJsonObject, type Json, type JsonObject } from './json.ts';
+import { maxDepth, maxDocuments, maxFileBytes, maxTotalBytes } from './limits.ts';
 import type { Problem } from './problem.ts';
+import { ComposeError, composeValue } from './syntax/compose.ts';
+import { tooDeepAt } from './syntax/depth.ts';
+import { type LineTree, lineAt } from './syntax/lines.ts';
 
 /** A file to read. `text` is its whole content; bytes are decoded as UTF-8. */
 export interface SourceFile {
@@ -18,6 +24,131 @@ export interface ParseResult {
  * YAML (many documents, `List` kinds unfolded) or JSON to Kubernetes objects. Never throws for what a file holds;
  * time and memory are bounded by `limits.ts`.
  */
-export function parseDocuments(_files: readonly SourceFile[]): ParseResult {
-  throw new Error('being written');
+export function parseDocuments(files: readonly SourceFile[]): ParseResult {
+  const documents: KubernetesDocument[] = [];
+  const problems: Problem[] = [];
+  let totalBytes = 0;
+  for (const { file, text } of files) {
+    totalBytes += text.length;
+    if (text.length > maxFileBytes) {
+      problems.push(
+        unreadable(file, `the file has ${megabytes(text.length)}, more than the ${megabytes(maxFileBytes)} that one may have`, 'split it into smaller files'),
+      );
+    } else if (totalBytes > maxTotalBytes) {
+      problems.push(unreadable(file, `the files together have more than ${megabytes(maxTotalBytes)}`, 'read fewer at a time'));
+    } else {
+      parseFile(file, text, documents, problems);
+    }
+  }
+  return { documents, problems };
+}
+
+function parseFile(file: string, content: string | Uint8Array, documents: KubernetesDocument[], problems: Problem[]): void {
+  const text = textOf(content);
+  if (text === undefined) {
+    problems.push(unreadable(file, 'the file is binary, not UTF-8 text', 'give a YAML or JSON file'));
+    return;
+  }
+  const counter = new LineCounter();
+  const problem = (message: string, offset: number, next: string): void => {
+    problems.push({ code: 'SYNTAX', level: 'Error', message, file, line: counter.linePos(offset).line, next, field: '' });
+  };
+  // JSON may be indented with tabs, which YAML refuses. In JSON a raw tab is never part of a string, so blanks of the same length mean the same.
+  const source = /^\s*[{[]/.test(text) ? text.replaceAll('\t', ' ') : text;
+  const composer = new Composer({
+    schema: 'core',
+    merge: false,
+    uniqueKeys: false,
+    prettyErrors: false,
+    keepSourceTokens: false,
+    stringKeys: false,
+    strict: true,
+  });
+  let count = 0;
+  const take = (composed: ReturnType<Composer['next']>): void => {
+    for (const document of composed) {
+      count++;
+      const error: YAMLError | undefined = document.errors[0];
+      if (error !== undefined) {
+        const tab = error.code === 'TAB_AS_INDENT';
+        problem(firstLine(error.message), error.pos[0], tab ? 'indent with spaces: YAML does not take tabs' : 'correct the YAML at this line');
+        continue;
+      }
+      try {
+        const { value, lines } = composeValue(document, source, counter);
+        addObjects(value, lines, file, documents, problems);
+      } catch (cause) {
+        if (!(cause instanceof ComposeError)) throw cause;
+        problem(cause.message, cause.offset, cause.next);
+      }
+    }
+  };
+  for (const token of new Parser(counter.addNewLine).parse(source)) {
+    const deep = tooDeepAt(token, maxDepth);
+    if (deep !== undefined) {
+      problem(`nested deeper than ${maxDepth} levels`, deep, 'flatten the document; no resource nests that deep');
+      return;
+    }
+    if (count >= maxDocuments || documents.length > maxDocuments) {
+      problem(`more than ${maxDocuments} documents in one file`, token.offset, 'split the file');
+      return;
+    }
+    take(composer.next(token));
+  }
+  take(composer.end(false, source.length));
+}
+
+/** The objects of one document: itself, or a List's items. */
+function addObjects(value: Json, lines: LineTree, file: string, documents: KubernetesDocument[], problems: Problem[]): void {
+  if (value === null) return;
+  const refuse = (message: string, next: string): void => {
+    problems.push({ code: 'UNKNOWN_KIND', level: 'Error', message, file, line: lines.line, next, field: '' });
+  };
+  if (!isJsonObject(value)) return refuse('the document is no Kubernetes object: it is not a mapping', 'begin it with apiVersion, kind and metadata');
+  if (Object.keys(value).length === 0) return;
+  const { apiVersion, kind } = value;
+  if (typeof kind !== 'string' || kind === '') return refuse("Object 'Kind' is missing", 'add a "kind:", for example VirtualService');
+  if (typeof apiVersion !== 'string' || apiVersion === '')
+    return refuse("Object 'apiVersion' is missing", 'add an "apiVersion:", for example networking.istio.io/v1');
+  if (kind.endsWith('List') && Array.isArray(value.items)) {
+    const itemLines = lines.children?.get('items')?.children;
+    for (const [index, item] of (value.items as readonly Json[]).entries()) addObjects(item, itemLines?.get(index) ?? lines, file, documents, problems);
+    return;
+  }
+  documents.push(documentOf(value, apiVersion, kind, lines, file));
+}
+
+function documentOf(value: JsonObject, apiVersion: string, kind: string, lines: LineTree, file: string): KubernetesDocument {
+  const metadata = isJsonObject(value.metadata) ? value.metadata : {};
+  return {
+    apiVersion,
+    kind,
+    name: typeof metadata.name === 'string' ? metadata.name : '',
+    namespace: typeof metadata.namespace === 'string' ? metadata.namespace : '',
+    value,
+    origin: { file, line: lines.children?.get('apiVersion')?.line ?? lines.line },
+    lineOf: (path) => lineAt(lines, path),
+  };
+}
+
+function textOf(content: string | Uint8Array): string | undefined {
+  if (typeof content === 'string') return content.includes('\0') ? undefined : content.replace(/^\uFEFF/, '');
+  if (content.includes(0)) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(content);
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(file: string, message: string, next: string): Problem {
+  return { code: 'FILE_UNREADABLE', level: 'Error', message, file, line: 1, next, field: '' };
+}
+
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0] as string;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 }

@@ -1,3 +1,7 @@
+import { groupOfKind, type KindInEffect } from './kinds/known.ts';
+import type { Schema } from './schema/structural.ts';
+import { type VendoredKind, vendoredKinds } from './schema/vendored.ts';
+
 /** One kind of Istio or Gateway API. */
 export interface Kind {
   readonly group: string;
@@ -12,10 +16,33 @@ export interface Kind {
   readonly inEffect: boolean;
 }
 
+const byName: ReadonlyMap<string, VendoredKind> = new Map(vendoredKinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
+
 /** Every kind, by group and name. */
-export const kinds: readonly Kind[] = [];
+export const kinds: readonly Kind[] = vendoredKinds.map(({ load: _load, ...kind }) => ({
+  ...kind,
+  inEffect: groupOfKind[kind.kind as KindInEffect] === kind.group,
+}));
+
+const kindByName: ReadonlyMap<string, Kind> = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
+
+/** API group of an apiVersion; '' is Kubernetes' core. */
+export function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? '' : apiVersion.slice(0, slash);
+}
 
 /** The kind of an apiVersion ("networking.istio.io/v1"), whether or not that version is served. */
-export function kindOf(_apiVersion: string, _kind: string): Kind | undefined {
-  return undefined;
+export function kindOf(apiVersion: string, kind: string): Kind | undefined {
+  return kindByName.get(`${groupOf(apiVersion)}/${kind}`);
+}
+
+/** The schema of one served version; undefined where it is not served. */
+export async function loadSchema(kind: Kind, version: string): Promise<{ schema: Schema; statusSubresource: boolean } | undefined> {
+  const vendored = byName.get(`${kind.group}/${kind.kind}`);
+  if (vendored === undefined || !kind.versions.includes(version)) return undefined;
+  const { versions, schemas } = await vendored.load();
+  const entry = versions[version];
+  const schema = entry === undefined ? undefined : schemas[entry.schema];
+  return entry === undefined || schema === undefined ? undefined : { schema, statusSubresource: entry.statusSubresource };
 }

@@ -1,0 +1,15 @@
+import { RE2JS } from '@bufbuild/re2';
+
+/** Compiled patterns. RE2 as in Kubernetes: linear in what people write, whatever the pattern. */
+export class Patterns {
+  readonly #compiled = new Map<string, RE2JS>();
+
+  matches(pattern: string, text: string): boolean {
+    let compiled = this.#compiled.get(pattern);
+    if (compiled === undefined) {
+      compiled = RE2JS.compile(pattern);
+      this.#compiled.set(pattern, compiled);
+    }
+    return compiled.test(text);
+  }
+}
