@@ -28,20 +28,25 @@ export function pssMb(pids) {
 /** One wrk run against `url`: {requests, requestsPerSecond, p50Ms, p99Ms, errors}. */
 export function wrk(program, url, { connections, seconds }) {
   return new Promise((resolve, reject) => {
-    execFile('taskset', ['-c', loadCore, program, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url], { maxBuffer: 1 << 20 }, (error, stdout, stderr) => {
-      if (error) return reject(new Error(`wrk: ${stderr || error.message}`));
-      const latency = (percent) => toMs(new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(stdout));
-      const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
-      const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout);
-      const status = /Non-2xx or 3xx responses: (\d+)/.exec(stdout);
-      resolve({
-        requests,
-        requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
-        p50Ms: latency(50),
-        p99Ms: latency(99),
-        errors: (sockets ? sockets.slice(1).reduce((sum, text) => sum + Number(text), 0) : 0) + Number(status?.[1] ?? 0),
-      });
-    });
+    execFile(
+      'taskset',
+      ['-c', loadCore, program, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url],
+      { maxBuffer: 1 << 20 },
+      (error, stdout, stderr) => {
+        if (error) return reject(new Error(`wrk: ${stderr || error.message}`));
+        const latency = (percent) => toMs(new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(stdout));
+        const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
+        const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout);
+        const status = /Non-2xx or 3xx responses: (\d+)/.exec(stdout);
+        resolve({
+          requests,
+          requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
+          p50Ms: latency(50),
+          p99Ms: latency(99),
+          errors: (sockets ? sockets.slice(1).reduce((sum, text) => sum + Number(text), 0) : 0) + Number(status?.[1] ?? 0),
+        });
+      },
+    );
   });
 }
 

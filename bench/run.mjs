@@ -19,7 +19,13 @@ const rows = [
 const targetNames = ['ours', 'envoy', 'haproxy', 'none'];
 
 const { values: options } = parseArgs({
-  options: { rows: { type: 'string' }, targets: { type: 'string' }, rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '6' }, json: { type: 'boolean', default: false } },
+  options: {
+    rows: { type: 'string' },
+    targets: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '6' },
+    json: { type: 'boolean', default: false },
+  },
 });
 const wantedRows = rows.filter(({ name }) => !options.rows || options.rows.split(',').includes(name));
 const wantedTargets = targetNames.filter((name) => !options.targets || options.targets.split(',').includes(name));
@@ -75,7 +81,9 @@ async function measureRow(row, backendPort) {
         const run = await wrk(wrkProgram, targets[name].url, { connections: row.connections, seconds });
         const cpu = cpuSeconds(pids) - before;
         samples[name].push({ ...run, cpuUsPerRequest: (cpu * 1e6) / Math.max(1, run.requests), pssMb: pssMb(pids) });
-        say(`${row.name}: round ${round} ${name}: ${run.requestsPerSecond.toFixed(0)} req/s, ${((cpu * 1e6) / Math.max(1, run.requests)).toFixed(1)} us/req, p99 ${run.p99Ms} ms, errors ${run.errors}`);
+        say(
+          `${row.name}: round ${round} ${name}: ${run.requestsPerSecond.toFixed(0)} req/s, ${((cpu * 1e6) / Math.max(1, run.requests)).toFixed(1)} us/req, p99 ${run.p99Ms} ms, errors ${run.errors}`,
+        );
       }
     }
     return summary(row, samples, idlePssMb);
@@ -106,6 +114,20 @@ function print({ name, targets, ratios }) {
   console.log(`\n${name} (${cpus()[0].model}, ${cpus().length} cores, ${rounds} rounds of ${seconds} s)`);
   console.log(['target', 'CPU us/req (min-max)', 'req/s', 'p50 ms', 'p99 ms', 'PSS MB', 'sidecar idle MB', 'errors'].join('\t'));
   for (const [target, t] of Object.entries(targets))
-    console.log([target, `${t.cpuUsPerRequest.median.toFixed(1)} (${t.cpuUsPerRequest.min.toFixed(1)}-${t.cpuUsPerRequest.max.toFixed(1)})`, t.requestsPerSecond.median.toFixed(0), t.p50Ms.median.toFixed(2), t.p99Ms.median.toFixed(2), t.pssMb.median.toFixed(1), t.idleSidecarPssMb.toFixed(1), t.errors].join('\t'));
-  for (const [peer, ratio] of Object.entries(ratios)) console.log(`ours / ${peer}: CPU ${ratio.cpuUsPerRequest.toFixed(2)}, req/s ${ratio.requestsPerSecond.toFixed(2)}, p50 ${ratio.p50Ms.toFixed(2)}, p99 ${ratio.p99Ms.toFixed(2)}`);
+    console.log(
+      [
+        target,
+        `${t.cpuUsPerRequest.median.toFixed(1)} (${t.cpuUsPerRequest.min.toFixed(1)}-${t.cpuUsPerRequest.max.toFixed(1)})`,
+        t.requestsPerSecond.median.toFixed(0),
+        t.p50Ms.median.toFixed(2),
+        t.p99Ms.median.toFixed(2),
+        t.pssMb.median.toFixed(1),
+        t.idleSidecarPssMb.toFixed(1),
+        t.errors,
+      ].join('\t'),
+    );
+  for (const [peer, ratio] of Object.entries(ratios))
+    console.log(
+      `ours / ${peer}: CPU ${ratio.cpuUsPerRequest.toFixed(2)}, req/s ${ratio.requestsPerSecond.toFixed(2)}, p50 ${ratio.p50Ms.toFixed(2)}, p99 ${ratio.p99Ms.toFixed(2)}`,
+    );
 }

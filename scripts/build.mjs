@@ -27,9 +27,21 @@ await build({
 });
 
 const dashboard = join(root, 'packages/dashboard');
-if (existsSync(join(dashboard, 'src/main.ts'))) {
+if (existsSync(join(dashboard, 'src/main.tsx'))) {
   const page = join(out, 'dashboard');
   mkdirSync(page, { recursive: true });
-  await build({ entryPoints: [join(dashboard, 'src/main.ts')], outdir: page, bundle: true, minify: true, format: 'esm', platform: 'browser', target: 'es2022', legalComments: 'none', logLevel: 'warning', loader: { '.css': 'css' } });
+  await build({
+    entryPoints: [join(dashboard, 'src/main.tsx')],
+    outdir: page,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    legalComments: 'none',
+    logLevel: 'warning',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+  });
   cpSync(join(dashboard, 'src/index.html'), join(page, 'index.html'));
 }

@@ -65,7 +65,9 @@ function step(name, inputs, present, work) {
 function run(command, args, env = environment) {
   const done = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env });
   if (done.status !== 0) {
-    console.error(`outrigger: \`${[command, ...args].join(' ')}\` ended with ${done.status ?? done.error?.message}. Its message is above; after mending it, the same command goes on where this one stopped.`);
+    console.error(
+      `outrigger: \`${[command, ...args].join(' ')}\` ended with ${done.status ?? done.error?.message}. Its message is above; after mending it, the same command goes on where this one stopped.`,
+    );
     process.exit(1);
   }
 }

@@ -8,6 +8,10 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   process.exit(1);
 }
 prepare();
-const rig = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'packages/cli/dist/rig.js'), 'demo', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit', env: environment });
+const rig = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'packages/cli/dist/rig.js'), 'demo', ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: 'inherit',
+  env: environment,
+});
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => rig.kill(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM'));
 rig.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

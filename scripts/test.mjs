@@ -13,7 +13,11 @@ if (peers.status !== 0 && strict) console.error('outrigger: a peer is missing; w
 const report = join(root, '.build/test-report.json');
 mkdirSync(join(root, '.build'), { recursive: true });
 rmSync(report, { force: true });
-const vitest = spawnSync(join(root, 'node_modules/.bin/vitest'), ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit', env: environment });
+const vitest = spawnSync(
+  join(root, 'node_modules/.bin/vitest'),
+  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  { cwd: root, stdio: 'inherit', env: environment },
+);
 if (!existsSync(report)) {
   console.error('outrigger: the test runner wrote no report');
   console.log('0 passed, 1 failed');

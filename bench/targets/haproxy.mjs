@@ -30,20 +30,66 @@ export async function startHaproxy(program, row, directory, ports) {
   };
   if (row.pair) {
     const { ca, client, server } = certificates(directory);
-    launch('server', `frontend mesh\n  bind 127.0.0.1:${ports.mesh} ssl crt ${server} ca-file ${ca} verify required alpn h2\n  http-request deny unless { ssl_c_s_dn(cn) load }\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`);
-    launch('client', `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend mesh\nbackend mesh\n  http-reuse always\n  server peer 127.0.0.1:${ports.mesh} ssl crt ${client} ca-file ${ca} verify required verifyhost backend sni str(backend) alpn h2\n`);
-  } else launch('hop', `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`);
+    launch(
+      'server',
+      `frontend mesh\n  bind 127.0.0.1:${ports.mesh} ssl crt ${server} ca-file ${ca} verify required alpn h2\n  http-request deny unless { ssl_c_s_dn(cn) load }\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`,
+    );
+    launch(
+      'client',
+      `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend mesh\nbackend mesh\n  http-reuse always\n  server peer 127.0.0.1:${ports.mesh} ssl crt ${client} ca-file ${ca} verify required verifyhost backend sni str(backend) alpn h2\n`,
+    );
+  } else
+    launch(
+      'hop',
+      `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`,
+    );
   await until('haproxy', async () => (await fetch(`http://127.0.0.1:${ports.entry}${row.path}`)).ok);
-  return { url: `http://127.0.0.1:${ports.entry}${row.path}`, pids: () => processes.map(({ pid }) => pid), stop: async () => Promise.all(processes.map((process) => process.stop())) };
+  return {
+    url: `http://127.0.0.1:${ports.entry}${row.path}`,
+    pids: () => processes.map(({ pid }) => pid),
+    stop: async () => Promise.all(processes.map((process) => process.stop())),
+  };
 }
 
 function certificates(directory) {
   const openssl = (...args) => execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
-  openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=bench-ca');
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=bench-ca',
+  );
   const issue = (name, cn) => {
     writeFileSync(join(directory, `${name}.ext`), `subjectAltName=DNS:${cn}\n`);
     openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${cn}`);
-    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-out', `${name}.crt`, '-days', '1', '-extfile', `${name}.ext`);
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      `${name}.csr`,
+      '-CA',
+      'ca.pem',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-out',
+      `${name}.crt`,
+      '-days',
+      '1',
+      '-extfile',
+      `${name}.ext`,
+    );
     writeFileSync(join(directory, `${name}.pem`), readFileSync(join(directory, `${name}.crt`), 'utf8') + readFileSync(join(directory, `${name}.key`), 'utf8'));
     return join(directory, `${name}.pem`);
   };

@@ -25,11 +25,20 @@ export async function startMesh(dataPlane, row, directory, ports) {
   writeFileSync(join(directory, 'config/policy.yaml'), policy);
   const state = join(directory, 's');
   const run = (core, ...args) => start(core, node, [rig, '--state', state, ...args]);
-  const controlPlane = run(loadCore, 'up', '--config', join(directory, 'config'), '--xds-address', `127.0.0.1:${ports.xds}`, '--dashboard-address', `127.0.0.1:${ports.dashboard}`);
+  const controlPlane = run(
+    loadCore,
+    'up',
+    '--config',
+    join(directory, 'config'),
+    '--xds-address',
+    `127.0.0.1:${ports.xds}`,
+    '--dashboard-address',
+    `127.0.0.1:${ports.dashboard}`,
+  );
   await until('rig up', async () => (await api(state, '/version')) !== undefined);
   const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--port', `8080:${ports.backend}`, '--data-plane', dataPlane)];
   let address = '';
-  await until('the backend\'s sidecar', async () => {
+  await until("the backend's sidecar", async () => {
     const service = (await api(state, '/services')).find(({ name }) => name === 'backend');
     address = service?.instances.find(({ health }) => health === 'HEALTHY')?.address ?? '';
     return address !== '';

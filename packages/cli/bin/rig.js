@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // The launcher: any Node >= 20 may start it; the program itself runs on the Node that the project pins.
 import { spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../dist/rig.js', import.meta.url));

@@ -28,7 +28,8 @@ export const ExitCode = {
 } as const;
 
 export function describe(error: unknown): string {
-  if (error instanceof CliError) return [error.message, error.where && `  where: ${error.where}`, error.next && `  next:  ${error.next}`].filter(Boolean).join('\n');
+  if (error instanceof CliError)
+    return [error.message, error.where && `  where: ${error.where}`, error.next && `  next:  ${error.next}`].filter(Boolean).join('\n');
   if (error instanceof Error) return process.env['RIG_DEBUG'] ? (error.stack ?? error.message) : error.message;
   return String(error);
 }

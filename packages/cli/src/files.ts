@@ -23,7 +23,12 @@ export function readConfigFiles(paths: readonly string[]): ConfigFile[] {
     try {
       stat = statSync(path);
     } catch (cause) {
-      throw new CliError(`${path} cannot be read: ${reason(cause)}`, { where: path, next: 'name a file, a folder, or - for standard input', exitCode: ExitCode.usage, cause });
+      throw new CliError(`${path} cannot be read: ${reason(cause)}`, {
+        where: path,
+        next: 'name a file, a folder, or - for standard input',
+        exitCode: ExitCode.usage,
+        cause,
+      });
     }
     if (stat.isDirectory()) folder(path, new Set(), files);
     else files.push(file(path));
@@ -100,10 +105,21 @@ function text(bytes: Buffer, name: string): string {
 }
 
 function tooLarge(name: string, bytes: number): CliError {
-  return new CliError(`${name} has ${Math.round(bytes / 1_048_576)} MiB; a configuration file has at most ${maxFileBytes / 1_048_576} MiB`, { where: name, next: 'split it' });
+  return new CliError(`${name} has ${Math.round(bytes / 1_048_576)} MiB; a configuration file has at most ${maxFileBytes / 1_048_576} MiB`, {
+    where: name,
+    next: 'split it',
+  });
 }
 
 function reason(cause: unknown): string {
   const code = (cause as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : code === 'ELOOP' ? 'a loop of symbolic links' : code === 'EISDIR' ? 'it is a folder' : String((cause as Error).message);
+  return code === 'ENOENT'
+    ? 'there is no such file'
+    : code === 'EACCES'
+      ? 'permission denied'
+      : code === 'ELOOP'
+        ? 'a loop of symbolic links'
+        : code === 'EISDIR'
+          ? 'it is a folder'
+          : String((cause as Error).message);
 }

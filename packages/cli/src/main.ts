@@ -1,5 +1,5 @@
 // The program behind `rig`. What a command needs is loaded when it runs: `rig --version` loads nothing.
-const version = '0.1.0';
+import { version } from './version.ts';
 
 const args = process.argv.slice(2);
 if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
@@ -10,5 +10,5 @@ if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
   await proxyCommand(args.slice(1));
 } else {
   const { main } = await import('./program.ts');
-  await main(version, process.argv);
+  await main(process.argv);
 }

@@ -20,7 +20,6 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
 }
 
 export function visibleLength(text: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal colours begin with ESC
   return text.replace(/\x1b\[[0-9;]*m/g, '').length;
 }
 

@@ -1,17 +1,21 @@
 import { Command, CommanderError, Option } from 'commander';
-import { describe, ExitCode, CliError } from './error.ts';
-import { defaultStateDirectory } from './state.ts';
+import { CliError, describe, ExitCode } from './error.ts';
+import { defaultStateDirectory, meshDirectory } from './state.ts';
+import { version } from './version.ts';
 
 /** Builds the command line. Each action imports its command when it is called. */
-export async function main(version: string, argv: readonly string[]): Promise<void> {
+export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('rig')
     .description('Outrigger: a service mesh without the operational tax.')
     .version(`rig ${version}`)
-    .option('--state <dir>', 'state directory of the mesh', process.env['OUTRIGGER_STATE'] ?? defaultStateDirectory())
+    .addOption(new Option('--state <dir>', 'state directory of the mesh (default: ~/.outrigger)').env('OUTRIGGER_STATE'))
     .exitOverride()
     .showHelpAfterError('(`rig --help` lists the commands)')
     .configureHelp({ sortSubcommands: false });
-  const state = (): string => program.opts<{ state: string }>().state;
+  /** Of `rig up` and whatever makes state. */
+  const state = (): string => program.opts<{ state?: string }>().state ?? defaultStateDirectory();
+  /** Of what talks to a mesh that runs: the demo's where only that runs. */
+  const mesh = (): string => program.opts<{ state?: string }>().state ?? meshDirectory();
   const output = (): Option => new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');
   const example = (command: Command, text: string): Command => command.addHelpText('after', `\nExample:\n${text.replace(/^/gm, '  ')}`);
 
@@ -24,8 +28,9 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .option('--root-namespace <name>', 'namespace whose policies hold for all', 'istio-system')
       .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
       .option('--xds-address <host:port>', 'where sidecars connect', '127.0.0.1:15012')
-      .option('--dashboard-address <host:port>', 'where the dashboard listens', '127.0.0.1:15000')
+      .option('--dashboard-address <host:port>', 'where the dashboard listens', '127.0.0.1:15014')
       .option('--certificate-ttl <seconds>', 'life of a workload certificate', '86400')
+      .option('--external-name <name...>', 'names and addresses by which others reach addresses that are not loopback')
       .addOption(output())
       .action(async (options) => (await import('./commands/up.ts')).up({ ...options, state: state() })),
     'rig up --config ./mesh',
@@ -53,13 +58,13 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
     workload(program.command('run'))
       .description('run an application with its sidecar')
       .argument('<command...>', 'the application, after --')
-      .action(async (command: string[], options) => (await import('./commands/run.ts')).run({ ...options, command, state: state() })),
+      .action(async (command: string[], options) => (await import('./commands/run.ts')).run({ ...options, command, state: mesh() })),
     'rig run --name order-service --version v1 --port 8080:9001 -- python3 app.py',
   );
   example(
     workload(program.command('sidecar'))
       .description('run the sidecar alone, beside a process that somebody else manages')
-      .action(async (options) => (await import('./commands/run.ts')).run({ ...options, command: [], state: state() })),
+      .action(async (options) => (await import('./commands/run.ts')).run({ ...options, command: [], state: mesh() })),
     'rig sidecar --name order-service --port 9001',
   );
   program.command('proxy', { hidden: true }).description('the data plane alone, from an Envoy bootstrap file').option('-c, --config <file>');
@@ -75,7 +80,9 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .option('--rate <perSecond>', 'requests a second', '40')
       .option('--keep-state', 'keep the configuration of the last demo')
       .addOption(output())
-      .action(async (experiment: string[], options) => (await import('./commands/demo.ts')).demo({ ...options, experiment, state: program.getOptionValueSource('state') === 'default' ? undefined : state() })),
+      .action(async (experiment: string[], options) =>
+        (await import('./commands/demo.ts')).demo({ ...options, experiment, state: program.opts<{ state?: string }>().state }),
+      ),
     'rig demo\nrig demo kill payment-service-2',
   );
 
@@ -84,7 +91,7 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .command('check')
       .description('is this machine ready, is the mesh well; each failure with what to do')
       .addOption(output())
-      .action(async (options) => (await import('./commands/check.ts')).check({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/check.ts')).check({ ...options, state: mesh() })),
     'rig check',
   );
   example(
@@ -92,17 +99,20 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .command('status')
       .description('proxies: sync, certificate time left, configuration; and what is wrong')
       .addOption(output())
-      .action(async (options) => (await import('./commands/status.ts')).status({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/status.ts')).status({ ...options, state: mesh() })),
     'rig status',
   );
-  const files = (command: Command): Command => command.requiredOption('-f, --filename <path...>', 'file, folder or - for standard input').option('-n, --namespace <name>', 'namespace of resources that name none', 'default');
+  const files = (command: Command): Command =>
+    command
+      .requiredOption('-f, --filename <path...>', 'file, folder or - for standard input')
+      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default');
   example(
     files(program.command('apply'))
       .description('write resources into the mesh, all or none')
       .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
       .option('--dry-run', 'validate and compare only')
       .addOption(output())
-      .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: mesh() })),
     'rig apply -f canary.yaml --wait',
   );
   example(
@@ -115,7 +125,9 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .option('-n, --namespace <name>', 'namespace', 'default')
       .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
       .addOption(output())
-      .action(async (kind: string | undefined, name: string | undefined, options) => (await import('./commands/delete.ts')).remove({ ...options, kind, name, state: state() })),
+      .action(async (kind: string | undefined, name: string | undefined, options) =>
+        (await import('./commands/delete.ts')).remove({ ...options, kind, name, state: mesh() }),
+      ),
     'rig delete -f canary.yaml\nrig delete VirtualService order-service',
   );
   example(
@@ -126,14 +138,16 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .argument('[name]', 'name')
       .option('-n, --namespace <name>', 'one namespace only')
       .option('-o, --output <format>', 'text, json or yaml', 'text')
-      .action(async (kind: string | undefined, name: string | undefined, options) => (await import('./commands/get.ts')).get({ ...options, kind, name, state: state() })),
+      .action(async (kind: string | undefined, name: string | undefined, options) =>
+        (await import('./commands/get.ts')).get({ ...options, kind, name, state: mesh() }),
+      ),
     'rig get VirtualService order-service -o yaml',
   );
   example(
     files(program.command('diff'))
       .description('what `rig apply` would change; exit 1 if anything')
       .addOption(output())
-      .action(async (options) => (await import('./commands/apply.ts')).diff({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/apply.ts')).diff({ ...options, state: mesh() })),
     'rig diff -f mesh/',
   );
   example(
@@ -153,7 +167,7 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .description('a live line per service: rate, success, latency, mTLS, breaker')
       .option('--once', 'print once and end')
       .addOption(output())
-      .action(async (options) => (await import('./commands/top.ts')).top({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/top.ts')).top({ ...options, state: mesh() })),
     'rig top',
   );
   const token = program.command('token').description('join tokens, by which workloads elsewhere show who they are');
@@ -164,7 +178,7 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
       .option('--namespace <name>', 'namespace', 'default')
       .option('--ttl <seconds>', 'how long it can be used', '3600')
       .addOption(output())
-      .action(async (options) => (await import('./commands/token.ts')).createToken({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/token.ts')).createToken({ ...options, state: mesh() })),
     'rig token create --name order-service',
   );
   const bootstrap = program.command('bootstrap').description('write a bootstrap for a client of the control plane');
@@ -172,7 +186,7 @@ export async function main(version: string, argv: readonly string[]): Promise<vo
     workload(bootstrap.command('grpc'))
       .description('for a gRPC client without a proxy (GRPC_XDS_BOOTSTRAP): keeps an agent beside it until it is ended')
       .option('--output-file <file>', 'where to write it')
-      .action(async (options) => (await import('./commands/bootstrap.ts')).bootstrapGrpc({ ...options, state: state() })),
+      .action(async (options) => (await import('./commands/bootstrap.ts')).bootstrapGrpc({ ...options, state: mesh() })),
     'rig bootstrap grpc --name web --output-file grpc.json',
   );
 

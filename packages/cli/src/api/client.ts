@@ -47,7 +47,11 @@ export class ApiClient {
           path: `/api/v1${path}`,
           // The socket's own agent would keep the command alive after its answer.
           agent: false,
-          headers: { host: 'localhost', accept: 'application/json', ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }) },
+          headers: {
+            host: 'localhost',
+            accept: 'application/json',
+            ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+          },
           timeout: timeoutMs,
         },
         (response) => {
@@ -69,13 +73,31 @@ export class ApiClient {
           });
         },
       );
-      call.on('timeout', () => call.destroy(new CliError(`the control plane did not answer within ${timeoutMs / 1000} s`, { where: this.socketPath, next: '`rig check` looks at it', exitCode: ExitCode.timeout })));
+      call.on('timeout', () =>
+        call.destroy(
+          new CliError(`the control plane did not answer within ${timeoutMs / 1000} s`, {
+            where: this.socketPath,
+            next: '`rig check` looks at it',
+            exitCode: ExitCode.timeout,
+          }),
+        ),
+      );
       call.on('error', (error: NodeJS.ErrnoException) =>
         reject(
           error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
-            ? new CliError('no control plane is running', { where: this.socketPath, next: '`rig up` starts one; `--state DIR` names another state directory', exitCode: ExitCode.unreachable, cause: error })
+            ? new CliError('no control plane is running', {
+                where: this.socketPath,
+                next: '`rig up` starts one; `--state DIR` names another state directory',
+                exitCode: ExitCode.unreachable,
+                cause: error,
+              })
             : error.code === 'EACCES'
-              ? new CliError("the control plane's socket belongs to another user", { where: this.socketPath, next: 'run rig as the user who runs `rig up`', exitCode: ExitCode.unreachable, cause: error })
+              ? new CliError("the control plane's socket belongs to another user", {
+                  where: this.socketPath,
+                  next: 'run rig as the user who runs `rig up`',
+                  exitCode: ExitCode.unreachable,
+                  cause: error,
+                })
               : error,
         ),
       );

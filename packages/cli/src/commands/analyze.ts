@@ -9,7 +9,8 @@ const levels = ['Info', 'Warning', 'Error'];
 
 /** Parses, validates and analyses files with no mesh running: the functions that `rig apply` calls at the control plane. */
 export async function analyzeFiles(options: { files: string[]; namespace: string; failOn: string; output: OutputFormat }): Promise<void> {
-  if (!levels.includes(options.failOn)) throw new CliError(`--fail-on ${options.failOn}: no level`, { next: `one of ${levels.join(', ')}`, exitCode: ExitCode.usage });
+  if (!levels.includes(options.failOn))
+    throw new CliError(`--fail-on ${options.failOn}: no level`, { next: `one of ${levels.join(', ')}`, exitCode: ExitCode.usage });
   const messages = await messagesOfFiles(options.files, options.namespace);
   if (options.output === 'json') printJson(messages);
   else {

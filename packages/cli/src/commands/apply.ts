@@ -38,7 +38,8 @@ export async function diff(options: Omit<ApplyOptions, 'wait' | 'dryRun'>): Prom
   const changes = result.applied.filter(({ change }) => change !== 'unchanged');
   if (options.output === 'json') printJson(changes);
   else {
-    for (const { kind, namespace, name, change, diff } of changes) console.log(`${kind} ${namespace}/${name} ${change === 'created' ? 'would be created' : 'would change'}\n${diff ?? ''}`);
+    for (const { kind, namespace, name, change, diff } of changes)
+      console.log(`${kind} ${namespace}/${name} ${change === 'created' ? 'would be created' : 'would change'}\n${diff ?? ''}`);
     if (changes.length === 0) console.log('no difference');
   }
   process.exitCode = changes.length > 0 ? ExitCode.failed : ExitCode.ok;
@@ -73,7 +74,10 @@ export function waitExitCode(waited: WaitResult): number {
 
 export function printWait(waited: WaitResult): void {
   if (waited.done) console.log(`in effect on ${waited.acknowledged} of ${waited.affected} proxies after ${milliseconds(waited.elapsedMs)}`);
-  else console.log(`after ${milliseconds(waited.elapsedMs)} acknowledged by ${waited.acknowledged} of ${waited.affected} proxies; still missing: ${waited.laggards.join(', ')}`);
+  else
+    console.log(
+      `after ${milliseconds(waited.elapsedMs)} acknowledged by ${waited.acknowledged} of ${waited.affected} proxies; still missing: ${waited.laggards.join(', ')}`,
+    );
   for (const { node, message } of waited.refused) console.log(`refused by ${node}: ${message}`);
 }
 

@@ -33,10 +33,12 @@ export async function remove(options: DeleteOptions): Promise<void> {
   let revision = '';
   for (const target of targets) {
     if (!known.has(key(target))) continue;
-    revision = (await api.delete<{ revision: string }>(`/resources/${target.kind}/${target.namespace === '' ? '-' : target.namespace}/${target.name}`)).revision;
+    revision = (await api.delete<{ revision: string }>(`/resources/${target.kind}/${target.namespace === '' ? '-' : target.namespace}/${target.name}`))
+      .revision;
   }
   const waited = options.wait ? await waitFor(api, revision, options.wait) : undefined;
-  if (options.output === 'json') printJson({ deleted: targets.filter((target) => known.has(key(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
+  if (options.output === 'json')
+    printJson({ deleted: targets.filter((target) => known.has(key(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
   else {
     for (const target of targets) console.log(known.has(key(target)) ? `${key(target)} deleted` : `${key(target)} was not there`);
     if (waited) printWait(waited);
@@ -48,9 +50,14 @@ async function targetsOf(options: DeleteOptions): Promise<Target[]> {
   if (options.filename && options.filename.length > 0) {
     const parsed = await readResources(readConfigFiles(options.filename), { defaultNamespace: options.namespace });
     const targets = parsed.resources.map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name }));
-    if (targets.length === 0) throw new CliError('no resource of the mesh is in these files', { where: options.filename.join(', '), next: '`rig analyze` says what is wrong with them' });
+    if (targets.length === 0)
+      throw new CliError('no resource of the mesh is in these files', {
+        where: options.filename.join(', '),
+        next: '`rig analyze` says what is wrong with them',
+      });
     return targets;
   }
-  if (!options.kind || !options.name) throw new CliError('what to delete is not said', { next: '`rig delete -f FILE` or `rig delete KIND NAME`', exitCode: ExitCode.usage });
+  if (!options.kind || !options.name)
+    throw new CliError('what to delete is not said', { next: '`rig delete -f FILE` or `rig delete KIND NAME`', exitCode: ExitCode.usage });
   return [{ kind: options.kind, namespace: options.namespace, name: options.name }];
 }

@@ -17,11 +17,19 @@ export async function get(options: GetOptions): Promise<void> {
   if (options.name) query.set('name', options.name);
   if (options.namespace) query.set('namespace', options.namespace);
   const resources = await apiOf(options.state).get<ResourceView[]>(`/resources?${query}`);
-  if (options.name && resources.length === 0) throw new CliError(`${options.kind} ${options.namespace ?? ''}${options.namespace ? '/' : ''}${options.name}: not in the mesh`, { next: '`rig get` lists what is' });
+  if (options.name && resources.length === 0)
+    throw new CliError(`${options.kind} ${options.namespace ?? ''}${options.namespace ? '/' : ''}${options.name}: not in the mesh`, {
+      next: '`rig get` lists what is',
+    });
   if (options.output === 'json') return printJson(resources);
   if (options.output === 'yaml') {
     const { stringify } = await import('yaml');
-    console.log(resources.map(({ manifest }) => stringify(manifest)).join('---\n').trimEnd());
+    console.log(
+      resources
+        .map(({ manifest }) => stringify(manifest))
+        .join('---\n')
+        .trimEnd(),
+    );
     return;
   }
   if (resources.length === 0) {

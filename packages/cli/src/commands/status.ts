@@ -6,7 +6,9 @@ export async function status(options: { output: OutputFormat; state: string }): 
   const api = apiOf(options.state);
   const [version, proxies, problems] = await Promise.all([api.get<VersionInfo>('/version'), api.get<ProxyView[]>('/proxies'), api.get<Problem[]>('/problems')]);
   if (options.output === 'json') return printJson({ version, proxies, problems });
-  console.log(`control plane ${version.version}, trust domain ${version.trustDomain}, configuration ${version.configRevision}, up for ${duration(Date.now() - version.startedAtMs)}`);
+  console.log(
+    `control plane ${version.version}, trust domain ${version.trustDomain}, configuration ${version.configRevision}, up for ${duration(Date.now() - version.startedAtMs)}`,
+  );
   if (proxies.length === 0) console.log('no proxy is connected; `rig run --name NAME --port PORT -- COMMAND` starts one');
   else
     console.log(
@@ -23,7 +25,8 @@ export async function status(options: { output: OutputFormat; state: string }): 
       ),
     );
   for (const proxy of proxies) if (proxy.refusal) console.log(`refused by ${proxy.node}: ${proxy.refusal}`);
-  for (const problem of problems) console.log(`problem: ${problem.what}\n  where: ${problem.where}\n  next:  ${problem.next}\n  for:   ${duration(Date.now() - problem.sinceMs)}`);
+  for (const problem of problems)
+    console.log(`problem: ${problem.what}\n  where: ${problem.where}\n  next:  ${problem.next}\n  for:   ${duration(Date.now() - problem.sinceMs)}`);
 }
 
 function syncText(proxy: ProxyView): string {

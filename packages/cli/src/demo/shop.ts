@@ -24,7 +24,14 @@ export function shop(examples: string, languages: { python: string; goService: s
   const node = [process.execPath, join(examples, 'service.mjs')];
   const python = languages.python === '' ? undefined : [languages.python, join(examples, 'service.py')];
   const go = languages.goService === '' ? undefined : [languages.goService];
-  const of = (name: string, version: string, instance: string, next: string, command: readonly string[] | undefined, language: 'Node' | 'Python' | 'Go'): ShopInstance => ({
+  const of = (
+    name: string,
+    version: string,
+    instance: string,
+    next: string,
+    command: readonly string[] | undefined,
+    language: 'Node' | 'Python' | 'Go',
+  ): ShopInstance => ({
     name,
     version,
     instance,
@@ -66,7 +73,11 @@ export function goService(examples: string, say: (text: string) => void): string
   }
   say('building ledger-service in Go (once) ...');
   mkdirSync(cache, { recursive: true });
-  const built = spawnSync('go', ['build', '-o', `${program}.new`, '.'], { cwd: source, encoding: 'utf8', env: { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local' } });
+  const built = spawnSync('go', ['build', '-o', `${program}.new`, '.'], {
+    cwd: source,
+    encoding: 'utf8',
+    env: { ...process.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local' },
+  });
   if (built.status !== 0) {
     say(`ledger-service runs in Node: go build failed: ${(built.stderr || String(built.error)).trim().split('\n')[0]}`);
     return '';

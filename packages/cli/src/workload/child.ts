@@ -17,7 +17,8 @@ export class Child {
   #ended = false;
 
   constructor(command: readonly string[], options: SpawnOptions, signalWhenOrphaned: 'TERM' | 'KILL' | undefined) {
-    const [program = '', ...args] = signalWhenOrphaned !== undefined && existsSync(setpriv) ? [setpriv, '--pdeathsig', signalWhenOrphaned, '--', ...command] : command;
+    const [program = '', ...args] =
+      signalWhenOrphaned !== undefined && existsSync(setpriv) ? [setpriv, '--pdeathsig', signalWhenOrphaned, '--', ...command] : command;
     this.process = spawn(program, args, options);
     this.exited = new Promise((resolve, reject) => {
       this.process.once('error', (error) => {

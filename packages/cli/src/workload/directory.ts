@@ -12,7 +12,10 @@ export class InstanceDirectory {
   constructor(stateDirectory: string, namespace: string, instance: string) {
     this.path = join(stateDirectory, 'sidecars', `${namespace}.${instance}`);
     if (Buffer.byteLength(this.adsSocket) > maxSocketPathBytes)
-      throw new CliError(`the path of a socket would be longer than ${maxSocketPathBytes} bytes`, { where: this.adsSocket, next: 'choose a shorter --state directory' });
+      throw new CliError(`the path of a socket would be longer than ${maxSocketPathBytes} bytes`, {
+        where: this.adsSocket,
+        next: 'choose a shorter --state directory',
+      });
     mkdirSync(this.path, { recursive: true, mode: 0o700 });
     chmodSync(this.path, 0o700);
   }

@@ -47,8 +47,10 @@ export type PortProtocol = (typeof portProtocols)[number];
 export function parsePort(text: string): WorkloadPort {
   const parts = text.split(':');
   const protocol = /^\d+$/.test(parts[0] ?? '') ? 'http' : (parts.shift() ?? '');
-  if (!(portProtocols as readonly string[]).includes(protocol)) throw usage(`--port ${text}: "${protocol}" is no protocol`, `one of ${portProtocols.join(', ')}, as in --port grpc:8080:9001`);
-  if (parts.length < 1 || parts.length > 2) throw usage(`--port ${text}: not [PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT]`, 'for example --port 9001, --port 8080:9001 or --port grpc:8080:9001');
+  if (!(portProtocols as readonly string[]).includes(protocol))
+    throw usage(`--port ${text}: "${protocol}" is no protocol`, `one of ${portProtocols.join(', ')}, as in --port grpc:8080:9001`);
+  if (parts.length < 1 || parts.length > 2)
+    throw usage(`--port ${text}: not [PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT]`, 'for example --port 9001, --port 8080:9001 or --port grpc:8080:9001');
   const servicePort = portNumber(parts[0] ?? '', `--port ${text}`);
   return { protocol: protocol as PortProtocol, servicePort, applicationPort: parts.length === 2 ? portNumber(parts[1] ?? '', `--port ${text}`) : servicePort };
 }
@@ -58,12 +60,17 @@ export function parseUpstream(text: string): Upstream {
   const match = /^([a-z0-9.-]+)(?::(\d+))?=(?:(127(?:\.\d{1,3}){3}|localhost):)?(\d+)$/i.exec(text);
   if (!match) throw usage(`--upstream ${text}: not SERVICE[:PORT]=127.0.0.1:PORT`, 'for example --upstream order-service=127.0.0.1:7001');
   const host = match[3] === undefined || match[3] === 'localhost' ? '127.0.0.1' : match[3];
-  return { service: (match[1] ?? '').toLowerCase(), port: match[2] ? portNumber(match[2], `--upstream ${text}`) : 0, address: `${host}:${portNumber(match[4] ?? '', `--upstream ${text}`)}` };
+  return {
+    service: (match[1] ?? '').toLowerCase(),
+    port: match[2] ? portNumber(match[2], `--upstream ${text}`) : 0,
+    address: `${host}:${portNumber(match[4] ?? '', `--upstream ${text}`)}`,
+  };
 }
 
 /** RFC 1123 label, what Kubernetes takes as a name of service, namespace and service account. */
 export function parseName(text: string, option: string): string {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) throw usage(`${option} ${text}: not a name`, 'lower-case letters, digits and "-", at most 63, beginning and ending with a letter or a digit');
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text))
+    throw usage(`${option} ${text}: not a name`, 'lower-case letters, digits and "-", at most 63, beginning and ending with a letter or a digit');
   return text;
 }
 

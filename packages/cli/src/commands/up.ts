@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { StartError, startControlPlane } from '@outrigger/control-plane';
+import { CliError, ExitCode } from '../error.ts';
+import { type OutputFormat, printJson } from '../output.ts';
+import { version } from '../version.ts';
+
+export interface UpOptions {
+  config?: string;
+  trustDomain: string;
+  rootNamespace: string;
+  outboundPolicy: string;
+  xdsAddress: string;
+  dashboardAddress: string;
+  certificateTtl: string;
+  externalName?: string[];
+  output: OutputFormat;
+  state: string;
+}
+
+/** Runs the control plane until SIGTERM or SIGINT. */
+export async function up(options: UpOptions): Promise<void> {
+  if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
+    throw new CliError(`--outbound-policy ${options.outboundPolicy}: no policy`, { next: 'ALLOW_ANY or REGISTRY_ONLY', exitCode: ExitCode.usage });
+  const ttlSeconds = Number(options.certificateTtl);
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1)
+    throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
+  const dashboardDirectory = fileURLToPath(new URL('./dashboard', import.meta.url));
+  let controlPlane: Awaited<ReturnType<typeof startControlPlane>>;
+  try {
+    controlPlane = await startControlPlane({
+      version,
+      stateDirectory: options.state,
+      ...(options.config === undefined ? {} : { configDirectory: options.config }),
+      trustDomain: options.trustDomain,
+      rootNamespace: options.rootNamespace,
+      outboundPolicy: options.outboundPolicy,
+      grpc: bind(options.xdsAddress, '--xds-address'),
+      api: bind(options.dashboardAddress, '--dashboard-address'),
+      ...(options.externalName === undefined ? {} : { externalNames: options.externalName }),
+      ...(existsSync(dashboardDirectory) ? { dashboardDirectory } : {}),
+      certificateTtlMs: ttlSeconds * 1000,
+      log: (entry) => {
+        if (entry.level !== 'debug' || process.env['RIG_DEBUG']) process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
+      },
+    });
+  } catch (error) {
+    if (error instanceof StartError) throw new CliError(error.message, { where: error.where, next: error.next, cause: error });
+    throw error;
+  }
+  const { addresses } = controlPlane;
+  if (options.output === 'json') printJson(addresses);
+  else {
+    console.log(`control plane of ${addresses.trustDomain}, state in ${addresses.stateDirectory}`);
+    console.log(`  sidecars:  ${addresses.grpc} (and ${addresses.agentSocket})`);
+    console.log(`  dashboard: ${addresses.dashboard}`);
+    if (options.config !== undefined) console.log(`  watching:  ${options.config}`);
+    console.log('Ctrl-C ends it; sidecars go on with what they know.');
+  }
+  const ended = new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  await ended;
+  await controlPlane.stop();
+}
+
+function bind(text: string, option: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65_535) throw new CliError(`${option} ${text}: not HOST:PORT`, { next: 'for example 127.0.0.1:15012', exitCode: ExitCode.usage });
+  return { host: match[1] ?? match[2] ?? '', port };
+}

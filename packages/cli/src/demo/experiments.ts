@@ -1,0 +1,43 @@
+/** What the demo offers to try: each one command, undone by one command. `rig` is how the CLI is called from here. */
+export interface Experiment {
+  readonly title: string;
+  readonly command: string;
+  readonly undo: string;
+  readonly look: string;
+}
+
+export function experiments(rig: string, examples: string): Experiment[] {
+  const file = (name: string): string => `${examples}/${name}`;
+  return [
+    {
+      title: 'canary: 90 % of order-service to v1, 10 % to v2',
+      command: `${rig} apply -f ${file('canary-90-10.yaml')} --wait`,
+      undo: `${rig} delete -f ${file('canary-90-10.yaml')}`,
+      look: 'the rates of order-service v1 and v2',
+    },
+    {
+      title: 'kill an instance of payment-service with -9',
+      command: `${rig} demo kill payment-service-2`,
+      undo: `${rig} demo revive payment-service-2`,
+      look: 'success stays at 100 %',
+    },
+    {
+      title: 'STRICT: mutual TLS only',
+      command: `${rig} apply -f ${file('strict.yaml')} --wait`,
+      undo: `${rig} delete -f ${file('strict.yaml')}`,
+      look: 'the load goes on; a plain-text caller is refused',
+    },
+    {
+      title: 'lock payment-service to order-service',
+      command: `${rig} apply -f ${file('payment-order-only.yaml')} --wait && ${rig} demo call web http://payment-service:8080/`,
+      undo: `${rig} delete -f ${file('payment-order-only.yaml')}`,
+      look: '403, signed, for web; the shop goes on',
+    },
+    {
+      title: 'make payment-service fail and watch the breaker',
+      command: `${rig} demo fail payment-service`,
+      undo: `${rig} demo heal payment-service`,
+      look: 'the breaker opens, then closes again after a trial',
+    },
+  ];
+}

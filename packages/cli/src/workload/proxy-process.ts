@@ -1,0 +1,165 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { request } from 'node:http';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CliError } from '../error.ts';
+import { Child } from './child.ts';
+
+const envoyVersion = '1.40.0';
+/** A proxy that ended is started again after this long, doubling up to the second figure. */
+const restartMinMs = 100;
+const restartMaxMs = 5000;
+/** One that ran this long starts over at the first figure. */
+const steadyMs = 10_000;
+const readyPollMs = 20;
+const readyTimeoutMs = 15_000;
+const drainGraceMs = 5000;
+
+export interface ProxyProcessOptions {
+  readonly dataPlane: 'outrigger' | 'envoy';
+  readonly bootstrapPath: string;
+  readonly logPath: string;
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly log: (message: string) => void;
+  /** Called with false when it ends by itself, with true when its successor is ready. */
+  readonly onReadiness: (ready: boolean) => void;
+}
+
+/** The data plane's process, ours or Envoy, started again when it ends; the application beside it is not touched by that. */
+export class ProxyProcess {
+  readonly #options: ProxyProcessOptions;
+  #child: Child | undefined;
+  #stopped = false;
+  #restartMs = restartMinMs;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ProxyProcessOptions) {
+    this.#options = options;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  async start(): Promise<void> {
+    const child = this.launch();
+    await this.untilReady(child);
+  }
+
+  /** Ends it and starts another one (an upgrade, or new bootstrap). */
+  async restart(): Promise<void> {
+    const old = this.#child;
+    this.#child = undefined;
+    await old?.stop(drainGraceMs);
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#child?.stop(drainGraceMs);
+  }
+
+  private launch(): Child {
+    const log = openSync(this.#options.logPath, 'a', 0o600);
+    // A sidecar without its supervisor would serve with a certificate that nobody renews.
+    const child = new Child(command(this.#options), { stdio: ['ignore', log, log], env: proxyEnvironment() }, 'KILL');
+    closeSync(log);
+    this.#child = child;
+    const startedMs = performance.now();
+    child.exited.then(
+      ({ code, signal }) => {
+        if (this.#stopped || this.#child !== child) return;
+        this.#options.onReadiness(false);
+        this.#restartMs = performance.now() - startedMs > steadyMs ? restartMinMs : Math.min(this.#restartMs * 2, restartMaxMs);
+        this.#options.log(`the proxy ended with ${signal ?? code}; its log is ${this.#options.logPath}; starting it again in ${this.#restartMs} ms`);
+        this.#timer = setTimeout(() => {
+          this.untilReady(this.launch()).then(
+            () => this.#options.onReadiness(true),
+            (error: Error) => this.#options.log(error.message),
+          );
+        }, this.#restartMs);
+      },
+      (error: Error) => this.#options.log(`the proxy could not be started: ${error.message}`),
+    );
+    return child;
+  }
+
+  private async untilReady(child: Child): Promise<void> {
+    const { admin, logPath } = this.#options;
+    const endMs = performance.now() + readyTimeoutMs;
+    let last = '';
+    while (child.running && performance.now() < endMs) {
+      last = await ask(admin, '/ready');
+      if (last === '') return;
+      await new Promise((resolve) => setTimeout(resolve, readyPollMs));
+    }
+    throw new CliError(child.running ? `the proxy was not ready within ${readyTimeoutMs / 1000} s: ${last}` : 'the proxy ended before it was ready', {
+      where: logPath,
+      next: 'its log says why; `rig check` looks at the machine and the mesh',
+    });
+  }
+}
+
+/** '' where it answers 200. */
+function ask({ host, port }: { host: string; port: number }, path: string): Promise<string> {
+  return new Promise((resolve) => {
+    const call = request({ host, port, path, agent: false, timeout: 1000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200 ? '' : `${path} answered ${response.statusCode}`);
+    });
+    call.on('timeout', () => call.destroy(new Error(`${path} did not answer`)));
+    call.on('error', (error) => resolve(error.message));
+    call.end();
+  });
+}
+
+function command({ dataPlane, bootstrapPath }: ProxyProcessOptions): string[] {
+  if (dataPlane === 'envoy')
+    return [
+      envoyProgram(),
+      '-c',
+      bootstrapPath,
+      '--concurrency',
+      '1',
+      '--disable-hot-restart',
+      '--log-level',
+      'warn',
+      '--drain-time-s',
+      '2',
+      '--drain-strategy',
+      'immediate',
+    ];
+  return [process.execPath, ...process.execArgv, proxyEntry(), 'proxy', '--config', bootstrapPath];
+}
+
+/** The bundle that runs now. */
+function proxyEntry(): string {
+  return process.env['OUTRIGGER_RIG'] ?? fileURLToPath(new URL('./rig.js', import.meta.url)).replace(/\/chunks\/rig\.js$/, '/rig.js');
+}
+
+function proxyEnvironment(): NodeJS.ProcessEnv {
+  const environment = { ...process.env };
+  // What is meant for applications must not turn the proxy's own connections round to itself.
+  for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'grpc_proxy', 'NODE_USE_ENV_PROXY', 'JAVA_TOOL_OPTIONS', 'NODE_OPTIONS'])
+    delete environment[name];
+  return environment;
+}
+
+/** OUTRIGGER_ENVOY, the peers' cache, or PATH. */
+function envoyProgram(): string {
+  const cache = process.env['OUTRIGGER_PEERS'] ?? join(homedir(), '.cache/outrigger/peers');
+  const candidates = [
+    process.env['OUTRIGGER_ENVOY'],
+    join(cache, `envoy-${envoyVersion}`, 'envoy'),
+    ...(process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'envoy')),
+  ];
+  const found = candidates.find((path) => path !== undefined && path !== '' && existsSync(path));
+  if (found === undefined)
+    throw new CliError('no Envoy is on this machine', {
+      where: '--data-plane envoy',
+      next: '`bash scripts/peers envoy` installs one, or set OUTRIGGER_ENVOY to its path',
+    });
+  return found;
+}
