@@ -1,0 +1,281 @@
+import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { Caller, Change, ResourceSource, ResourceView } from '../source.ts';
+import { TypeUrl } from '../source.ts';
+import { versionOf } from '../version.ts';
+import type { AdsLimits } from './limits.ts';
+import type { AdsObserver, StreamStatus, TypeStatus } from './status.ts';
+import type { Lookup, Phase, Push, RequestOutcome, TypeSubscription } from './subscriptions.ts';
+
+/** Additions in this order, removals in the other. */
+const PUSH_ORDER: readonly TypeUrl[] = [TypeUrl.secret, TypeUrl.cluster, TypeUrl.endpoint, TypeUrl.listener, TypeUrl.route, TypeUrl.virtualHost];
+const KNOWN_TYPES: ReadonlySet<string> = new Set(PUSH_ORDER);
+/** Types that name clusters, and what they must find in effect. Not listeners before routes: a listener may wait for its routes. */
+const NAMES_CLUSTERS: ReadonlySet<TypeUrl> = new Set([TypeUrl.listener, TypeUrl.route, TypeUrl.virtualHost]);
+const IS_NAMED: ReadonlySet<TypeUrl> = new Set([TypeUrl.cluster, TypeUrl.endpoint, TypeUrl.secret]);
+
+export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
+  return KNOWN_TYPES.has(typeUrl);
+}
+
+/** The clock of a stream; tests bring their own. */
+export interface StreamClock {
+  now(): number;
+  /** Calls back once, later; returns how to call it off. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+interface TypeState<S extends TypeSubscription> {
+  readonly subscription: S;
+  readonly lookup: Lookup;
+  sentAtMs: number;
+  sentVersion: string;
+  ackedVersion: string;
+  readonly versionsByNonce: Map<string, string>;
+  nacked: TypeStatus['nacked'];
+}
+
+export interface TypedPush {
+  readonly typeUrl: TypeUrl;
+  readonly push: Push;
+  /** Of the response as a whole. */
+  readonly version: string;
+}
+
+/**
+ * One ADS (or SDS) stream: its subscriptions, and which push comes next. The transport pulls `next()` only when the
+ * client takes more, so a slow client costs no memory: what changes meanwhile collapses into one push.
+ */
+export class DiscoveryStream<S extends TypeSubscription> {
+  readonly id: number;
+  readonly node: Node;
+  readonly caller: Caller;
+  readonly #protocol: 'delta' | 'sotw';
+  readonly #makeSubscription: (typeUrl: TypeUrl) => S;
+  readonly #limits: AdsLimits;
+  readonly #clock: StreamClock;
+  readonly #observer: AdsObserver;
+  readonly #view: ResourceView;
+  readonly #types = new Map<TypeUrl, TypeState<S>>();
+  readonly #unsettled = new Set<TypeUrl>();
+  readonly #connectedAtMs: number;
+  #nonce = 0;
+  #wake: (() => void) | undefined;
+  #signalled = true;
+  #closed = false;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(
+    id: number,
+    protocol: 'delta' | 'sotw',
+    node: Node,
+    caller: Caller,
+    source: ResourceSource,
+    makeSubscription: (typeUrl: TypeUrl) => S,
+    limits: AdsLimits,
+    clock: StreamClock,
+    observer: AdsObserver,
+  ) {
+    this.id = id;
+    this.node = node;
+    this.caller = caller;
+    this.#protocol = protocol;
+    this.#makeSubscription = makeSubscription;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#observer = observer;
+    this.#connectedAtMs = clock.now();
+    this.#view = source.open(node, caller, (typeUrl, change) => this.#changed(typeUrl, change));
+  }
+
+  /** Applies a request to the subscription of its type, made at the first. */
+  receive(typeUrl: TypeUrl, request: (subscription: S) => RequestOutcome): void {
+    let state = this.#types.get(typeUrl);
+    if (state === undefined) {
+      const view = this.#view;
+      state = {
+        subscription: this.#makeSubscription(typeUrl),
+        lookup: { get: (name) => view.get(typeUrl, name), wildcard: () => view.wildcard(typeUrl) },
+        sentAtMs: 0,
+        sentVersion: '',
+        ackedVersion: '',
+        versionsByNonce: new Map(),
+        nacked: undefined,
+      };
+      this.#types.set(typeUrl, state);
+    }
+    const outcome = request(state.subscription);
+    this.#takeOutcome(typeUrl, state, outcome);
+    if (outcome.namesChanged) this.#view.subscribed?.(typeUrl, state.subscription.names);
+    this.#unsettled.add(typeUrl);
+    this.#signal();
+  }
+
+  #takeOutcome(typeUrl: TypeUrl, state: TypeState<S>, outcome: RequestOutcome): void {
+    if (outcome.nonce === undefined) return;
+    const version = state.versionsByNonce.get(outcome.nonce) ?? '';
+    state.versionsByNonce.delete(outcome.nonce);
+    if (outcome.nacked !== undefined) {
+      state.nacked = { version, message: outcome.nacked.message, names: [...outcome.nacked.versions.keys()], atMs: this.#clock.now() };
+      this.#view.nacked?.(typeUrl, outcome.nacked.versions, outcome.nacked.message);
+      this.#observer.nacked?.(this.status(), typeUrl, outcome.nacked.message);
+    } else if (outcome.acked !== undefined) {
+      state.ackedVersion = version;
+      state.nacked = undefined;
+      this.#view.acked?.(typeUrl, outcome.acked);
+    }
+  }
+
+  #changed(typeUrl: TypeUrl, change: Change): void {
+    if (this.#closed) return;
+    this.#types.get(typeUrl)?.subscription.changed(change);
+    this.#unsettled.add(typeUrl);
+    this.#signal();
+  }
+
+  /** What to send now; undefined: nothing until `wait` is fulfilled. */
+  next(): TypedPush | undefined {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#closed) return undefined;
+    for (const typeUrl of PUSH_ORDER) {
+      const push = this.#take(typeUrl, 'answers');
+      if (push !== undefined) return push;
+    }
+    const held = new Set<TypeUrl>();
+    for (const typeUrl of PUSH_ORDER) {
+      const state = this.#types.get(typeUrl);
+      if (state === undefined) continue;
+      if (state.subscription.busy || (NAMES_CLUSTERS.has(typeUrl) && this.#anyWaiting(IS_NAMED))) {
+        if (!state.subscription.idle) held.add(typeUrl);
+        continue;
+      }
+      const push = this.#take(typeUrl, 'additions');
+      if (push !== undefined) return push;
+    }
+    for (let index = PUSH_ORDER.length - 1; index >= 0; index -= 1) {
+      const typeUrl = PUSH_ORDER[index]!;
+      const state = this.#types.get(typeUrl);
+      if (state === undefined || state.subscription.busy || held.has(typeUrl)) continue;
+      if (IS_NAMED.has(typeUrl) && !state.subscription.idle && (this.#anyWaiting(NAMES_CLUSTERS) || this.#anyHeld(held))) {
+        held.add(typeUrl);
+        continue;
+      }
+      const push = this.#take(typeUrl, 'all');
+      if (push !== undefined) return push;
+    }
+    this.#settle(held);
+    return undefined;
+  }
+
+  #take(typeUrl: TypeUrl, phase: Phase): TypedPush | undefined {
+    const state = this.#types.get(typeUrl);
+    if (state === undefined) return undefined;
+    const nonce = (this.#nonce + 1).toString(36);
+    const push = state.subscription.next(state.lookup, phase, nonce);
+    if (push === undefined) return undefined;
+    this.#nonce += 1;
+    const version = responseVersion(push);
+    state.sentAtMs = this.#clock.now();
+    state.sentVersion = version;
+    state.versionsByNonce.set(nonce, version);
+    this.#unsettled.add(typeUrl);
+    const typed = { typeUrl, push, version };
+    this.#observer.pushed?.(this, typed);
+    return typed;
+  }
+
+  /** Whether a type of the set has an unanswered push that is young enough to be waited for. */
+  #anyWaiting(types: ReadonlySet<TypeUrl>): boolean {
+    for (const typeUrl of types) {
+      const state = this.#types.get(typeUrl);
+      if (state === undefined || !state.subscription.busy) continue;
+      const leftMs = state.sentAtMs + this.#limits.orderWaitMs - this.#clock.now();
+      if (leftMs <= 0) continue;
+      this.#cancelTimer ??= this.#clock.after(leftMs, () => this.#signal());
+      return true;
+    }
+    return false;
+  }
+
+  /** Whether a route, listener or virtual host still has additions to come that may give up a cluster. */
+  #anyHeld(held: ReadonlySet<TypeUrl>): boolean {
+    for (const typeUrl of held) {
+      if (!NAMES_CLUSTERS.has(typeUrl)) continue;
+      const state = this.#types.get(typeUrl)!;
+      const waitedLongEnough = state.subscription.busy && state.sentAtMs + this.#limits.orderWaitMs <= this.#clock.now();
+      if (!waitedLongEnough) return true;
+    }
+    return false;
+  }
+
+  #settle(held: ReadonlySet<TypeUrl>): void {
+    for (const typeUrl of this.#unsettled) {
+      if (held.has(typeUrl) || this.#types.get(typeUrl)?.subscription.busy) continue;
+      this.#unsettled.delete(typeUrl);
+      this.#view.settled?.(typeUrl);
+    }
+  }
+
+  /** Fulfilled when `next` may have something, or the stream was closed. */
+  wait(): Promise<void> {
+    if (this.#signalled || this.#closed) {
+      this.#signalled = false;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #signal(): void {
+    if (this.#signalled) return;
+    const wake = this.#wake;
+    if (wake === undefined) {
+      this.#signalled = true;
+      return;
+    }
+    this.#wake = undefined;
+    // One turn later: requests that arrived together, and changes that are announced together, are answered together.
+    setImmediate(wake);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cancelTimer?.();
+    this.#wake?.();
+    this.#view.close();
+  }
+
+  status(): StreamStatus {
+    const types: TypeStatus[] = [];
+    for (const [typeUrl, state] of this.#types) {
+      const { subscription } = state;
+      types.push({
+        typeUrl,
+        names: subscription.names,
+        sentVersion: state.sentVersion,
+        ackedVersion: state.ackedVersion,
+        nacked: state.nacked,
+        sync: syncOf(state),
+      });
+    }
+    return { id: this.id, protocol: this.#protocol, node: this.node, caller: this.caller, connectedAtMs: this.#connectedAtMs, types };
+  }
+}
+
+function syncOf(state: TypeState<TypeSubscription>): TypeStatus['sync'] {
+  if (state.sentVersion === '') return 'not-sent';
+  if (state.nacked !== undefined) return 'refused';
+  return state.subscription.busy || !state.subscription.idle ? 'stale' : 'synced';
+}
+
+function responseVersion(push: Push): string {
+  const lines: string[] = [];
+  for (const [name, version] of push.versions) lines.push(`${name} ${version}\n`);
+  return versionOf(lines.join(''));
+}
