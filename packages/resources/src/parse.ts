@@ -101,15 +101,22 @@ function parseFile(file: string, content: string | Uint8Array, documents: Kubern
 /** The objects of one document: itself, or a List's items. */
 function addObjects(value: Json, lines: LineTree, file: string, documents: KubernetesDocument[], problems: Problem[]): void {
   if (value === null) return;
-  const refuse = (message: string, next: string): void => {
+  const refuse = (message: string, next: string): number =>
     problems.push({ code: 'UNKNOWN_KIND', level: 'Error', message, file, line: lines.line, next, field: '' });
-  };
-  if (!isJsonObject(value)) return refuse('the document is no Kubernetes object: it is not a mapping', 'begin it with apiVersion, kind and metadata');
+  if (!isJsonObject(value)) {
+    refuse('the document is no Kubernetes object: it is not a mapping', 'begin it with apiVersion, kind and metadata');
+    return;
+  }
   if (Object.keys(value).length === 0) return;
   const { apiVersion, kind } = value;
-  if (typeof kind !== 'string' || kind === '') return refuse("Object 'Kind' is missing", 'add a "kind:", for example VirtualService');
-  if (typeof apiVersion !== 'string' || apiVersion === '')
-    return refuse("Object 'apiVersion' is missing", 'add an "apiVersion:", for example networking.istio.io/v1');
+  if (typeof kind !== 'string' || kind === '') {
+    refuse("Object 'Kind' is missing", 'add a "kind:", for example VirtualService');
+    return;
+  }
+  if (typeof apiVersion !== 'string' || apiVersion === '') {
+    refuse("Object 'apiVersion' is missing", 'add an "apiVersion:", for example networking.istio.io/v1');
+    return;
+  }
   if (kind.endsWith('List') && Array.isArray(value.items)) {
     const itemLines = lines.children?.get('items')?.children;
     for (const [index, item] of (value.items as readonly Json[]).entries()) addObjects(item, itemLines?.get(index) ?? lines, file, documents, problems);
