@@ -1,0 +1,31 @@
+/** One line per event of the proxy itself (not the access log). */
+export type ProxyLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
+
+export interface ProxyOptions {
+  /** Where the last good configuration is kept; absent: nowhere. */
+  readonly cacheDir?: string;
+  /** Prometheus text, apart from the admin interface ("127.0.0.1:0" takes a free port); absent: none. */
+  readonly metricsAddress?: string;
+  /** Default: none. */
+  readonly log?: ProxyLog;
+  /** How long a drain waits for the streams under way, ms. Default 15 000. */
+  readonly drainTimeoutMs?: number;
+}
+
+export type ProxyState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
+
+/** One proxy in this process. It shares nothing with another one. */
+export interface Proxy {
+  /** Fulfilled when the listeners of the first configuration are bound (from the control plane, or from the cache without it). */
+  start(): Promise<void>;
+  /** Stops accepting, says GOAWAY / `Connection: close`, waits for the streams under way, then closes everything. */
+  drain(): Promise<void>;
+  /** Closes everything at once. */
+  close(): Promise<void>;
+  /** "ip:port" as bound. */
+  listenerAddress(name: string): string | undefined;
+  /** "ip:port", or the path of the Unix socket. */
+  readonly adminAddress: string | undefined;
+  readonly metricsAddress: string | undefined;
+  readonly state: ProxyState;
+}

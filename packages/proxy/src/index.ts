@@ -1,0 +1,1 @@
+export type { Proxy, ProxyLog, ProxyOptions, ProxyState } from './engine/options.ts';

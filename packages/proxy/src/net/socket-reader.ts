@@ -1,0 +1,65 @@
+import net from 'node:net';
+import type { ByteSink } from './byte-sink.ts';
+
+/** One read of a socket. Larger gains nothing on loopback (facts: the kernel hands over what has arrived). */
+export const SHARED_READ_BYTES = 64 * 1024;
+
+/**
+ * Brings what a socket receives to its sink. The reads of all sockets of a proxy land in one shared buffer (`onread`), so
+ * that an idle connection holds none and a busy one allocates none.
+ */
+export class SocketReader {
+  sink: ByteSink;
+  /** For `net.Socket`, `net.connect` and `tls.connect`. */
+  readonly onread: { buffer: Buffer; callback: (bytes: number, buffer: Uint8Array) => boolean };
+  #error = '';
+
+  constructor(sink: ByteSink, shared: Buffer) {
+    this.sink = sink;
+    this.onread = {
+      buffer: shared,
+      callback: (bytes) => {
+        this.sink.receive(shared, 0, bytes);
+        return true;
+      },
+    };
+  }
+
+  /** Starts to bring the events of a socket that was made with `onread`. */
+  watch(socket: net.Socket): void {
+    socket.on('end', () => this.sink.receiveEnd());
+    socket.on('drain', () => this.sink.transportDrained());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#error = error.code === undefined ? error.message : `${error.code}: ${error.message}`;
+    });
+    socket.on('close', () => this.sink.transportClosed(this.#error));
+  }
+
+  /** The same for a socket that gives its bytes as events (the server side of TLS, bytes put back after sniffing). */
+  watchData(socket: net.Socket): void {
+    this.watch(socket);
+    socket.on('data', (chunk: Buffer) => this.sink.receive(chunk, 0, chunk.length));
+  }
+}
+
+interface WithHandle {
+  _handle: unknown;
+}
+
+/**
+ * Takes over an accepted, still paused socket so that it reads into the shared buffer. Node has no public way to give an
+ * accepted socket `onread`; where its handle cannot be had the socket itself is used, with a buffer per read.
+ */
+export function adoptAccepted(accepted: net.Socket, reader: SocketReader): net.Socket {
+  const holder = accepted as unknown as WithHandle;
+  const handle = holder._handle;
+  if (handle === null || typeof handle !== 'object') {
+    reader.watchData(accepted);
+    return accepted;
+  }
+  holder._handle = null;
+  const options = { handle, onread: reader.onread, allowHalfOpen: true } as unknown as net.SocketConstructorOpts;
+  const socket = new net.Socket(options);
+  reader.watch(socket);
+  return socket;
+}
