@@ -1,0 +1,13 @@
+import { parseArgs } from 'node:util';
+import { runProxy } from '@outrigger/proxy';
+
+/** `rig proxy --config FILE`: the data plane from an Envoy bootstrap file, until SIGTERM. */
+export async function proxyCommand(args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { config: { type: 'string', short: 'c' } } });
+  if (values.config === undefined) {
+    process.stderr.write('rig proxy: --config FILE is needed, an Envoy bootstrap\n');
+    process.exitCode = 2;
+    return;
+  }
+  await runProxy(values.config);
+}

@@ -1,0 +1,84 @@
+import { CliError, ExitCode } from '../error.ts';
+import { controlPlaneOf } from '../workload/control-plane.ts';
+import { parseLabel, parseName, parsePort, parseUpstream, type WorkloadOptions } from '../workload/options.ts';
+import { Workload } from '../workload/workload.ts';
+
+export interface RunOptions {
+  name: string;
+  namespace: string;
+  version?: string;
+  serviceAccount?: string;
+  instance?: string;
+  port?: string[];
+  upstream?: string[];
+  label?: string[];
+  locality?: string;
+  healthPath?: string;
+  dataPlane: string;
+  certificateTtl?: string;
+  otlp?: string;
+  controlPlane?: string;
+  joinToken?: string;
+  state: string;
+  command: string[];
+}
+
+/** `rig run` and, with an empty command, `rig sidecar`: until the application ends or a signal comes. */
+export async function run(options: RunOptions): Promise<void> {
+  const workload = new Workload({
+    options: workloadOptions(options),
+    command: options.command,
+    environment: process.env,
+    stateDirectory: options.state,
+    controlPlane: controlPlaneOf(options.state, options.controlPlane, options.joinToken ?? process.env['OUTRIGGER_JOIN_TOKEN']),
+    log: (message) => process.stderr.write(`rig ${options.name}: ${message}\n`),
+  });
+  let signals = 0;
+  const stop = (signal: NodeJS.Signals): void => {
+    // A second one is meant: no more draining.
+    if (++signals > 1) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+    void workload.stop(signal);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGHUP', stop);
+  await workload.start();
+  const { code } = await workload.ended;
+  process.exitCode = code;
+}
+
+/** Checks and completes what the command line said. */
+export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 'controlPlane' | 'joinToken'>): WorkloadOptions {
+  const name = parseName(options.name, '--name');
+  const version = options.version ?? '';
+  if (version !== '' && !/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(version))
+    throw new CliError(`--version ${version}: not a label's value`, {
+      next: 'letters, digits, ".", "_" and "-", at most 63, as in v1',
+      exitCode: ExitCode.usage,
+    });
+  const ports = (options.port ?? []).map(parsePort);
+  if (options.dataPlane !== 'outrigger' && options.dataPlane !== 'envoy')
+    throw new CliError(`--data-plane ${options.dataPlane}: no data plane`, { next: 'outrigger or envoy', exitCode: ExitCode.usage });
+  const certificateTtlSeconds = Number(options.certificateTtl ?? 0);
+  if (!Number.isInteger(certificateTtlSeconds) || certificateTtlSeconds < 0)
+    throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
+  const first = ports[0];
+  return {
+    name,
+    namespace: parseName(options.namespace, '--namespace'),
+    version,
+    serviceAccount: options.serviceAccount === undefined ? name : parseName(options.serviceAccount, '--service-account'),
+    instance:
+      options.instance === undefined
+        ? [name, version.toLowerCase().replaceAll(/[._]/g, '-'), first?.applicationPort].filter(Boolean).join('-')
+        : parseName(options.instance, '--instance'),
+    labels: { app: name, ...(version === '' ? {} : { version }), ...Object.fromEntries((options.label ?? []).map(parseLabel)) },
+    locality: options.locality ?? '',
+    ports,
+    upstreams: (options.upstream ?? []).map(parseUpstream),
+    dataPlane: options.dataPlane,
+    healthPath: options.healthPath ?? '',
+    certificateTtlSeconds,
+    otlp: options.otlp ?? '',
+  };
+}

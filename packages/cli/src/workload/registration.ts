@@ -1,0 +1,156 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { GrpcConnection, type GrpcStream } from '@outrigger/xds';
+import { type AttachRequest, AttachRequestSchema, AttachResponseSchema } from '@outrigger/xds/protos/outrigger/v1/workload';
+import type { WorkloadOptions } from './options.ts';
+import type { Sidecar } from './sidecar.ts';
+
+const path = '/outrigger.v1.WorkloadService/Attach';
+const defaultHeartbeatMs = 500;
+/** A control plane that is away is asked again after this long, with jitter, doubling up to the second figure. */
+const reconnectMinMs = 100;
+const reconnectMaxMs = 2000;
+/** `start` does not wait longer: without a control plane the sidecar serves those who know it. */
+const firstAnswerMs = 5000;
+
+export interface RegistrationSetup {
+  readonly options: WorkloadOptions;
+  readonly sidecar: Sidecar;
+  readonly applicationPid: () => number;
+  readonly log: (message: string) => void;
+}
+
+/** Keeps one instance registered: a stream that is the lease, heartbeats on it, and a new one whenever it breaks. */
+export class Registration {
+  readonly #setup: RegistrationSetup;
+  #connection: GrpcConnection | undefined;
+  #stream: GrpcStream | undefined;
+  #heartbeats: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = reconnectMinMs;
+  #sequence = 0n;
+  #healthy = true;
+  #reason = '';
+  #stopped = false;
+  #leaving = false;
+  #complained = false;
+  #registered: () => void = () => {};
+
+  constructor(setup: RegistrationSetup) {
+    this.#setup = setup;
+  }
+
+  /** Until the control plane has answered, or for a bounded time: it goes on trying in the background. */
+  async start(): Promise<void> {
+    const registered = new Promise<void>((resolve) => {
+      this.#registered = resolve;
+    });
+    void this.connect();
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      registered,
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, firstAnswerMs);
+      }),
+    ]);
+    clearTimeout(timer);
+  }
+
+  health(healthy: boolean, reason: string): void {
+    if (healthy === this.#healthy && reason === this.#reason) return;
+    this.#healthy = healthy;
+    this.#reason = reason;
+    this.send({ message: { case: 'health', value: { $typeName: 'outrigger.v1.Health', healthy, reason } } });
+  }
+
+  /** Callers stop sending; what is under way goes on. */
+  leave(): void {
+    this.#leaving = true;
+    this.send({ message: { case: 'leave', value: { $typeName: 'outrigger.v1.Leave' } } });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.disconnect();
+  }
+
+  private async connect(): Promise<void> {
+    try {
+      const connection = await GrpcConnection.connect(this.#setup.sidecar.controlPlaneTarget());
+      if (this.#stopped) return connection.close();
+      this.#connection = connection;
+      this.#stream = connection.open(path, {
+        onMessage: (bytes) => this.answered(bytes),
+        onEnd: (error) => this.lost(error?.message ?? 'the control plane ended the registration'),
+      });
+      this.send({ message: { case: 'register', value: this.register() } });
+      if (!this.#healthy) this.send({ message: { case: 'health', value: { $typeName: 'outrigger.v1.Health', healthy: false, reason: this.#reason } } });
+      if (this.#leaving) this.leave();
+    } catch (error) {
+      this.lost(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  private answered(bytes: Uint8Array): void {
+    const { message } = fromBinary(AttachResponseSchema, bytes);
+    if (message.case === 'registered') {
+      this.#retryMs = reconnectMinMs;
+      if (this.#complained) this.#setup.log('registered with the control plane again');
+      this.#complained = false;
+      clearInterval(this.#heartbeats);
+      this.#heartbeats = setInterval(
+        () => this.send({ message: { case: 'heartbeat', value: { $typeName: 'outrigger.v1.Heartbeat', sequence: ++this.#sequence } } }),
+        message.value.heartbeatIntervalMs || defaultHeartbeatMs,
+      );
+      this.#registered();
+    } else if (message.case === 'trustBundle') this.#setup.sidecar.trustBundleChanged();
+  }
+
+  private lost(why: string): void {
+    if (this.#stopped) return;
+    this.disconnect();
+    if (!this.#complained) this.#setup.log(`not registered: ${why}; trying again, serving with what is known`);
+    this.#complained = true;
+    this.#retry = setTimeout(() => void this.connect(), this.#retryMs * (0.5 + Math.random()));
+    this.#retryMs = Math.min(this.#retryMs * 2, reconnectMaxMs);
+  }
+
+  private disconnect(): void {
+    clearInterval(this.#heartbeats);
+    this.#stream = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  private send(request: Pick<AttachRequest, 'message'>): void {
+    this.#stream?.send(toBinary(AttachRequestSchema, create(AttachRequestSchema, request)));
+  }
+
+  private register(): Extract<AttachRequest['message'], { case: 'register' }>['value'] {
+    const { options, sidecar, applicationPid } = this.#setup;
+    return {
+      $typeName: 'outrigger.v1.Register',
+      instance: options.instance,
+      namespace: options.namespace,
+      service: options.name,
+      serviceAccount: options.serviceAccount,
+      labels: { ...options.labels },
+      locality: options.locality,
+      weight: 1,
+      ports: sidecar.inbound.map((port) => ({
+        $typeName: 'outrigger.v1.Port',
+        name: port.name,
+        protocol: port.protocol,
+        servicePort: port.servicePort,
+        applicationPort: port.application.port,
+        meshPort: port.mesh.port,
+      })),
+      address: '127.0.0.1',
+      dataPlane: options.dataPlane,
+      metricsAddress: sidecar.metricsAddress,
+      nodeId: sidecar.nodeId,
+      applicationPid: applicationPid(),
+      proxyPid: sidecar.proxyPid,
+    };
+  }
+}

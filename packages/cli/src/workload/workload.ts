@@ -1,0 +1,134 @@
+import { CliError } from '../error.ts';
+import { Application } from './application.ts';
+import type { Exit } from './child.ts';
+import type { ControlPlaneTarget } from './control-plane.ts';
+import { applicationEnvironment } from './environment.ts';
+import type { WorkloadOptions } from './options.ts';
+import { Registration } from './registration.ts';
+import { Sidecar } from './sidecar.ts';
+
+/** Callers learn that an instance leaves within this time; then its proxy takes no new request. */
+const leaveNoticeMs = 300;
+const applicationGraceMs = 10_000;
+
+export interface WorkloadSetup {
+  readonly options: WorkloadOptions;
+  /** Empty: somebody else runs the application (`rig sidecar`). */
+  readonly command: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+  readonly stateDirectory: string;
+  readonly controlPlane: ControlPlaneTarget;
+  readonly log: (message: string) => void;
+  readonly stdout?: 'inherit' | 'pipe' | 'ignore';
+}
+
+/** An application and its sidecar: two children, each ended and started without the other. */
+export class Workload {
+  readonly #setup: WorkloadSetup;
+  readonly sidecar: Sidecar;
+  readonly ended: Promise<Exit>;
+  #end!: (exit: Exit) => void;
+  #application: Application | undefined;
+  #registration: Registration | undefined;
+  #stopping: Promise<void> | undefined;
+  readonly #aborted = new AbortController();
+
+  constructor(setup: WorkloadSetup) {
+    this.#setup = setup;
+    this.sidecar = new Sidecar({ ...setup, onReadiness: () => this.reportHealth() });
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  get application(): Application | undefined {
+    return this.#application;
+  }
+
+  /** Until its sidecar is ready, its application takes requests, and callers can find it. */
+  async start(): Promise<void> {
+    const { options, command, environment, log } = this.#setup;
+    try {
+      await this.sidecar.start();
+      if (this.#stopping) return;
+      this.launchApplication(command, applicationEnvironment(environment, this.sidecar.httpProxyAddress));
+      if (!(await this.#application?.ready(this.#aborted.signal)) || this.#stopping) return;
+      if (options.ports.length > 0) {
+        this.#registration = new Registration({ options, sidecar: this.sidecar, applicationPid: () => this.#application?.child?.pid ?? 0, log });
+        await this.#registration.start();
+        this.#application?.watch((reason) => {
+          this.#unhealthy = reason;
+          this.reportHealth();
+        });
+      }
+    } catch (error) {
+      await this.stop('SIGTERM');
+      throw error;
+    }
+  }
+
+  #unhealthy = '';
+
+  private reportHealth(): void {
+    const reason = this.sidecar.ready ? this.#unhealthy : 'its proxy is being started again';
+    this.#registration?.health(reason === '', reason);
+  }
+
+  private launchApplication(command: readonly string[], environment: NodeJS.ProcessEnv): void {
+    const { options, log, stdout } = this.#setup;
+    const application = new Application({
+      command,
+      environment,
+      port: options.ports[0]?.applicationPort,
+      healthPath: options.healthPath,
+      ...(stdout === undefined ? {} : { stdout }),
+    });
+    this.#application = application;
+    if (command.length === 0) return;
+    application.exited.then(
+      (exit) => this.applicationEnded(exit),
+      (cause: Error) => {
+        log(new CliError(`the application could not be started: ${cause.message}`).message);
+        this.applicationEnded({ code: 127, signal: null });
+      },
+    );
+  }
+
+  private applicationEnded(exit: Exit): void {
+    this.#exit ??= exit;
+    void this.stop('SIGTERM');
+  }
+
+  #exit: Exit | undefined;
+
+  /**
+   * Leaves in order: callers are told, the application gets the signal and ends what it is doing, then the sidecar drains. Takes the exit code from
+   * the application.
+   */
+  stop(signal: NodeJS.Signals): Promise<void> {
+    this.#stopping ??= this.stopOnce(signal);
+    return this.#stopping;
+  }
+
+  private async stopOnce(signal: NodeJS.Signals): Promise<void> {
+    this.#aborted.abort();
+    const application = this.#application;
+    application?.unwatch();
+    const gone = application?.child !== undefined && !application.child.running;
+    if (this.#registration && !gone) {
+      this.#registration.leave();
+      await new Promise((resolve) => setTimeout(resolve, leaveNoticeMs));
+    }
+    // Nobody is behind it any more: the stream's end says so at once.
+    this.#registration?.stop();
+    const child = application?.child;
+    if (child?.running) {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), applicationGraceMs);
+      this.#exit = await child.exited.catch(() => ({ code: 1, signal: null }));
+      clearTimeout(timer);
+    }
+    await this.sidecar.stop();
+    this.#end(this.#exit ?? { code: 0, signal: null });
+  }
+}
