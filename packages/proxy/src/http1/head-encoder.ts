@@ -1,0 +1,123 @@
+import type { HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
+
+/** How the content of a message is delimited (RFC 9112 section 6). */
+export const Framing = { NONE: 0, LENGTH: 1, CHUNKED: 2, UNTIL_CLOSE: 3, TUNNEL: 4 } as const;
+
+const REASONS: ReadonlyMap<number, string> = new Map([
+  [100, 'Continue'],
+  [101, 'Switching Protocols'],
+  [102, 'Processing'],
+  [103, 'Early Hints'],
+  [200, 'OK'],
+  [201, 'Created'],
+  [202, 'Accepted'],
+  [203, 'Non-Authoritative Information'],
+  [204, 'No Content'],
+  [205, 'Reset Content'],
+  [206, 'Partial Content'],
+  [207, 'Multi-Status'],
+  [208, 'Already Reported'],
+  [226, 'IM Used'],
+  [300, 'Multiple Choices'],
+  [301, 'Moved Permanently'],
+  [302, 'Found'],
+  [303, 'See Other'],
+  [304, 'Not Modified'],
+  [305, 'Use Proxy'],
+  [307, 'Temporary Redirect'],
+  [308, 'Permanent Redirect'],
+  [400, 'Bad Request'],
+  [401, 'Unauthorized'],
+  [402, 'Payment Required'],
+  [403, 'Forbidden'],
+  [404, 'Not Found'],
+  [405, 'Method Not Allowed'],
+  [406, 'Not Acceptable'],
+  [407, 'Proxy Authentication Required'],
+  [408, 'Request Timeout'],
+  [409, 'Conflict'],
+  [410, 'Gone'],
+  [411, 'Length Required'],
+  [412, 'Precondition Failed'],
+  [413, 'Content Too Large'],
+  [414, 'URI Too Long'],
+  [415, 'Unsupported Media Type'],
+  [416, 'Range Not Satisfiable'],
+  [417, 'Expectation Failed'],
+  [421, 'Misdirected Request'],
+  [422, 'Unprocessable Content'],
+  [423, 'Locked'],
+  [424, 'Failed Dependency'],
+  [425, 'Too Early'],
+  [426, 'Upgrade Required'],
+  [428, 'Precondition Required'],
+  [429, 'Too Many Requests'],
+  [431, 'Request Header Fields Too Large'],
+  [451, 'Unavailable For Legal Reasons'],
+  [500, 'Internal Server Error'],
+  [501, 'Not Implemented'],
+  [502, 'Bad Gateway'],
+  [503, 'Service Unavailable'],
+  [504, 'Gateway Timeout'],
+  [505, 'HTTP Version Not Supported'],
+  [507, 'Insufficient Storage'],
+  [508, 'Loop Detected'],
+  [511, 'Network Authentication Required'],
+]);
+
+/** The standard reason phrase, '' where there is none. */
+export function reasonPhrase(status: number): string {
+  return REASONS.get(status) ?? '';
+}
+
+/**
+ * Header lines without a length that `framing` contradicts, and with the one that it asks for. Concatenation and one
+ * latin1Write beat a write per piece (bench/codec/http1.ts).
+ */
+export function headerLines(headers: HeaderList, framing: number, length: number): string {
+  let text = '';
+  let lengthSaid = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (name.length === 14 && isContentLength(name)) {
+      if (lengthSaid || !lengthStays(framing, length, headers[i + 1]!)) continue;
+      lengthSaid = true;
+    } else if (name.length === 2 && name.toLowerCase() === 'te') text += 'Connection: TE\r\n';
+    text += name + ': ' + headers[i + 1]! + '\r\n';
+  }
+  if (framing === Framing.CHUNKED) return text + 'Transfer-Encoding: chunked\r\n';
+  return framing === Framing.LENGTH && !lengthSaid ? text + 'Content-Length: ' + length + '\r\n' : text;
+}
+
+function isContentLength(name: string): boolean {
+  return name === 'Content-Length' || name === 'content-length' || name.toLowerCase() === 'content-length';
+}
+
+function lengthStays(framing: number, length: number, said: string): boolean {
+  if (framing === Framing.LENGTH) return +said === length;
+  // HEAD and 304: the length of what is not sent.
+  return framing === Framing.NONE;
+}
+
+/** How a request's content leaves. `fin`: there is none. */
+export function requestFraming(head: RequestHead, fin: boolean): number {
+  if (head.method === 'CONNECT' || head.protocol !== '') return Framing.TUNNEL;
+  if (fin || head.bodyLength === 0) {
+    // RFC 9110 section 8.6: where content is expected its absence is said.
+    return head.method === 'POST' || head.method === 'PUT' || head.method === 'PATCH' || hasContentLength(head.headers) ? Framing.LENGTH : Framing.NONE;
+  }
+  return head.bodyLength > 0 ? Framing.LENGTH : Framing.CHUNKED;
+}
+
+/** How a response's content leaves to a request of `method` and `version`. */
+export function responseFraming(head: ResponseHead, fin: boolean, method: string, version: number): number {
+  if (head.tunnel) return Framing.TUNNEL;
+  if (method === 'HEAD' || head.status === 304 || head.status === 204) return Framing.NONE;
+  if (fin || head.bodyLength >= 0) return Framing.LENGTH;
+  return version === 10 ? Framing.UNTIL_CLOSE : Framing.CHUNKED;
+}
+
+function hasContentLength(headers: HeaderList): boolean {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i]!.length === 14 && isContentLength(headers[i]!)) return true;
+  return false;
+}
