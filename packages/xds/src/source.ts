@@ -49,6 +49,8 @@ export interface ResourceView {
 export interface Caller {
   readonly spiffeId: string | undefined;
   readonly remote: string;
+  /** Unix sockets, where the server was given a reader of peer credentials: the process that connected, by the kernel's word. */
+  readonly peer?: { readonly uid: number; readonly pid: number };
 }
 
 export interface ResourceSource {

@@ -1,6 +1,5 @@
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { type Any, AnySchema, anyPack } from '@bufbuild/protobuf/wkt';
-import { create } from '@bufbuild/protobuf';
 import type { VersionedResource } from '../source.ts';
 import { versionOf } from '../version.ts';
 
@@ -21,7 +20,12 @@ export function unpackAny<Desc extends DescMessage>(schema: Desc, any: Any | und
 }
 
 /** Encodes a message as a resource whose version is the hash of its bytes and aliases. */
-export function packResource<Desc extends DescMessage>(schema: Desc, name: string, message: MessageShape<Desc>, aliases?: readonly string[]): VersionedResource {
+export function packResource<Desc extends DescMessage>(
+  schema: Desc,
+  name: string,
+  message: MessageShape<Desc>,
+  aliases?: readonly string[],
+): VersionedResource {
   const value = toBinary(schema, message);
   const body = create(AnySchema, { typeUrl: typeUrlOf(schema), value: value as Uint8Array<ArrayBuffer> });
   if (aliases === undefined || aliases.length === 0) return { name, version: versionOf(value), body };

@@ -95,7 +95,10 @@ export class GrpcConnection {
     this.#limits = limits;
     const scheme = 'tls' in target && target.tls !== undefined ? 'https' : 'http';
     const authority = 'socketPath' in target ? 'localhost' : isIP(target.host) === 6 ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
-    this.#session = connectHttp2(`${scheme}://${authority}`, { createConnection: () => socket, settings: { initialWindowSize: RECEIVE_WINDOW_BYTES, enablePush: false } });
+    this.#session = connectHttp2(`${scheme}://${authority}`, {
+      createConnection: () => socket,
+      settings: { initialWindowSize: RECEIVE_WINDOW_BYTES, enablePush: false },
+    });
     this.#session.on('error', (error) => {
       this.#brokenBy ??= error.message;
     });
@@ -202,8 +205,10 @@ class Call implements GrpcStream {
   #outcome(explain: (fallback: string) => string): GrpcError | undefined {
     const status = this.#trailers?.['grpc-status'];
     if (status === '0') return undefined;
-    if (status !== undefined) return new GrpcError('status', decodeMessage(String(this.#trailers?.['grpc-message'] ?? '')) || `gRPC status ${status}`, Number(status));
-    if (this.#httpStatus !== 0 && this.#httpStatus !== 200) return new GrpcError('protocol', explain(`HTTP status ${this.#httpStatus}; is this a gRPC server?`), 14);
+    if (status !== undefined)
+      return new GrpcError('status', decodeMessage(String(this.#trailers?.['grpc-message'] ?? '')) || `gRPC status ${status}`, Number(status));
+    if (this.#httpStatus !== 0 && this.#httpStatus !== 200)
+      return new GrpcError('protocol', explain(`HTTP status ${this.#httpStatus}; is this a gRPC server?`), 14);
     return new GrpcError('transport', explain(this.#error?.message ?? 'the connection was closed'), 14, this.#error);
   }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { callerContext } from './caller.ts';
+import { callerContext, type PeerCredentialsReader } from './caller.ts';
 
 /** What a server shows and whom it trusts, PEM. */
 export interface ServerTls {
@@ -26,6 +26,8 @@ export interface GrpcServerOptions {
   readonly maxConnections?: number;
   /** HTTP/2 PING at this interval; a connection that does not answer until the next one is ended. Default 15,000. */
   readonly keepAliveIntervalMs?: number;
+  /** Unix sockets: reads who connected, for `Caller.peer`. */
+  readonly peerCredentials?: PeerCredentialsReader;
 }
 
 export interface GrpcServer {
@@ -60,7 +62,7 @@ const MAX_SOCKET_PATH_BYTES = 107;
 export async function createGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const handler = connectNodeAdapter({
     routes: options.routes,
-    contextValues: callerContext,
+    contextValues: (request) => callerContext(request, options.peerCredentials),
     readMaxBytes: options.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES,
     // Configuration is small and sent seldom; compressing it would cost every proxy CPU at start.
     acceptCompression: [],
@@ -141,7 +143,10 @@ async function listenOnPort(server: Http2Server | Http2SecureServer, host: strin
 async function listenOnPath(server: Http2Server | Http2SecureServer, path: string): Promise<() => void> {
   const own = `${path}.${process.pid}`;
   if (Buffer.byteLength(own) > MAX_SOCKET_PATH_BYTES)
-    throw new GrpcServerError('path-too-long', `the socket path ${path} is too long for the system (${MAX_SOCKET_PATH_BYTES - String(process.pid).length - 1} bytes at most); choose a shorter run directory`);
+    throw new GrpcServerError(
+      'path-too-long',
+      `the socket path ${path} is too long for the system (${MAX_SOCKET_PATH_BYTES - String(process.pid).length - 1} bytes at most); choose a shorter run directory`,
+    );
   removeIfThere(own);
   await listening(server, () => server.listen(own), path);
   chmodSync(own, 0o600);
@@ -163,7 +168,8 @@ function removeIfThere(path: string): void {
 function listening(server: Http2Server | Http2SecureServer, listen: () => void, where: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') reject(new GrpcServerError('address-in-use', `cannot listen on ${where}: the address is in use; stop what listens there or choose another`, error));
+      if (error.code === 'EADDRINUSE')
+        reject(new GrpcServerError('address-in-use', `cannot listen on ${where}: the address is in use; stop what listens there or choose another`, error));
       else reject(new GrpcServerError('listen-failed', `cannot listen on ${where}: ${error.message}`, error));
     };
     server.once('error', failed);

@@ -224,7 +224,12 @@ function callerText(caller: Caller): string {
 
 function deltaResponse({ typeUrl, push, version }: TypedPush): DeltaDiscoveryResponse {
   const resources = push.resources.map((resource) =>
-    create(ResourceSchema, { name: resource.name, version: resource.version, aliases: resource.aliases === undefined ? [] : [...resource.aliases], resource: resource.body }),
+    create(ResourceSchema, {
+      name: resource.name,
+      version: resource.version,
+      aliases: resource.aliases === undefined ? [] : [...resource.aliases],
+      resource: resource.body,
+    }),
   );
   const removed = [...push.removed];
   if (typeUrl !== TypeUrl.virtualHost) removed.push(...push.absent);

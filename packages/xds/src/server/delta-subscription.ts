@@ -1,6 +1,17 @@
 import { type Change, TypeUrl, type VersionedResource } from '../source.ts';
 import { type AdsLimits, MAX_OUTSTANDING_ANSWERS, MAX_VERSION_LENGTH } from './limits.ts';
-import { checkNames, type Lookup, membership, type Nack, type Phase, type Push, type RequestOutcome, shortNack, type TypeSubscription, WILDCARD } from './subscriptions.ts';
+import {
+  checkNames,
+  type Lookup,
+  membership,
+  type Nack,
+  type Phase,
+  type Push,
+  type RequestOutcome,
+  shortNack,
+  type TypeSubscription,
+  WILDCARD,
+} from './subscriptions.ts';
 
 export interface DeltaRequest {
   readonly subscribe: readonly string[];

@@ -58,7 +58,8 @@ export function checkNames(names: readonly string[], known: number, limits: AdsL
     throw new SubscriptionLimitError(`more than ${limits.maxNames} names of ${typeUrl} on one stream; subscribe to fewer, or by wildcard`);
   }
   for (const name of names) {
-    if (name.length > limits.maxNameLength) throw new SubscriptionLimitError(`a name of ${typeUrl} is ${name.length} characters long; ${limits.maxNameLength} are taken`);
+    if (name.length > limits.maxNameLength)
+      throw new SubscriptionLimitError(`a name of ${typeUrl} is ${name.length} characters long; ${limits.maxNameLength} are taken`);
   }
 }
 

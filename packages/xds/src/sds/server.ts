@@ -1,0 +1,38 @@
+import { create } from '@bufbuild/protobuf';
+import { SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { SecretDiscoveryService } from '@outrigger/xds/protos/envoy/service/secret/v3/sds';
+import { packResource } from '../any/pack.ts';
+import { type AdsServerOptions, DiscoveryService, type DiscoveryRoutes } from '../server/ads.ts';
+import { type ResourceSource, TypeUrl } from '../source.ts';
+import type { SecretStore } from './store.ts';
+
+/** `SecretDiscoveryService`, delta and state of the world, to register on a Unix socket that only the workload's user may open. */
+export function createSdsRoutes(store: SecretStore, options: AdsServerOptions = {}): DiscoveryRoutes {
+  const service = new DiscoveryService(secretSource(store), options, TypeUrl.secret);
+  return {
+    register: (router) =>
+      router.service(SecretDiscoveryService, {
+        deltaSecrets: (requests, context) => service.delta(requests, context),
+        streamSecrets: (requests, context) => service.sotw(requests, context),
+      }),
+    streams: () => service.streams(),
+    close: () => service.close(),
+  };
+}
+
+/** A client that asks for a secret that is not there yet gets it when it comes; the names are its own affair. */
+function secretSource(store: SecretStore): ResourceSource {
+  return {
+    open(_node, _caller, changed) {
+      const stop = store.onChange((name) => changed(TypeUrl.secret, new Set([name])));
+      return {
+        get(_typeUrl, name) {
+          const secret = store.get(name);
+          return secret === undefined ? 'pending' : packResource(SecretSchema, name, secret.name === name ? secret : create(SecretSchema, { ...secret, name }));
+        },
+        wildcard: () => [],
+        close: stop,
+      };
+    },
+  };
+}
