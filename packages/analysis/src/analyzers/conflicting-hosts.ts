@@ -1,0 +1,40 @@
+import type { Resource, VirtualServiceSpec } from '@outrigger/resources';
+import type { Analyzer } from '../analyzer.ts';
+import { type Context, covers, exportScope, scopesMeet } from '../context.ts';
+
+/** VirtualServices of the mesh that claim the same host where somebody sees both: which one holds is then chance. */
+export const conflictingHosts: Analyzer = {
+  name: 'virtualservice.ConflictingMeshGatewayHostsAnalyzer',
+  codes: ['IST0109'],
+  run(context) {
+    const ofMesh = context.ofKind('VirtualService').filter(({ spec }) => (spec.gateways ?? []).length === 0 || spec.gateways?.includes('mesh'));
+    const claims = ofMesh.flatMap((resource) => (resource.spec.hosts ?? []).map((host, index) => claimOf(context, resource, host, index)));
+    for (const claim of claims) {
+      const conflicting = claims.filter((other) => other === claim || (other.resource !== claim.resource && conflict(claim, other)));
+      if (conflicting.length < 2) continue;
+      const names = [...new Set(conflicting.map(({ resource }) => `${resource.metadata.namespace}/${resource.metadata.name}`))];
+      const scope = claim.scope === 'all' ? '*' : [...claim.scope].join(',');
+      context.report(claim.resource, claim.path, 'IST0109', names.join(','), `${scope}/${claim.host}`);
+    }
+  },
+};
+
+interface Claim {
+  readonly resource: Resource<VirtualServiceSpec>;
+  readonly host: string;
+  readonly path: string;
+  readonly scope: 'all' | ReadonlySet<string>;
+}
+
+function claimOf(context: Context, resource: Resource<VirtualServiceSpec>, host: string, index: number): Claim {
+  const { namespace } = resource.metadata;
+  return { resource, host: context.fullHost(host, namespace), path: `spec.hosts[${index}]`, scope: exportScope(resource.spec.exportTo, namespace) };
+}
+
+function conflict(left: Claim, right: Claim): boolean {
+  if (!scopesMeet(left.scope, right.scope)) return false;
+  if (left.host === right.host) return true;
+  // A name beside the wildcard that covers it is how exceptions are written; two wildcards are not.
+  const wildcards = left.host.startsWith('*') && right.host.startsWith('*');
+  return wildcards && (covers(left.host, right.host) || covers(right.host, left.host));
+}

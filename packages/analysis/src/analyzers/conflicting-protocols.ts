@@ -1,0 +1,48 @@
+import type { Resource, ServiceEntrySpec } from '@outrigger/resources';
+import type { Analyzer } from '../analyzer.ts';
+import { exportScope, scopesMeet } from '../context.ts';
+
+interface Declared {
+  readonly resource: Resource<ServiceEntrySpec>;
+  readonly path: string;
+  readonly protocol: string;
+}
+
+/** ServiceEntries that give one port of one host different protocols. */
+export const conflictingProtocols: Analyzer = {
+  name: 'serviceentry.ConflictingServiceEntryProtocolAnalyzer',
+  codes: ['IST0177'],
+  run(context) {
+    const byPort = new Map<string, Declared[]>();
+    for (const resource of context.ofKind('ServiceEntry')) {
+      for (const host of resource.spec.hosts ?? []) {
+        for (const [index, port] of (resource.spec.ports ?? []).entries()) {
+          const key = `${host} ${port.number}`;
+          const declared = { resource, path: `spec.ports[${index}]`, protocol: (port.protocol ?? '').toUpperCase() };
+          byPort.set(key, [...(byPort.get(key) ?? []), declared]);
+        }
+      }
+    }
+    for (const [key, all] of byPort) {
+      const [host, port] = key.split(' ') as [string, string];
+      for (const declared of all) {
+        const conflicting = all.filter((other) => other === declared || (other.protocol !== declared.protocol && meet(other, declared)));
+        if (conflicting.length < 2) continue;
+        const names = conflicting.map(({ resource }) => `${resource.metadata.namespace}/${resource.metadata.name}`);
+        context.report(
+          declared.resource,
+          declared.path,
+          'IST0177',
+          names.join(', '),
+          host,
+          Number(port),
+          [...new Set(conflicting.map(({ protocol }) => protocol))].join(', '),
+        );
+      }
+    }
+  },
+};
+
+function meet({ resource: left }: Declared, { resource: right }: Declared): boolean {
+  return scopesMeet(exportScope(left.spec.exportTo, left.metadata.namespace), exportScope(right.spec.exportTo, right.metadata.namespace));
+}

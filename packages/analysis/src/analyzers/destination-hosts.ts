@@ -1,0 +1,53 @@
+import type { Resource, VirtualServiceSpec } from '@outrigger/resources';
+import type { Analyzer } from '../analyzer.ts';
+import { type Context, exportScope } from '../context.ts';
+import { destinationsOf } from './destinations.ts';
+
+/** A VirtualService's destinations: the host, its port, and subsets that a gateway's own route does not use. */
+export const destinationHosts: Analyzer = {
+  name: 'virtualservice.DestinationHostAnalyzer',
+  codes: ['IST0101', 'IST0112', 'IST0140'],
+  run(context) {
+    for (const resource of context.ofKind('VirtualService')) {
+      reportDestinations(context, resource);
+      reportSubsetsWithoutEffect(context, resource);
+    }
+  },
+};
+
+function reportDestinations(context: Context, resource: Resource<VirtualServiceSpec>): void {
+  const { namespace } = resource.metadata;
+  const scope = exportScope(resource.spec.exportTo, namespace);
+  for (const { destination, path, mirror } of destinationsOf(resource.spec)) {
+    const service = context.serviceFor(context.fullHost(destination.host, namespace), scope === 'all' ? [namespace] : [...scope]);
+    if (service === undefined) {
+      context.report(resource, `${path}.host`, 'IST0101', mirror ? 'mirror host' : 'host', destination.host);
+      continue;
+    }
+    const port = destination.port?.number;
+    if (port === undefined) {
+      const numbers = service.ports.map((servicePort) => servicePort.port);
+      if (numbers.length > 1) context.report(resource, `${path}.host`, 'IST0112', destination.host, numbers);
+    } else if (!service.ports.some((servicePort) => servicePort.port === port)) {
+      context.report(resource, `${path}.port.number`, 'IST0101', 'host:port', `${destination.host}:${port}`);
+    }
+  }
+}
+
+/** A gateway reads the VirtualServices bound to it alone: the subsets that another one gives the same host do nothing for its requests. */
+function reportSubsetsWithoutEffect(context: Context, resource: Resource<VirtualServiceSpec>): void {
+  if ((resource.spec.gateways ?? []).length === 0) return;
+  for (const [rule, { route }] of (resource.spec.http ?? []).entries()) {
+    for (const [index, { destination }] of (route ?? []).entries()) {
+      if (destination === undefined || (destination.subset ?? '') !== '') continue;
+      for (const other of context.ofKind('VirtualService')) {
+        for (const target of other.spec.http?.flatMap((otherRule) => otherRule.route ?? []) ?? []) {
+          if ((target.destination?.subset ?? '') === '' || target.destination.host !== destination.host || !other.spec.hosts?.includes(target.destination.host))
+            continue;
+          const name = ({ metadata }: Resource): string => `${metadata.namespace}/${metadata.name}`;
+          context.report(resource, `spec.http[${rule}].route[${index}].destination.host`, 'IST0140', name(other), name(resource));
+        }
+      }
+    }
+  }
+}

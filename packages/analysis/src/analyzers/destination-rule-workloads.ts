@@ -1,0 +1,37 @@
+import type { Analyzer } from '../analyzer.ts';
+import { type Context, matchesLabels } from '../context.ts';
+import { kubernetesWorkloads, serviceSelectors } from '../kubernetes.ts';
+
+/** DestinationRules of hosts that nobody knows, and subsets that none of the host's workloads is in. */
+export const destinationRuleWorkloads: Analyzer = {
+  name: 'destinationrule.PodNotSelectedAnalyzer',
+  codes: ['IST0173', 'IST0174'],
+  run(context) {
+    for (const resource of context.ofKind('DestinationRule')) {
+      const { metadata, spec } = resource;
+      const host = context.fullHost(spec.host ?? '', metadata.namespace);
+      if (host.includes('*')) continue;
+      if (context.serviceFor(host, [metadata.namespace]) === undefined) {
+        context.report(resource, 'spec.host', 'IST0174', spec.host ?? '');
+        continue;
+      }
+      const workloads = labelsOfWorkloads(context, host);
+      // Nothing known to run says nothing about subsets: instances come and go.
+      if (workloads.length === 0) continue;
+      for (const [index, subset] of (spec.subsets ?? []).entries()) {
+        const selected = workloads.some((labels) => matchesLabels(subset.labels, labels));
+        if (!selected) context.report(resource, `spec.subsets[${index}]`, 'IST0173', subset.name);
+      }
+    }
+  },
+};
+
+function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
+  const registered = context.instances.filter((instance) => instance.services.includes(host)).map((instance) => instance.labels);
+  const selector = serviceSelectors(context.others, context.clusterDomain).get(host);
+  if (selector === undefined) return registered;
+  const pods = kubernetesWorkloads(context.others).filter(
+    (workload) => workload.namespace === selector.namespace && matchesLabels(selector.labels, workload.labels),
+  );
+  return [...registered, ...pods.map((workload) => workload.labels)];
+}

@@ -1,0 +1,115 @@
+import {
+  type Instance,
+  isJsonObject,
+  type Json,
+  type KindInEffect,
+  type KubernetesDocument,
+  ofKind,
+  type Resource,
+  refOf,
+  type Service,
+  type SpecByKind,
+  servicesOf,
+} from '@outrigger/resources';
+import type { AnalyzeOptions, Mesh } from './analyze.ts';
+import { kubernetesServices } from './kubernetes.ts';
+import type { Message } from './message.ts';
+import { type Argument, messageText } from './templates.ts';
+
+/** All that the analyzers look at, indexed once. */
+export class Context {
+  readonly resources: readonly Resource[];
+  readonly instances: readonly Instance[];
+  /** Kubernetes objects of other groups. */
+  readonly others: readonly KubernetesDocument[];
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+  readonly messages: Message[] = [];
+  readonly #services: ReadonlyMap<string, readonly Service[]>;
+  readonly #wildcardServices: readonly Service[];
+
+  constructor(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions) {
+    this.resources = resources;
+    this.instances = mesh.instances;
+    this.others = options.others ?? [];
+    this.rootNamespace = options.rootNamespace ?? 'istio-system';
+    this.clusterDomain = options.clusterDomain ?? 'cluster.local';
+    const services = [...mesh.services, ...servicesOf(resources), ...kubernetesServices(this.others, this.clusterDomain)];
+    this.#services = Map.groupBy(services, (service) => service.hostname);
+    this.#wildcardServices = services.filter((service) => service.hostname.startsWith('*'));
+  }
+
+  ofKind<K extends KindInEffect>(kind: K): readonly Resource<SpecByKind[K]>[] {
+    return ofKind(this.resources, kind);
+  }
+
+  /** Resources of a kind that this version does not act on, with their spec as JSON. */
+  ofOtherKind(group: string, kind: string): readonly Resource<Json>[] {
+    return this.resources.filter((resource) => resource.kind === kind && resource.apiVersion.startsWith(`${group}/`)) as readonly Resource<Json>[];
+  }
+
+  otherOfKind(kind: string): readonly KubernetesDocument[] {
+    return this.others.filter((document) => document.kind === kind);
+  }
+
+  /** A host as a resource of `namespace` writes it, in full: a name without a dot is a service of that namespace. */
+  fullHost(host: string, namespace: string): string {
+    return host.includes('.') || host.includes('*') ? host : `${host}.${namespace}.svc.${this.clusterDomain}`;
+  }
+
+  /** The service of a full host that any of the namespaces can see; a wildcard service covers its names. */
+  serviceFor(fullHost: string, namespaces: readonly string[]): Service | undefined {
+    const candidates = [...(this.#services.get(fullHost) ?? []), ...this.#wildcardServices.filter((service) => covers(service.hostname, fullHost))];
+    return candidates.find((service) => namespaces.some((namespace) => isVisible(service.exportTo, service.namespace, namespace)));
+  }
+
+  /** `field`: where in the resource; its line becomes the message's. */
+  report(resource: Resource, field: string, code: string, ...args: Argument[]): void {
+    const { level, text } = messageText(code, args);
+    this.messages.push({
+      code,
+      level,
+      message: text,
+      resource: refOf(resource),
+      file: resource.origin?.file ?? '',
+      line: resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line),
+    });
+  }
+}
+
+/** Whether `pattern` ("*", "*.b.c" or a name) covers `host`, which may be a wildcard itself. */
+export function covers(pattern: string, host: string): boolean {
+  return pattern === host || pattern === '*' || (pattern.startsWith('*') && host.endsWith(pattern.slice(1)));
+}
+
+/** Whether something of `owner` with that exportTo is seen in `namespace`; none means everywhere. */
+export function isVisible(exportTo: readonly string[] | undefined, owner: string, namespace: string): boolean {
+  if (exportTo === undefined || exportTo.length === 0) return true;
+  return exportTo.some((target) => target === '*' || target === namespace || (target === '.' && owner === namespace));
+}
+
+/** The namespaces in which an exportTo puts something of `owner`; 'all' for everywhere. */
+export function exportScope(exportTo: readonly string[] | undefined, owner: string): 'all' | ReadonlySet<string> {
+  if (exportTo === undefined || exportTo.length === 0 || exportTo.includes('*')) return 'all';
+  return new Set(exportTo.map((target) => (target === '.' ? owner : target)));
+}
+
+export function scopesMeet(left: 'all' | ReadonlySet<string>, right: 'all' | ReadonlySet<string>): boolean {
+  return left === 'all' || right === 'all' || !left.isDisjointFrom(right);
+}
+
+/** Whether labels hold all of a selector's. */
+export function matchesLabels(selector: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
+}
+
+/** A field of untyped JSON; undefined where the path leads nowhere. */
+export function field(value: Json | undefined, ...path: readonly (string | number)[]): Json | undefined {
+  let current: Json | undefined = value;
+  for (const key of path) {
+    if (isJsonObject(current) && Object.hasOwn(current, key)) current = current[key];
+    else if (Array.isArray(current) && typeof key === 'number') current = current[key] as Json | undefined;
+    else return undefined;
+  }
+  return current;
+}

@@ -1,0 +1,32 @@
+import templates from '../messages/messages.json' with { type: 'json' };
+import type { Level } from './message.ts';
+
+export type Argument = string | number | readonly (string | number)[];
+
+interface Template {
+  readonly code: string;
+  readonly name: string;
+  readonly level: Level;
+  readonly template: string;
+}
+
+const byCode: ReadonlyMap<string, Template> = new Map(
+  (templates as readonly { code: string; name: string; level: string; template: string }[]).map((row) => [row.code, row as Template]),
+);
+
+/** Level and text of a code's message. */
+export function messageText(code: string, args: readonly Argument[]): { readonly level: Level; readonly text: string } {
+  const template = byCode.get(code);
+  if (template === undefined) throw new RangeError(`${code} is no code of Istio's analysis`);
+  let next = 0;
+  const text = template.template.replace(/%[svdq]/g, (verb) => {
+    const argument = args[next++] ?? '';
+    return verb === '%q' ? JSON.stringify(String(argument)) : shown(argument);
+  });
+  return { level: template.level, text };
+}
+
+/** Lists as Go prints them: [a b]. */
+function shown(argument: Argument): string {
+  return typeof argument === 'object' ? `[${argument.join(' ')}]` : String(argument);
+}
