@@ -8,7 +8,7 @@ function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const server = net.createServer((socket) => {
       socket.on('error', () => {});
-      socket.once('data', (bytes) => {
+      socket.once('data', (bytes: Buffer) => {
         socket.destroy();
         server.close(() => resolve(bytes));
       });

@@ -92,7 +92,7 @@ function parseServerName(body: Buffer): string | undefined {
   if (body.length < 5 || body.readUInt16BE(0) !== body.length - 2 || body[2] !== 0) return undefined;
   const length = body.readUInt16BE(3);
   if (5 + length > body.length) return undefined;
-  return body.latin1Slice(5, 5 + length).toLowerCase();
+  return body.toString('latin1', 5, 5 + length).toLowerCase();
 }
 
 function parseAlpn(body: Buffer): string[] | undefined {
@@ -102,7 +102,7 @@ function parseAlpn(body: Buffer): string[] | undefined {
   while (at < body.length) {
     const length = body[at]!;
     if (length === 0 || at + 1 + length > body.length) return undefined;
-    names.push(body.latin1Slice(at + 1, at + 1 + length));
+    names.push(body.toString('latin1', at + 1, at + 1 + length));
     at += 1 + length;
   }
   return names;

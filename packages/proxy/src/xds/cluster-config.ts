@@ -1,0 +1,68 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import type { EndpointSetConfig } from './endpoint-config.ts';
+import type { UpstreamTlsSettings } from './tls-settings.ts';
+
+export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy';
+/** 'downstream': as the request came (use_downstream_protocol_config). */
+export type UpstreamProtocol = 'http1' | 'http2' | 'downstream';
+
+/** null: plain bytes. */
+export type TransportSocketSettings = UpstreamTlsSettings | null;
+
+export interface TransportSocketRule {
+  readonly name: string;
+  /** Every key must be in the endpoint's metadata with the same value. */
+  readonly match: JsonObject;
+  readonly socket: TransportSocketSettings;
+}
+
+export interface UpstreamHttpSettings {
+  readonly protocol: UpstreamProtocol;
+  /** Idle connections are closed after it, ms; 0: never. Envoy's default of an hour. */
+  readonly idleTimeoutMs: number;
+  /** ms; 0: no limit. */
+  readonly maxConnectionDurationMs: number;
+  /** 0: no limit. */
+  readonly maxRequestsPerConnection: number;
+  /** Most streams at once on one HTTP/2 connection. */
+  readonly maxConcurrentStreams: number;
+  /** SNI and SAN from the request's authority. */
+  readonly autoSni: boolean;
+  readonly autoSanValidation: boolean;
+}
+
+export interface DnsSettings {
+  readonly family: 'auto' | 'v4' | 'v6' | 'v4-preferred' | 'all';
+  readonly refreshMs: number;
+  readonly failureRefreshMs: number;
+}
+
+/** A service of the mesh as filter_metadata["istio"].services names it. */
+export interface ServiceName {
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** Cluster, decoded; immutable. */
+export interface ClusterConfig {
+  readonly name: string;
+  readonly discovery: ClusterDiscovery;
+  /** Name asked for over EDS. */
+  readonly edsServiceName: string;
+  /** Endpoints in the message itself; null for EDS. */
+  readonly endpoints: EndpointSetConfig | null;
+  readonly connectTimeoutMs: number;
+  readonly http: UpstreamHttpSettings;
+  readonly transportSocketRules: readonly TransportSocketRule[];
+  readonly transportSocket: TransportSocketSettings;
+  readonly dns: DnsSettings;
+  /** undefined where the cluster is no service. */
+  readonly service: ServiceName | undefined;
+  /** filter_metadata["outrigger.dev"], {} if none. */
+  readonly mesh: JsonObject;
+  /** What balancing, outlier detection and limits are compiled from. */
+  readonly message: Cluster;
+  readonly ignored: readonly string[];
+}

@@ -1,0 +1,172 @@
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { type Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import type { TransportSocket } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { HttpProtocolOptions as CommonHttp } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
+import { ClusterConfigSchema as ForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import { type HttpProtocolOptions, HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
+import { durationMs } from '../routing/duration.ts';
+import type { ClusterConfig, ClusterDiscovery, DnsSettings, ServiceName, TransportSocketSettings, UpstreamHttpSettings, UpstreamProtocol } from './cluster-config.ts';
+import { compileEndpoints } from './compile-endpoints.ts';
+import { compileUpstreamTls } from './compile-tls.ts';
+import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
+
+/** Envoy's default (Cluster.connect_timeout). The control plane sets 1 s. */
+export const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
+const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
+const DEFAULT_DNS_REFRESH_MS = 5000;
+const DEFAULT_MAX_CONCURRENT_STREAMS = 1024;
+
+const CLUSTER = fieldPolicy(
+  `transport_socket_matches name type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection circuit_breakers
+   common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate
+   dns_lookup_family outlier_detection lb_subset_config ring_hash_lb_config maglev_lb_config least_request_lb_config round_robin_lb_config common_lb_config
+   transport_socket metadata load_balancing_policy upstream_http_protocol_options`,
+  `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config
+   wait_for_warm_on_init cleanup_interval upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal
+   track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection health_checks`,
+);
+const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const HTTP = fieldPolicy('common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config', 'header_validation_config');
+
+function compileTransportSocket(socket: TransportSocket | undefined, path: string, report: CompileReport): TransportSocketSettings {
+  if (socket === undefined) return null;
+  const any = socket.configType.case === 'typedConfig' ? socket.configType.value : undefined;
+  const type = typeNameOf(any);
+  switch (type) {
+    case UpstreamTlsContextSchema.typeName: {
+      const tls = unpack(any, UpstreamTlsContextSchema, `${path}.typed_config`, report);
+      return tls === undefined ? null : compileUpstreamTls(tls, `${path}.typed_config`, report);
+    }
+    case 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer':
+    case 'envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport':
+      return null;
+    default:
+      if (any === undefined && (socket.name === 'raw_buffer' || socket.name === 'envoy.transport_sockets.raw_buffer')) return null;
+      report.error(path, `transport socket ${type === '' ? socket.name : type} is not supported by this proxy`);
+      return null;
+  }
+}
+
+function discoveryOf(config: Cluster, report: CompileReport): ClusterDiscovery {
+  const type = config.clusterDiscoveryType;
+  if (type.case === 'clusterType') {
+    if (type.value.name === 'envoy.clusters.dynamic_forward_proxy') {
+      unpack(type.value.typedConfig, ForwardProxySchema, 'cluster_type.typed_config', report);
+      return 'dynamic-forward-proxy';
+    }
+    report.error('cluster_type', `${type.value.name} is not supported by this proxy`);
+    return 'static';
+  }
+  switch (type.value) {
+    case Cluster_DiscoveryType.EDS:
+      return 'eds';
+    case Cluster_DiscoveryType.STRICT_DNS:
+      return 'strict-dns';
+    case Cluster_DiscoveryType.LOGICAL_DNS:
+      return 'logical-dns';
+    case Cluster_DiscoveryType.ORIGINAL_DST:
+      report.error('type', 'ORIGINAL_DST is not supported by this proxy');
+      return 'static';
+    default:
+      return 'static';
+  }
+}
+
+function protocolOf(options: HttpProtocolOptions | undefined, config: Cluster, report: CompileReport): UpstreamProtocol {
+  const choice = options?.upstreamProtocolOptions;
+  switch (choice?.case) {
+    case 'explicitHttpConfig':
+      if (choice.value.protocolConfig.case === 'http3ProtocolOptions') report.error(`typed_extension_protocol_options.${PROTOCOL_OPTIONS}.explicit_http_config`, 'HTTP/3 is not supported by this proxy');
+      return choice.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
+    case 'useDownstreamProtocolConfig':
+      return 'downstream';
+    case 'autoConfig':
+      report.error(`typed_extension_protocol_options.${PROTOCOL_OPTIONS}.auto_config`, 'not supported by this proxy');
+      return 'http1';
+    default:
+      return config.http2ProtocolOptions === undefined ? 'http1' : 'http2';
+  }
+}
+
+function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettings {
+  let options: HttpProtocolOptions | undefined;
+  for (const [name, any] of Object.entries(config.typedExtensionProtocolOptions)) {
+    const path = `typed_extension_protocol_options.${name}`;
+    if (name !== PROTOCOL_OPTIONS) {
+      report.error(path, 'not supported by this proxy');
+      continue;
+    }
+    options = unpack(any, HttpProtocolOptionsSchema, path, report);
+    if (options !== undefined) checkFields(HttpProtocolOptionsSchema, options, HTTP, path, report);
+  }
+  const common: CommonHttp | undefined = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
+  const choice = options?.upstreamProtocolOptions;
+  const http2 = choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions' ? choice.value.protocolConfig.value : config.http2ProtocolOptions;
+  const upstream = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
+  return {
+    protocol: protocolOf(options, config, report),
+    idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
+    maxConcurrentStreams: http2?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
+    autoSni: upstream?.autoSni ?? false,
+    autoSanValidation: upstream?.autoSanValidation ?? false,
+  };
+}
+
+function compileDns(config: Cluster): DnsSettings {
+  const refreshMs = durationMs(config.dnsRefreshRate, DEFAULT_DNS_REFRESH_MS);
+  const families: Readonly<Record<number, DnsSettings['family']>> = {
+    [Cluster_DnsLookupFamily.V4_ONLY]: 'v4',
+    [Cluster_DnsLookupFamily.V6_ONLY]: 'v6',
+    [Cluster_DnsLookupFamily.V4_PREFERRED]: 'v4-preferred',
+    [Cluster_DnsLookupFamily.ALL]: 'all',
+  };
+  return { family: families[config.dnsLookupFamily] ?? 'auto', refreshMs, failureRefreshMs: durationMs(config.dnsFailureRefreshRate?.baseInterval, refreshMs) };
+}
+
+function serviceOf(istio: JsonObject | undefined): ServiceName | undefined {
+  const services = istio?.['services'];
+  const first: JsonValue | undefined = Array.isArray(services) ? services[0] : undefined;
+  if (typeof first !== 'object' || first === null || Array.isArray(first)) return undefined;
+  const text = (value: JsonValue | undefined): string => (typeof value === 'string' ? value : '');
+  return { host: text(first['host']), name: text(first['name']), namespace: text(first['namespace']) };
+}
+
+export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
+  const report = new CompileReport();
+  if (config.name === '') report.error('name', 'must not be empty');
+  checkFields(ClusterSchema, config, CLUSTER, '', report);
+  const discovery = discoveryOf(config, report);
+  let endpoints = config.loadAssignment === undefined ? null : compileEndpoints(config.loadAssignment, 'load_assignment.', report);
+  if (discovery === 'eds') {
+    if (endpoints !== null) report.error('load_assignment', 'not together with type EDS');
+    endpoints = null;
+  } else if (endpoints === null && discovery !== 'dynamic-forward-proxy') endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };
+  const connectTimeoutMs = durationMs(config.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS);
+  if (connectTimeoutMs <= 0) report.error('connect_timeout', 'must be more than 0');
+  const transportSocketRules = config.transportSocketMatches.map((rule, index) => ({
+    name: rule.name,
+    match: rule.match ?? {},
+    socket: compileTransportSocket(rule.transportSocket, `transport_socket_matches[${index}].transport_socket`, report),
+  }));
+  const metadata = config.metadata?.filterMetadata ?? {};
+  const edsServiceName = config.edsClusterConfig?.serviceName ?? '';
+  return report.result({
+    name: config.name,
+    discovery,
+    edsServiceName: edsServiceName === '' ? config.name : edsServiceName,
+    endpoints,
+    connectTimeoutMs,
+    http: compileHttp(config, report),
+    transportSocketRules,
+    transportSocket: compileTransportSocket(config.transportSocket, 'transport_socket', report),
+    dns: compileDns(config),
+    service: serviceOf(metadata['istio']),
+    mesh: metadata['outrigger.dev'] ?? {},
+    message: config,
+    ignored: report.ignored,
+  });
+}

@@ -1,0 +1,122 @@
+import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManager_CodecType,
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_UpgradeConfigSchema,
+  HttpConnectionManagerSchema,
+} from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import type { CompileReport } from '../routing/compile-result.ts';
+import { compileRouteConfiguration } from '../routing/compile-routes.ts';
+import { durationMs } from '../routing/duration.ts';
+import { RouteTable } from '../routing/route-table.ts';
+import { checkFields, fieldPolicy } from './fields.ts';
+import { compileHttpFilters } from './http-filters.ts';
+import type { ForwardClientCert, HttpManagerConfig, RouteSource } from './listener-config.ts';
+import type { NetworkContext } from './compile-network-filters.ts';
+
+const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
+const DEFAULT_STREAM_IDLE_TIMEOUT_MS = 300_000;
+const DEFAULT_DRAIN_TIMEOUT_MS = 5_000;
+const DEFAULT_MAX_REQUEST_HEADERS_KB = 60;
+const DEFAULT_MAX_HEADERS_COUNT = 100;
+const DEFAULT_MAX_CONCURRENT_STREAMS = 1024;
+
+const MANAGER = fieldPolicy(
+  `codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options http2_protocol_options max_request_headers_kb
+   stream_idle_timeout request_timeout drain_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
+   always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
+   path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config`,
+  `add_user_agent http3_protocol_options server_name server_header_transformation request_headers_timeout delayed_close_timeout access_log_flush_interval
+   flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 stream_error_on_invalid_http_message
+   append_x_forwarded_port append_local_overload internal_address_config xff_num_trusted_hops request_id_extension add_proxy_protocol_connection_state
+   scheme_header_transformation`,
+);
+const UPGRADE = fieldPolicy('upgrade_type enabled');
+
+const FORWARD: Readonly<Record<number, ForwardClientCert>> = {
+  [HttpConnectionManager_ForwardClientCertDetails.SANITIZE]: 'sanitize',
+  [HttpConnectionManager_ForwardClientCertDetails.FORWARD_ONLY]: 'forward-only',
+  [HttpConnectionManager_ForwardClientCertDetails.APPEND_FORWARD]: 'append-forward',
+  [HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET]: 'sanitize-set',
+  [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: 'always-forward-only',
+};
+const ESCAPED: Readonly<Record<number, HttpManagerConfig['escapedSlashes']>> = {
+  [HttpConnectionManager_PathWithEscapedSlashesAction.REJECT_REQUEST]: 'reject',
+  [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT]: 'unescape-redirect',
+  [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: 'unescape-forward',
+};
+
+function routesOf(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): RouteSource {
+  const specifier = config.routeSpecifier;
+  if (specifier.case === 'rds') {
+    if (specifier.value.routeConfigName === '') report.error(`${path}.rds.route_config_name`, 'must not be empty');
+    context.routeNames.add(specifier.value.routeConfigName);
+    return { kind: 'rds', name: specifier.value.routeConfigName };
+  }
+  if (specifier.case === 'routeConfig') {
+    const compiled = compileRouteConfiguration(specifier.value);
+    if (compiled.ok) {
+      for (const ignored of compiled.ignored) report.ignore(`${path}.route_config.${ignored}`);
+      for (const cluster of compiled.value.clusters) context.clusters.add(cluster);
+      return { kind: 'inline', table: compiled.value };
+    }
+    for (const error of compiled.errors) report.error(`${path}.route_config.${error.path}`, error.message);
+  } else report.error(path, `needs rds or route_config (${RouteConfigurationSchema.name})`);
+  return { kind: 'rds', name: '' };
+}
+
+function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
+  const name = config.proxyStatusConfig?.proxyName;
+  if (config.proxyStatusConfig === undefined) return '';
+  if (name?.case === 'literalProxyName') return name.value;
+  return name?.case === 'useNodeId' && name.value ? nodeId : 'envoy';
+}
+
+export function compileHttpManager(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): HttpManagerConfig {
+  checkFields(HttpConnectionManagerSchema, config, MANAGER, path, report);
+  if (config.codecType === HttpConnectionManager_CodecType.HTTP3) report.error(`${path}.codec_type`, 'HTTP/3 is not supported by this proxy');
+  const upgrades = new Map<string, boolean>();
+  config.upgradeConfigs.forEach((upgrade, index) => {
+    checkFields(HttpConnectionManager_UpgradeConfigSchema, upgrade, UPGRADE, `${path}.upgrade_configs[${index}]`, report);
+    upgrades.set(upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true);
+  });
+  const common = config.commonHttpProtocolOptions;
+  const details = config.setCurrentClientCertDetails;
+  if (details?.cert || details?.chain) report.error(`${path}.set_current_client_cert_details`, 'cert and chain are not supported by this proxy');
+  return {
+    statPrefix: config.statPrefix,
+    codec: config.codecType === HttpConnectionManager_CodecType.HTTP1 ? 'http1' : config.codecType === HttpConnectionManager_CodecType.HTTP2 ? 'http2' : 'auto',
+    routes: routesOf(config, path, context, report),
+    filters: compileHttpFilters(config.httpFilters, `${path}.http_filters`, report),
+    generateRequestId: config.generateRequestId ?? true,
+    preserveExternalRequestId: config.preserveExternalRequestId,
+    alwaysSetRequestIdInResponse: config.alwaysSetRequestIdInResponse,
+    forwardClientCert: FORWARD[config.forwardClientCertDetails] ?? 'sanitize',
+    certDetails: { uri: details?.uri ?? false, dns: details?.dns ?? false, subject: details?.subject ?? false },
+    useRemoteAddress: config.useRemoteAddress ?? false,
+    skipXffAppend: config.skipXffAppend,
+    normalizePath: config.normalizePath ?? false,
+    mergeSlashes: config.mergeSlashes,
+    escapedSlashes: ESCAPED[config.pathWithEscapedSlashesAction] ?? 'keep',
+    upgrades,
+    proxyName: proxyNameOf(config, context.nodeId),
+    stripMatchingHostPort: config.stripMatchingHostPort,
+    stripAnyHostPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value,
+    stripTrailingHostDot: config.stripTrailingHostDot,
+    via: config.via,
+    acceptHttp10: config.httpProtocolOptions?.acceptHttp10 ?? false,
+    maxRequestHeadersKb: config.maxRequestHeadersKb ?? DEFAULT_MAX_REQUEST_HEADERS_KB,
+    maxHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
+    maxConcurrentStreams: config.http2ProtocolOptions?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
+    idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
+    maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
+    streamIdleTimeoutMs: durationMs(config.streamIdleTimeout, DEFAULT_STREAM_IDLE_TIMEOUT_MS),
+    requestTimeoutMs: durationMs(config.requestTimeout, 0),
+    maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
+    drainTimeoutMs: durationMs(config.drainTimeout, DEFAULT_DRAIN_TIMEOUT_MS),
+    tracing: config.tracing,
+    accessLogs: config.accessLog,
+  };
+}

@@ -1,0 +1,37 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { HostHealth } from '../lb/host.ts';
+
+export type EndpointAddress =
+  | { readonly kind: 'socket'; readonly host: string; readonly port: number }
+  | { readonly kind: 'pipe'; readonly path: string }
+  | { readonly kind: 'internal'; readonly listener: string };
+
+/** LbEndpoint, decoded. */
+export interface EndpointConfig {
+  /** "10.0.0.1:8080", "/run/x.sock", "internal:NAME". */
+  readonly text: string;
+  readonly address: EndpointAddress;
+  /** Endpoint.hostname, '' if none. */
+  readonly hostname: string;
+  readonly weight: number;
+  readonly priority: number;
+  /** "region/zone/subzone". */
+  readonly locality: string;
+  readonly localityWeight: number;
+  readonly health: HostHealth;
+  /** As named in EDS: HEALTHY, DRAINING... */
+  readonly edsHealth: string;
+  /** envoy.lb.hash_key, '' if none. */
+  readonly hashKey: string;
+  /** filter_metadata["envoy.transport_socket_match"]. */
+  readonly transportSocketMatch: JsonObject;
+  /** filter_metadata["istio"].workload: "WORKLOAD;NAMESPACE;SERVICE;VERSION;", '' if none. */
+  readonly workload: string;
+}
+
+export interface EndpointSetConfig {
+  readonly clusterName: string;
+  readonly endpoints: readonly EndpointConfig[];
+  /** Percent, Envoy's default 140. */
+  readonly overprovisioningFactor: number;
+}

@@ -1,0 +1,117 @@
+import type { AccessLog } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
+import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import type { RouteTable } from '../routing/route-table.ts';
+import type { EndpointAddress } from './endpoint-config.ts';
+import type { HttpFilters, NetworkPolicy } from './http-filters.ts';
+import type { DownstreamTlsSettings } from './tls-settings.ts';
+
+/** '' , "tls", "raw_buffer"; empty lists match anything. */
+export interface FilterChainMatchConfig {
+  readonly destinationPort: number;
+  readonly prefixRanges: readonly CidrConfig[];
+  readonly directSourcePrefixRanges: readonly CidrConfig[];
+  readonly sourcePrefixRanges: readonly CidrConfig[];
+  readonly sourcePorts: readonly number[];
+  /** Lower case; "*.example.com" matches below it. */
+  readonly serverNames: readonly string[];
+  readonly transportProtocol: string;
+  readonly applicationProtocols: readonly string[];
+}
+
+export interface CidrConfig {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+export type RouteSource = { readonly kind: 'inline'; readonly table: RouteTable } | { readonly kind: 'rds'; readonly name: string };
+
+export type ForwardClientCert = 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
+
+export interface HttpManagerConfig {
+  readonly statPrefix: string;
+  readonly codec: 'auto' | 'http1' | 'http2';
+  readonly routes: RouteSource;
+  readonly filters: HttpFilters;
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly forwardClientCert: ForwardClientCert;
+  /** Whether the parts of SANITIZE_SET and APPEND_FORWARD go into x-forwarded-client-cert. */
+  readonly certDetails: { readonly uri: boolean; readonly dns: boolean; readonly subject: boolean };
+  readonly useRemoteAddress: boolean;
+  readonly skipXffAppend: boolean;
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly escapedSlashes: 'keep' | 'reject' | 'unescape-redirect' | 'unescape-forward';
+  /** By lower-case token. */
+  readonly upgrades: ReadonlyMap<string, boolean>;
+  /** Name in Proxy-Status; '' says none is written. */
+  readonly proxyName: string;
+  readonly stripMatchingHostPort: boolean;
+  readonly stripAnyHostPort: boolean;
+  readonly stripTrailingHostDot: boolean;
+  readonly via: string;
+  readonly acceptHttp10: boolean;
+  readonly maxRequestHeadersKb: number;
+  readonly maxHeadersCount: number;
+  readonly maxConcurrentStreams: number;
+  /** ms; 0: none. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  readonly streamIdleTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly maxStreamDurationMs: number;
+  readonly drainTimeoutMs: number;
+  readonly tracing: HttpConnectionManager_Tracing | undefined;
+  readonly accessLogs: readonly AccessLog[];
+}
+
+export interface WeightedTcpCluster {
+  readonly name: string;
+  readonly weight: number;
+}
+
+export interface TcpProxyConfig {
+  readonly statPrefix: string;
+  readonly clusters: readonly WeightedTcpCluster[];
+  readonly totalWeight: number;
+  /** ms; 0: none. Envoy's default of an hour. */
+  readonly idleTimeoutMs: number;
+  readonly maxConnectAttempts: number;
+  readonly maxConnectionDurationMs: number;
+  readonly policies: readonly NetworkPolicy[];
+  readonly accessLogs: readonly AccessLog[];
+}
+
+export type NetworkFilterConfig = { readonly kind: 'http'; readonly http: HttpManagerConfig } | { readonly kind: 'tcp'; readonly tcp: TcpProxyConfig };
+
+export interface FilterChainConfig {
+  readonly name: string;
+  readonly match: FilterChainMatchConfig;
+  readonly tls: DownstreamTlsSettings | null;
+  readonly filter: NetworkFilterConfig;
+  /** TLS handshake, ms; 0: the listener's. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** Listener, decoded; immutable. */
+export interface ListenerConfig {
+  readonly name: string;
+  readonly address: EndpointAddress;
+  readonly direction: 'inbound' | 'outbound' | 'unspecified';
+  readonly filterChains: readonly FilterChainConfig[];
+  readonly defaultFilterChain: FilterChainConfig | null;
+  readonly inspectTls: boolean;
+  readonly inspectHttp: boolean;
+  /** ms; 0: none. Envoy's default of 15 s. */
+  readonly inspectTimeoutMs: number;
+  readonly continueOnInspectTimeout: boolean;
+  /** Request bodies kept for a retry, bytes. Envoy's default of 1 MiB. */
+  readonly bufferLimitBytes: number;
+  /** Route configurations that it names. */
+  readonly routeNames: ReadonlySet<string>;
+  /** Clusters that its TCP proxies name. */
+  readonly clusters: ReadonlySet<string>;
+  readonly secretNames: ReadonlySet<string>;
+  readonly ignored: readonly string[];
+}
