@@ -8,7 +8,10 @@ export { GrpcConnection, type GrpcConnectionLimits, GrpcError, type GrpcErrorCod
 export { createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerErrorCode, type GrpcServerOptions, type ServerTls } from './grpc/server.ts';
 export { spiffeIdOf } from './grpc/spiffe.ts';
 export { type ClientTls, type GrpcTarget, targetText } from './grpc/target.ts';
+export { createRelay, type Relay, type RelayOptions, type RelayStatus } from './relay/relay.ts';
+export { createSdsRoutes } from './sds/server.ts';
 export type { SecretStore } from './sds/store.ts';
+export { type SecretWatch, type WatchSecretsOptions, watchSecrets } from './sds/watch.ts';
 export { type AdsServerOptions, createAdsRoutes, type DiscoveryRoutes } from './server/ads.ts';
 export type { AdsLimits } from './server/limits.ts';
 export type { AdsObserver, StreamStatus, TypeStatus } from './server/status.ts';

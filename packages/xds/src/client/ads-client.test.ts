@@ -11,8 +11,8 @@ import { LastGoodCache } from '../cache/last-good-cache.ts';
 import { createGrpcServer, type GrpcServer } from '../grpc/server.ts';
 import { createAdsRoutes, type DiscoveryRoutes } from '../server/ads.ts';
 import { TypeUrl, type VersionedResource } from '../source.ts';
-import { MapSource, textResource } from '../testing/map-source.ts';
 import { Mailbox } from '../testing/mailbox.ts';
+import { MapSource, textResource } from '../testing/map-source.ts';
 import { AdsClient, type AdsClientEvent, type AdsClientOptions } from './ads-client.ts';
 import type { ResourceUpdate, Verdict } from './handler.ts';
 
@@ -160,7 +160,10 @@ describe('AdsClient', () => {
   });
 
   test('VHDS: an alias is answered by its virtual host, an unknown host by an empty resource', async () => {
-    const host = packResource(VirtualHostSchema, 'http_proxy/order:80', create(VirtualHostSchema, { name: 'order:80', domains: ['order'] }), ['http_proxy/order', 'http_proxy/order.default']);
+    const host = packResource(VirtualHostSchema, 'http_proxy/order:80', create(VirtualHostSchema, { name: 'order:80', domains: ['order'] }), [
+      'http_proxy/order',
+      'http_proxy/order.default',
+    ]);
     source.set(TypeUrl.virtualHost, host);
     const updates = new Mailbox<ResourceUpdate<unknown>>();
     const made = client();

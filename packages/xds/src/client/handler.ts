@@ -22,11 +22,11 @@ export interface Rejection {
   readonly message: string;
 }
 
-/** Nothing or an empty list: ACK. Otherwise a NACK with these reasons; what is not named in it is taken. */
-export type Verdict = readonly Rejection[] | undefined;
+/** Nothing or an empty list: ACK. A list: NACK with these reasons; what is not named in it is taken. `refused`: NACK of all of it, in these words. */
+export type Verdict = readonly Rejection[] | { readonly refused: string } | undefined;
 
 /**
- * Called for each response in the order of arrival; the answer goes out when the promise is fulfilled, so return one that
+ * Called for each response in the order of arrival (for the first one of a type also when there is nothing); the answer goes out when the promise is fulfilled, so return one that
  * waits until the change is in effect. A throw rejects the whole response.
  */
 export type ResourceHandler<T> = (update: ResourceUpdate<T>) => Verdict | Promise<Verdict>;

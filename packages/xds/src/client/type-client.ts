@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import type { DeltaDiscoveryResponse } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
 import type { LastGoodCache } from '../cache/last-good-cache.ts';
-import type { ReceivedResource, Rejection, ResourceHandler, ResourceUpdate } from './handler.ts';
+import type { ReceivedResource, Rejection, ResourceHandler, ResourceUpdate, Verdict } from './handler.ts';
 
 const WILDCARD = '*';
 /** Characters of a NACK's reason. */
@@ -42,6 +42,7 @@ export class TypeClient {
   /** The latest response that spoke of a name, so that an older one whose handler takes longer does not win. */
   readonly #lastHeard = new Map<string, number>();
   #sequence = 0;
+  #heardOnce = false;
   readonly subscribeLater = new Set<string>();
   readonly unsubscribeLater = new Set<string>();
 
@@ -142,7 +143,16 @@ export class TypeClient {
         rejections.push({ name, message: `cannot be decoded: ${(error as Error).message}` });
       }
     }
-    if (added.length > 0 || incoming.removed.length > 0) rejections.push(...(await this.#call(added, incoming.removed, 'server')));
+    const first = !this.#heardOnce;
+    this.#heardOnce = true;
+    let reason = '';
+    if (added.length > 0 || incoming.removed.length > 0 || first) {
+      const verdict = await this.#call(added, incoming.removed, 'server');
+      if ('refused' in verdict) {
+        reason = verdict.refused;
+        for (const name of spoken) rejections.push({ name, message: reason });
+      } else rejections.push(...verdict);
+    }
     const rejected = new Set(rejections.map(({ name }) => name));
     for (const { name, version, aliases } of incoming.added) {
       const body = bodies.get(name);
@@ -151,7 +161,8 @@ export class TypeClient {
       this.#cache?.put(this.typeUrl, name, version, body, aliases);
     }
     for (const name of incoming.removed) if (!rejected.has(name) && this.#lastHeard.get(name) === sequence) this.#forget(name);
-    return rejections.length === 0 ? undefined : reasonOf(rejections);
+    if (reason !== '') return shortReason(reason);
+    return rejections.length === 0 ? undefined : shortReason(rejections.map(({ name, message }) => `${name}: ${message}`).join('\n'));
   }
 
   #takeApart(response: DeltaDiscoveryResponse): Incoming {
@@ -190,27 +201,30 @@ export class TypeClient {
     return taken;
   }
 
-  async #call(added: readonly ReceivedResource<unknown>[], removed: readonly string[], from: 'server' | 'cache'): Promise<readonly Rejection[]> {
-    let rejections: readonly Rejection[];
+  async #call(
+    added: readonly ReceivedResource<unknown>[],
+    removed: readonly string[],
+    from: 'server' | 'cache',
+  ): Promise<readonly Rejection[] | { readonly refused: string }> {
+    let verdict: Verdict;
     try {
       const update: ResourceUpdate<unknown> = { added, removed, from };
-      rejections = (await this.#handler(update as ResourceUpdate<never>)) ?? [];
+      verdict = await this.#handler(update as ResourceUpdate<never>);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      rejections = [...added.map(({ name }) => ({ name, message })), ...removed.map((name) => ({ name, message }))];
+      verdict = { refused: error instanceof Error ? error.message : String(error) };
     }
-    // Taken for known when it was delivered; the server must send it again.
-    for (const { name } of rejections) if (added.some((resource) => resource.name === name && this.#cameFromCache(resource))) this.#forget(name);
-    return rejections;
+    if (verdict === undefined) return [];
+    // What came from the cache was taken for known when it was delivered; the server must send it again.
+    const rejected = 'refused' in verdict ? undefined : new Set(verdict.map(({ name }) => name));
+    for (const resource of added) if ((rejected?.has(resource.name) ?? true) && this.#isCached(resource)) this.#forget(resource.name);
+    return verdict;
   }
 
-  #cameFromCache(resource: ReceivedResource<unknown>): boolean {
-    const known = this.#known.get(resource.name);
-    return known?.version === resource.version && this.#cache?.get(this.typeUrl, resource.name)?.version === resource.version;
+  #isCached({ name, version }: ReceivedResource<unknown>): boolean {
+    return this.#known.get(name)?.version === version && this.#cache?.get(this.typeUrl, name)?.version === version;
   }
 }
 
-function reasonOf(rejections: readonly Rejection[]): string {
-  const text = rejections.map(({ name, message }) => `${name}: ${message}`).join('\n');
-  return text.length <= MAX_REASON_LENGTH ? text : `${text.slice(0, MAX_REASON_LENGTH)}...`;
+function shortReason(reason: string): string {
+  return reason.length <= MAX_REASON_LENGTH ? reason : `${reason.slice(0, MAX_REASON_LENGTH)}...`;
 }

@@ -54,6 +54,8 @@ export interface GrpcStream {
   send(message: Uint8Array): boolean;
   pause(): void;
   resume(): void;
+  /** Ends the sending half; `onEnd` follows when the server has answered. */
+  finish(): void;
   /** Ends it at once, without a call back. */
   cancel(): void;
 }
@@ -229,6 +231,10 @@ class Call implements GrpcStream {
 
   resume(): void {
     this.#stream.resume();
+  }
+
+  finish(): void {
+    this.#stream.end();
   }
 
   cancel(): void {

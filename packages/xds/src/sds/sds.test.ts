@@ -26,7 +26,10 @@ class MemoryStore implements SecretStore {
 
   set(name: string, certificate: string): void {
     const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } });
-    this.#secrets.set(name, create(SecretSchema, { name, type: { case: 'tlsCertificate', value: { certificateChain: inline(certificate), privateKey: inline('key') } } }));
+    this.#secrets.set(
+      name,
+      create(SecretSchema, { name, type: { case: 'tlsCertificate', value: { certificateChain: inline(certificate), privateKey: inline('key') } } }),
+    );
     for (const listener of this.#listeners) listener(name);
   }
 }

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
 import { SecretDiscoveryService } from '@outrigger/xds/protos/envoy/service/secret/v3/sds';
 import { packResource } from '../any/pack.ts';
-import { type AdsServerOptions, DiscoveryService, type DiscoveryRoutes } from '../server/ads.ts';
+import { type AdsServerOptions, type DiscoveryRoutes, DiscoveryService } from '../server/ads.ts';
 import { type ResourceSource, TypeUrl } from '../source.ts';
 import type { SecretStore } from './store.ts';
 

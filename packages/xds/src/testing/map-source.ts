@@ -87,6 +87,9 @@ export class MapSource implements ResourceSource {
 
 /** A resource whose body is the text; enough where nobody decodes it. */
 export function textResource(name: string, version: string, aliases?: readonly string[]): VersionedResource {
-  const body = create(AnySchema, { typeUrl: 'type.googleapis.com/google.protobuf.StringValue', value: Buffer.from(`${name}@${version}`) as Uint8Array<ArrayBuffer> });
+  const body = create(AnySchema, {
+    typeUrl: 'type.googleapis.com/google.protobuf.StringValue',
+    value: Buffer.from(`${name}@${version}`) as Uint8Array<ArrayBuffer>,
+  });
   return aliases === undefined ? { name, version, body } : { name, version, body, aliases };
 }
