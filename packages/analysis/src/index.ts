@@ -1,3 +1,3 @@
 export { type AnalyzeOptions, analyze, type Mesh, messagesOf } from './analyze.ts';
 export type { Level, Message } from './message.ts';
-export { type EffectContext, statusNotes, withoutEffect } from './status.ts';
+export { type EffectContext, effectContext, statusNotes, withoutEffect } from './status.ts';

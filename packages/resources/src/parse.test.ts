@@ -65,7 +65,7 @@ spec:
 
   it('reads scalars as Kubernetes does: YAML 1.1 booleans and octals, no dates', () => {
     const { documents } = parse(
-      "apiVersion: v1\nkind: A\nspec: {a: yes, b: off, c: 'yes', d: 0755, e: 2026-01-02, f: 1e3, g: ~, h: 10.0.0.1, i: [::, 2001:db8::], j: 8080:9001}\n",
+      "apiVersion: v1\nkind: A\nspec: {a: yes, b: off, c: 'yes', d: 0755, e: 2026-01-02, f: 1e3, g: ~, h: 10.0.0.1, i: [::, 2001:db8::], j: 8080:9001, k: 1_000}\n",
     );
     expect(documents[0]?.value.spec).toEqual({
       a: true,
@@ -78,6 +78,7 @@ spec:
       h: '10.0.0.1',
       i: ['::', '2001:db8::'],
       j: '8080:9001',
+      k: 1000,
     });
   });
 

@@ -3,6 +3,7 @@ import type { KubernetesDocument } from './document.ts';
 import { maxProblemsPerDocument } from './limits.ts';
 import { parseDocuments, type SourceFile } from './parse.ts';
 import type { Problem } from './problem.ts';
+import { kindOf } from './registry.ts';
 import { type Resource, type ResourceRef, refOf, refText } from './resource.ts';
 import type { FieldError } from './schema/field-error.ts';
 import { matchKind } from './unmatched.ts';
@@ -94,6 +95,10 @@ function nextFor(error: FieldError): string {
   switch (error.type) {
     case 'Unknown':
       return error.suggestion === undefined ? `remove ${name}, or move it to where it belongs` : `write ${error.suggestion} in place of ${name}`;
+    case 'TypeInvalid':
+      return error.expected === 'string' && error.actual !== 'object' && error.actual !== 'array' && error.actual !== 'null'
+        ? `put the value of ${name} in quotes: YAML reads it as ${error.actual}`
+        : `write ${error.expected} as the value of ${name}`;
     case 'Required':
       return `add ${name}`;
     case 'NotSupported':
@@ -104,7 +109,9 @@ function nextFor(error: FieldError): string {
 }
 
 function problemAt(document: KubernetesDocument, options: ReadOptions, problem: Pick<Problem, 'code' | 'field' | 'message' | 'next'>): Problem {
-  const resource: ResourceRef = { kind: document.kind, namespace: document.namespace || (options.defaultNamespace ?? 'default'), name: document.name };
+  const clusterScoped = kindOf(document.apiVersion, document.kind)?.scope === 'Cluster';
+  const namespace = clusterScoped ? '' : document.namespace || (options.defaultNamespace ?? 'default');
+  const resource: ResourceRef = { kind: document.kind, namespace, name: document.name };
   return {
     ...problem,
     level: 'Error',

@@ -9,12 +9,16 @@ export const conflictingHosts: Analyzer = {
   run(context) {
     const ofMesh = context.ofKind('VirtualService').filter(({ spec }) => (spec.gateways ?? []).length === 0 || spec.gateways?.includes('mesh'));
     const claims = ofMesh.flatMap((resource) => (resource.spec.hosts ?? []).map((host, index) => claimOf(context, resource, host, index)));
-    for (const claim of claims) {
-      const conflicting = claims.filter((other) => other === claim || (other.resource !== claim.resource && conflict(claim, other)));
-      if (conflicting.length < 2) continue;
-      const names = [...new Set(conflicting.map(({ resource }) => `${resource.metadata.namespace}/${resource.metadata.name}`))];
-      const scope = claim.scope === 'all' ? '*' : [...claim.scope].join(',');
-      context.report(claim.resource, claim.path, 'IST0109', names.join(','), `${scope}/${claim.host}`);
+    for (const [resource, own] of Map.groupBy(claims, (claim) => claim.resource)) {
+      const contested = own
+        .map((claim) => [claim, claims.filter((other) => other.resource !== resource && conflict(claim, other))] as const)
+        .filter(([, others]) => others.length > 0);
+      const first = contested[0];
+      if (first === undefined) continue;
+      const names = new Set(
+        [resource, ...contested.flatMap(([, others]) => others.map((other) => other.resource))].map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+      );
+      context.report(resource, first[0].path, 'IST0109', [...names].join(','), contested.map(([claim]) => claim.host).join(','));
     }
   },
 };

@@ -10,8 +10,9 @@ export interface FieldError {
   readonly field: string;
   /** Whole: "spec.http[0].route[0].weight: Invalid value: -1: ...". */
   readonly message: string;
-  /** Of a TypeInvalid: the type that the value has. */
+  /** Of a TypeInvalid: the type that the value has, and the one it should have. */
   readonly actual?: string;
+  readonly expected?: string;
   /** What it was likely meant to be, where that can be told: the nearest field name or value. */
   readonly suggestion?: string;
 }
@@ -45,6 +46,7 @@ export function typeInvalid(field: string, expected: string, actual: string): Fi
     type: 'TypeInvalid',
     field,
     actual,
+    expected,
     message: `${place(field)}: Invalid value: "${actual}": ${place(field)} in body must be of type ${expected}: "${actual}"`,
   };
 }

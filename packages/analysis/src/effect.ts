@@ -1,0 +1,98 @@
+import {
+  type AuthorizationPolicySpec,
+  isKind,
+  type PeerAuthenticationSpec,
+  type Resource,
+  refOf,
+  refText,
+  type VirtualServiceSpec,
+} from '@outrigger/resources';
+import { destinationsOf } from './analyzers/destinations.ts';
+import { type Context, matchesLabels } from './context.ts';
+
+/** The reason for which a resource of a kind in effect does nothing, or a part of it does not; the first that is found. */
+export function reasonWithoutEffect(resource: Resource, context: Context): string | undefined {
+  if (isKind(resource, 'VirtualService')) return virtualServiceReason(resource, context);
+  if (isKind(resource, 'DestinationRule')) return unknownHost(context, resource.spec.host, resource.metadata.namespace);
+  if (isKind(resource, 'WorkloadEntry')) {
+    const { namespace, name } = resource.metadata;
+    const known = context.instances.some(
+      (instance) => instance.namespace === namespace && instance.id.startsWith(`${namespace}/${name}`) && instance.services.length > 0,
+    );
+    return known ? undefined : `no ServiceEntry of namespace ${namespace} selects its labels`;
+  }
+  if (isKind(resource, 'Sidecar')) return unselected(context, resource, resource.spec.workloadSelector?.labels);
+  if (isKind(resource, 'PeerAuthentication')) return unselected(context, resource, resource.spec.selector?.matchLabels) ?? olderForNamespace(context, resource);
+  if (isKind(resource, 'AuthorizationPolicy')) return authorizationReason(context, resource);
+  return undefined;
+}
+
+function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: Context): string | undefined {
+  const { metadata, spec } = resource;
+  const gateways = spec.gateways ?? [];
+  if (gateways.length > 0 && !gateways.includes('mesh')) return `it is bound to ${gateways.join(', ')} alone, and gateways are not in effect in this version`;
+  const hosts = spec.hosts ?? [];
+  if (hosts.length === 0) return 'it has no hosts: it is a delegate, and does something only where another VirtualService delegates to it';
+  const unknown = hosts.map((host) => unknownHost(context, host, metadata.namespace));
+  if (unknown.every((reason) => reason !== undefined)) return unknown[0];
+  for (const { destination, path } of destinationsOf(spec)) {
+    const reason =
+      unknownHost(context, destination.host, metadata.namespace) ?? unknownSubset(context, destination.host, destination.subset ?? '', metadata.namespace);
+    if (reason !== undefined) return `${reason} (${path})`;
+  }
+  return undefined;
+}
+
+function unknownHost(context: Context, host: string, namespace: string): string | undefined {
+  const full = context.fullHost(host, namespace);
+  // A wildcard holds for whatever service comes; what it covers now may be nothing.
+  if (full.includes('*') || context.serviceFor(full, [namespace]) !== undefined) return undefined;
+  return `host ${host} is no service that namespace ${namespace} can see`;
+}
+
+function unknownSubset(context: Context, host: string, subset: string, namespace: string): string | undefined {
+  if (subset === '') return undefined;
+  const full = context.fullHost(host, namespace);
+  const rules = context.ofKind('DestinationRule').filter((rule) => context.fullHost(rule.spec.host, rule.metadata.namespace) === full);
+  if (rules.some((rule) => rule.spec.subsets?.some(({ name }) => name === subset))) return undefined;
+  return rules.length === 0
+    ? `subset ${subset}: no DestinationRule is for host ${host}`
+    : `subset ${subset} is not in ${rules.map((rule) => refText(refOf(rule))).join(', ')}`;
+}
+
+function unselected(context: Context, resource: Resource, labels: Readonly<Record<string, string>> | undefined): string | undefined {
+  if (labels === undefined || Object.keys(labels).length === 0) return undefined;
+  const { namespace } = resource.metadata;
+  // In the root namespace a policy holds for the workloads of every namespace; a Sidecar's selector too.
+  const everywhere = namespace === context.rootNamespace;
+  const selected = context.instances.some((instance) => (everywhere || instance.namespace === namespace) && matchesLabels(labels, instance.labels));
+  const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
+  return selected ? undefined : `no workload of ${everywhere ? 'any namespace' : `namespace ${namespace}`} has the labels ${text.join(', ')}`;
+}
+
+/** Of several PeerAuthentications for one whole namespace the oldest holds. */
+function olderForNamespace(context: Context, resource: Resource<PeerAuthenticationSpec>): string | undefined {
+  if (Object.keys(resource.spec.selector?.matchLabels ?? {}).length > 0) return undefined;
+  const rivals = context
+    .ofKind('PeerAuthentication')
+    .filter(({ metadata, spec }) => metadata.namespace === resource.metadata.namespace && Object.keys(spec.selector?.matchLabels ?? {}).length === 0);
+  const [oldest] = rivals.toSorted(
+    (left, right) => compare(left.metadata.creationTimestamp, right.metadata.creationTimestamp) || compare(left.metadata.name, right.metadata.name),
+  );
+  return oldest === undefined || oldest.metadata.name === resource.metadata.name
+    ? undefined
+    : `${refText(refOf(oldest))}, which is older, holds for the namespace`;
+}
+
+function authorizationReason(context: Context, resource: Resource<AuthorizationPolicySpec>): string | undefined {
+  const { action } = resource.spec;
+  if (action === 'CUSTOM') return 'action CUSTOM needs an extension provider, which is not in effect in this version';
+  if (action === 'AUDIT') return 'action AUDIT is not in effect in this version';
+  if (resource.spec.targetRef !== undefined || (resource.spec.targetRefs ?? []).length > 0)
+    return 'policies bound by targetRef are not in effect in this version';
+  return unselected(context, resource, resource.spec.selector?.matchLabels);
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,40 @@
+import type { KindInEffect } from '@outrigger/resources';
+
+/**
+ * Fields that validation takes and no proxy acts on, by kind: path ("[]" any index) and why. The translation says the same of what
+ * depends on a proxy; this is what holds on all of them.
+ */
+export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<string, string>>>> = {
+  VirtualService: {
+    'http[].fault.delay.exponentialDelay': 'Istio does not act on it either',
+    'http[].fault.abort.http2Error': 'Istio does not act on it either',
+    'http[].match[].statPrefix': 'metrics are counted by service, not by route',
+    'http[].retries.retryRemoteLocalities': 'retries go to any endpoint of the destination',
+  },
+  DestinationRule: {
+    'trafficPolicy.tunnel': 'tunnels to a destination are not made yet',
+    'trafficPolicy.proxyProtocol': 'PROXY protocol is not sent yet',
+    'trafficPolicy.loadBalancer.zoneAwareLbSetting': 'zone aware balancing comes later',
+    'trafficPolicy.loadBalancer.backendUtilization': 'balancing by reported load comes later',
+    'trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes': 'which status codes count as failures cannot be chosen yet',
+    'trafficPolicy.tls.credentialName': 'secrets by name are not served yet: give files',
+  },
+  ServiceEntry: {},
+  WorkloadEntry: {},
+  WorkloadGroup: {},
+  Sidecar: {
+    ingress: 'inbound listeners come from the ports that a workload registered',
+    inboundConnectionPool: 'connections to the application are not limited yet',
+    'outboundTrafficPolicy.egressProxy': 'unknown hosts are called directly',
+    'egress[].bind': 'calls come through HTTP_PROXY or a declared upstream port',
+    'egress[].captureMode': 'calls come through HTTP_PROXY or a declared upstream port',
+  },
+  PeerAuthentication: {},
+  AuthorizationPolicy: {
+    provider: 'external authorization comes later',
+    targetRef: 'policies are bound by selector',
+    targetRefs: 'policies are bound by selector',
+    'rules[].from[].source.requestPrincipals': 'end-user tokens are not read yet, so that it matches nobody',
+    'rules[].from[].source.notRequestPrincipals': 'end-user tokens are not read yet, so that it matches everybody',
+  },
+};
