@@ -5,8 +5,9 @@ import { IdentityError } from '../identity-error.ts';
 import { formatSpiffeId, trustDomainFault, type WorkloadIdentity, workloadIdentityFault } from '../spiffe/spiffe-id.ts';
 import type { IssuedSvid } from '../svid.ts';
 import type { CaStore } from './ca-store.ts';
-import { certificateFingerprint, makeLeaf, makeRoot, openRoot, type RootKeyPair } from './certificate.ts';
+import { makeLeaf, makeRoot, openRoot, type RootKeyPair } from './certificate.ts';
 import { type AllowedNames, verifyCsr } from './csr.ts';
+import { certificateFingerprint } from './fingerprint.ts';
 import { decodeRootRecord, encodeRootRecord, ROOT_RECORD_KEY, type RootEntry, type RootRecord, type RootState } from './root-record.ts';
 
 export const MIN_TTL_MS = 1000;
@@ -141,10 +142,11 @@ export async function createAuthority(store: CaStore, clock: Clock, options: Aut
     const spiffeId = idOf(identity);
     const csr = await verifyCsr(csrDer, spiffeId, names);
     checkTtl(ttlMs);
-    const root = roots.find((candidate) => candidate.entry.state === 'signing')!;
+    const root = signingRoot();
     const now = clock.now();
     const notAfterMs = Math.min(now + Math.min(ttlMs, maxTtlMs), root.notAfterMs);
-    if (notAfterMs <= now) throw new IdentityError('root-expired', `The root certificate of "${trustDomain}" has expired; rotate the root of the certificate authority.`);
+    if (notAfterMs <= now)
+      throw new IdentityError('root-expired', `The root certificate of "${trustDomain}" has expired; rotate the root of the certificate authority.`);
     const notBeforeMs = now - Math.min(MAX_BACKDATE_MS, (notAfterMs - now) / 10);
     const leaf = await makeLeaf(root, { csr, spiffeId, names, notBeforeMs, notAfterMs });
     return {
@@ -156,18 +158,28 @@ export async function createAuthority(store: CaStore, clock: Clock, options: Aut
     };
   }
 
+  function signingRoot(): OpenRoot {
+    return roots.find((root) => root.entry.state === 'signing')!;
+  }
+
   function idOf(identity: WorkloadIdentity): string {
     const invalid = workloadIdentityFault(identity);
     if (invalid !== undefined) throw new IdentityError('identity-invalid', `No certificate can be issued for this identity: ${invalid}.`);
     if (identity.trustDomain !== trustDomain) {
-      throw new IdentityError('identity-invalid', `This certificate authority issues for "${trustDomain}" only, not for "${identity.trustDomain}". Ask with its trust domain.`);
+      throw new IdentityError(
+        'identity-invalid',
+        `This certificate authority issues for "${trustDomain}" only, not for "${identity.trustDomain}". Ask with its trust domain.`,
+      );
     }
     return formatSpiffeId(identity);
   }
 
   function workloadOnly(identity: WorkloadIdentity): void {
     if (identity.namespace === controlPlaneIdentity.namespace && identity.serviceAccount === controlPlaneIdentity.serviceAccount) {
-      throw new IdentityError('identity-reserved', `${formatSpiffeId(controlPlaneIdentity)} is the control plane's own identity. Run the workload under another service account.`);
+      throw new IdentityError(
+        'identity-reserved',
+        `${formatSpiffeId(controlPlaneIdentity)} is the control plane's own identity. Run the workload under another service account.`,
+      );
     }
   }
 
@@ -186,7 +198,12 @@ export async function createAuthority(store: CaStore, clock: Clock, options: Aut
       workloadOnly(identity);
       return issue(csrDer, identity, NO_NAMES, ttlMs);
     },
-    signControlPlane: async (csrDer, names, ttlMs = defaultTtlMs) => issue(csrDer, controlPlaneIdentity, names, ttlMs),
+    async signControlPlane(csrDer, names, ttlMs = defaultTtlMs) {
+      const root = signingRoot();
+      const issued = await issue(csrDer, controlPlaneIdentity, names, ttlMs);
+      // A server that shows its root lets a first-time caller find the one that its join token pins.
+      return { ...issued, certificateChainPem: [...issued.certificateChainPem, root.pem] };
+    },
     prepareRoot: () =>
       change(async (entries) => {
         if (entries.some((entry) => entry.state === 'next')) throw new IdentityError('rotation-state', 'A new root is already prepared; activate it.');
@@ -216,7 +233,10 @@ export async function createAuthority(store: CaStore, clock: Clock, options: Aut
 
 function checkTtl(ttlMs: number): void {
   if (!Number.isFinite(ttlMs) || ttlMs < MIN_TTL_MS) {
-    throw new IdentityError('ttl-out-of-range', `A certificate lives at least ${MIN_TTL_MS / 1000} s and at most ${MAX_TTL_MS / 3_600_000} h; ask for a life between.`);
+    throw new IdentityError(
+      'ttl-out-of-range',
+      `A certificate lives at least ${MIN_TTL_MS / 1000} s and at most ${MAX_TTL_MS / 3_600_000} h; ask for a life between.`,
+    );
   }
 }
 
@@ -236,7 +256,10 @@ async function openEntry(entry: RootEntry): Promise<OpenRoot> {
 
 function bundleOf(roots: readonly OpenRoot[]): TrustBundle {
   const fingerprints = roots.map((root) => root.fingerprint);
-  const version = createHash('sha256').update([...fingerprints].sort().join()).digest('hex').slice(0, 16);
+  const version = createHash('sha256')
+    .update([...fingerprints].sort().join())
+    .digest('hex')
+    .slice(0, 16);
   return { rootsPem: roots.map((root) => root.pem), fingerprints, version };
 }
 

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { createHash, randomBytes, webcrypto } from 'node:crypto';
+import { randomBytes, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -93,11 +93,6 @@ export async function makeLeaf(root: RootKeyPair, request: LeafRequest): Promise
       ),
     ],
   });
-}
-
-/** SHA-256 of the certificate's DER, base64url: what a join token pins. */
-export function certificateFingerprint(certificateDer: Uint8Array): string {
-  return createHash('sha256').update(certificateDer).digest('base64url');
 }
 
 /** X.509 times are whole seconds: rounding inwards would take a certificate of one second's life to nothing. */

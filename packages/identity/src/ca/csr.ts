@@ -31,10 +31,18 @@ export async function verifyCsr(csrDer: Uint8Array, spiffeId: string, allowed: A
   const csr = parseCsr(csrDer);
   const keyType = checkKey(csr);
   if (!(await signatureHolds(csr))) {
-    throw new IdentityError('csr-signature', 'The certificate request is not signed by the key in it; make it anew and sign it with its own private key (SHA-256 or longer).');
+    throw new IdentityError(
+      'csr-signature',
+      'The certificate request is not signed by the key in it; make it anew and sign it with its own private key (SHA-256 or longer).',
+    );
   }
   checkNames(csr, spiffeId, allowed);
   return { publicKey: csr.publicKey, keyType };
+}
+
+/** The public key of a CSR that was checked before, as SPKI in DER. */
+export function publicKeyOfCsr(csrDer: Uint8Array): Uint8Array {
+  return new Uint8Array(parseCsr(csrDer).publicKey.rawData);
 }
 
 function parseCsr(csrDer: Uint8Array): Pkcs10CertificateRequest {
@@ -51,7 +59,10 @@ function checkKey(csr: Pkcs10CertificateRequest): 'EC' | 'RSA' {
   const bits = algorithm.modulusLength ?? 0;
   if (algorithm.name.startsWith('RSA') && bits >= MIN_RSA_BITS && bits <= MAX_RSA_BITS) return 'RSA';
   const found = algorithm.namedCurve ?? (bits > 0 ? `${algorithm.name} with ${bits} bits` : algorithm.name);
-  throw new IdentityError('csr-key', `The certificate request has a key of the kind ${found}; use ECDSA P-256 or P-384, or RSA with ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits.`);
+  throw new IdentityError(
+    'csr-key',
+    `The certificate request has a key of the kind ${found}; use ECDSA P-256 or P-384, or RSA with ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits.`,
+  );
 }
 
 async function signatureHolds(csr: Pkcs10CertificateRequest): Promise<boolean> {
@@ -68,17 +79,22 @@ function checkNames(csr: Pkcs10CertificateRequest, spiffeId: string, allowed: Al
   // RFC 5280, section 4.2: no extension twice; a second one could say something else.
   const extensions = csr.extensions.filter((extension) => extension.type === SUBJECT_ALTERNATIVE_NAME);
   if (extensions.length === 0) return;
-  if (extensions.length > 1) throw new IdentityError('csr-identity', 'The certificate request has several subject alternative name extensions; send one, or none.');
+  if (extensions.length > 1)
+    throw new IdentityError('csr-identity', 'The certificate request has several subject alternative name extensions; send one, or none.');
   const names = new SubjectAlternativeNameExtension(extensions[0]!.rawData).names.items;
   const uris = names.filter((name) => name.type === 'url');
-  if (uris.length > 1) throw new IdentityError('csr-identity', 'The certificate request names several URIs; an SVID has one. Name only your SPIFFE id, or nothing.');
+  if (uris.length > 1)
+    throw new IdentityError('csr-identity', 'The certificate request names several URIs; an SVID has one. Name only your SPIFFE id, or nothing.');
   for (const name of names) {
     const permitted =
       (name.type === 'url' && name.value === spiffeId) ||
       (name.type === 'dns' && allowed.dnsNames.includes(name.value)) ||
       (name.type === 'ip' && allowed.ipAddresses.includes(name.value));
     if (!permitted) {
-      throw new IdentityError('csr-identity', `The certificate request names something else than ${spiffeId}, for which the caller has proven itself. Name only that, or nothing.`);
+      throw new IdentityError(
+        'csr-identity',
+        `The certificate request names something else than ${spiffeId}, for which the caller has proven itself. Name only that, or nothing.`,
+      );
     }
   }
 }

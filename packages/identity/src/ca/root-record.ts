@@ -32,7 +32,8 @@ export function decodeRootRecord(bytes: Uint8Array, trustDomain: string): RootRe
     throw new IdentityError('store-corrupt', corrupt('it is no JSON'), { cause });
   }
   if (record?.version !== 1 || !Array.isArray(record.roots)) throw new IdentityError('store-corrupt', corrupt('it is of an unknown form'));
-  if (record.roots.filter((root) => root.state === 'signing').length !== 1) throw new IdentityError('store-corrupt', corrupt('it has not exactly one signing root'));
+  if (record.roots.filter((root) => root.state === 'signing').length !== 1)
+    throw new IdentityError('store-corrupt', corrupt('it has not exactly one signing root'));
   if (record.trustDomain !== trustDomain) {
     throw new IdentityError(
       'store-corrupt',

@@ -55,7 +55,8 @@ export function parseWorkloadIdentity(text: string): WorkloadIdentity | SpiffeFa
   const id = parseSpiffeId(text);
   if ('fault' in id) return id;
   const [ns, namespace, sa, serviceAccount] = id.segments;
-  if (id.segments.length !== 4 || ns !== 'ns' || sa !== 'sa') return { fault: 'a workload\'s SPIFFE id is "spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT"' };
+  if (id.segments.length !== 4 || ns !== 'ns' || sa !== 'sa')
+    return { fault: 'a workload\'s SPIFFE id is "spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT"' };
   const identity = { trustDomain: id.trustDomain, namespace: namespace!, serviceAccount: serviceAccount! };
   const fault = workloadIdentityFault(identity);
   return fault === undefined ? identity : { fault };
