@@ -1,4 +1,5 @@
 export { packAny, packResource, typeUrlOf, unpackAny } from './any/pack.ts';
+export { loadTypeRegistry } from './any/registry.ts';
 export { LastGoodCache, type LastGoodCacheOptions } from './cache/last-good-cache.ts';
 export { AdsClient, type AdsClientEvent, type AdsClientOptions, type AdsClientStatus, type Subscription } from './client/ads-client.ts';
 export { type Backoff, backoffDelayMs } from './client/backoff.ts';

@@ -1,0 +1,137 @@
+import { createRegistry, type Registry } from '@bufbuild/protobuf';
+import type { GenFile } from '@bufbuild/protobuf/codegenv2';
+
+/**
+ * Every message type that stands in an `Any` of our resources and bootstraps: for `toJson` and `fromJson` (`config_dump`, tests).
+ * Loaded when it is first asked for: some hundred milliseconds that no sidecar spends at start.
+ */
+export async function loadTypeRegistry(): Promise<Registry> {
+  const files = await Promise.all(FILES.map((load) => load()));
+  return createRegistry(...files);
+}
+
+const FILES: readonly (() => Promise<GenFile>)[] = [
+  async () => (await import('@outrigger/xds/protos/envoy/config/bootstrap/v3/bootstrap')).file_envoy_config_bootstrap_v3_bootstrap,
+  async () => (await import('@outrigger/xds/protos/envoy/config/cluster/v3/cluster')).file_envoy_config_cluster_v3_cluster,
+  async () => (await import('@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint')).file_envoy_config_endpoint_v3_endpoint,
+  async () => (await import('@outrigger/xds/protos/envoy/config/listener/v3/listener')).file_envoy_config_listener_v3_listener,
+  async () => (await import('@outrigger/xds/protos/envoy/config/route/v3/route')).file_envoy_config_route_v3_route,
+  async () => (await import('@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry')).file_envoy_config_trace_v3_opentelemetry,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file')).file_envoy_extensions_access_loggers_file_v3_file,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/access_loggers/grpc/v3/als')).file_envoy_extensions_access_loggers_grpc_v3_als,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/access_loggers/stream/v3/stream')).file_envoy_extensions_access_loggers_stream_v3_stream,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/bootstrap/internal_listener/v3/internal_listener'))
+      .file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster'))
+      .file_envoy_extensions_clusters_dynamic_forward_proxy_v3_cluster,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors')).file_envoy_extensions_filters_http_cors_v3_cors,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy'))
+      .file_envoy_extensions_filters_http_dynamic_forward_proxy_v3_dynamic_forward_proxy,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault')).file_envoy_extensions_filters_http_fault_v3_fault,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/grpc_stats/v3/config')).file_envoy_extensions_filters_http_grpc_stats_v3_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/header_mutation/v3/header_mutation'))
+      .file_envoy_extensions_filters_http_header_mutation_v3_header_mutation,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/lua/v3/lua')).file_envoy_extensions_filters_http_lua_v3_lua,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/on_demand/v3/on_demand')).file_envoy_extensions_filters_http_on_demand_v3_on_demand,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac')).file_envoy_extensions_filters_http_rbac_v3_rbac,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router')).file_envoy_extensions_filters_http_router_v3_router,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state'))
+      .file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/upstream_codec/v3/upstream_codec'))
+      .file_envoy_extensions_filters_http_upstream_codec_v3_upstream_codec,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/listener/http_inspector/v3/http_inspector'))
+      .file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/listener/original_dst/v3/original_dst'))
+      .file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol'))
+      .file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector'))
+      .file_envoy_extensions_filters_listener_tls_inspector_v3_tls_inspector,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager'))
+      .file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac')).file_envoy_extensions_filters_network_rbac_v3_rbac,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy'))
+      .file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/formatter/req_without_query/v3/req_without_query'))
+      .file_envoy_extensions_formatter_req_without_query_v3_req_without_query,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/http/header_validators/envoy_default/v3/header_validator'))
+      .file_envoy_extensions_http_header_validators_envoy_default_v3_header_validator,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin'))
+      .file_envoy_extensions_load_balancing_policies_client_side_weighted_round_robin_v3_client_side_weighted_round_robin,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided'))
+      .file_envoy_extensions_load_balancing_policies_cluster_provided_v3_cluster_provided,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/least_request/v3/least_request'))
+      .file_envoy_extensions_load_balancing_policies_least_request_v3_least_request,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/maglev/v3/maglev'))
+      .file_envoy_extensions_load_balancing_policies_maglev_v3_maglev,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first'))
+      .file_envoy_extensions_load_balancing_policies_pick_first_v3_pick_first,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/random/v3/random'))
+      .file_envoy_extensions_load_balancing_policies_random_v3_random,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash'))
+      .file_envoy_extensions_load_balancing_policies_ring_hash_v3_ring_hash,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin'))
+      .file_envoy_extensions_load_balancing_policies_round_robin_v3_round_robin,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/subset/v3/subset'))
+      .file_envoy_extensions_load_balancing_policies_subset_v3_subset,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality'))
+      .file_envoy_extensions_load_balancing_policies_wrr_locality_v3_wrr_locality,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver'))
+      .file_envoy_extensions_network_dns_resolver_cares_v3_cares_dns_resolver,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/network/dns_resolver/getaddrinfo/v3/getaddrinfo_dns_resolver'))
+      .file_envoy_extensions_network_dns_resolver_getaddrinfo_v3_getaddrinfo_dns_resolver,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/network/socket_interface/v3/default_socket_interface'))
+      .file_envoy_extensions_network_socket_interface_v3_default_socket_interface,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/path/match/uri_template/v3/uri_template_match'))
+      .file_envoy_extensions_path_match_uri_template_v3_uri_template_match,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/regex_engines/v3/google_re2')).file_envoy_extensions_regex_engines_v3_google_re2,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid')).file_envoy_extensions_request_id_uuid_v3_uuid,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts'))
+      .file_envoy_extensions_retry_host_previous_hosts_v3_previous_hosts,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream'))
+      .file_envoy_extensions_transport_sockets_internal_upstream_v3_internal_upstream,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer'))
+      .file_envoy_extensions_transport_sockets_raw_buffer_v3_raw_buffer,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret')).file_envoy_extensions_transport_sockets_tls_v3_secret,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls')).file_envoy_extensions_transport_sockets_tls_v3_tls,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config'))
+      .file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options'))
+      .file_envoy_extensions_upstreams_http_v3_http_protocol_options,
+  async () => (await import('@outrigger/xds/protos/envoy/config/route/v3/route_components')).file_envoy_config_route_v3_route_components,
+];
