@@ -1,0 +1,54 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import type { PeerRules } from '../xds/tls-settings.ts';
+import { parseSubjectAltNames, type SubjectAltNames } from './subject-alt-names.ts';
+
+/** The other side of a TLS connection, as its verified certificate says. */
+export interface TlsPeer {
+  /** First URI of the certificate, '' without a certificate. */
+  readonly uri: string;
+  readonly names: SubjectAltNames;
+  /** Lower-case hex SHA-256 of the certificate, as x-forwarded-client-cert has it. */
+  readonly sha256: string;
+  /** RFC 2253, most specific first. */
+  readonly subject: string;
+}
+
+const NO_NAMES: SubjectAltNames = { uri: [], dns: [], email: [], ip: [] };
+export const NO_PEER: TlsPeer = { uri: '', names: NO_NAMES, sha256: '', subject: '' };
+
+/** '' where the certificate may be this peer's, else why not. Its chain has been verified before. */
+export function checkPeer(certificate: PeerCertificate, rules: readonly PeerRules[]): string {
+  const names = parseSubjectAltNames(certificate.subjectaltname);
+  const sha256 = (certificate.fingerprint256 ?? '').replaceAll(':', '').toLowerCase();
+  for (const rule of rules) {
+    if (rule.sanMatchers.length > 0 && !rule.sanMatchers.some(({ type, matcher }) => names[type].some((name) => matcher.matches(name)))) {
+      const wanted = rule.sanMatchers.map((matcher) => matcher.text).join(', ');
+      return `its certificate is for ${[...names.uri, ...names.dns].join(', ') || 'nobody'}; expected ${wanted}`;
+    }
+    if (rule.certificateSha256.length > 0 && !rule.certificateSha256.includes(sha256)) return 'the hash of its certificate is not among verify_certificate_hash';
+    if (rule.spkiSha256.length > 0 && !rule.spkiSha256.includes(spkiSha256(certificate))) return 'the hash of its public key is not among verify_certificate_spki';
+  }
+  return '';
+}
+
+function spkiSha256(certificate: PeerCertificate): string {
+  const key = new X509Certificate(certificate.raw).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('base64');
+}
+
+/** Only for a socket whose certificate was verified; NO_PEER where none was shown. */
+export function peerOf(socket: TLSSocket): TlsPeer {
+  const certificate = socket.getPeerCertificate();
+  if (certificate.raw === undefined) return NO_PEER;
+  const names = parseSubjectAltNames(certificate.subjectaltname);
+  const sha256 = (certificate.fingerprint256 ?? '').replaceAll(':', '').toLowerCase();
+  return { uri: names.uri[0] ?? '', names, sha256, subject: subjectText(certificate.subject as unknown as Record<string, string | string[]> | undefined) };
+}
+
+function subjectText(subject: Readonly<Record<string, string | string[]>> | undefined): string {
+  return Object.entries(subject ?? {})
+    .reverse()
+    .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => `${key}=${one.replace(/[",+;<>\\]/g, '\\$&')}`))
+    .join(',');
+}

@@ -1,0 +1,110 @@
+import type net from 'node:net';
+import tls from 'node:tls';
+import { constants } from 'node:crypto';
+import type { DownstreamTlsSettings } from '../xds/tls-settings.ts';
+import type { TlsContexts } from './contexts.ts';
+import { checkPeer, NO_PEER, peerOf, type TlsPeer } from './peer.ts';
+import type { SecretTable } from './secrets.ts';
+
+export interface TlsServerEvents {
+  onSecure(socket: tls.TLSSocket, peer: TlsPeer, localUri: string): void;
+  /** The handshake failed or the peer is not who it must be; the socket is closed. */
+  onRefused(reason: string): void;
+}
+
+/** Envoy has no bound of its own; without one a silent client would keep a socket for ever. */
+const DEFAULT_HANDSHAKE_TIMEOUT_MS = 15_000;
+
+/**
+ * The TLS of one filter chain. Sockets come to it after inspection; new secrets hold for new handshakes and touch no
+ * connection that is there.
+ */
+export class TlsServer {
+  readonly #settings: DownstreamTlsSettings;
+  readonly #contexts: TlsContexts;
+  readonly #events: TlsServerEvents;
+  readonly #server: tls.Server;
+  readonly #stop: () => void;
+  /** Why there is no context, '' while there is one. */
+  #missing = '';
+  #localUri = '';
+
+  constructor(settings: DownstreamTlsSettings, handshakeTimeoutMs: number, contexts: TlsContexts, secrets: SecretTable, events: TlsServerEvents) {
+    this.#settings = settings;
+    this.#contexts = contexts;
+    this.#events = events;
+    this.#server = tls.createServer({
+      requestCert: settings.validation !== null,
+      // Decided in #secured, where the reason can be told and names are checked too.
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeTimeoutMs > 0 ? handshakeTimeoutMs : DEFAULT_HANDSHAKE_TIMEOUT_MS,
+      allowHalfOpen: true,
+      noDelay: true,
+      ...(settings.alpn.length > 0 ? { ALPNProtocols: [...settings.alpn] } : {}),
+    });
+    this.#server.on('secureConnection', (socket) => this.#secured(socket));
+    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      socket.destroy();
+      events.onRefused(`TLS handshake failed: ${error.code ?? ''} ${error.message}`);
+    });
+    this.#reload();
+    this.#stop = secrets.onChange(() => this.#reload());
+  }
+
+  /** Takes over an accepted socket; bytes already read must have been put back with `unshift`. */
+  accept(socket: net.Socket): void {
+    if (this.#missing !== '') {
+      socket.destroy();
+      this.#events.onRefused(this.#missing);
+      return;
+    }
+    this.#server.emit('connection', socket);
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  #reload(): void {
+    const material = this.#contexts.material(this.#settings);
+    if (typeof material === 'string') {
+      this.#missing = material;
+      return;
+    }
+    try {
+      // A resumed session would carry the trust of the time when it was made.
+      this.#server.setSecureContext({ ...material.options, secureOptions: constants.SSL_OP_NO_TICKET });
+      this.#localUri = material.localUri;
+      this.#missing = '';
+    } catch (cause) {
+      // The last good context stays, if there was one.
+      if (this.#localUri === '') this.#missing = `the certificate or key cannot be used: ${(cause as Error).message}`;
+    }
+  }
+
+  #secured(socket: tls.TLSSocket): void {
+    const reason = this.#refusal(socket);
+    if (reason !== '') {
+      socket.on('error', () => {});
+      socket.destroy();
+      this.#events.onRefused(reason);
+      return;
+    }
+    this.#events.onSecure(socket, socket.authorized ? peerOf(socket) : NO_PEER, this.#localUri);
+  }
+
+  #refusal(socket: tls.TLSSocket): string {
+    const { requireClientCertificate, requireSni, validation } = this.#settings;
+    if (requireSni && !socket.servername) return 'the client sent no server name';
+    if (validation === null) return '';
+    const certificate = socket.getPeerCertificate();
+    if (certificate.raw === undefined) return requireClientCertificate ? 'the client showed no certificate' : '';
+    if (!socket.authorized) return `the client's certificate was not accepted: ${String(socket.authorizationError)}`;
+    const material = this.#contexts.material(this.#settings);
+    if (typeof material === 'string') return material;
+    // A chain that nothing was verified against proves nothing.
+    if (!material.verify) return 'there is no trusted CA to verify the client with';
+    const mismatch = checkPeer(certificate, material.rules);
+    return mismatch === '' ? '' : `the client is not accepted: ${mismatch}`;
+  }
+}
