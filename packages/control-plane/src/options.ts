@@ -36,6 +36,8 @@ export interface ControlPlaneOptions {
   readonly trustDomain?: string;
   /** Default "istio-system". */
   readonly rootNamespace?: string;
+  /** What happens with hosts that are no service of the mesh. Default "ALLOW_ANY"; a Sidecar overrides it. */
+  readonly outboundPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** ADS, certificates, registration and access logs, TLS. Default 127.0.0.1:15012. */
   readonly grpc?: Bind;
   /** The HTTP API and the dashboard. Default 127.0.0.1:15014. Elsewhere than on loopback: TLS and bearer tokens. */
