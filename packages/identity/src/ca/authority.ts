@@ -119,8 +119,9 @@ export async function createAuthority(store: CaStore, clock: Clock, options: Aut
       roots = await openAll(entries);
       watchRetirement();
       const after = bundleOf(roots);
-      if (after.version === bundle.version) return;
+      const same = after.version === bundle.version;
       bundle = after;
+      if (same) return;
       for (const listener of [...listeners]) listener(bundle);
     });
     changing = done.catch(() => undefined);
