@@ -1,4 +1,4 @@
-import { type CircuitBreakers, type CircuitBreakers_Thresholds } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
+import type { CircuitBreakers, CircuitBreakers_Thresholds } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
 import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 
 /** Envoy's defaults (envoy.config.cluster.v3.CircuitBreakers.Thresholds). */

@@ -9,5 +9,6 @@ export interface MirrorPolicy {
   readonly fraction: Fraction;
   /** Whether "-shadow" is put behind the host. */
   readonly appendShadowSuffix: boolean;
-  readonly traceSampled: boolean;
+  /** null: as the request itself. */
+  readonly traceSampled: boolean | null;
 }

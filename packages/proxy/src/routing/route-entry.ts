@@ -1,12 +1,11 @@
 import type { StreamInfo } from '@outrigger/telemetry';
-import type { CorsPolicy } from '../filters/cors.ts';
-import type { FaultPolicy } from '../filters/fault.ts';
-import type { RbacFilter } from '../filters/rbac/rbac.ts';
+import type { RouteFilters } from '../filters/route-filters.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { RetryPolicy } from '../resilience/retry-policy.ts';
 import type { ClusterChoice } from './cluster-choice.ts';
 import type { HashPolicies } from './hash-policy.ts';
 import type { HeaderMutations } from './header-mutations.ts';
+import { headerValue } from './headers.ts';
 import type { MirrorPolicy } from './mirror.ts';
 import type { Redirect } from './redirect.ts';
 import type { RequestRewrite } from './rewrite.ts';
@@ -18,18 +17,6 @@ export type RouteActionKind = 'forward' | 'redirect' | 'direct-response' | 'non-
 export interface DirectResponse {
   readonly status: number;
   readonly body: Uint8Array;
-}
-
-/** HTTP filters' settings of a route (typed_per_filter_config), already compiled. */
-export interface RouteFilters {
-  readonly cors: CorsPolicy;
-  readonly fault: FaultPolicy;
-  /** Instead of the filter's own policy, where the route has one; null: the filter's own. */
-  readonly rbac: RbacFilter | null;
-  readonly requestMutations: HeaderMutations;
-  readonly responseMutations: HeaderMutations;
-  /** Names of filters that are switched off for this route (FilterConfig.disabled). */
-  readonly disabled: ReadonlySet<string>;
 }
 
 /** Everything about one route, with nothing left to be decided from configuration. */
@@ -112,7 +99,7 @@ export class RouteEntry {
     // Mixed again: runtime_fraction took its decision from the same number, and the two must not go together.
     let selected = Math.imul(random ^ (random >>> 15), 0x2c1b3c6d) >>> 0;
     if (this.#randomValueHeader !== '') {
-      const given = unsignedHeader(head.headers, this.#randomValueHeader);
+      const given = headerNumber(head.headers, this.#randomValueHeader);
       if (given >= 0) selected = given;
     }
     selected %= this.#totalWeight;
@@ -130,10 +117,15 @@ export class RouteEntry {
    */
   finalizeRequest(head: RequestHead, choice: ClusterChoice, info: StreamInfo): void {
     choice.requestHeaders.apply(head.headers, info);
-    this.fields.rewrite.apply(head, choice.hostRewrite, this.kind);
+    this.fields.rewrite.apply(head, choice.hostRewrite);
   }
 
   finalizeResponse(headers: string[], choice: ClusterChoice | null, info: StreamInfo): void {
     (choice === null ? this.fields.responseHeaders : choice.responseHeaders).apply(headers, info);
   }
+}
+
+function headerNumber(headers: readonly string[], lowerName: string): number {
+  const text = headerValue(headers, lowerName);
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : -1;
 }

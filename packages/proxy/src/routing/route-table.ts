@@ -12,9 +12,20 @@ export class CompiledVirtualHost {
   readonly clusters: ReadonlySet<string>;
   readonly ignored: readonly string[];
   readonly #index: RouteIndex;
+  /** The answer to plain text where TLS is required (require_tls), else null. */
+  readonly #tlsRedirect: RouteEntry | null;
 
-  constructor(name: string, domains: readonly string[], routes: readonly RouteEntry[], clusters: ReadonlySet<string>, index: RouteIndex, ignored: readonly string[]) {
+  constructor(
+    name: string,
+    domains: readonly string[],
+    routes: readonly RouteEntry[],
+    clusters: ReadonlySet<string>,
+    index: RouteIndex,
+    tlsRedirect: RouteEntry | null,
+    ignored: readonly string[],
+  ) {
     this.name = name;
+    this.#tlsRedirect = tlsRedirect;
     this.domains = domains;
     this.routes = routes;
     this.clusters = clusters;
@@ -24,6 +35,7 @@ export class CompiledVirtualHost {
 
   /** The first route that matches, in the order of the configuration; null: none. `random` is uniform in [0, 2^32). */
   match(head: RequestHead, random: number): RouteEntry | null {
+    if (this.#tlsRedirect !== null && head.scheme !== 'https') return this.#tlsRedirect;
     const index = this.#index.find(head, random);
     return index < 0 ? null : this.routes[index]!;
   }

@@ -1,0 +1,97 @@
+import type { CorsPolicy as RouteCorsPolicy } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { CorsPolicy as FilterCorsPolicy } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
+import type { HeaderList, RequestHead } from '../http/message.ts';
+import type { CompileReport } from '../routing/compile-result.ts';
+import { ALWAYS, compileFraction, type Fraction, NEVER } from '../routing/fraction.ts';
+import { headerValue, removeHeader, setHeader } from '../routing/headers.ts';
+import { compileStringMatcher, type TextMatcher } from '../routing/string-matcher.ts';
+
+export interface CorsFields {
+  readonly origins: readonly TextMatcher[];
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+  readonly allowPrivateNetwork: boolean;
+  /** Whether a preflight from an origin that is not allowed goes on to the application. */
+  readonly forwardNotMatchingPreflights: boolean;
+  readonly fraction: Fraction;
+}
+
+/** 'preflight': answered by the proxy (200 with `preflightHeaders`). 'actual': the response gets `responseHeaders`. */
+export type CorsVerdict = 'none' | 'preflight' | 'preflight-refused' | 'actual';
+
+/** CORS (WHATWG Fetch section 3.2) as Envoy's filter does it. */
+export class CorsPolicy {
+  readonly enabled: boolean;
+  readonly #fields: CorsFields;
+
+  constructor(fields: CorsFields) {
+    this.#fields = fields;
+    this.enabled = fields.fraction.ratio > 0;
+  }
+
+  /** 'preflight-refused': answered with 200 and no CORS headers, as Envoy does unless it forwards such requests. */
+  decide(head: RequestHead, random: number): CorsVerdict {
+    const fields = this.#fields;
+    if (!this.enabled || !fields.fraction.holds(random)) return 'none';
+    const origin = headerValue(head.headers, 'origin');
+    if (origin === undefined || origin === '') return 'none';
+    const allowed = fields.origins.some((matcher) => matcher.matches(origin));
+    const preflight = head.method === 'OPTIONS' && headerValue(head.headers, 'access-control-request-method') !== undefined;
+    if (preflight) return allowed ? 'preflight' : fields.forwardNotMatchingPreflights ? 'none' : 'preflight-refused';
+    return allowed ? 'actual' : 'none';
+  }
+
+  preflightHeaders(head: RequestHead): HeaderList {
+    const fields = this.#fields;
+    const headers: HeaderList = ['access-control-allow-origin', headerValue(head.headers, 'origin') ?? ''];
+    if (fields.allowCredentials) headers.push('access-control-allow-credentials', 'true');
+    if (fields.allowPrivateNetwork && headerValue(head.headers, 'access-control-request-private-network') === 'true') {
+      headers.push('access-control-allow-private-network', 'true');
+    }
+    if (fields.allowMethods !== '') headers.push('access-control-allow-methods', fields.allowMethods);
+    if (fields.allowHeaders !== '') headers.push('access-control-allow-headers', fields.allowHeaders);
+    if (fields.maxAge !== '') headers.push('access-control-max-age', fields.maxAge);
+    return headers;
+  }
+
+  /** For 'actual': what the application itself said about CORS gives way. */
+  applyToResponse(head: RequestHead, headers: HeaderList): void {
+    const fields = this.#fields;
+    setHeader(headers, 'access-control-allow-origin', headerValue(head.headers, 'origin') ?? '');
+    if (fields.allowCredentials) setHeader(headers, 'access-control-allow-credentials', 'true');
+    else removeHeader(headers, 'access-control-allow-credentials');
+    if (fields.exposeHeaders !== '') setHeader(headers, 'access-control-expose-headers', fields.exposeHeaders);
+  }
+}
+
+export const NO_CORS = new CorsPolicy({
+  origins: [],
+  allowMethods: '',
+  allowHeaders: '',
+  exposeHeaders: '',
+  maxAge: '',
+  allowCredentials: false,
+  allowPrivateNetwork: false,
+  forwardNotMatchingPreflights: true,
+  fraction: NEVER,
+});
+
+/** The filter's per-route message, or the older one of RouteAction and VirtualHost. */
+export function compileCors(config: FilterCorsPolicy | RouteCorsPolicy, path: string, report: CompileReport): CorsPolicy {
+  const enabled = 'enabledSpecifier' in config ? config.enabledSpecifier.value : config.filterEnabled;
+  if (config.shadowEnabled !== undefined) report.ignore(`${path}.shadow_enabled`);
+  return new CorsPolicy({
+    origins: config.allowOriginStringMatch.map((matcher, index) => compileStringMatcher(matcher, `${path}.allow_origin_string_match[${index}]`, report)),
+    allowMethods: config.allowMethods,
+    allowHeaders: config.allowHeaders,
+    exposeHeaders: config.exposeHeaders,
+    maxAge: config.maxAge,
+    allowCredentials: config.allowCredentials ?? false,
+    allowPrivateNetwork: config.allowPrivateNetworkAccess ?? false,
+    forwardNotMatchingPreflights: config.forwardNotMatchingPreflights ?? true,
+    fraction: compileFraction(enabled?.defaultValue, ALWAYS),
+  });
+}

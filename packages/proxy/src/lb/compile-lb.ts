@@ -1,0 +1,150 @@
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import {
+  type Cluster,
+  Cluster_LbPolicy,
+  Cluster_RingHashLbConfig_HashFunction,
+  type Cluster_SlowStartConfig,
+} from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { LeastRequestSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/least_request/v3/least_request';
+import { MaglevSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/maglev/v3/maglev';
+import { RandomSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/random/v3/random';
+import { RingHash_HashFunction, RingHashSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash';
+import { RoundRobinSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin';
+import { WrrLocalitySchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality';
+import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
+import { durationMs } from '../routing/duration.ts';
+import { DEFAULT_LB_OPTIONS, type LbOptions, type SlowStart } from './options.ts';
+
+/** Cluster.SlowStartConfig or the same message of load_balancing_policies.common. */
+type SlowStartConfig = Pick<Cluster_SlowStartConfig, 'slowStartWindow' | 'aggression' | 'minWeightPercent'>;
+type Policies = NonNullable<Cluster['loadBalancingPolicy']>;
+
+/** Envoy's limit for Maglev tables; modulo64 needs less than 2^26. */
+const MAX_MAGLEV_TABLE = 5_000_011;
+
+function compileSlowStart(config: SlowStartConfig | undefined): SlowStart | null {
+  const windowMs = durationMs(config?.slowStartWindow, 0);
+  if (config === undefined || windowMs <= 0) return null;
+  return { windowMs, aggression: config.aggression?.defaultValue || 1, minWeightRatio: (config.minWeightPercent?.value ?? 10) / 100 };
+}
+
+function isPrime(value: number): boolean {
+  if (value < 3 || value % 2 === 0) return value === 2;
+  for (let i = 3; i * i <= value; i += 2) if (value % i === 0) return false;
+  return true;
+}
+
+function tableSize(given: bigint | undefined, path: string, report: CompileReport): number {
+  if (given === undefined) return DEFAULT_LB_OPTIONS.maglevTableSize;
+  const size = Number(given);
+  if (size > MAX_MAGLEV_TABLE || !isPrime(size)) report.error(path, `must be a prime number up to ${MAX_MAGLEV_TABLE}`);
+  return size;
+}
+
+/** Cluster.load_balancing_policy: the first policy known here, as Envoy takes it. */
+function fromPolicies(policies: Policies, base: LbOptions, path: string, report: CompileReport): LbOptions {
+  for (const [index, { typedExtensionConfig }] of policies.policies.entries()) {
+    const any = typedExtensionConfig?.typedConfig;
+    if (any === undefined) continue;
+    const at = `${path}.policies[${index}]`;
+    const roundRobin = anyUnpack(any, RoundRobinSchema);
+    if (roundRobin !== undefined) {
+      return {
+        ...base,
+        policy: 'round-robin',
+        slowStart: compileSlowStart(roundRobin.slowStartConfig),
+        localityWeighted: base.localityWeighted || roundRobin.localityLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+      };
+    }
+    const leastRequest = anyUnpack(any, LeastRequestSchema);
+    if (leastRequest !== undefined) {
+      return {
+        ...base,
+        policy: 'least-request',
+        choiceCount: leastRequest.choiceCount ?? base.choiceCount,
+        activeRequestBias: leastRequest.activeRequestBias?.defaultValue ?? 1,
+        slowStart: compileSlowStart(leastRequest.slowStartConfig),
+        localityWeighted: base.localityWeighted || leastRequest.localityLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+      };
+    }
+    if (anyUnpack(any, RandomSchema) !== undefined) return { ...base, policy: 'random' };
+    const ringHash = anyUnpack(any, RingHashSchema);
+    if (ringHash !== undefined) {
+      if (ringHash.hashFunction === RingHash_HashFunction.MURMUR_HASH_2) report.error(`${at}.hash_function`, 'only XX_HASH is supported');
+      return {
+        ...base,
+        policy: 'ring-hash',
+        minimumRingSize: Number(ringHash.minimumRingSize ?? base.minimumRingSize),
+        maximumRingSize: Number(ringHash.maximumRingSize ?? base.maximumRingSize),
+      };
+    }
+    const maglev = anyUnpack(any, MaglevSchema);
+    if (maglev !== undefined) return { ...base, policy: 'maglev', maglevTableSize: tableSize(maglev.tableSize, `${at}.table_size`, report) };
+    const wrrLocality = anyUnpack(any, WrrLocalitySchema);
+    if (wrrLocality?.endpointPickingPolicy !== undefined) {
+      return fromPolicies(wrrLocality.endpointPickingPolicy, { ...base, localityWeighted: true }, `${at}.endpoint_picking_policy`, report);
+    }
+  }
+  report.error(path, 'names no load balancing policy that is known here (round_robin, least_request, random, ring_hash, maglev, wrr_locality)');
+  return base;
+}
+
+/** Balancing of a cluster: lb_policy with its configuration, or load_balancing_policy, and common_lb_config. */
+export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
+  const report = new CompileReport();
+  const common = cluster.commonLbConfig;
+  const panic = common?.healthyPanicThreshold;
+  let options: LbOptions = {
+    ...DEFAULT_LB_OPTIONS,
+    panicThreshold: panic === undefined ? DEFAULT_LB_OPTIONS.panicThreshold : panic.value / 100,
+    localityWeighted: common?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+  };
+  if (common?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore('common_lb_config.zone_aware_lb_config');
+  if (common?.consistentHashingLbConfig?.hashBalanceFactor !== undefined) report.ignore('common_lb_config.consistent_hashing_lb_config.hash_balance_factor');
+  if (cluster.lbSubsetConfig !== undefined) report.error('lb_subset_config', 'is not supported; subsets are clusters of their own here');
+  if (cluster.loadBalancingPolicy !== undefined && cluster.loadBalancingPolicy.policies.length > 0) {
+    return report.result(fromPolicies(cluster.loadBalancingPolicy, options, 'load_balancing_policy', report));
+  }
+  const config = cluster.lbConfig;
+  switch (cluster.lbPolicy) {
+    case Cluster_LbPolicy.ROUND_ROBIN:
+      options = { ...options, slowStart: compileSlowStart(config.case === 'roundRobinLbConfig' ? config.value.slowStartConfig : undefined) };
+      break;
+    case Cluster_LbPolicy.LEAST_REQUEST: {
+      const least = config.case === 'leastRequestLbConfig' ? config.value : undefined;
+      options = {
+        ...options,
+        policy: 'least-request',
+        choiceCount: least?.choiceCount ?? options.choiceCount,
+        activeRequestBias: least?.activeRequestBias?.defaultValue ?? 1,
+        slowStart: compileSlowStart(least?.slowStartConfig),
+      };
+      break;
+    }
+    case Cluster_LbPolicy.RANDOM:
+      options = { ...options, policy: 'random' };
+      break;
+    case Cluster_LbPolicy.RING_HASH: {
+      const ring = config.case === 'ringHashLbConfig' ? config.value : undefined;
+      if (ring?.hashFunction === Cluster_RingHashLbConfig_HashFunction.MURMUR_HASH_2)
+        report.error('ring_hash_lb_config.hash_function', 'only XX_HASH is supported');
+      options = {
+        ...options,
+        policy: 'ring-hash',
+        minimumRingSize: Number(ring?.minimumRingSize ?? options.minimumRingSize),
+        maximumRingSize: Number(ring?.maximumRingSize ?? options.maximumRingSize),
+      };
+      break;
+    }
+    case Cluster_LbPolicy.MAGLEV: {
+      const maglev = config.case === 'maglevLbConfig' ? config.value : undefined;
+      options = { ...options, policy: 'maglev', maglevTableSize: tableSize(maglev?.tableSize, 'maglev_lb_config.table_size', report) };
+      break;
+    }
+    case Cluster_LbPolicy.CLUSTER_PROVIDED:
+      break;
+    default:
+      report.error('lb_policy', `${Cluster_LbPolicy[cluster.lbPolicy] ?? cluster.lbPolicy} is not supported`);
+  }
+  return report.result(options);
+}

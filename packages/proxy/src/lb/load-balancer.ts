@@ -1,0 +1,166 @@
+import type { Random } from '@outrigger/telemetry';
+import type { LbContext } from './context.ts';
+import type { Host } from './host.ts';
+import { Maglev } from './maglev.ts';
+import type { LbOptions } from './options.ts';
+import type { Picker } from './picker.ts';
+import { priorityLoads } from './priority-load.ts';
+import { RingHash } from './ring-hash.ts';
+import { below, LeastRequest, RandomPick, RoundRobin } from './unweighted.ts';
+import { WeightedPick } from './weighted.ts';
+
+/** Envoy's default of ClusterLoadAssignment.policy.overprovisioning_factor, as a ratio. */
+export const DEFAULT_OVERPROVISIONING = 1.4;
+
+/** The endpoints of a cluster at one moment. Immutable. */
+export interface HostSet {
+  readonly hosts: readonly Host[];
+  /** LocalityLbEndpoints.load_balancing_weight by "PRIORITY|LOCALITY"; a locality without one gets no traffic where localities are weighted. */
+  readonly localityWeights: ReadonlyMap<string, number>;
+  readonly overprovisioning: number;
+}
+
+export const NO_HOSTS: HostSet = { hosts: [], localityWeights: new Map(), overprovisioning: DEFAULT_OVERPROVISIONING };
+
+/** Hosts of one priority (and locality) with the share of requests that they take. */
+interface Pool {
+  readonly picker: Picker;
+  readonly load: number;
+  readonly panic: boolean;
+}
+
+/** After so many picks of hosts that take nobody right now, all are looked at. */
+const MAX_UNAVAILABLE_PICKS = 4;
+
+/** Chooses an endpoint for each request. One per cluster; `pick` allocates nothing. */
+export class LoadBalancer<H extends Host = Host> {
+  readonly #options: LbOptions;
+  readonly #random: Random;
+  #set: HostSet = NO_HOSTS;
+  #pools: readonly Pool[] = [];
+  #totalLoad = 0;
+
+  constructor(options: LbOptions, random: Random) {
+    this.#options = options;
+    this.#random = random;
+  }
+
+  get hosts(): readonly H[] {
+    return this.#set.hosts as readonly H[];
+  }
+
+  /** New endpoints, weights or health from EDS or DNS. */
+  update(set: HostSet): void {
+    this.#set = set;
+    this.#rebuild();
+  }
+
+  /** After an ejection, its end, or a change of Host.health: the shares are worked out anew. */
+  healthChanged(): void {
+    this.#rebuild();
+  }
+
+  /** null: no endpoint may be asked (Envoy: no healthy upstream, flag UH). */
+  pick(context: LbContext): H | null {
+    if (this.#pools.length === 0) return null;
+    let unavailable = 0;
+    let repicks = 0;
+    for (let attempt = 0; ; attempt++) {
+      const pool = this.#pools.length === 1 ? this.#pools[0]! : this.#choosePool();
+      const host = pool.picker.pick(context, attempt) as H;
+      if (!host.admits && !pool.panic) {
+        // Ejected or busy with its trial since the last rebuild.
+        if (++unavailable >= MAX_UNAVAILABLE_PICKS) return this.#anyAdmitting();
+        continue;
+      }
+      if (repicks >= context.maxRepicks || !context.tried.includes(host)) return host;
+      repicks++;
+    }
+  }
+
+  #anyAdmitting(): H | null {
+    for (const pool of this.#pools) {
+      const hosts = pool.picker.hosts;
+      const start = below(this.#random, hosts.length);
+      for (let i = 0; i < hosts.length; i++) {
+        const host = hosts[(start + i) % hosts.length]!;
+        if (host.admits) return host as H;
+      }
+    }
+    return null;
+  }
+
+  #choosePool(): Pool {
+    let left = (this.#random.uint32() / 0x1_0000_0000) * this.#totalLoad;
+    const pools = this.#pools;
+    for (let i = 0; i < pools.length - 1; i++) {
+      left -= pools[i]!.load;
+      if (left < 0) return pools[i]!;
+    }
+    return pools[pools.length - 1]!;
+  }
+
+  #rebuild(): void {
+    const byPriority: Host[][] = [];
+    for (const host of this.#set.hosts) {
+      while (byPriority.length <= host.priority) byPriority.push([]);
+      byPriority[host.priority]!.push(host);
+    }
+    const healthy = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'healthy'));
+    const degraded = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'degraded'));
+    const counts = byPriority.map((hosts, p) => ({ total: hosts.length, healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
+    const loads = priorityLoads(counts, this.#set.overprovisioning, this.#options.panicThreshold);
+    const pools: Pool[] = [];
+    byPriority.forEach((all, p) => {
+      if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true);
+      else {
+        this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false);
+        this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false);
+      }
+    });
+    this.#pools = pools;
+    this.#totalLoad = pools.reduce((sum, pool) => sum + pool.load, 0);
+  }
+
+  /** `all` are the hosts of the priority, whatever their health: a locality's weight shrinks with the share that is well. */
+  #addPools(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number, panic: boolean): void {
+    if (load === 0 || hosts.length === 0) return;
+    if (!this.#options.localityWeighted || this.#set.localityWeights.size === 0) {
+      pools.push({ picker: this.#makePicker(hosts), load, panic });
+      return;
+    }
+    const localities = [...new Set(hosts.map((host) => host.locality))].map((locality) => {
+      const members = hosts.filter((host) => host.locality === locality);
+      const total = all.filter((host) => host.locality === locality).length;
+      const weight = this.#set.localityWeights.get(`${members[0]!.priority}|${locality}`) ?? 0;
+      return { members, weight: weight * Math.min(1, (this.#set.overprovisioning * members.length) / total) };
+    });
+    const sum = localities.reduce((total, locality) => total + locality.weight, 0);
+    for (const { members, weight } of localities) {
+      if (weight > 0) pools.push({ picker: this.#makePicker(members), load: (load * weight) / sum, panic });
+    }
+  }
+
+  #makePicker(hosts: readonly Host[]): Picker {
+    const options = this.#options;
+    const random = this.#random;
+    switch (options.policy) {
+      case 'random':
+        return new RandomPick(hosts, random);
+      case 'ring-hash':
+        return new RingHash(hosts, random, options.minimumRingSize, options.maximumRingSize);
+      case 'maglev':
+        return new Maglev(hosts, random, options.maglevTableSize);
+      case 'round-robin':
+        return equalWeights(hosts) && options.slowStart === null ? new RoundRobin(hosts, random) : new WeightedPick(hosts, random, options.slowStart, 0);
+      case 'least-request':
+        return equalWeights(hosts) && options.slowStart === null
+          ? new LeastRequest(hosts, random, options.choiceCount)
+          : new WeightedPick(hosts, random, options.slowStart, options.activeRequestBias);
+    }
+  }
+}
+
+function equalWeights(hosts: readonly Host[]): boolean {
+  return hosts.every((host) => host.weight === hosts[0]!.weight);
+}

@@ -1,0 +1,271 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { Random } from '@outrigger/telemetry';
+import type { OutlierDetection } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
+import type { CompileReport } from '../routing/compile-result.ts';
+import { durationMs } from '../routing/duration.ts';
+import type { OutlierState } from './outlier-state.ts';
+
+export interface OutlierPolicy {
+  /** False: nothing is counted and nobody is ejected. */
+  readonly enabled: boolean;
+  /** Failures in a row until an ejection; 0: that kind does not eject. */
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayFailure: number;
+  readonly consecutiveLocalOriginFailure: number;
+  /** Chance that such an ejection is carried out, percent. */
+  readonly enforcing5xx: number;
+  readonly enforcingGatewayFailure: number;
+  readonly enforcingLocalOriginFailure: number;
+  /** Failures to connect, resets and timeouts are counted apart from answers. */
+  readonly splitLocalOrigin: boolean;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  readonly ejectionJitterMs: number;
+  readonly maxEjectionPercent: number;
+  readonly alwaysEjectOneHost: boolean;
+  /** outrigger.dev: after the base time one trial request decides, and no multiplier grows. */
+  readonly halfOpen: boolean;
+}
+
+const DISABLED: OutlierPolicy = {
+  enabled: false,
+  consecutive5xx: 0,
+  consecutiveGatewayFailure: 0,
+  consecutiveLocalOriginFailure: 0,
+  enforcing5xx: 0,
+  enforcingGatewayFailure: 0,
+  enforcingLocalOriginFailure: 0,
+  splitLocalOrigin: false,
+  intervalMs: 10_000,
+  baseEjectionMs: 30_000,
+  maxEjectionMs: 300_000,
+  ejectionJitterMs: 0,
+  maxEjectionPercent: 10,
+  alwaysEjectOneHost: false,
+  halfOpen: false,
+};
+
+/** Cluster.outlier_detection with the cluster's `outrigger.dev` metadata (`{outlier: {halfOpen}}`); absent: disabled. */
+export function compileOutlierPolicy(config: OutlierDetection | undefined, mesh: JsonObject | undefined, report: CompileReport): OutlierPolicy {
+  if (config === undefined) return DISABLED;
+  const path = 'outlier_detection';
+  // Statistics over all hosts of a cluster are not kept; Envoy's default for the first would be to enforce it.
+  if ((config.enforcingSuccessRate ?? 0) > 0) report.ignore(`${path}.enforcing_success_rate`);
+  if ((config.enforcingFailurePercentage ?? 0) > 0) report.ignore(`${path}.enforcing_failure_percentage`);
+  if (config.monitors.length > 0) report.ignore(`${path}.monitors`);
+  const outlier = mesh?.['outlier'];
+  const extra = typeof outlier === 'object' && outlier !== null && !Array.isArray(outlier) ? outlier : {};
+  const baseEjectionMs = durationMs(config.baseEjectionTime, DISABLED.baseEjectionMs);
+  return {
+    enabled: true,
+    consecutive5xx: config.consecutive5xx ?? 5,
+    consecutiveGatewayFailure: config.consecutiveGatewayFailure ?? 5,
+    consecutiveLocalOriginFailure: config.consecutiveLocalOriginFailure ?? 5,
+    enforcing5xx: config.enforcingConsecutive5xx ?? 100,
+    enforcingGatewayFailure: config.enforcingConsecutiveGatewayFailure ?? 0,
+    enforcingLocalOriginFailure: config.enforcingConsecutiveLocalOriginFailure ?? 100,
+    splitLocalOrigin: config.splitExternalLocalOriginErrors,
+    intervalMs: Math.max(1, durationMs(config.interval, DISABLED.intervalMs)),
+    baseEjectionMs,
+    maxEjectionMs: Math.max(baseEjectionMs, durationMs(config.maxEjectionTime, DISABLED.maxEjectionMs)),
+    ejectionJitterMs: durationMs(config.maxEjectionTimeJitter, 0),
+    maxEjectionPercent: config.maxEjectionPercent ?? DISABLED.maxEjectionPercent,
+    alwaysEjectOneHost: config.alwaysEjectOneHost ?? false,
+    halfOpen: extra['halfOpen'] === true,
+  };
+}
+
+/** A failure that this side saw itself, without an answer of the endpoint. */
+export type LocalOriginFailure = 'connect-failure' | 'connect-timeout' | 'reset' | 'timeout';
+
+export interface OutlierHost {
+  readonly outlier: OutlierState;
+}
+
+export interface OutlierEvents<H extends OutlierHost> {
+  /** The host's state has changed (`host.outlier.state`), or its trial began or ended: the balancer works out its shares anew. */
+  onOutlierChange(host: H): void;
+}
+
+/** What a local failure counts as where it is not counted apart, as in Envoy. */
+const STATUS_OF_LOCAL_FAILURE: Readonly<Record<LocalOriginFailure, number>> = {
+  'connect-failure': 503,
+  'connect-timeout': 504,
+  reset: 503,
+  timeout: 504,
+};
+
+/**
+ * Circuit breaker per endpoint: CLOSED, after so many failures in a row OPEN (ejected), then, with `halfOpen`, HALF-OPEN,
+ * where one trial request decides; without it CLOSED again as in Envoy, each further ejection longer than the last.
+ * One per cluster. Every attempt counts, retries too.
+ */
+export class OutlierDetector<H extends OutlierHost> {
+  readonly policy: OutlierPolicy;
+  readonly #events: OutlierEvents<H>;
+  readonly #random: Random;
+  #hosts: readonly H[] = [];
+  #nextIntervalMs = Number.POSITIVE_INFINITY;
+
+  constructor(policy: OutlierPolicy, events: OutlierEvents<H>, random: Random) {
+    this.policy = policy;
+    this.#events = events;
+    this.#random = random;
+  }
+
+  /** The cluster's endpoints; those that stay keep their state. */
+  setHosts(hosts: readonly H[]): void {
+    this.#hosts = hosts;
+  }
+
+  /** Endpoints that take no ordinary traffic now. */
+  get ejected(): number {
+    let count = 0;
+    for (const host of this.#hosts) if (host.outlier.state !== 'closed') count++;
+    return count;
+  }
+
+  /** An attempt goes to this host. In half-open it becomes the trial. */
+  onAttempt(host: H): void {
+    const outlier = host.outlier;
+    if (outlier.state !== 'half-open' || outlier.trialInFlight) return;
+    outlier.trialInFlight = true;
+    this.#events.onOutlierChange(host);
+  }
+
+  /** The attempt ended and says nothing about the host (the caller went away). The next one is the trial then. */
+  onAttemptCancelled(host: H): void {
+    if (!host.outlier.trialInFlight) return;
+    host.outlier.trialInFlight = false;
+    this.#events.onOutlierChange(host);
+  }
+
+  /** An answer came: its HTTP status, for gRPC what grpcToHttpStatus makes of grpc-status. */
+  onResponse(host: H, status: number, nowMs: number): void {
+    if (!this.policy.enabled) return;
+    const outlier = host.outlier;
+    if (status < 500) {
+      // The hot path of every request: nothing is written where nothing has failed.
+      if (outlier.consecutive5xx !== 0) outlier.consecutive5xx = 0;
+      if (outlier.consecutiveGatewayFailure !== 0) outlier.consecutiveGatewayFailure = 0;
+      if (outlier.consecutiveLocalOriginFailure !== 0) outlier.consecutiveLocalOriginFailure = 0;
+      if (outlier.state === 'half-open') this.#close(host);
+      return;
+    }
+    outlier.consecutiveLocalOriginFailure = 0;
+    this.#countAnswer(host, status, nowMs);
+  }
+
+  onLocalOriginFailure(host: H, failure: LocalOriginFailure, nowMs: number): void {
+    if (!this.policy.enabled) return;
+    if (!this.policy.splitLocalOrigin) {
+      this.#countAnswer(host, STATUS_OF_LOCAL_FAILURE[failure], nowMs);
+      return;
+    }
+    const outlier = host.outlier;
+    if (this.#failsTrial(host, nowMs)) return;
+    outlier.consecutiveLocalOriginFailure++;
+    if (outlier.consecutiveLocalOriginFailure === this.policy.consecutiveLocalOriginFailure) {
+      outlier.consecutiveLocalOriginFailure = 0;
+      this.#eject(host, this.policy.enforcingLocalOriginFailure, nowMs);
+    }
+  }
+
+  #countAnswer(host: H, status: number, nowMs: number): void {
+    if (this.#failsTrial(host, nowMs)) return;
+    const outlier = host.outlier;
+    if (status >= 502 && status <= 504) {
+      if (++outlier.consecutiveGatewayFailure === this.policy.consecutiveGatewayFailure) {
+        outlier.consecutiveGatewayFailure = 0;
+        this.#eject(host, this.policy.enforcingGatewayFailure, nowMs);
+      }
+    } else outlier.consecutiveGatewayFailure = 0;
+    if (++outlier.consecutive5xx === this.policy.consecutive5xx) {
+      outlier.consecutive5xx = 0;
+      this.#eject(host, this.policy.enforcing5xx, nowMs);
+    }
+  }
+
+  #failsTrial(host: H, nowMs: number): boolean {
+    if (host.outlier.state !== 'half-open') return false;
+    this.#open(host, nowMs);
+    return true;
+  }
+
+  #eject(host: H, enforcingPercent: number, nowMs: number): void {
+    if (host.outlier.state !== 'closed') return;
+    if (enforcingPercent < 100 && this.#random.uint32() % 100 >= enforcingPercent) return;
+    const ejected = this.ejected;
+    const percent = ((ejected + 1) * 100) / Math.max(1, this.#hosts.length);
+    if (percent > this.policy.maxEjectionPercent && !(this.policy.alwaysEjectOneHost && ejected === 0)) return;
+    this.#open(host, nowMs);
+  }
+
+  #open(host: H, nowMs: number): void {
+    const outlier = host.outlier;
+    const { baseEjectionMs, maxEjectionMs, ejectionJitterMs, halfOpen } = this.policy;
+    outlier.multiplier = halfOpen ? 1 : outlier.multiplier + 1;
+    const jitterMs = ejectionJitterMs > 0 ? (this.#random.uint32() / 0x1_0000_0000) * ejectionJitterMs : 0;
+    outlier.state = 'open';
+    outlier.trialInFlight = false;
+    outlier.ejections++;
+    outlier.ejectedUntilMs = nowMs + Math.min(baseEjectionMs * outlier.multiplier, maxEjectionMs) + jitterMs;
+    if (this.#nextIntervalMs === Number.POSITIVE_INFINITY) this.#nextIntervalMs = nowMs + this.policy.intervalMs;
+    this.#events.onOutlierChange(host);
+  }
+
+  #close(host: H): void {
+    const outlier = host.outlier;
+    outlier.state = 'closed';
+    outlier.trialInFlight = false;
+    outlier.multiplier = 0;
+    outlier.consecutive5xx = 0;
+    outlier.consecutiveGatewayFailure = 0;
+    outlier.consecutiveLocalOriginFailure = 0;
+    this.#events.onOutlierChange(host);
+  }
+
+  /** When `sweep` has something to do; Infinity: nothing until the next ejection. */
+  nextSweepMs(): number {
+    if (!this.policy.halfOpen) return this.#nextIntervalMs;
+    let next = Number.POSITIVE_INFINITY;
+    for (const { outlier } of this.#hosts) if (outlier.state === 'open' && outlier.ejectedUntilMs < next) next = outlier.ejectedUntilMs;
+    return next;
+  }
+
+  /** Lets those back whose time is over. Called at `nextSweepMs`, or more often. */
+  sweep(nowMs: number): void {
+    if (this.policy.halfOpen) {
+      for (const host of this.#hosts) {
+        if (host.outlier.state !== 'open' || host.outlier.ejectedUntilMs > nowMs) continue;
+        host.outlier.state = 'half-open';
+        host.outlier.trialInFlight = false;
+        this.#events.onOutlierChange(host);
+      }
+      return;
+    }
+    if (nowMs < this.#nextIntervalMs) return;
+    let busy = false;
+    for (const host of this.#hosts) {
+      const outlier = host.outlier;
+      if (outlier.state === 'open') {
+        if (outlier.ejectedUntilMs <= nowMs) {
+          // The multiplier stays: it shrinks with each interval that passes well.
+          const { multiplier } = outlier;
+          this.#close(host);
+          outlier.multiplier = multiplier;
+        }
+      } else if (outlier.multiplier > 0) outlier.multiplier--;
+      if (outlier.state === 'open' || outlier.multiplier > 0) busy = true;
+    }
+    this.#nextIntervalMs = busy ? nowMs + this.policy.intervalMs : Number.POSITIVE_INFINITY;
+  }
+}
+
+/** The HTTP status that stands for a gRPC status (google.rpc.Code's mapping), by which a gRPC answer is judged. */
+export function grpcToHttpStatus(grpcStatus: number): number {
+  return GRPC_TO_HTTP[grpcStatus] ?? 500;
+}
+
+const GRPC_TO_HTTP: readonly number[] = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];

@@ -1,0 +1,101 @@
+import { create } from '@bufbuild/protobuf';
+import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import {
+  RedirectActionSchema,
+  RouteMatchSchema,
+  RouteSchema,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { checkFields, fieldPolicy } from '../xds/fields.ts';
+import { CompileReport, type CompileResult } from './compile-result.ts';
+import { compileRoute } from './compile-route.ts';
+import { DomainIndex } from './domain-index.ts';
+import type { RouteEntry } from './route-entry.ts';
+import { RouteIndex } from './route-index.ts';
+import { compileRouteScope, type RouteScope } from './route-scope.ts';
+import { CompiledVirtualHost, RouteTable } from './route-table.ts';
+
+const CONFIGURATION = fieldPolicy(
+  `name virtual_hosts vhds response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove
+   most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes request_mirror_policies ignore_port_in_host_matching
+   ignore_path_parameters_in_path_matching typed_per_filter_config`,
+  'metadata',
+);
+const VIRTUAL_HOST = fieldPolicy(
+  `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
+   typed_per_filter_config include_request_attempt_count include_attempt_count_in_response retry_policy include_is_timeout_retry_header
+   per_request_buffer_limit_bytes request_mirror_policies`,
+  'virtual_clusters rate_limits hedge_policy metadata',
+);
+
+/** The 301 to https that require_tls ALL gives to plain text. */
+function tlsRedirect(virtualHost: VirtualHost, scope: RouteScope, path: string, report: CompileReport): RouteEntry | null {
+  if (virtualHost.requireTls === VirtualHost_TlsRequirementType.NONE) return null;
+  if (virtualHost.requireTls !== VirtualHost_TlsRequirementType.ALL) report.error(`${path}.require_tls`, 'EXTERNAL_ONLY is not supported by this proxy');
+  const redirect = create(RedirectActionSchema, { schemeRewriteSpecifier: { case: 'httpsRedirect', value: true } });
+  const route = create(RouteSchema, {
+    name: 'require_tls',
+    match: create(RouteMatchSchema, { pathSpecifier: { case: 'prefix', value: '/' } }),
+    action: { case: 'redirect', value: redirect },
+  });
+  return compileRoute(route, scope, `${path}.require_tls`, report).entry;
+}
+
+/** One virtual host within its configuration; it comes alone over VHDS. Paths of errors start with `path`. */
+export function compileVirtualHost(
+  config: RouteConfiguration,
+  virtualHost: VirtualHost,
+  path = `virtual_hosts[${JSON.stringify(virtualHost.name)}]`,
+): CompileResult<CompiledVirtualHost> {
+  const report = new CompileReport();
+  checkFields(VirtualHostSchema, virtualHost, VIRTUAL_HOST, path, report);
+  if (virtualHost.domains.length === 0) report.error(`${path}.domains`, 'must not be empty');
+  const scope = compileRouteScope(config, virtualHost, path, report);
+  const compiled = virtualHost.routes.map((route, index) => compileRoute(route, scope, `${path}.routes[${index}]`, report));
+  const clusters = new Set<string>();
+  for (const { entry } of compiled) {
+    for (const choice of entry.fields.clusters) if (choice.name !== '') clusters.add(choice.name);
+    for (const mirror of entry.fields.mirrors) if (mirror.cluster !== '') clusters.add(mirror.cluster);
+  }
+  const index = new RouteIndex(
+    compiled.map((route) => route.match),
+    config.ignorePathParametersInPathMatching,
+  );
+  const entries = compiled.map((route) => route.entry);
+  return report.result(
+    new CompiledVirtualHost(virtualHost.name, virtualHost.domains, entries, clusters, index, tlsRedirect(virtualHost, scope, path, report), report.ignored),
+  );
+}
+
+/** A table over virtual hosts that are compiled already. A domain may be named once only. */
+export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
+  const report = new CompileReport();
+  checkFields(RouteConfigurationSchema, config, CONFIGURATION, '', report);
+  const domains = new DomainIndex<CompiledVirtualHost>(config.ignorePortInHostMatching);
+  const clusters = new Set<string>();
+  for (const virtualHost of virtualHosts) {
+    for (const cluster of virtualHost.clusters) clusters.add(cluster);
+    for (const ignored of virtualHost.ignored) report.ignore(ignored);
+    for (const domain of virtualHost.domains) {
+      if (!domains.add(domain, virtualHost))
+        report.error(`virtual_hosts[${JSON.stringify(virtualHost.name)}].domains`, `${JSON.stringify(domain)} is a domain of another virtual host already`);
+    }
+  }
+  return report.result(new RouteTable(config.name, virtualHosts, clusters, domains, config.validateClusters ?? false, report.ignored));
+}
+
+/** A RouteConfiguration as a whole, with virtual hosts that came on demand. */
+export function compileRouteConfiguration(config: RouteConfiguration, onDemand: readonly VirtualHost[] = []): CompileResult<RouteTable> {
+  const report = new CompileReport();
+  const compiled: CompiledVirtualHost[] = [];
+  [...config.virtualHosts, ...onDemand].forEach((virtualHost, index) => {
+    const result = compileVirtualHost(config, virtualHost, index < config.virtualHosts.length ? `virtual_hosts[${index}]` : undefined);
+    if (result.ok) compiled.push(result.value);
+    else for (const error of result.errors) report.error(error.path, error.message);
+  });
+  const table = assembleRouteTable(config, compiled);
+  if (report.errors.length === 0) return table;
+  return { ok: false, errors: table.ok ? report.errors : [...report.errors, ...table.errors] };
+}

@@ -1,0 +1,131 @@
+import { compileFormat, type Format, type StreamInfo } from '@outrigger/telemetry';
+import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { HeaderList } from '../http/message.ts';
+import type { CompileReport } from './compile-result.ts';
+import { hasHeader, removeHeader, setHeader } from './headers.ts';
+
+export type MutationKind = 'append' | 'add-if-absent' | 'overwrite' | 'overwrite-if-exists' | 'remove';
+
+export interface HeaderMutation {
+  readonly kind: MutationKind;
+  /** Lower case. */
+  readonly name: string;
+  readonly format: Format | null;
+  readonly keepEmpty: boolean;
+}
+
+/** An ordered list of changes to a header list. Immutable. */
+export class HeaderMutations {
+  readonly steps: readonly HeaderMutation[];
+
+  constructor(steps: readonly HeaderMutation[]) {
+    this.steps = steps;
+  }
+
+  get empty(): boolean {
+    return this.steps.length === 0;
+  }
+
+  /** Changes `headers` in place. */
+  apply(headers: HeaderList, info: StreamInfo): void {
+    const steps = this.steps;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i]!;
+      if (step.format === null) {
+        removeHeader(headers, step.name);
+        continue;
+      }
+      const value = step.format.format(info, '');
+      if (value === '' && !step.keepEmpty) continue;
+      switch (step.kind) {
+        case 'append':
+          headers.push(step.name, value);
+          break;
+        case 'add-if-absent':
+          if (!hasHeader(headers, step.name)) headers.push(step.name, value);
+          break;
+        case 'overwrite-if-exists':
+          if (hasHeader(headers, step.name)) setHeader(headers, step.name, value);
+          break;
+        default:
+          setHeader(headers, step.name, value);
+      }
+    }
+  }
+}
+
+export const NO_MUTATIONS = new HeaderMutations([]);
+
+/** Several lists as one, in that order. */
+export function concatMutations(lists: readonly HeaderMutations[]): HeaderMutations {
+  const filled = lists.filter((list) => !list.empty);
+  if (filled.length === 0) return NO_MUTATIONS;
+  return filled.length === 1 ? filled[0]! : new HeaderMutations(filled.flatMap((list) => list.steps));
+}
+
+const KINDS: Readonly<Record<HeaderValueOption_HeaderAppendAction, MutationKind>> = {
+  [HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD]: 'append',
+  [HeaderValueOption_HeaderAppendAction.ADD_IF_ABSENT]: 'add-if-absent',
+  [HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD]: 'overwrite',
+  [HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS]: 'overwrite-if-exists',
+};
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const LINE_BREAK = /[\r\n\0]/;
+
+function checkedName(name: string, path: string, report: CompileReport): string {
+  const lower = name.toLowerCase();
+  if (lower === 'host' || lower.startsWith(':')) report.error(path, `${name}: Host and pseudo-headers are changed by host_rewrite and path rewrites, not here`);
+  else if (!TOKEN.test(lower)) report.error(path, `${JSON.stringify(name)} is no header name`);
+  return lower;
+}
+
+/** One HeaderValueOption; null: an error was reported. */
+export function compileHeaderOption(option: HeaderValueOption, path: string, report: CompileReport): HeaderMutation | null {
+  const header = option.header;
+  if (header === undefined) {
+    report.error(`${path}.header`, 'is missing');
+    return null;
+  }
+  const name = checkedName(header.key, `${path}.header.key`, report);
+  const text = header.rawValue.length > 0 ? latin1(header.rawValue) : header.value;
+  if (LINE_BREAK.test(text)) {
+    report.error(`${path}.header.value`, 'must not hold a line break');
+    return null;
+  }
+  const compiled = compileFormat(text);
+  if (!compiled.ok) {
+    report.error(`${path}.header.value`, compiled.message);
+    return null;
+  }
+  // `append` is the older form and wins where it is set.
+  const kind = option.append === undefined ? KINDS[option.appendAction] : option.append ? 'append' : 'overwrite';
+  return { kind: kind ?? 'append', name, format: compiled.format, keepEmpty: option.keepEmptyValue };
+}
+
+export function removal(name: string, path: string, report: CompileReport): HeaderMutation {
+  return { kind: 'remove', name: checkedName(name, path, report), format: null, keepEmpty: false };
+}
+
+function latin1(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** `*_headers_to_add` and `*_headers_to_remove` of one level: removals first, as in Envoy. */
+export function compileHeaderMutations(
+  add: readonly HeaderValueOption[],
+  remove: readonly string[],
+  addPath: string,
+  removePath: string,
+  report: CompileReport,
+): HeaderMutations {
+  if (add.length === 0 && remove.length === 0) return NO_MUTATIONS;
+  const steps: HeaderMutation[] = remove.map((name, index) => removal(name, `${removePath}[${index}]`, report));
+  add.forEach((option, index) => {
+    const step = compileHeaderOption(option, `${addPath}[${index}]`, report);
+    if (step !== null) steps.push(step);
+  });
+  return new HeaderMutations(steps);
+}

@@ -1,0 +1,109 @@
+import type { RequestHead } from '../http/message.ts';
+import { pathOnly } from './headers.ts';
+import { type PrefixNode, PrefixTree } from './prefix-tree.ts';
+import type { RouteMatch } from './route-match.ts';
+
+/** Exact paths and prefixes of one sort (with or without regard to case). */
+class PathIndex {
+  readonly #exact = new Map<string, number[]>();
+  readonly #prefixes = new PrefixTree();
+  empty = true;
+
+  add(match: RouteMatch, index: number): void {
+    this.empty = false;
+    const { pathKind, path } = match.fields;
+    if (pathKind !== 'exact') {
+      this.#prefixes.add(path, index);
+      return;
+    }
+    const list = this.#exact.get(path);
+    if (list === undefined) this.#exact.set(path, [index]);
+    else list.push(index);
+  }
+
+  seal(): void {
+    this.#prefixes.seal();
+  }
+
+  exact(path: string): readonly number[] | undefined {
+    return this.#exact.get(path);
+  }
+
+  longestPrefix(path: string): PrefixNode | null {
+    return this.#prefixes.longest(path);
+  }
+}
+
+/**
+ * Finds the first route that matches, in the order of the configuration, without looking at each: exact paths by a map,
+ * prefixes by a radix tree; only regular expressions are tried one by one. Bench: bench/routing/route-table.mjs.
+ */
+export class RouteIndex {
+  readonly #matches: readonly RouteMatch[];
+  readonly #cased = new PathIndex();
+  readonly #uncased = new PathIndex();
+  /** Routes with a regular expression, ascending. */
+  readonly #regexes: number[] = [];
+  readonly #connects: number[] = [];
+  readonly #ignoreParameters: boolean;
+
+  /** `ignoreParameters`: what follows ";" in a path does not count (ignore_path_parameters_in_path_matching). */
+  constructor(matches: readonly RouteMatch[], ignoreParameters: boolean) {
+    this.#matches = matches;
+    this.#ignoreParameters = ignoreParameters;
+    matches.forEach((match, index) => {
+      const { pathKind, caseSensitive } = match.fields;
+      if (pathKind === 'connect') this.#connects.push(index);
+      else if (pathKind === 'regex') this.#regexes.push(index);
+      else (caseSensitive ? this.#cased : this.#uncased).add(match, index);
+    });
+    this.#cased.seal();
+    this.#uncased.seal();
+  }
+
+  /** Position of the route, or -1. */
+  find(head: RequestHead, random: number): number {
+    const matches = this.#matches;
+    let best = matches.length;
+    if (head.method === 'CONNECT') best = this.#firstOf(this.#connects, best, head, random);
+    // CONNECT without a path is matched by connect_matcher alone.
+    if (head.path !== '') {
+      let path = pathOnly(head.path);
+      if (this.#ignoreParameters) {
+        const semicolon = path.indexOf(';');
+        if (semicolon >= 0) path = path.slice(0, semicolon);
+      }
+      if (!this.#cased.empty) best = this.#search(this.#cased, path, best, head, random);
+      if (!this.#uncased.empty) best = this.#search(this.#uncased, path.toLowerCase(), best, head, random);
+      const regexes = this.#regexes;
+      for (let i = 0; i < regexes.length && regexes[i]! < best; i++) {
+        const index = regexes[i]!;
+        const match = matches[index]!;
+        if (match.matchesPath(head, path, path) && match.matchesRest(head, random)) best = index;
+      }
+    }
+    return best === matches.length ? -1 : best;
+  }
+
+  #search(index: PathIndex, path: string, limit: number, head: RequestHead, random: number): number {
+    const exact = index.exact(path);
+    let best = exact === undefined ? limit : this.#firstOf(exact, limit, head, random);
+    for (let node = index.longestPrefix(path); node !== null; node = node.outer) {
+      const routes = node.routes;
+      for (let i = 0; i < routes.length && routes[i]! < best; i++) {
+        const match = this.#matches[routes[i]!]!;
+        // The tree has found the prefix; where a segment must end there, that is still to be seen.
+        if (match.fields.pathKind === 'separated-prefix' && !match.matchesPath(head, path, path)) continue;
+        if (match.matchesRest(head, random)) best = routes[i]!;
+      }
+    }
+    return best;
+  }
+
+  #firstOf(routes: readonly number[], limit: number, head: RequestHead, random: number): number {
+    for (let i = 0; i < routes.length && routes[i]! < limit; i++) {
+      if (this.#matches[routes[i]!]!.matchesRest(head, random)) return routes[i]!;
+    }
+    return limit;
+  }
+}
