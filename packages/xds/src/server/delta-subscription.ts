@@ -109,6 +109,10 @@ export class DeltaSubscription implements TypeSubscription {
     else for (const name of change) this.#due.add(name);
   }
 
+  askAgain(name: string): void {
+    if (this.names.has(name)) this.#asked.set(name, true);
+  }
+
   next(lookup: Lookup, phase: Phase, nonce: string): Push | undefined {
     const draft = new Draft();
     let open = false;

@@ -86,6 +86,12 @@ export class SotwSubscription implements TypeSubscription {
     else for (const name of change) this.#due.add(name);
   }
 
+  askAgain(name: string): void {
+    if (!this.names.has(name)) return;
+    if (this.#whole) this.#mustAnswer = true;
+    else this.#asked.add(name);
+  }
+
   next(lookup: Lookup, phase: Phase, nonce: string): Push | undefined {
     if (this.busy || this.names.size === 0) return undefined;
     const resources = this.#whole ? this.#nextWhole(lookup, phase) : this.#nextByName(lookup, phase);

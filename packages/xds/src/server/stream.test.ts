@@ -132,6 +132,12 @@ describe('make before break', () => {
   });
 });
 
+test('a changed cluster is followed by its endpoints, though they are the same', () => {
+  const { source, drain } = withEverything();
+  source.set(TypeUrl.cluster, textResource('old', '2'));
+  expect(drain().text).toEqual(['cluster +old', 'endpoint +old']);
+});
+
 describe('settled', () => {
   test('is said when everything that was announced is answered, also where nothing was to be sent', () => {
     const { source, answer, drain } = withEverything();

@@ -179,6 +179,9 @@ export class DiscoveryStream<S extends TypeSubscription> {
     state.sentVersion = version;
     state.versionsByNonce.set(nonce, version);
     this.#unsettled.add(typeUrl);
+    // Envoy warms a changed cluster until its endpoints come anew, be they the same (xDS protocol, "Resource warming"), and holds its ACK until then.
+    const endpoints = typeUrl === TypeUrl.cluster ? this.#types.get(TypeUrl.endpoint)?.subscription : undefined;
+    if (endpoints !== undefined) for (const { name } of push.resources) endpoints.askAgain(name);
     const typed = { typeUrl, push, version };
     this.#observer.pushed?.(this, typed);
     return typed;

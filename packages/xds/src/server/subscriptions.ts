@@ -48,6 +48,8 @@ export interface TypeSubscription {
   /** Nothing was announced that was not yet looked at. */
   readonly idle: boolean;
   changed(change: Change): void;
+  /** As if the client had asked for the name once more; nothing where it has not subscribed to it. */
+  askAgain(name: string): void;
   next(lookup: Lookup, phase: Phase, nonce: string): Push | undefined;
 }
 

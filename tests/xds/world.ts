@@ -1,0 +1,60 @@
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AdsObserver, createAdsRoutes, createGrpcServer, type DiscoveryRoutes, type GrpcServer, type GrpcServerOptions } from '@outrigger/xds';
+import { MapSource } from '../../packages/xds/src/testing/map-source.ts';
+
+/** A control plane of one source, that can be killed and started again on its port. */
+export class ControlPlane {
+  readonly source = new MapSource();
+  readonly pushed: string[] = [];
+  routes!: DiscoveryRoutes;
+  #server: GrpcServer | undefined;
+  #options: Omit<GrpcServerOptions, 'routes'>;
+
+  constructor(options: Omit<GrpcServerOptions, 'routes'>) {
+    this.#options = options;
+  }
+
+  get port(): number {
+    return this.#server!.port;
+  }
+
+  async start(): Promise<void> {
+    const observer: AdsObserver = { pushed: (_stream, { typeUrl, push }) => this.pushed.push(`${typeUrl.split('.').at(-1)} ${[...push.versions.keys()].sort().join(',')}`) };
+    this.routes = createAdsRoutes(this.source, { observer });
+    this.#server = await createGrpcServer({ ...this.#options, routes: this.routes.register });
+    if ('port' in this.#options.listen) this.#options = { ...this.#options, listen: { ...this.#options.listen, port: this.#server.port } };
+  }
+
+  async kill(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+  }
+}
+
+/** An HTTP server that answers with its name. */
+export async function startBackend(name: string): Promise<{ port: number; close(): void }> {
+  const server: Server = createServer((_request, response) => response.end(name));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** A port that was free a moment ago, for a listener of another process. */
+export async function freePort(): Promise<number> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+export async function get(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
+  return response.status === 200 ? await response.text() : `status ${response.status}`;
+}
