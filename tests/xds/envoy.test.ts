@@ -4,41 +4,12 @@ import { join } from 'node:path';
 import { TypeUrl } from '@outrigger/xds';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { peer } from '../harness/peers.ts';
+import { bootstrap } from './bootstrap.ts';
 import { type EnvoyProcess, startEnvoy, until } from './envoy.ts';
 import { cluster, endpoints, listener, routeConfiguration } from './resources.ts';
 import { ControlPlane, freePort, get, startBackend } from './world.ts';
 
 const binary = peer('envoy');
-
-function bootstrap(apiType: 'DELTA_GRPC' | 'GRPC', xdsPort: number): Record<string, unknown> {
-  return {
-    node: { id: 'order-1.default', cluster: 'order' },
-    dynamic_resources: {
-      ads_config: { api_type: apiType, transport_api_version: 'V3', grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }] },
-      cds_config: { ads: {}, resource_api_version: 'V3' },
-      lds_config: { ads: {}, resource_api_version: 'V3' },
-    },
-    static_resources: {
-      clusters: [
-        {
-          name: 'xds-grpc',
-          type: 'STATIC',
-          connect_timeout: '1s',
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: 'xds-grpc',
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: xdsPort } } } }] }],
-          },
-        },
-      ],
-    },
-  };
-}
 
 describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('a real Envoy over %s', (apiType) => {
   let folder: string;
@@ -68,7 +39,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('a r
     source.set(TypeUrl.endpoint, endpoints('one', one.port));
     source.set(TypeUrl.listener, listener('main', port, 'r'));
     source.set(TypeUrl.route, routeConfiguration('r', 'one'));
-    envoy = await startEnvoy(binary!, folder, 'envoy', bootstrap(apiType, controlPlane.port));
+    envoy = await startEnvoy(binary!, folder, 'envoy', bootstrap(apiType, { port: controlPlane.port }));
     await until('the first good answer', async () => ((await get(port)) === 'one' ? true : undefined));
   });
 
@@ -120,7 +91,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('a r
     expect(pushed).toEqual(['ClusterLoadAssignment one']);
   });
 
-  test("refuses a bad cluster in its own words; the last good version serves on, and the repaired one is taken", async () => {
+  test('refuses a bad cluster in its own words; the last good version serves on, and the repaired one is taken', async () => {
     const { source } = controlPlane;
     source.set(TypeUrl.cluster, cluster('one', { lb_policy: 'RING_HASH', ring_hash_lb_config: { minimum_ring_size: 10, maximum_ring_size: 1 } }));
     const nacked = await source.until((event) => event.kind === 'nacked');

@@ -16,7 +16,11 @@ export function cluster(name: string, more: Record<string, JsonValue> = {}): Ver
   return packResource(
     ClusterSchema,
     name,
-    fromJson(ClusterSchema, { name, type: 'EDS', connect_timeout: '1s', eds_cluster_config: { eds_config: overAds, service_name: name }, ...more }, { registry }),
+    fromJson(
+      ClusterSchema,
+      { name, type: 'EDS', connect_timeout: '1s', eds_cluster_config: { eds_config: overAds, service_name: name }, ...more },
+      { registry },
+    ),
   );
 }
 
@@ -43,13 +47,25 @@ function connectionManager(routeName: string, more: Record<string, JsonValue>): 
 }
 
 /** A listener of HTTP by RDS; `transportSocket` for TLS. */
-export function listener(name: string, port: number, routeName: string, options: { transportSocket?: JsonValue; accessLog?: JsonValue } = {}): VersionedResource {
+export function listener(
+  name: string,
+  port: number,
+  routeName: string,
+  options: { transportSocket?: JsonValue; accessLog?: JsonValue } = {},
+): VersionedResource {
   const manager = connectionManager(routeName, options.accessLog === undefined ? {} : { access_log: [options.accessLog] });
-  const chain = { filters: [{ name: 'http', typed_config: manager }], ...(options.transportSocket === undefined ? {} : { transport_socket: options.transportSocket }) };
+  const chain = {
+    filters: [{ name: 'http', typed_config: manager }],
+    ...(options.transportSocket === undefined ? {} : { transport_socket: options.transportSocket }),
+  };
   return packResource(ListenerSchema, name, fromJson(ListenerSchema, { name, address: socketAddress(port), filter_chains: [chain] }, { registry }));
 }
 
 /** The listener that a gRPC client asks for by name. */
 export function apiListener(name: string, routeName: string): VersionedResource {
-  return packResource(ListenerSchema, name, fromJson(ListenerSchema, { name, api_listener: { api_listener: connectionManager(routeName, {}) as JsonValue } }, { registry }));
+  return packResource(
+    ListenerSchema,
+    name,
+    fromJson(ListenerSchema, { name, api_listener: { api_listener: connectionManager(routeName, {}) as JsonValue } }, { registry }),
+  );
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { ConnectRouter } from '@connectrpc/connect';
 import { type AdsObserver, createAdsRoutes, createGrpcServer, type DiscoveryRoutes, type GrpcServer, type GrpcServerOptions } from '@outrigger/xds';
 import { MapSource } from '../../packages/xds/src/testing/map-source.ts';
 
@@ -11,18 +12,30 @@ export class ControlPlane {
   #server: GrpcServer | undefined;
   #options: Omit<GrpcServerOptions, 'routes'>;
 
-  constructor(options: Omit<GrpcServerOptions, 'routes'>) {
+  readonly #more: ((router: ConnectRouter) => void) | undefined;
+
+  constructor(options: Omit<GrpcServerOptions, 'routes'>, more?: (router: ConnectRouter) => void) {
     this.#options = options;
+    this.#more = more;
   }
 
+  /** Stays the same over `kill` and `start`. */
   get port(): number {
-    return this.#server!.port;
+    return (this.#options.listen as { port: number }).port;
   }
 
   async start(): Promise<void> {
-    const observer: AdsObserver = { pushed: (_stream, { typeUrl, push }) => this.pushed.push(`${typeUrl.split('.').at(-1)} ${[...push.versions.keys()].sort().join(',')}`) };
+    const observer: AdsObserver = {
+      pushed: (_stream, { typeUrl, push }) => this.pushed.push(`${typeUrl.split('.').at(-1)} ${[...push.versions.keys()].sort().join(',')}`),
+    };
     this.routes = createAdsRoutes(this.source, { observer });
-    this.#server = await createGrpcServer({ ...this.#options, routes: this.routes.register });
+    this.#server = await createGrpcServer({
+      ...this.#options,
+      routes: (router) => {
+        this.routes.register(router);
+        this.#more?.(router);
+      },
+    });
     if ('port' in this.#options.listen) this.#options = { ...this.#options, listen: { ...this.#options.listen, port: this.#server.port } };
   }
 
