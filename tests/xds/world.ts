@@ -1,7 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import type { ConnectRouter } from '@connectrpc/connect';
-import { type AdsObserver, createAdsRoutes, createGrpcServer, type DiscoveryRoutes, type GrpcServer, type GrpcServerOptions } from '@outrigger/xds';
+import {
+  type AdsObserver,
+  createAdsRoutes,
+  createGrpcServer,
+  type DiscoveryRoutes,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type ServerTls,
+} from '@outrigger/xds';
 import { MapSource } from '../../packages/xds/src/testing/map-source.ts';
 
 /** A control plane of one source, that can be killed and started again on its port. */
@@ -37,6 +45,10 @@ export class ControlPlane {
       },
     });
     if ('port' in this.#options.listen) this.#options = { ...this.#options, listen: { ...this.#options.listen, port: this.#server.port } };
+  }
+
+  setTls(tls: ServerTls): void {
+    this.#server?.setTls(tls);
   }
 
   async kill(): Promise<void> {
