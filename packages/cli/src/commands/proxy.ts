@@ -3,11 +3,14 @@ import { runProxy } from '@outrigger/proxy';
 
 /** `rig proxy --config FILE`: the data plane from an Envoy bootstrap file, until SIGTERM. */
 export async function proxyCommand(args: string[]): Promise<void> {
-  const { values } = parseArgs({ args, options: { config: { type: 'string', short: 'c' } } });
+  const { values } = parseArgs({ args, options: { config: { type: 'string', short: 'c' }, cache: { type: 'string' }, metrics: { type: 'string' } } });
   if (values.config === undefined) {
     process.stderr.write('rig proxy: --config FILE is needed, an Envoy bootstrap\n');
     process.exitCode = 2;
     return;
   }
-  await runProxy(values.config);
+  await runProxy(values.config, {
+    ...(values.cache === undefined ? {} : { cacheDir: values.cache }),
+    ...(values.metrics === undefined ? {} : { metricsAddress: values.metrics }),
+  });
 }

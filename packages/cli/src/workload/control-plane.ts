@@ -1,17 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ControlPlaneTarget } from '@outrigger/identity';
 import { agentSocket } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
-
-/** Where an agent finds its control plane. */
-export interface ControlPlaneTarget {
-  /** Unix socket of a control plane on this machine: attests by the peer's credentials. */
-  readonly socketPath?: string;
-  /** Its gRPC port, where the proxy connects with its SVID. */
-  readonly address: () => { host: string; port: number };
-  /** Shows who the workload is where there is no socket. */
-  readonly joinToken?: string;
-}
 
 /** A control plane on this machine (by the state directory) or elsewhere (by address and join token). */
 export function controlPlaneOf(stateDirectory: string, address: string | undefined, joinToken: string | undefined): ControlPlaneTarget {

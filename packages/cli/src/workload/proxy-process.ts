@@ -19,6 +19,10 @@ const drainGraceMs = 5000;
 export interface ProxyProcessOptions {
   readonly dataPlane: 'outrigger' | 'envoy';
   readonly bootstrapPath: string;
+  /** Where our proxy keeps the last good configuration. */
+  readonly cacheDirectory: string;
+  /** Where our proxy has its Prometheus page. */
+  readonly metricsAddress: string;
   readonly logPath: string;
   readonly admin: { readonly host: string; readonly port: number };
   readonly log: (message: string) => void;
@@ -115,7 +119,7 @@ function ask({ host, port }: { host: string; port: number }, path: string): Prom
   });
 }
 
-function command({ dataPlane, bootstrapPath }: ProxyProcessOptions): string[] {
+function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress }: ProxyProcessOptions): string[] {
   if (dataPlane === 'envoy')
     return [
       envoyProgram(),
@@ -131,7 +135,7 @@ function command({ dataPlane, bootstrapPath }: ProxyProcessOptions): string[] {
       '--drain-strategy',
       'immediate',
     ];
-  return [process.execPath, ...process.execArgv, proxyEntry(), 'proxy', '--config', bootstrapPath];
+  return [process.execPath, ...process.execArgv, proxyEntry(), 'proxy', '--config', bootstrapPath, '--cache', cacheDirectory, '--metrics', metricsAddress];
 }
 
 /** The bundle that runs now. */

@@ -1,7 +1,7 @@
+import type { ControlPlaneTarget } from '@outrigger/identity';
 import { CliError } from '../error.ts';
 import { Application } from './application.ts';
 import type { Exit } from './child.ts';
-import type { ControlPlaneTarget } from './control-plane.ts';
 import { applicationEnvironment } from './environment.ts';
 import type { WorkloadOptions } from './options.ts';
 import { Registration } from './registration.ts';
