@@ -1,14 +1,40 @@
-import type { ProxyNode } from './node.ts';
+import { GRPC_SERVER_PREFIX } from './listeners/grpc.ts';
+import { nodeMetadata, type ProxyNode } from './node.ts';
 
 export interface GrpcBootstrapOptions {
   readonly node: ProxyNode;
   /** "unix:///path" of the agent's relay, or "host:port". */
   readonly serverUri: string;
-  /** Folder with SVID, key and bundle as files, for clients with xDS credentials; absent: plaintext. */
+  /** Files for clients and servers with xDS credentials, read again as they change; absent: plain text. */
   readonly certificates?: { readonly certificateFile: string; readonly privateKeyFile: string; readonly bundleFile: string };
 }
 
-/** The JSON that GRPC_XDS_BOOTSTRAP names. */
-export function grpcBootstrap(_options: GrpcBootstrapOptions): string {
-  throw new Error('being written');
+const REFRESH = '60s';
+
+/** The JSON that GRPC_XDS_BOOTSTRAP names. The connection to `serverUri` is plain: the agent's socket is on this machine. */
+export function grpcBootstrap(options: GrpcBootstrapOptions): string {
+  const { certificates } = options;
+  const node: ProxyNode = { ...options.node, dataPlane: 'grpc', onDemand: true, certificates: certificates !== undefined };
+  const [region = '', zone = '', sub_zone = ''] = node.locality.split('/');
+  const bootstrap = {
+    xds_servers: [{ server_uri: options.serverUri, channel_creds: [{ type: 'insecure' }], server_features: ['xds_v3'] }],
+    node: { id: node.id, cluster: node.service, metadata: nodeMetadata(node), locality: { region, zone, sub_zone } },
+    server_listener_resource_name_template: `${GRPC_SERVER_PREFIX}%s`,
+    ...(certificates === undefined
+      ? {}
+      : {
+          certificate_providers: {
+            default: {
+              plugin_name: 'file_watcher',
+              config: {
+                certificate_file: certificates.certificateFile,
+                private_key_file: certificates.privateKeyFile,
+                ca_certificate_file: certificates.bundleFile,
+                refresh_interval: REFRESH,
+              },
+            },
+          },
+        }),
+  };
+  return `${JSON.stringify(bootstrap, undefined, 2)}\n`;
 }

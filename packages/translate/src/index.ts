@@ -1,4 +1,4 @@
-export { bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
+export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
 export { type Key, keys } from './keys.ts';
 export {
@@ -34,7 +34,6 @@ export {
   listenerNames,
   routeConfiguration,
   shareKey,
-  type TranslatedMessage,
   translate,
   virtualHost,
 } from './translate.ts';

@@ -1,52 +1,135 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
-import type { ClusterLoadAssignment } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
-import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
+import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { HTTP_TUNNEL, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER } from './cluster-name.ts';
+import { clusterNamed } from './clusters/cluster.ts';
+import { endpointAssignment } from './clusters/endpoints.ts';
+import { mergedRules } from './clusters/traffic-policy.ts';
+import { apiListener, GRPC_SERVER_PREFIX, serverListener } from './listeners/grpc.ts';
+import { inboundListener, inboundListenerName } from './listeners/inbound.ts';
+import { forwardProxy, PROXY_LISTENER, tunnel, upstream, upstreamListenerName } from './listeners/outbound.ts';
 import type { Mesh } from './mesh.ts';
 import type { ProxyNode } from './node.ts';
+import { Reader } from './reader.ts';
+import { routeConfigurationNamed } from './routes/route-configuration.ts';
+import { PROXY_ROUTE, virtualHostFor } from './routes/virtual-host.ts';
 import type { Translated, TranslatedNames } from './translated.ts';
+import { Visibility } from './visibility.ts';
 
-export type TranslatedMessage = Translated<Message>;
+const typeUrl = (schema: { readonly typeName: string }): string => `type.googleapis.com/${schema.typeName}`;
+const TypeUrl = {
+  cluster: typeUrl(ClusterSchema),
+  endpoint: typeUrl(ClusterLoadAssignmentSchema),
+  listener: typeUrl(ListenerSchema),
+  route: typeUrl(RouteConfigurationSchema),
+  virtualHost: typeUrl(VirtualHostSchema),
+} as const;
 
-/** Names of the listeners that a wildcard subscription gets. */
-export function listenerNames(_mesh: Mesh, _node: ProxyNode): TranslatedNames {
-  throw new Error('being written');
+/** Names of the listeners that a wildcard subscription gets. gRPC clients have no wildcard: they ask by name. */
+export function listenerNames(_mesh: Mesh, node: ProxyNode): TranslatedNames {
+  if (node.dataPlane === 'grpc') return { names: [], keys: new Set() };
+  const names = [...node.inbound.map(inboundListenerName), ...node.upstreams.map(upstreamListenerName)];
+  if (node.httpProxy !== undefined) names.push(PROXY_LISTENER, HTTP_TUNNEL);
+  return { names, keys: new Set() };
 }
 
-/** Names of the clusters that a wildcard subscription gets: all that the node may use. */
-export function clusterNames(_mesh: Mesh, _node: ProxyNode): TranslatedNames {
-  throw new Error('being written');
+/** Names of the clusters that a wildcard subscription gets: all that the node may use. Costs what the node may see. */
+export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
+  const reader = new Reader(mesh, node);
+  const visibility = new Visibility(reader);
+  const names = node.inbound.map(({ application }) => inboundCluster(application.port));
+  if (node.httpProxy !== undefined) {
+    names.push(HTTP_TUNNEL);
+    if (visibility.outboundPolicy === 'ALLOW_ANY') names.push(PASSTHROUGH_CLUSTER);
+  }
+  for (const service of visibility.services()) {
+    const subsets = [...mergedRules(visibility, service).subsets.keys()];
+    for (const { port } of service.ports) {
+      if (!visibility.port(service, port)) continue;
+      for (const subset of ['', ...subsets]) names.push(outboundCluster(port, subset, service.hostname));
+    }
+  }
+  return { names: [...new Set(names)], keys: reader.keys };
 }
 
-export function listener(_mesh: Mesh, _node: ProxyNode, _name: string): Translated<Listener> {
-  throw new Error('being written');
+export function listener(mesh: Mesh, node: ProxyNode, name: string): Translated<Listener> {
+  const reader = new Reader(mesh, node);
+  return reader.result(name, listenerNamed(reader, name));
 }
 
-export function routeConfiguration(_mesh: Mesh, _node: ProxyNode, _name: string): Translated<RouteConfiguration> {
-  throw new Error('being written');
+function listenerNamed(reader: Reader, name: string): Listener | undefined {
+  const { node } = reader;
+  if (node.dataPlane === 'grpc') return name.startsWith(GRPC_SERVER_PREFIX) ? serverListener(reader, name) : apiListener(reader, name);
+  if (name === PROXY_LISTENER) return forwardProxy(reader);
+  if (name === HTTP_TUNNEL) return tunnel(reader);
+  const port = node.inbound.find((candidate) => inboundListenerName(candidate) === name);
+  if (port !== undefined) return inboundListener(reader, port);
+  const declared = node.upstreams.find((candidate) => upstreamListenerName(candidate) === name);
+  return declared === undefined ? undefined : upstream(reader, declared);
 }
 
-/** `name` as a VHDS subscription has it: "http_proxy/order-service:8080". */
-export function virtualHost(_mesh: Mesh, _node: ProxyNode, _name: string): Translated<VirtualHost> {
-  throw new Error('being written');
+export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): Translated<RouteConfiguration> {
+  const reader = new Reader(mesh, node);
+  return reader.result(name, routeConfigurationNamed(reader, name));
 }
 
-export function cluster(_mesh: Mesh, _node: ProxyNode, _name: string): Translated<Cluster> {
-  throw new Error('being written');
+/** `name` as a VHDS subscription has it: "http_proxy/order-service:8080". The result's name is the virtual host's own. */
+export function virtualHost(mesh: Mesh, node: ProxyNode, name: string): Translated<VirtualHost> {
+  const reader = new Reader(mesh, node);
+  const prefix = `${PROXY_ROUTE}/`;
+  if (!name.startsWith(prefix) || node.httpProxy === undefined) return reader.result<VirtualHost>(name, undefined);
+  const found = virtualHostFor(reader, new Visibility(reader), name.slice(prefix.length));
+  if (found === undefined) return reader.result<VirtualHost>(name, undefined);
+  const aliases = found.names.map((alias) => prefix + alias);
+  // A host that has no virtual host of its own name keeps the name that was asked for: two unknown hosts must not be one resource.
+  const own = prefix + found.virtualHost.name;
+  const resourceName = aliases.includes(own) ? own : name;
+  return reader.result(resourceName, found.virtualHost, aliases);
 }
 
-export function endpoints(_mesh: Mesh, _node: ProxyNode, _name: string): Translated<ClusterLoadAssignment> {
-  throw new Error('being written');
+export function cluster(mesh: Mesh, node: ProxyNode, name: string): Translated<Cluster> {
+  const reader = new Reader(mesh, node);
+  return reader.result(name, clusterNamed(reader, name));
+}
+
+export function endpoints(mesh: Mesh, node: ProxyNode, name: string): Translated<ClusterLoadAssignment> {
+  const reader = new Reader(mesh, node);
+  return reader.result(name, endpointAssignment(reader, name));
 }
 
 /** The same for any of those types by its type URL; undefined for a type that translation does not make. */
-export function translate(_mesh: Mesh, _node: ProxyNode, _typeUrl: string, _name: string): TranslatedMessage | undefined {
-  throw new Error('being written');
+export function translate(mesh: Mesh, node: ProxyNode, typeUrl: string, name: string): Translated<Message> | undefined {
+  switch (typeUrl) {
+    case TypeUrl.listener:
+      return listener(mesh, node, name);
+    case TypeUrl.route:
+      return routeConfiguration(mesh, node, name);
+    case TypeUrl.virtualHost:
+      return virtualHost(mesh, node, name);
+    case TypeUrl.cluster:
+      return cluster(mesh, node, name);
+    case TypeUrl.endpoint:
+      return endpoints(mesh, node, name);
+    default:
+      return undefined;
+  }
 }
 
 /** Two nodes with the same share key get the same resource for the same name of that type: translate and encode once. */
-export function shareKey(_node: ProxyNode, _typeUrl: string): string {
-  throw new Error('being written');
+export function shareKey(node: ProxyNode, typeUrl: string): string {
+  const workload = [node.dataPlane, node.namespace, JSON.stringify(Object.entries(node.labels).sort())];
+  switch (typeUrl) {
+    case TypeUrl.endpoint:
+      return JSON.stringify([...workload, node.locality]);
+    case TypeUrl.cluster:
+      return JSON.stringify([...workload, node.certificates, node.httpProxy !== undefined, node.inbound]);
+    case TypeUrl.route:
+    case TypeUrl.virtualHost:
+      return JSON.stringify([...workload, node.workload, node.service, node.version, node.onDemand, node.httpProxy !== undefined]);
+    default:
+      return node.id;
+  }
 }

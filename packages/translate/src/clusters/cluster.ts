@@ -1,0 +1,290 @@
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { Service, ServicePort } from '@outrigger/resources';
+import {
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
+import { ClusterConfigSchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { socketAddress } from '../addresses.ts';
+import { HTTP_TUNNEL, inboundCluster, type OutboundName, PASSTHROUGH_CLUSTER, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
+import { durationOf } from '../durations.ts';
+import { any, type Init, milliseconds } from '../messages.ts';
+import { isHttp, isHttp2 } from '../protocols.ts';
+import type { Reader } from '../reader.ts';
+import { Visibility } from '../visibility.ts';
+import { dnsCache } from './dns-cache.ts';
+import { dnsAssignment, inSubset, takesMeshTls } from './endpoints.ts';
+import { loadBalancer } from './load-balancer.ts';
+import { breakerMetadata, circuitBreakers, OUTRIGGER_METADATA, outlierDetection } from './resilience.ts';
+import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
+import { transportSecurity } from './transport-security.ts';
+
+const CONNECT_TIMEOUT_MS = 1_000;
+const ALL_ENDPOINTS = Number.POSITIVE_INFINITY;
+
+type ClusterInit = Init<typeof ClusterSchema>;
+
+/** One cluster by its name; undefined where the node has none of that name. */
+export function clusterNamed(reader: Reader, name: string): Cluster | undefined {
+  if (name === PASSTHROUGH_CLUSTER) return passthroughCluster(reader);
+  if (name === HTTP_TUNNEL) return reader.node.httpProxy === undefined ? undefined : tunnelCluster();
+  const applicationPort = parseInboundCluster(name);
+  if (applicationPort !== undefined) return inbound(reader, applicationPort);
+  const parsed = parseOutboundCluster(name);
+  return parsed === undefined ? undefined : outbound(reader, name, parsed);
+}
+
+function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster | undefined {
+  const visibility = new Visibility(reader);
+  const service = visibility.service(parsed.host);
+  const port = service?.ports.find((candidate) => candidate.port === parsed.port);
+  if (service === undefined || port === undefined) return undefined;
+  const merged = mergedRules(visibility, service);
+  const subset = parsed.subset === '' ? undefined : merged.subsets.get(parsed.subset);
+  if (parsed.subset !== '' && subset === undefined) return undefined;
+  for (const rule of merged.rules) reader.uses(rule);
+  const policy = effectivePolicy(reader, merged, parsed.port, subset);
+  const instances = inSubset(reader.identities(service.hostname), subset);
+  const meshed = instances.filter((instance) => takesMeshTls(reader, instance, parsed.port));
+  // Of nothing everything is meshed: an internal service that has no instance yet is going to get meshed ones.
+  const allMeshed = meshed.length === instances.length && service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC';
+  const http2 = speaksHttp2(port, policy, allMeshed);
+  const grpc = reader.node.dataPlane === 'grpc';
+  return create(ClusterSchema, {
+    name,
+    ...discovery(reader, service, parsed, subset, name),
+    ...loadBalancerOf(reader, service, policy),
+    connectTimeout: connectTimeout(reader, policy),
+    commonLbConfig: {
+      healthyPanicThreshold: { value: policy.outlierDetection?.value.minHealthPercent ?? 0 },
+      ...(policy.loadBalancer?.value.localityLbSetting?.distribute === undefined
+        ? {}
+        : { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
+    },
+    circuitBreakers: circuitBreakers(policy),
+    outlierDetection: outlierDetection(reader, policy),
+    ...(grpc ? {} : keepalive(reader, policy)),
+    ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
+    ...transportSecurity(reader, { service, port, parsed, policy, meshed, http2 }),
+    metadata: { filterMetadata: { istio: istioMetadata(service, merged.rules[0]?.metadata), [OUTRIGGER_METADATA]: breakerMetadata } },
+  });
+}
+
+function istioMetadata(service: Service, rule: { readonly namespace: string; readonly name: string } | undefined): JsonObject {
+  return {
+    services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
+    ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}` }),
+  };
+}
+
+/** NONE and DYNAMIC_DNS: the request says where to. */
+function resolvesPerRequest(service: Service): boolean {
+  return service.resolution === 'NONE' || service.resolution === 'DYNAMIC_DNS';
+}
+
+function loadBalancerOf(reader: Reader, service: Service, policy: EffectivePolicy): Pick<ClusterInit, 'lbPolicy' | 'lbConfig'> {
+  return resolvesPerRequest(service) ? { lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED } : loadBalancer(reader, policy);
+}
+
+function discovery(reader: Reader, service: Service, parsed: OutboundName, subset: FoundSubset | undefined, name: string): Partial<ClusterInit> {
+  const dns = { dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED, respectDnsTtl: true };
+  switch (service.resolution) {
+    case 'STATIC':
+      return {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
+        edsClusterConfig: {
+          serviceName: name,
+          edsConfig: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} }, initialFetchTimeout: milliseconds(0) },
+        },
+      };
+    case 'DNS':
+      return {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STRICT_DNS },
+        ...dns,
+        loadAssignment: dnsAssignment(reader, service, parsed, subset, name, ALL_ENDPOINTS),
+      };
+    case 'DNS_ROUND_ROBIN':
+      return {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.LOGICAL_DNS },
+        ...dns,
+        loadAssignment: dnsAssignment(reader, service, parsed, subset, name, 1),
+      };
+    default:
+      return { clusterDiscoveryType: dynamicForwardProxy() };
+  }
+}
+
+function dynamicForwardProxy(): Exclude<ClusterInit['clusterDiscoveryType'], undefined> {
+  return {
+    case: 'clusterType',
+    value: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typedConfig: any(ClusterConfigSchema, { clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache }, allowInsecureClusterOptions: true }),
+    },
+  };
+}
+
+function connectTimeout(reader: Reader, policy: EffectivePolicy) {
+  const placed = policy.connectionPool;
+  const set = placed === undefined ? undefined : durationOf(reader, placed.rule, `${placed.field}.tcp.connectTimeout`, placed.value.tcp?.connectTimeout);
+  return set ?? milliseconds(CONNECT_TIMEOUT_MS);
+}
+
+function keepalive(reader: Reader, policy: EffectivePolicy): Partial<ClusterInit> {
+  const placed = policy.connectionPool;
+  const settings = placed?.value.tcp?.tcpKeepalive;
+  if (placed === undefined || settings === undefined) return {};
+  const seconds = (name: 'time' | 'interval') => {
+    const duration = durationOf(reader, placed.rule, `${placed.field}.tcp.tcpKeepalive.${name}`, settings[name]);
+    return duration === undefined ? undefined : Math.max(1, Number(duration.seconds));
+  };
+  const time = seconds('time');
+  const interval = seconds('interval');
+  return {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        ...(settings.probes === undefined || settings.probes === 0 ? {} : { keepaliveProbes: settings.probes }),
+        ...(time === undefined ? {} : { keepaliveTime: time }),
+        ...(interval === undefined ? {} : { keepaliveInterval: interval }),
+      },
+    },
+  };
+}
+
+function speaksHttp2(port: ServicePort, policy: EffectivePolicy, allMeshed: boolean): boolean {
+  if (isHttp2(port.protocol)) return true;
+  if (!isHttp(port.protocol)) return false;
+  const mode = policy.tls?.value.mode;
+  if (mode === 'ISTIO_MUTUAL' || (mode === undefined && allMeshed)) return true;
+  return policy.connectionPool?.value.http?.h2UpgradePolicy === 'UPGRADE';
+}
+
+/** Websockets cross an HTTP/2 hop by extended CONNECT (RFC 8441). */
+const http2Options = { allowConnect: true } as const;
+
+function protocolOptions(reader: Reader, policy: EffectivePolicy, http2: boolean): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
+  const placed = policy.connectionPool;
+  const http = placed?.value.http;
+  const duration = (field: string, text: string | undefined) =>
+    placed === undefined ? undefined : durationOf(reader, placed.rule, `${placed.field}.${field}`, text);
+  const idleTimeout = duration('http.idleTimeout', http?.idleTimeout);
+  const maxConnectionDuration = duration('tcp.maxConnectionDuration', placed?.value.tcp?.maxConnectionDuration);
+  if (placed?.value.tcp?.idleTimeout !== undefined)
+    reader.ignored(placed.rule, `${placed.field}.tcp.idleTimeout`, 'idle TCP connections are not closed by the mesh');
+  const keepaliveInterval = duration('http.http2KeepAlive.interval', http?.http2KeepAlive?.interval);
+  const keepaliveTimeout = duration('http.http2KeepAlive.timeout', http?.http2KeepAlive?.timeout);
+  const h2 = {
+    ...http2Options,
+    ...(http?.maxConcurrentStreams ? { maxConcurrentStreams: http.maxConcurrentStreams } : {}),
+    ...(keepaliveInterval !== undefined && keepaliveTimeout !== undefined
+      ? { connectionKeepalive: { interval: keepaliveInterval, timeout: keepaliveTimeout } }
+      : {}),
+  };
+  return {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: {
+        ...(idleTimeout === undefined ? {} : { idleTimeout }),
+        ...(maxConnectionDuration === undefined ? {} : { maxConnectionDuration }),
+        ...(http?.maxRequestsPerConnection ? { maxRequestsPerConnection: http.maxRequestsPerConnection } : {}),
+      },
+      upstreamProtocolOptions:
+        http?.useClientProtocol === true
+          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: h2 } }
+          : {
+              case: 'explicitHttpConfig',
+              value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: h2 } : { case: 'httpProtocolOptions', value: {} } },
+            },
+    }),
+  };
+}
+
+function passthroughCluster(reader: Reader): Cluster | undefined {
+  if (new Visibility(reader).outboundPolicy !== 'ALLOW_ANY') return undefined;
+  return create(ClusterSchema, {
+    name: PASSTHROUGH_CLUSTER,
+    clusterDiscoveryType: dynamicForwardProxy(),
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    connectTimeout: milliseconds(PASSTHROUGH_CONNECT_TIMEOUT_MS),
+    circuitBreakers: circuitBreakers({
+      loadBalancer: undefined,
+      connectionPool: undefined,
+      outlierDetection: undefined,
+      tls: undefined,
+      retryBudget: undefined,
+    }),
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+        upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'httpProtocolOptions', value: {} } } },
+      }),
+    },
+  });
+}
+
+/** The world outside is further away than the mesh. */
+const PASSTHROUGH_CONNECT_TIMEOUT_MS = 10_000;
+
+function tunnelCluster(): Cluster {
+  return create(ClusterSchema, {
+    name: HTTP_TUNNEL,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
+    loadAssignment: {
+      clusterName: HTTP_TUNNEL,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: 'endpoint',
+                value: {
+                  address: { address: { case: 'envoyInternalAddress', value: { addressNameSpecifier: { case: 'serverListenerName', value: HTTP_TUNNEL } } } },
+                },
+              },
+            },
+          ],
+        },
+      ],
+    },
+  });
+}
+
+function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
+  const port = reader.node.inbound.find(({ application }) => application.port === applicationPort);
+  if (port === undefined) return undefined;
+  const name = inboundCluster(applicationPort);
+  const http2 = isHttp2(port.protocol);
+  return create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+    connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(port.application.host, port.application.port) } } }] }],
+    },
+    circuitBreakers: circuitBreakers({
+      loadBalancer: undefined,
+      connectionPool: undefined,
+      outlierDetection: undefined,
+      tls: undefined,
+      retryBudget: undefined,
+    }),
+    ...(isHttp(port.protocol)
+      ? {
+          typedExtensionProtocolOptions: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+              upstreamProtocolOptions: {
+                case: 'explicitHttpConfig',
+                value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: http2Options } : { case: 'httpProtocolOptions', value: {} } },
+              },
+            }),
+          },
+        }
+      : {}),
+  });
+}

@@ -1,0 +1,103 @@
+import { create } from '@bufbuild/protobuf';
+import type { Health, Instance, Service } from '@outrigger/resources';
+import { HealthStatus } from '@outrigger/xds/protos/envoy/config/core/v3/health_check';
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
+import type { LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
+import { endpointAddress } from '../addresses.ts';
+import { type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
+import type { Init } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import { inboundTlsMode } from '../security/peer-authentication.ts';
+import { matchesLabels, Visibility } from '../visibility.ts';
+import { placeLocalities } from './locality.ts';
+import { effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
+
+const healthStatus: Readonly<Record<Health, HealthStatus>> = {
+  HEALTHY: HealthStatus.HEALTHY,
+  UNHEALTHY: HealthStatus.UNHEALTHY,
+  DRAINING: HealthStatus.DRAINING,
+};
+
+/** Instances of a service that are in a subset. */
+export function inSubset(instances: readonly Instance[], subset: FoundSubset | undefined): readonly Instance[] {
+  return subset === undefined ? instances : instances.filter((instance) => matchesLabels(subset.subset.labels, instance.labels));
+}
+
+/** Whether callers use mesh mTLS to this port of the instance: it has a sidecar, and no PeerAuthentication turns mTLS off. */
+export function takesMeshTls(reader: Reader, instance: Instance, servicePort: number): boolean {
+  if (!instance.meshed) return false;
+  const port = instance.ports.find((candidate) => candidate.servicePort === servicePort);
+  return inboundTlsMode(reader, instance, port?.applicationPort ?? servicePort) !== 'DISABLE';
+}
+
+export function spiffeId(instance: Instance): string {
+  return `spiffe://${instance.trustDomain}/ns/${instance.namespace}/sa/${instance.serviceAccount}`;
+}
+
+/** Endpoints of an EDS cluster; undefined where the cluster is none. */
+export function endpointAssignment(reader: Reader, name: string): ClusterLoadAssignment | undefined {
+  const parsed = parseOutboundCluster(name);
+  if (parsed === undefined) return undefined;
+  const visibility = new Visibility(reader);
+  const service = visibility.service(parsed.host);
+  if (service === undefined || service.resolution !== 'STATIC' || !service.ports.some(({ port }) => port === parsed.port)) return undefined;
+  const merged = mergedRules(visibility, service);
+  const subset = parsed.subset === '' ? undefined : merged.subsets.get(parsed.subset);
+  if (parsed.subset !== '' && subset === undefined) return undefined;
+  if (subset !== undefined) reader.uses(subset.rule);
+  const policy = effectivePolicy(reader, merged, parsed.port, subset);
+  const instances = inSubset(reader.instances(service.hostname), subset);
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: localities(reader, instances, parsed, policy.loadBalancer?.value.localityLbSetting),
+  });
+}
+
+/** The load_assignment of a DNS cluster: names, each resolved by the proxy. */
+export function dnsAssignment(
+  reader: Reader,
+  service: Service,
+  parsed: OutboundName,
+  subset: FoundSubset | undefined,
+  name: string,
+  most: number,
+): Init<typeof ClusterLoadAssignmentSchema> {
+  const instances = inSubset(reader.instances(service.hostname), subset);
+  if (instances.length > 0) return { clusterName: name, endpoints: localities(reader, instances.slice(0, most), parsed, undefined) };
+  // A ServiceEntry without endpoints: its host is what is resolved.
+  return {
+    clusterName: name,
+    endpoints: [
+      { lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: endpointAddress(parsed.host, parsed.port) } } }], loadBalancingWeight: 1 },
+    ],
+  };
+}
+
+function localities(
+  reader: Reader,
+  instances: readonly Instance[],
+  parsed: OutboundName,
+  setting: Parameters<typeof placeLocalities>[2],
+): Init<typeof LocalityLbEndpointsSchema>[] {
+  const byLocality = new Map<string, Init<typeof LbEndpointSchema>[]>();
+  for (const instance of instances) {
+    const port = instance.ports.find(({ servicePort }) => servicePort === parsed.port);
+    if (port === undefined && !instance.address.startsWith('unix://')) continue;
+    const list = byLocality.get(instance.locality) ?? [];
+    byLocality.set(instance.locality, list);
+    const version = instance.labels['version'] ?? '';
+    const service = parsed.host.split('.', 1)[0];
+    list.push({
+      hostIdentifier: { case: 'endpoint', value: { address: endpointAddress(instance.address, port?.meshPort ?? 0) } },
+      healthStatus: healthStatus[instance.health],
+      loadBalancingWeight: instance.weight || 1,
+      metadata: {
+        filterMetadata: {
+          ...(takesMeshTls(reader, instance, parsed.port) ? { 'envoy.transport_socket_match': { tlsMode: 'istio' } } : {}),
+          istio: { workload: `${instance.workload};${instance.namespace};${service};${version};` },
+        },
+      },
+    });
+  }
+  return placeLocalities(byLocality, reader.node.locality, setting);
+}

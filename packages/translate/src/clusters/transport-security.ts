@@ -1,0 +1,94 @@
+import type { Instance, Service, ServicePort } from '@outrigger/resources';
+import type { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
+import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import type { OutboundName } from '../cluster-name.ts';
+import { any, type Init } from '../messages.ts';
+import { isHttp } from '../protocols.ts';
+import type { Reader } from '../reader.ts';
+import { spiffeId } from './endpoints.ts';
+import { rawBuffer, TLS_SOCKET, type TransportSocketInit, upstreamMeshTls, upstreamOwnTls } from './tls.ts';
+import type { EffectivePolicy } from './traffic-policy.ts';
+
+type Fields = Pick<Init<typeof ClusterSchema>, 'transportSocket' | 'transportSocketMatches'>;
+
+interface Upstream {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly parsed: OutboundName;
+  readonly policy: EffectivePolicy;
+  /** Instances that take mesh mTLS on this port. */
+  readonly meshed: readonly Instance[];
+  readonly http2: boolean;
+}
+
+const ALPN = {
+  http2: ['istio-h2', 'h2'],
+  http: ['istio-http/1.1', 'http/1.1'],
+  tcp: ['istio'],
+} as const;
+
+/** Where no instance is known nobody is who we look for. */
+const NOBODY = 'spiffe://nobody.invalid/';
+
+/** How connections to a cluster are secured: mesh mTLS to what has a sidecar, plain text to the rest, or as a DestinationRule says. */
+export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
+  const { service, port, parsed, policy, http2 } = upstream;
+  const placed = policy.tls;
+  const alpn = http2 ? ALPN.http2 : isHttp(port.protocol) ? ALPN.http : ALPN.tcp;
+  const ids = service.subjectAltNames.length > 0 ? service.subjectAltNames : [...new Set(upstream.meshed.map(spiffeId))].sort();
+  const sni = `outbound_.${parsed.port}_.${parsed.subset}_.${parsed.host}`;
+  if (reader.node.dataPlane === 'grpc') return grpcSecurity(reader, upstream, ids);
+  const mutual = (): TransportSocketInit => upstreamMeshTls({ exact: ids.length > 0 ? ids : [NOBODY] }, alpn, sni);
+  switch (placed?.value.mode) {
+    case 'DISABLE':
+      return { transportSocket: rawBuffer };
+    case 'ISTIO_MUTUAL':
+      return { transportSocket: mutual() };
+    case 'SIMPLE':
+    case 'MUTUAL': {
+      if (placed.value.credentialName) reader.ignored(placed.rule, `${placed.field}.credentialName`, 'secrets by name are not served yet: give files');
+      return { transportSocket: upstreamOwnTls(placed.value, service.hostname, http2 ? ['h2'] : isHttp(port.protocol) ? ['http/1.1'] : []) };
+    }
+    default:
+      if (service.resolution !== 'STATIC' && upstream.meshed.length === 0) return {};
+      return {
+        transportSocketMatches: [
+          { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mutual() },
+          { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer },
+        ],
+      };
+  }
+}
+
+/** gRPC knows one transport socket for a whole cluster, with certificates from its bootstrap's provider. */
+function grpcSecurity(reader: Reader, upstream: Upstream, ids: readonly string[]): Fields {
+  const { placed, meshed } = { placed: upstream.policy.tls, meshed: upstream.meshed };
+  const mode = placed?.value.mode;
+  if (mode === 'SIMPLE' || mode === 'MUTUAL') reader.ignored(placed!.rule, `${placed!.field}.mode`, 'gRPC clients have the mesh identity or none', 'grpc');
+  if (!reader.node.certificates || mode === 'DISABLE' || (meshed.length === 0 && mode !== 'ISTIO_MUTUAL')) return {};
+  const provider = { instanceName: 'default', certificateName: '' };
+  return {
+    transportSocket: {
+      name: TLS_SOCKET,
+      configType: {
+        case: 'typedConfig',
+        value: any(UpstreamTlsContextSchema, {
+          commonTlsContext: {
+            tlsCertificateProviderInstance: provider,
+            validationContextType: {
+              case: 'validationContext',
+              value: {
+                caCertificateProviderInstance: provider,
+                matchTypedSubjectAltNames: ids.map((id) => ({
+                  sanType: SubjectAltNameMatcher_SanType.URI,
+                  matcher: { matchPattern: { case: 'exact', value: id } as const },
+                })),
+              },
+            },
+          },
+        }),
+      },
+    },
+  };
+}

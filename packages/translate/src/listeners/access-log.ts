@@ -1,0 +1,71 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { AccessLogSchema } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
+import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
+import { FileAccessLogSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file';
+import { HttpGrpcAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/grpc/v3/als';
+import { ADS_CLUSTER } from '../cluster-name.ts';
+import { filter, type Init, milliseconds } from '../messages.ts';
+import type { ProxyNode } from '../node.ts';
+import { PEER_FILTER_STATE } from './peer.ts';
+
+type AccessLogInit = Init<typeof AccessLogSchema>;
+
+/** Keys as Istio's JSON log has them, with the same commands. */
+const FORMAT: JsonObject = {
+  start_time: '%START_TIME%',
+  method: '%REQ(:METHOD)%',
+  path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
+  protocol: '%PROTOCOL%',
+  authority: '%REQ(:AUTHORITY)%',
+  response_code: '%RESPONSE_CODE%',
+  response_flags: '%RESPONSE_FLAGS%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+  upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+  bytes_received: '%BYTES_RECEIVED%',
+  bytes_sent: '%BYTES_SENT%',
+  duration: '%DURATION%',
+  upstream_service_time: '%RESPONSE_DURATION%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+  traceparent: '%REQ(TRACEPARENT)%',
+  user_agent: '%REQ(USER-AGENT)%',
+  route_name: '%ROUTE_NAME%',
+  upstream_cluster: '%UPSTREAM_CLUSTER_RAW%',
+  upstream_host: '%UPSTREAM_HOST%',
+  upstream_request_attempt_count: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%',
+  downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+  downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+  downstream_peer_uri_san: '%DOWNSTREAM_PEER_URI_SAN%',
+  requested_server_name: '%REQUESTED_SERVER_NAME%',
+};
+
+/** Name under which Envoys report, as the control plane's access log service knows it. */
+export const ALS_LOG_NAME = 'outrigger';
+const ALS_FLUSH_MS = 1_000;
+
+export function accessLogs(node: ProxyNode, kind: 'http' | 'tcp'): AccessLogInit[] {
+  const logs: AccessLogInit[] = [];
+  if (node.accessLog !== undefined) {
+    logs.push(
+      filter('envoy.access_loggers.file', FileAccessLogSchema, {
+        path: node.accessLog,
+        accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: FORMAT } } },
+      }),
+    );
+  }
+  if (node.dataPlane === 'envoy') {
+    const commonConfig = {
+      logName: ALS_LOG_NAME,
+      transportApiVersion: ApiVersion.V3,
+      grpcService: { targetSpecifier: { case: 'envoyGrpc', value: { clusterName: ADS_CLUSTER } } as const },
+      bufferFlushInterval: milliseconds(ALS_FLUSH_MS),
+      filterStateObjectsToLog: [PEER_FILTER_STATE],
+    };
+    logs.push(
+      kind === 'http'
+        ? filter('envoy.access_loggers.http_grpc', HttpGrpcAccessLogConfigSchema, { commonConfig })
+        : filter('envoy.access_loggers.tcp_grpc', TcpGrpcAccessLogConfigSchema, { commonConfig }),
+    );
+  }
+  return logs;
+}

@@ -1,0 +1,95 @@
+import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
+import { CorsSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
+import { FilterConfigSchema as DynamicForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy';
+import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
+import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router';
+import {
+  HttpConnectionManager_CodecType,
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManagerSchema,
+  type HttpFilterSchema,
+} from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { OTLP_CLUSTER } from '../cluster-name.ts';
+import { dnsCache } from '../clusters/dns-cache.ts';
+import { filter, type Init, milliseconds } from '../messages.ts';
+import { hostPortText, type ProxyNode } from '../node.ts';
+import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
+import { accessLogs } from './access-log.ts';
+
+type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
+type HttpFilter = Init<typeof HttpFilterSchema>;
+
+const RANDOM_SAMPLING_PERCENT = 1;
+const OTLP_TIMEOUT_MS = 1_000;
+
+export interface ManagerOptions {
+  readonly statPrefix: string;
+  readonly routes: ManagerInit['routeSpecifier'] & object;
+  readonly direction: 'inbound' | 'outbound';
+  /** Filters before the router. */
+  readonly filters: readonly HttpFilter[];
+  readonly upgrades: readonly string[];
+  /** Inbound under mTLS: pass the caller's identity on. */
+  readonly forwardPeer?: boolean;
+}
+
+/** What every HTTP connection manager of the mesh has in common. */
+export function connectionManager(node: ProxyNode, options: ManagerOptions): Init<typeof FilterSchema> {
+  const outbound = options.direction === 'outbound';
+  return filter('envoy.filters.network.http_connection_manager', HttpConnectionManagerSchema, {
+    codecType: HttpConnectionManager_CodecType.AUTO,
+    statPrefix: options.statPrefix,
+    routeSpecifier: options.routes,
+    httpFilters: [...options.filters, filter('envoy.filters.http.router', RouterSchema, { suppressEnvoyHeaders: true, startChildSpan: false })],
+    upgradeConfigs: options.upgrades.map((upgradeType) => ({ upgradeType })),
+    http2ProtocolOptions: { allowConnect: true },
+    generateRequestId: true,
+    preserveExternalRequestId: true,
+    normalizePath: true,
+    // Applications see what was sent to them: no server header, no idle timeout of the mesh's.
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    streamIdleTimeout: milliseconds(0),
+    useRemoteAddress: false,
+    skipXffAppend: true,
+    ...(outbound
+      ? {}
+      : {
+          forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails[options.forwardPeer === true ? 'SANITIZE_SET' : 'SANITIZE'],
+          ...(options.forwardPeer === true ? { setCurrentClientCertDetails: { uri: true } } : {}),
+        }),
+    proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: `${node.workload}.${node.namespace}` } },
+    accessLog: accessLogs(node, 'http'),
+    ...tracing(node),
+  });
+}
+
+function tracing(node: ProxyNode): Pick<ManagerInit, 'tracing'> {
+  if (node.otlp === undefined) return {};
+  const uri = `http://${hostPortText(node.otlp)}/v1/traces`;
+  return {
+    tracing: {
+      randomSampling: { value: RANDOM_SAMPLING_PERCENT },
+      provider: filter('envoy.tracers.opentelemetry', OpenTelemetryConfigSchema, {
+        httpService: { httpUri: { uri, httpUpstreamType: { case: 'cluster', value: OTLP_CLUSTER }, timeout: milliseconds(OTLP_TIMEOUT_MS) } },
+        serviceName: `${node.workload}.${node.namespace}`,
+      }),
+    },
+  };
+}
+
+/** Filters of an outbound chain: what a VirtualService's corsPolicy and fault switch on, and names outside the mesh. */
+export function outboundFilters(withForwardProxy: boolean): readonly HttpFilter[] {
+  return [
+    filter(CORS_FILTER, CorsSchema),
+    filter(FAULT_FILTER, HTTPFaultSchema),
+    ...(withForwardProxy
+      ? [
+          filter('envoy.filters.http.dynamic_forward_proxy', DynamicForwardProxySchema, {
+            implementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache },
+          }),
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,100 @@
+import { type Instance, type Resource, type ResourceRef, refOf, refText, type Service } from '@outrigger/resources';
+import { type Key, keys } from './keys.ts';
+import type { AuthorizationPolicy, DestinationRule, Mesh, PeerAuthentication, Sidecar, VirtualService } from './mesh.ts';
+import type { ProxyNode } from './node.ts';
+import type { MeshSettings } from './settings.ts';
+import type { Note, Translated } from './translated.ts';
+
+/** The mesh as one translation reads it: what is looked at is written down, so that a result knows what it depends upon. */
+export class Reader {
+  readonly node: ProxyNode;
+  readonly keys = new Set<Key>();
+  readonly #mesh: Mesh;
+  readonly #sources = new Map<string, ResourceRef>();
+  readonly #notes = new Map<string, Note>();
+
+  constructor(mesh: Mesh, node: ProxyNode) {
+    this.#mesh = mesh;
+    this.node = node;
+  }
+
+  get settings(): MeshSettings {
+    return this.#mesh.settings;
+  }
+
+  services(hostname: string): readonly Service[] {
+    this.keys.add(keys.service(hostname));
+    return this.#mesh.services.get(hostname) ?? [];
+  }
+
+  /** Every service; costs what the mesh has. */
+  *allServices(): IterableIterator<Service> {
+    this.keys.add(keys.allServices);
+    for (const list of this.#mesh.services.values()) yield* list;
+  }
+
+  instances(hostname: string): readonly Instance[] {
+    this.keys.add(keys.instances(hostname));
+    return this.#mesh.instances.get(hostname) ?? [];
+  }
+
+  /** Instances for their identities alone: not translated again when one only changes its health or address. */
+  identities(hostname: string): readonly Instance[] {
+    this.keys.add(keys.identities(hostname));
+    return this.#mesh.instances.get(hostname) ?? [];
+  }
+
+  virtualServices(host: string): readonly VirtualService[] {
+    this.keys.add(keys.virtualServices(host));
+    return this.#mesh.virtualServices.get(host) ?? [];
+  }
+
+  *allVirtualServices(): IterableIterator<[string, readonly VirtualService[]]> {
+    this.keys.add(keys.allVirtualServices);
+    yield* this.#mesh.virtualServices.entries();
+  }
+
+  destinationRules(host: string): readonly DestinationRule[] {
+    this.keys.add(keys.destinationRules(host));
+    return this.#mesh.destinationRules.get(host) ?? [];
+  }
+
+  peerAuthentications(namespace: string): readonly PeerAuthentication[] {
+    this.keys.add(keys.peerAuthentication(namespace));
+    return this.#mesh.peerAuthentications.get(namespace) ?? [];
+  }
+
+  authorizationPolicies(namespace: string): readonly AuthorizationPolicy[] {
+    this.keys.add(keys.authorization(namespace));
+    return this.#mesh.authorizationPolicies.get(namespace) ?? [];
+  }
+
+  sidecars(namespace: string): readonly Sidecar[] {
+    this.keys.add(keys.sidecar(namespace));
+    return this.#mesh.sidecars.get(namespace) ?? [];
+  }
+
+  /** The resource shapes what is being translated. */
+  uses(resource: Resource): void {
+    const ref = refOf(resource);
+    this.#sources.set(refText(ref), ref);
+  }
+
+  /** A field that does nothing. */
+  ignored(resource: Resource, field: string, message: string, on: Note['on'] = 'all'): void {
+    this.#note({ resource: refOf(resource), field, effect: 'none', on, message });
+  }
+
+  /** A field that does something else than it says. */
+  differs(resource: Resource, field: string, message: string, on: Note['on'] = 'all'): void {
+    this.#note({ resource: refOf(resource), field, effect: 'differs', on, message });
+  }
+
+  #note(note: Note): void {
+    this.#notes.set(`${refText(note.resource)} ${note.field} ${note.message}`, note);
+  }
+
+  result<Message>(name: string, message: Message | undefined, aliases: readonly string[] = []): Translated<Message> {
+    return { name, message, aliases, keys: this.keys, sources: [...this.#sources.values()], notes: [...this.#notes.values()] };
+  }
+}

@@ -1,0 +1,63 @@
+import type { Destination, Service } from '@outrigger/resources';
+import type { RouteAction_HashPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { outboundCluster } from '../cluster-name.ts';
+import { effectivePolicy, mergedRules } from '../clusters/traffic-policy.ts';
+import { durationOf } from '../durations.ts';
+import { fullHost } from '../hosts.ts';
+import type { VirtualService } from '../mesh.ts';
+import type { Init } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import type { Visibility } from '../visibility.ts';
+
+export interface ResolvedDestination {
+  readonly cluster: string;
+  readonly service: Service | undefined;
+  readonly port: number;
+  readonly subset: string;
+}
+
+/** Where a destination of a VirtualService leads. One that leads nowhere is noted; its cluster does not exist. */
+export function resolveDestination(
+  reader: Reader,
+  visibility: Visibility,
+  virtualService: VirtualService,
+  field: string,
+  destination: Destination,
+  hostPort: number,
+): ResolvedDestination {
+  const host = fullHost(destination.host, virtualService.metadata.namespace, reader.settings.domainSuffix);
+  const service = visibility.service(host);
+  const port = destination.port?.number ?? (service?.ports.length === 1 ? service.ports[0]!.port : hostPort);
+  const subset = destination.subset ?? '';
+  if (service === undefined) reader.ignored(virtualService, `${field}.host`, `there is no service ${host} that ${reader.node.namespace} can see`);
+  else if (!service.ports.some((candidate) => candidate.port === port)) reader.ignored(virtualService, `${field}.port`, `service ${host} has no port ${port}`);
+  else if (subset !== '' && !mergedRules(visibility, service).subsets.has(subset))
+    reader.ignored(virtualService, `${field}.subset`, `no DestinationRule of ${host} has a subset ${subset}`);
+  return { cluster: outboundCluster(port, subset, host), service, port, subset };
+}
+
+/** What a consistent hash of a destination's DestinationRule looks at. */
+export function hashPolicy(reader: Reader, visibility: Visibility, destination: ResolvedDestination): Init<typeof RouteAction_HashPolicySchema>[] {
+  if (destination.service === undefined) return [];
+  const merged = mergedRules(visibility, destination.service);
+  const placed = effectivePolicy(reader, merged, destination.port, merged.subsets.get(destination.subset)).loadBalancer;
+  const hash = placed?.value.consistentHash;
+  if (placed === undefined || hash === undefined) return [];
+  reader.uses(placed.rule);
+  if (hash.httpHeaderName !== undefined) return [{ policySpecifier: { case: 'header', value: { headerName: hash.httpHeaderName } } }];
+  if (hash.httpQueryParameterName !== undefined) return [{ policySpecifier: { case: 'queryParameter', value: { name: hash.httpQueryParameterName } } }];
+  if (hash.useSourceIp === true) return [{ policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } }];
+  if (hash.httpCookie !== undefined) {
+    const ttl = durationOf(reader, placed.rule, `${placed.field}.consistentHash.httpCookie.ttl`, hash.httpCookie.ttl);
+    const attributes = (hash.httpCookie.attributes ?? []).map(({ name, value }) => ({ name, value: value ?? '' }));
+    return [
+      {
+        policySpecifier: {
+          case: 'cookie',
+          value: { name: hash.httpCookie.name, path: hash.httpCookie.path ?? '', ...(ttl === undefined ? {} : { ttl }), attributes },
+        },
+      },
+    ];
+  }
+  return [];
+}

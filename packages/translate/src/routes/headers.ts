@@ -1,0 +1,57 @@
+import type { HeaderOperations, Headers } from '@outrigger/resources';
+import { HeaderValueOption_HeaderAppendAction, type HeaderValueOptionSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { Init } from '../messages.ts';
+import type { ProxyNode } from '../node.ts';
+
+type HeaderValueOption = Init<typeof HeaderValueOptionSchema>;
+
+export interface HeaderFields {
+  readonly requestHeadersToAdd: HeaderValueOption[];
+  readonly requestHeadersToRemove: string[];
+  readonly responseHeadersToAdd: HeaderValueOption[];
+  readonly responseHeadersToRemove: string[];
+}
+
+export function overwrite(key: string, value: string): HeaderValueOption {
+  return { header: { key, value }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD };
+}
+
+function isHost(name: string): boolean {
+  const lower = name.toLowerCase();
+  return lower === 'host' || lower === ':authority';
+}
+
+function added(operations: HeaderOperations | undefined): HeaderValueOption[] {
+  const append = HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD;
+  return [
+    ...Object.entries(operations?.set ?? {})
+      .filter(([name]) => !isHost(name))
+      .map(([name, value]) => overwrite(name, value)),
+    ...Object.entries(operations?.add ?? {}).map(([key, value]) => ({ header: { key, value }, appendAction: append })),
+  ];
+}
+
+export function headerFields(headers: Headers | undefined): HeaderFields {
+  return {
+    requestHeadersToAdd: added(headers?.request),
+    requestHeadersToRemove: [...(headers?.request?.remove ?? [])].filter((name) => !isHost(name)),
+    responseHeadersToAdd: added(headers?.response),
+    responseHeadersToRemove: [...(headers?.response?.remove ?? [])],
+  };
+}
+
+/** A request header operation on Host is a rewrite of the authority. */
+export function hostOperation(headers: Headers | undefined): string | undefined {
+  for (const [name, value] of Object.entries({ ...headers?.request?.add, ...headers?.request?.set })) if (isHost(name)) return value;
+  return undefined;
+}
+
+/** Who calls, for what an SVID does not say. Only believed where the connection is authenticated, never shown to an application. */
+export const PEER_HEADER = 'x-outrigger-peer';
+/** Envoy's header, with which a proxy of the mesh says that retrying is of no use. */
+export const GIVEN_UP_HEADER = 'x-envoy-ratelimited';
+
+export function peerHeader(node: ProxyNode): string {
+  // "%" begins a command in Envoy's header values.
+  return [node.workload, node.namespace, node.service, node.version].join(';').replaceAll('%', '%%');
+}

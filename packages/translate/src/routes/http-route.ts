@@ -1,0 +1,272 @@
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import type { HttpRoute, HttpRouteDestination, Service } from '@outrigger/resources';
+import {
+  RedirectAction_RedirectResponseCode,
+  type Route,
+  type RouteActionSchema,
+  RouteSchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { outboundCluster } from '../cluster-name.ts';
+import { OUTRIGGER_METADATA } from '../clusters/resilience.ts';
+import { durationOf } from '../durations.ts';
+import type { VirtualService } from '../mesh.ts';
+import { type Init, milliseconds } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import type { Visibility } from '../visibility.ts';
+import { hashPolicy, type ResolvedDestination, resolveDestination } from './destination.ts';
+import { fraction, perFilterConfig } from './filters.ts';
+import { headerFields, hostOperation, overwrite, PEER_HEADER, peerHeader } from './headers.ts';
+import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
+import { type Retry, type RetryPolicyInit, retryOf, splitByIdempotency } from './retry.ts';
+
+type RouteInit = Init<typeof RouteSchema>;
+/** Action, match and metadata are filled in at the end: Envoys get a route in several. */
+type RouteFields = Omit<RouteInit, 'match' | 'action' | 'metadata'>;
+type ActionInit = Init<typeof RouteActionSchema>;
+
+/** The host and port that routes are made for. */
+export interface RoutedHost {
+  /** Full name. */
+  readonly host: string;
+  readonly port: number;
+  readonly service: Service | undefined;
+}
+
+/** Routes of one host and port: its VirtualService's, or one for everything. */
+export function httpRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
+  const virtualService = visibility.virtualService(target.host);
+  const http = virtualService?.spec.http;
+  if (virtualService === undefined || http === undefined || http.length === 0)
+    return target.service === undefined ? [] : defaultRoutes(reader, visibility, target);
+  reader.uses(virtualService);
+  const routes: Route[] = [];
+  for (const [index, route] of http.entries()) {
+    const field = `spec.http[${index}]`;
+    const matches = route.match ?? [];
+    if (matches.length === 0) {
+      routes.push(...routesOf(reader, visibility, virtualService, field, route, undefined, target));
+      // Everything ends here: Envoy would never look further.
+      if (index + 1 < http.length) reader.ignored(virtualService, `spec.http[${index + 1}]`, `${field} matches every request, so later routes get none`);
+      break;
+    }
+    for (const [at, match] of matches.entries()) {
+      if (appliesTo(reader, match, target.port)) routes.push(...routesOf(reader, visibility, virtualService, field, route, at, target));
+    }
+  }
+  return routes;
+}
+
+function defaultRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
+  const service = target.service!;
+  const destination: ResolvedDestination = { cluster: outboundCluster(target.port, '', target.host), service, port: target.port, subset: '' };
+  const action: ActionInit = {
+    clusterSpecifier: { case: 'cluster', value: destination.cluster },
+    hashPolicy: hashPolicy(reader, visibility, destination),
+    ...timeouts(reader, undefined),
+  };
+  const route: RouteFields = { name: 'default', ...peerFields(reader, [destination]) };
+  return finish(reader, everyPath, route, action, retryOf(reader, undefined, '', undefined), {});
+}
+
+function timeouts(reader: Reader, timeout: ReturnType<typeof durationOf>): Pick<ActionInit, 'timeout' | 'maxStreamDuration'> {
+  // gRPC clients heed max_stream_duration alone; Envoy's own default of 15 s must be turned off.
+  if (reader.node.dataPlane === 'grpc') return timeout === undefined ? {} : { maxStreamDuration: { maxStreamDuration: timeout } };
+  return { timeout: timeout ?? milliseconds(0) };
+}
+
+/** The peer header goes to meshed services only, and never crosses as an application wrote it. */
+function peerFields(reader: Reader, destinations: readonly ResolvedDestination[]): Pick<RouteInit, 'requestHeadersToAdd' | 'requestHeadersToRemove'> {
+  if (reader.node.dataPlane === 'grpc') return {};
+  const internal = destinations.length > 0 && destinations.every(({ service }) => service !== undefined && service.location === 'MESH_INTERNAL');
+  return internal ? { requestHeadersToAdd: [overwrite(PEER_HEADER, peerHeader(reader.node))] } : { requestHeadersToRemove: [PEER_HEADER] };
+}
+
+function finish(
+  reader: Reader,
+  match: RouteMatchInit,
+  route: RouteFields,
+  action: ActionInit,
+  retry: Retry | undefined,
+  metadata: Record<string, JsonObject>,
+): Route[] {
+  const filterMetadata = retry === undefined ? metadata : { ...metadata, [OUTRIGGER_METADATA]: { retry: retry.metadata } };
+  const make = (narrowed: RouteMatchInit, retryPolicy: RetryPolicyInit | undefined): Route =>
+    create(RouteSchema, {
+      ...route,
+      match: narrowed,
+      action: { case: 'route', value: retryPolicy === undefined ? action : { ...action, retryPolicy } },
+      ...(Object.keys(filterMetadata).length === 0 ? {} : { metadata: { filterMetadata } }),
+    });
+  if (retry === undefined) return [make(match, undefined)];
+  return reader.node.dataPlane === 'envoy' && retry.idempotentOnly ? splitByIdempotency(match, retry.policy, make) : [make(match, retry.policy)];
+}
+
+function routesOf(
+  reader: Reader,
+  visibility: Visibility,
+  virtualService: VirtualService,
+  field: string,
+  route: HttpRoute,
+  matchIndex: number | undefined,
+  target: RoutedHost,
+): Route[] {
+  const match = matchIndex === undefined ? undefined : route.match![matchIndex]!;
+  const { namespace, name } = virtualService.metadata;
+  const metadata: Record<string, JsonObject> = { istio: { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/virtual-service/${name}` } };
+  const fields = headerFields(route.headers);
+  const matcher = routeMatch(reader, virtualService, matchIndex === undefined ? field : `${field}.match[${matchIndex}]`, match);
+  const base: RouteFields = {
+    name: [route.name, match?.name].filter((part) => part !== undefined && part !== '').join('.') || 'default',
+    ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
+    ...(reader.node.dataPlane === 'grpc' ? {} : fields),
+    typedPerFilterConfig: perFilterConfig(reader, virtualService, field, route),
+  };
+  if (reader.node.dataPlane === 'grpc') noteForGrpc(reader, virtualService, field, route);
+  if (route.delegate !== undefined) {
+    reader.ignored(virtualService, `${field}.delegate`, 'delegation is not in effect yet: the route is left out');
+    return [];
+  }
+  if (route.redirect !== undefined)
+    return [create(RouteSchema, { ...base, match: matcher, action: redirect(route, target), metadata: { filterMetadata: metadata } })];
+  if (route.directResponse !== undefined) {
+    const { status, body } = route.directResponse;
+    const specifier =
+      body?.string !== undefined
+        ? ({ case: 'inlineString', value: body.string } as const)
+        : body?.bytes !== undefined
+          ? ({ case: 'inlineBytes', value: Uint8Array.from(atob(body.bytes), (char) => char.charCodeAt(0)) } as const)
+          : undefined;
+    return [
+      create(RouteSchema, {
+        ...base,
+        action: { case: 'directResponse', value: { status, ...(specifier === undefined ? {} : { body: { specifier } }) } },
+        metadata: { filterMetadata: metadata },
+      }),
+    ];
+  }
+  const destinations = (route.route ?? []).map((entry, at) => ({
+    entry,
+    at: resolveDestination(reader, visibility, virtualService, `${field}.route[${at}].destination`, entry.destination, target.port),
+  }));
+  if (destinations.length === 0) {
+    reader.ignored(virtualService, field, 'the route has no destination, redirect or direct response');
+    return [];
+  }
+  const action: ActionInit = {
+    clusterSpecifier: clusterSpecifier(destinations),
+    hashPolicy: destinations.map(({ at }) => hashPolicy(reader, visibility, at)).find((policies) => policies.length > 0) ?? [],
+    ...timeouts(reader, durationOf(reader, virtualService, `${field}.timeout`, route.timeout)),
+    ...rewrite(route, destinations.length === 1 ? destinations[0]!.entry : undefined),
+    requestMirrorPolicies: mirrors(reader, visibility, virtualService, field, route, target),
+  };
+  const peer = peerFields(
+    reader,
+    destinations.map(({ at }) => at),
+  );
+  const single = destinations.length === 1 && reader.node.dataPlane !== 'grpc' ? headerFields(destinations[0]!.entry.headers) : undefined;
+  const withHeaders: RouteFields = {
+    ...base,
+    requestHeadersToAdd: [...(base.requestHeadersToAdd ?? []), ...(single?.requestHeadersToAdd ?? []), ...(peer.requestHeadersToAdd ?? [])],
+    requestHeadersToRemove: [...(base.requestHeadersToRemove ?? []), ...(single?.requestHeadersToRemove ?? []), ...(peer.requestHeadersToRemove ?? [])],
+    responseHeadersToAdd: [...(base.responseHeadersToAdd ?? []), ...(single?.responseHeadersToAdd ?? [])],
+    responseHeadersToRemove: [...(base.responseHeadersToRemove ?? []), ...(single?.responseHeadersToRemove ?? [])],
+  };
+  return finish(reader, matcher, withHeaders, action, retryOf(reader, virtualService, `${field}.retries`, route.retries), metadata);
+}
+
+interface Weighted {
+  readonly entry: HttpRouteDestination;
+  readonly at: ResolvedDestination;
+}
+
+function clusterSpecifier(destinations: readonly Weighted[]): ActionInit['clusterSpecifier'] & object {
+  const single = destinations[0]!;
+  if (destinations.length === 1) return { case: 'cluster', value: single.at.cluster };
+  return {
+    case: 'weightedClusters',
+    value: {
+      clusters: destinations
+        .filter(({ entry }) => (entry.weight ?? 0) > 0)
+        .map(({ entry, at }) => {
+          const host = hostOperation(entry.headers);
+          return {
+            name: at.cluster,
+            weight: entry.weight!,
+            ...headerFields(entry.headers),
+            ...(host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } as const }),
+          };
+        }),
+    },
+  };
+}
+
+function rewrite(route: HttpRoute, single: HttpRouteDestination | undefined): Pick<ActionInit, 'prefixRewrite' | 'regexRewrite' | 'hostRewriteSpecifier'> {
+  const { uri, authority, uriRegexRewrite } = route.rewrite ?? {};
+  const host = authority || hostOperation(single?.headers) || hostOperation(route.headers);
+  const regex = uriRegexRewrite?.match;
+  return {
+    ...(uri !== undefined && uri !== '' ? { prefixRewrite: uri } : {}),
+    ...(regex !== undefined && regex !== '' ? { regexRewrite: { pattern: { regex }, substitution: uriRegexRewrite?.rewrite ?? '' } } : {}),
+    ...(host ? { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } } : {}),
+  };
+}
+
+function mirrors(
+  reader: Reader,
+  visibility: Visibility,
+  virtualService: VirtualService,
+  field: string,
+  route: HttpRoute,
+  target: RoutedHost,
+): ActionInit['requestMirrorPolicies'] & object {
+  const { mirror } = route;
+  const all = [
+    ...(mirror === undefined
+      ? []
+      : [{ destination: mirror, percent: route.mirrorPercentage?.value ?? route.mirrorPercent ?? route.mirror_percent ?? 100, field: `${field}.mirror` }]),
+    ...(route.mirrors ?? []).map(({ destination, percentage }, index) => ({
+      destination,
+      percent: percentage?.value ?? 100,
+      field: `${field}.mirrors[${index}].destination`,
+    })),
+  ];
+  return all
+    .filter(({ percent }) => percent > 0)
+    .map(({ destination, percent, field: at }) => ({
+      cluster: resolveDestination(reader, visibility, virtualService, at, destination, target.port).cluster,
+      runtimeFraction: { defaultValue: fraction(percent) },
+      traceSampled: false,
+      disableShadowHostSuffixAppend: true,
+    }));
+}
+
+const redirectCodes: Readonly<Record<number, RedirectAction_RedirectResponseCode>> = {
+  301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+  302: RedirectAction_RedirectResponseCode.FOUND,
+  303: RedirectAction_RedirectResponseCode.SEE_OTHER,
+  307: RedirectAction_RedirectResponseCode.TEMPORARY_REDIRECT,
+  308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
+};
+
+function redirect(route: HttpRoute, target: RoutedHost): RouteInit['action'] & object {
+  const { uri, prefixRewrite, authority, port, derivePort, scheme, redirectCode } = route.redirect!;
+  const path = uri ? ({ case: 'pathRedirect', value: uri } as const) : prefixRewrite ? ({ case: 'prefixRewrite', value: prefixRewrite } as const) : undefined;
+  const portRedirect =
+    port ?? (derivePort === 'FROM_REQUEST_PORT' ? target.port : derivePort === 'FROM_PROTOCOL_DEFAULT' ? (scheme === 'https' ? 443 : 80) : 0);
+  return {
+    case: 'redirect',
+    value: {
+      hostRedirect: authority ?? '',
+      portRedirect,
+      ...(scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect', value: scheme } } : {}),
+      ...(path === undefined ? {} : { pathRewriteSpecifier: path }),
+      responseCode: redirectCodes[redirectCode ?? 301] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
+    },
+  };
+}
+
+function noteForGrpc(reader: Reader, virtualService: VirtualService, field: string, route: HttpRoute): void {
+  for (const name of ['rewrite', 'headers', 'mirror', 'mirrors', 'redirect', 'directResponse'] as const) {
+    if (route[name] !== undefined) reader.ignored(virtualService, `${field}.${name}`, 'clients without a proxy do not do this', 'grpc');
+  }
+}

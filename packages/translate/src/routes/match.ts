@@ -1,0 +1,80 @@
+import type { HttpMatchRequest, StringMatch } from '@outrigger/resources';
+import type { HeaderMatcherSchema, QueryParameterMatcherSchema, RouteMatchSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { StringMatcherSchema } from '@outrigger/xds/protos/envoy/type/matcher/v3/string';
+import type { VirtualService } from '../mesh.ts';
+import type { Init } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import { matchesLabels } from '../visibility.ts';
+
+export type RouteMatchInit = Init<typeof RouteMatchSchema>;
+export type HeaderMatcherInit = Init<typeof HeaderMatcherSchema>;
+
+export function stringMatcher(match: StringMatch, ignoreCase = false): Init<typeof StringMatcherSchema> | undefined {
+  const base = ignoreCase ? { ignoreCase } : {};
+  if (match.exact !== undefined) return { ...base, matchPattern: { case: 'exact', value: match.exact } };
+  if (match.prefix !== undefined) return { ...base, matchPattern: { case: 'prefix', value: match.prefix } };
+  if (match.regex !== undefined) return { matchPattern: { case: 'safeRegex', value: { regex: match.regex } } };
+  return undefined;
+}
+
+export function headerMatcher(name: string, match: StringMatch): HeaderMatcherInit {
+  const matcher = stringMatcher(match);
+  // An empty prefix or ".*" says no more than that the header is there.
+  if (matcher === undefined || match.prefix === '' || match.regex === '.*') return { name, headerMatchSpecifier: { case: 'presentMatch', value: true } };
+  return { name, headerMatchSpecifier: { case: 'stringMatch', value: matcher } };
+}
+
+export const everyPath: RouteMatchInit = { pathSpecifier: { case: 'prefix', value: '/' } };
+
+/** Whether a match can hold for this node at all: source and port are known when routes are made. */
+export function appliesTo(reader: Reader, match: HttpMatchRequest, port: number): boolean {
+  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.includes('mesh')) return false;
+  if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
+  if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== reader.node.namespace) return false;
+  return matchesLabels(match.sourceLabels, reader.node.labels);
+}
+
+export function routeMatch(reader: Reader, virtualService: VirtualService, field: string, match: HttpMatchRequest | undefined): RouteMatchInit {
+  if (match === undefined) return everyPath;
+  const headers: HeaderMatcherInit[] = [];
+  for (const name of sorted(match.headers)) headers.push(headerMatcher(headerName(name), match.headers![name]!));
+  for (const name of sorted(match.withoutHeaders)) {
+    const matcher = headerMatcher(headerName(name), match.withoutHeaders![name]!);
+    // Without the header the inverted match holds; Envoy would else say that an absent header matches nothing.
+    headers.push({ ...matcher, invertMatch: true, ...(matcher.headerMatchSpecifier?.case === 'presentMatch' ? {} : { treatMissingHeaderAsEmpty: true }) });
+  }
+  if (match.method !== undefined) headers.push(headerMatcher(':method', match.method));
+  if (match.authority !== undefined) headers.push(headerMatcher(':authority', match.authority));
+  if (match.scheme !== undefined) headers.push(headerMatcher(':scheme', match.scheme));
+  const queryParameters: Init<typeof QueryParameterMatcherSchema>[] = sorted(match.queryParams).map((name) => {
+    const matcher = stringMatcher(match.queryParams![name]!);
+    return matcher === undefined
+      ? { name, queryParameterMatchSpecifier: { case: 'presentMatch', value: true } }
+      : { name, queryParameterMatchSpecifier: { case: 'stringMatch', value: matcher } };
+  });
+  if (reader.node.dataPlane === 'grpc' && queryParameters.length > 0)
+    reader.ignored(virtualService, `${field}.queryParams`, 'gRPC calls have no query', 'grpc');
+  return {
+    pathSpecifier: pathSpecifier(match.uri),
+    ...(match.ignoreUriCase === true && match.uri?.regex === undefined ? { caseSensitive: false } : {}),
+    headers,
+    ...(reader.node.dataPlane === 'grpc' ? {} : { queryParameters }),
+  };
+}
+
+function pathSpecifier(uri: StringMatch | undefined): RouteMatchInit['pathSpecifier'] & object {
+  if (uri?.exact !== undefined) return { case: 'path', value: uri.exact };
+  if (uri?.prefix !== undefined) return { case: 'prefix', value: uri.prefix };
+  if (uri?.regex !== undefined) return { case: 'safeRegex', value: { regex: uri.regex } };
+  return { case: 'prefix', value: '/' };
+}
+
+function sorted(map: Readonly<Record<string, unknown>> | undefined): readonly string[] {
+  return Object.keys(map ?? {}).sort();
+}
+
+/** Istio's users write pseudo-headers as they write headers. */
+function headerName(name: string): string {
+  const lower = name.toLowerCase();
+  return lower === 'host' ? ':authority' : lower;
+}

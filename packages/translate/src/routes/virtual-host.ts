@@ -1,0 +1,168 @@
+import { create } from '@bufbuild/protobuf';
+import type { Service, ServicePort } from '@outrigger/resources';
+import {
+  type Route,
+  type RouteActionSchema,
+  RouteSchema,
+  type VirtualHost,
+  VirtualHostSchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { HTTP_TUNNEL, outboundCluster, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
+import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
+import { type Init, milliseconds } from '../messages.ts';
+import { isHttp } from '../protocols.ts';
+import type { Reader } from '../reader.ts';
+import { tcpClusters } from '../tcp-route.ts';
+import type { Visibility } from '../visibility.ts';
+import { GIVEN_UP_HEADER, PEER_HEADER } from './headers.ts';
+import { httpRoutes } from './http-route.ts';
+
+export const PROXY_ROUTE = 'http_proxy';
+const HTTP_PORT = 80;
+
+/** A CONNECT that ends here, its bytes going to `cluster`. */
+function connectRoute(clusterSpecifier: NonNullable<Init<typeof RouteActionSchema>['clusterSpecifier']>): Route {
+  return create(RouteSchema, {
+    name: 'connect',
+    match: { pathSpecifier: { case: 'connectMatcher', value: {} } },
+    action: { case: 'route', value: { clusterSpecifier, timeout: milliseconds(0), upgradeConfigs: [{ upgradeType: 'CONNECT', connectConfig: {} }] } },
+  });
+}
+
+function connectTo(cluster: string): Route {
+  return connectRoute({ case: 'cluster', value: cluster });
+}
+
+/** Domains of a service port: every name with the port, and without it on port 80. */
+function domainsOf(names: readonly string[], port: number): string[] {
+  return names.flatMap((name) => (port === HTTP_PORT ? [name, `${name}:${port}`] : [`${name}:${port}`]));
+}
+
+/** The virtual host of one service port on the forward proxy. */
+export function serviceVirtualHost(reader: Reader, visibility: Visibility, service: Service, port: ServicePort): VirtualHost {
+  const target = { host: service.hostname, port: port.port, service };
+  const routes = httpRoutes(reader, visibility, target);
+  // What is no HTTP is not looked into: its bytes go straight to the service.
+  const connect = isHttp(port.protocol) ? connectTo(HTTP_TUNNEL) : connectRoute(tcpClusters(reader, visibility, service, port));
+  return create(VirtualHostSchema, {
+    name: `${service.hostname}:${port.port}`,
+    domains: domainsOf(callNames(service, reader.node.namespace, reader.settings.domainSuffix), port.port),
+    routes: [connect, ...routes],
+    responseHeadersToRemove: [GIVEN_UP_HEADER],
+  });
+}
+
+/** A host that only a VirtualService knows, on any port. */
+export function virtualServiceHost(reader: Reader, visibility: Visibility, host: string, port: number, domains: readonly string[]): VirtualHost {
+  return create(VirtualHostSchema, {
+    name: `${host}:${port}`,
+    domains: [...domains],
+    routes: [connectTo(HTTP_TUNNEL), ...httpRoutes(reader, visibility, { host, port, service: undefined })],
+    responseHeadersToRemove: [GIVEN_UP_HEADER],
+  });
+}
+
+/** What happens with hosts that are no service of the mesh. */
+export function unknownVirtualHost(visibility: Visibility, domains: readonly string[]): VirtualHost {
+  if (visibility.outboundPolicy === 'REGISTRY_ONLY') {
+    const refuse = { case: 'directResponse', value: { status: 502 } } as const;
+    return create(VirtualHostSchema, {
+      name: 'block_all',
+      domains: [...domains],
+      routes: [
+        { name: 'block_all', match: { pathSpecifier: { case: 'connectMatcher', value: {} } }, action: refuse },
+        { name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '' } }, action: refuse },
+      ],
+    });
+  }
+  return create(VirtualHostSchema, {
+    name: 'allow_any',
+    domains: [...domains],
+    routes: [
+      connectTo(PASSTHROUGH_CLUSTER),
+      {
+        name: 'allow_any',
+        match: { pathSpecifier: { case: 'prefix', value: '' } },
+        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH_CLUSTER }, timeout: milliseconds(0) } },
+        requestHeadersToRemove: [PEER_HEADER],
+      },
+    ],
+  });
+}
+
+/** The service and port that an application in the node's namespace means by an authority; undefined: none. */
+export function serviceMeant(
+  reader: Reader,
+  visibility: Visibility,
+  host: string,
+  port: number,
+): { readonly service: Service; readonly port: ServicePort } | undefined {
+  const meant = meantHosts(host, reader.node.namespace, reader.settings.domainSuffix);
+  for (const candidate of [...meant, ...coveringHosts(host).slice(1)]) {
+    const service = visibility.service(candidate);
+    const found = service?.ports.find((one) => one.port === port);
+    if (service !== undefined && found !== undefined && visibility.port(service, port)) return { service, port: found };
+  }
+  return undefined;
+}
+
+export interface FoundVirtualHost {
+  readonly virtualHost: VirtualHost;
+  /** Subscription names under which it is found. */
+  readonly names: readonly string[];
+}
+
+/** The virtual host for an authority on the forward proxy: of a service, of a VirtualService, or one made for an unknown host. */
+export function virtualHostFor(reader: Reader, visibility: Visibility, authority: string): FoundVirtualHost | undefined {
+  const parsed = parseAuthority(authority);
+  if (parsed === undefined) return undefined;
+  const port = parsed.port ?? HTTP_PORT;
+  const meant = serviceMeant(reader, visibility, parsed.host, port);
+  if (meant !== undefined) {
+    const virtualHost = serviceVirtualHost(reader, visibility, meant.service, meant.port);
+    return { virtualHost, names: virtualHost.domains };
+  }
+  for (const host of meantHosts(parsed.host, reader.node.namespace, reader.settings.domainSuffix)) {
+    if (visibility.virtualService(host)?.spec.http === undefined) continue;
+    const domains = parsed.port === undefined ? [parsed.host] : [`${parsed.host}:${port}`];
+    return { virtualHost: virtualServiceHost(reader, visibility, host, port, domains), names: domains };
+  }
+  const own = parsed.port === undefined ? parsed.host : `${parsed.host}:${parsed.port}`;
+  return { virtualHost: unknownVirtualHost(visibility, [own]), names: [own] };
+}
+
+/** All of them: for a proxy that is not asked for one at a time. */
+export function allVirtualHosts(reader: Reader, visibility: Visibility): VirtualHost[] {
+  const found: VirtualHost[] = [];
+  const taken = new Set<string>();
+  // Envoy refuses a table in which two virtual hosts have one domain.
+  const push = (virtualHost: VirtualHost): void => {
+    virtualHost.domains = virtualHost.domains.filter((domain) => !taken.has(domain));
+    for (const domain of virtualHost.domains) taken.add(domain);
+    if (virtualHost.domains.length > 0) found.push(virtualHost);
+  };
+  const services = [...visibility.services()].sort((a, b) => (a.hostname < b.hostname ? -1 : 1));
+  for (const service of services)
+    for (const port of service.ports) if (visibility.port(service, port.port)) push(serviceVirtualHost(reader, visibility, service, port));
+  const known = new Set(services.map(({ hostname }) => hostname));
+  for (const host of [...visibility.virtualServiceHosts()].sort()) {
+    if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
+    push(virtualServiceHost(reader, visibility, host, HTTP_PORT, [host, host.startsWith('*') ? `${host}:${HTTP_PORT}` : `${host}:*`]));
+  }
+  push(unknownVirtualHost(visibility, ['*']));
+  return found;
+}
+
+/** Everything to one service port, whatever the host: a declared upstream port, or a gRPC channel. */
+export function singleVirtualHost(reader: Reader, visibility: Visibility, service: Service, port: ServicePort): VirtualHost {
+  return create(VirtualHostSchema, {
+    name: `${service.hostname}:${port.port}`,
+    domains: ['*'],
+    routes: httpRoutes(reader, visibility, { host: service.hostname, port: port.port, service }),
+    ...(reader.node.dataPlane === 'grpc' ? {} : { responseHeadersToRemove: [GIVEN_UP_HEADER] }),
+  });
+}
+
+export function plainCluster(service: Service, port: ServicePort): string {
+  return outboundCluster(port.port, '', service.hostname);
+}
