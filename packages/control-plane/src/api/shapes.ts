@@ -54,14 +54,14 @@ export interface ApplyRequest {
   namespace?: string;
 }
 export interface ApplyResult {
-  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged' | 'deleted'; diff?: string }[];
+  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
   /** Other Kubernetes kinds in the files, counted and left out: {"Deployment": 4}. */
   skipped: Record<string, number>;
   messages: Message[];
   /** To ask /api/v1/wait with. */
   revision: string;
 }
-/** POST /api/v1/diff: as apply with dryRun; `diff` is filled in. POST /api/v1/delete: ApplyRequest -> ApplyResult with change 'deleted'. */
+/**  */
 /** DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; NAMESPACE is "-" for cluster-scoped kinds. */
 /** GET /api/v1/wait?revision=R&timeoutMs=N -> WaitResult (200 also when it timed out). */
 export interface WaitResult {
@@ -137,21 +137,26 @@ export interface Problem {
   sinceMs: number;
 }
 
-/** POST /api/v1/tokens TokenRequest -> TokenView with `token`, shown this once; GET /api/v1/tokens -> TokenView[]; DELETE /api/v1/tokens/ID. */
+/** POST /api/v1/tokens TokenRequest -> TokenCreated; the token's text is in that answer alone. GET /api/v1/tokens -> TokenView[]; DELETE /api/v1/tokens/ID. */
 export interface TokenRequest {
   namespace: string;
-  serviceAccount: string /** Default 24 h. */;
-  ttlMs?: number /** Default: as often as wanted until it ends. */;
-  uses?: number;
+  serviceAccount: string;
+  /** Default 1 h. */
+  ttlMs?: number;
+  /** Default 'single': for one key. */
+  uses?: 'single' | 'multiple';
+}
+export interface TokenCreated {
+  token: string;
+  expiresAtMs: number;
 }
 export interface TokenView {
   id: string;
   namespace: string;
   serviceAccount: string;
-  createdAtMs: number;
+  uses: 'single' | 'multiple';
+  used: boolean;
   expiresAtMs: number;
-  usesLeft: number | null;
-  token?: string;
 }
 
 /** POST /api/v1/dashboard-url -> {url}: the dashboard's address with a fresh one-time token (Unix socket or bearer token only). */

@@ -77,6 +77,7 @@ export interface Committed {
 export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: StoredObject;
+  readonly source: Source;
 }
 
 /** What one transaction did. */

@@ -10,7 +10,6 @@ import {
   type ResourceStore,
   type Revision,
   type Selector,
-  type Source,
   type StoredItem,
   type StoredObject,
   type WatchEvent,
@@ -37,6 +36,13 @@ export interface RevisionStoreOptions {
   readonly historyRevisions?: number;
   readonly newUid?: () => string;
 }
+
+const EVENT_TYPES: Readonly<Record<WriteResult['change'], WatchEvent['type'] | undefined>> = {
+  created: 'ADDED',
+  configured: 'MODIFIED',
+  deleted: 'DELETED',
+  unchanged: undefined,
+};
 
 interface Schema {
   readonly product: string;
@@ -104,9 +110,8 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
       const before = next.has(key) ? next.get(key) : current.get(key);
       const { result, item } = perform(write, before, String(revision), options.now(), newUid);
       if (item !== before) next.set(key, item);
-      if (result.change === 'created') events.push({ type: 'ADDED', object: result.object });
-      if (result.change === 'configured') events.push({ type: 'MODIFIED', object: result.object });
-      if (result.change === 'deleted') events.push({ type: 'DELETED', object: result.object });
+      const type = EVENT_TYPES[result.change];
+      if (type !== undefined) events.push({ type, object: result.object, source: (item ?? before)!.source });
       return result;
     });
     if (next.size === 0) return { revision: String(state.revision), results };
@@ -210,7 +215,7 @@ function perform(
       creationTimestamp: before?.object.metadata.creationTimestamp ?? new Date(now).toISOString(),
     },
   } as unknown as StoredObject;
-  const item: StoredItem = freeze({ object: structuredClone(object), source: write.source satisfies Source });
+  const item: StoredItem = freeze({ object: structuredClone(object), source: write.source });
   return { result: { change: before === undefined ? 'created' : 'configured', object: item.object, previous: before?.object }, item };
 }
 

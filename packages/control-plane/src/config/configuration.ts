@@ -1,0 +1,280 @@
+import { type Message as AnalysisMessage, analyze, type EffectContext, type Mesh as World, messagesOf } from '@outrigger/analysis';
+import {
+  createValidator,
+  groupOfKind,
+  kinds,
+  manifestOf,
+  type Problem as ReadProblem,
+  type Resource,
+  type ResourceRef,
+  readResources,
+  refOf,
+  refText,
+  resourceFrom,
+  type SourceFile,
+  type Validator,
+} from '@outrigger/resources';
+import type { ApplyResult, Message } from '../api/shapes.ts';
+import { groupOf, type NewObject, type ObjectKey, type ResourceStore, type Revision, type Source, type StoredItem, type Write } from '../store/resource-store.ts';
+import { manifestDiff } from './diff.ts';
+
+export type ConfigErrorCode = 'REFUSED' | 'NOT_FOUND' | 'AMBIGUOUS' | 'IN_FOLDER' | 'UNKNOWN_KIND';
+
+/** Why nothing was changed. `messages` are about what was sent. */
+export class ConfigError extends Error {
+  readonly code: ConfigErrorCode;
+  readonly where: string;
+  readonly next: string;
+  readonly messages: readonly Message[];
+
+  constructor(code: ConfigErrorCode, what: string, where: string, next: string, messages: readonly Message[] = []) {
+    super(what);
+    this.name = 'ConfigError';
+    this.code = code;
+    this.where = where;
+    this.next = next;
+    this.messages = messages;
+  }
+}
+
+/** What one revision did to the configuration. */
+export interface ConfigChange {
+  readonly revision: string;
+  readonly timeMs: number;
+  readonly put: readonly Resource[];
+  readonly remove: readonly ResourceRef[];
+}
+
+export interface ConfigurationOptions {
+  readonly store: ResourceStore;
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+  /** Registered services and instances, beside what the resources declare. */
+  readonly world: () => World;
+  /** Whether a folder is watched now: what it holds is then changed there alone. */
+  readonly watchesFolder: boolean;
+  readonly onChange: (change: ConfigChange) => void;
+}
+
+export interface ApplyOptions {
+  readonly dryRun?: boolean;
+  readonly namespace?: string;
+}
+
+interface InForce {
+  readonly resource: Resource;
+  readonly item: StoredItem;
+}
+
+/** What people have written and what is in force of it. */
+export class Configuration {
+  readonly #options: ConfigurationOptions;
+  readonly #validator: Validator = createValidator();
+  readonly #inForce = new Map<string, InForce>();
+  #revision = '0';
+  #stopWatching = () => {};
+  /** One change after the other: an answer describes the state that its own change made. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: ConfigurationOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: ConfigurationOptions): Promise<Configuration> {
+    const configuration = new Configuration(options);
+    const { items, resourceVersion } = await options.store.list();
+    for (const item of items) configuration.#inForce.set(keyText(item.object), { item, resource: resourceOf(item) });
+    configuration.#revision = resourceVersion;
+    configuration.#stopWatching = options.store.watch(resourceVersion, (revision) => configuration.#changed(revision));
+    return configuration;
+  }
+
+  get revision(): string {
+    return this.#revision;
+  }
+
+  get resources(): readonly Resource[] {
+    return [...this.#inForce.values()].map(({ resource }) => resource);
+  }
+
+  get items(): readonly StoredItem[] {
+    return [...this.#inForce.values()].map(({ item }) => item);
+  }
+
+  effectContext(): EffectContext {
+    return { resources: this.resources, ...this.#options.world(), ...this.#analyzeOptions() };
+  }
+
+  close(): void {
+    this.#stopWatching();
+  }
+
+  /** Reads, validates and stores: all of it or, with a `ConfigError` REFUSED, nothing. Throws a `StoreError` too. */
+  apply(files: readonly SourceFile[], options: ApplyOptions = {}): Promise<ApplyResult> {
+    return this.#serially(async () => {
+      const read = await readResources(files, { validator: this.#validator, ...(options.namespace === undefined ? {} : { defaultNamespace: options.namespace }) });
+      const fatal = read.problems.filter(({ level }) => level === 'Error');
+      if (fatal.length > 0) throw refusal(read.problems);
+      for (const resource of read.resources) this.#refuseFolderOwned(resource);
+      const before = this.#analyze(this.resources);
+      const results = read.resources.map((resource) => this.#preview(resource));
+      let revision = this.#revision;
+      if (options.dryRun !== true) {
+        const writes = read.resources.map((resource): Write => ({ type: 'put', object: objectOf(resource), source: sourceOf(resource, 'api') }));
+        revision = (await this.#options.store.transact(writes)).revision;
+      }
+      const messages = this.#messagesAbout(read.resources, before, options.dryRun === true);
+      return { applied: results, skipped: { ...read.skipped }, messages: [...messagesOf(read.problems), ...messages], revision };
+    });
+  }
+
+  /** The desired content of the watched folder: what it no longer holds is removed. One write. */
+  applyFolder(resources: readonly Resource[], keep: (source: Source) => boolean): Promise<string> {
+    return this.#serially(async () => {
+      const wanted = new Map(resources.map((resource) => [keyText(resource), resource]));
+      const writes: Write[] = [...wanted.values()].map((resource) => ({ type: 'put', object: objectOf(resource), source: sourceOf(resource, 'folder') }));
+      for (const [key, { item }] of this.#inForce) {
+        if (item.source.manager === 'folder' && !wanted.has(key) && !keep(item.source)) writes.push({ type: 'delete', key: objectKeyOf(item) });
+      }
+      return (await this.#options.store.transact(writes)).revision;
+    });
+  }
+
+  /** `kind` in any case, by its plural too, with or without its group ("gateways.networking.istio.io"). */
+  delete(kind: string, namespace: string, name: string): Promise<string> {
+    return this.#serially(async () => {
+      const found = this.find(kind, namespace, name);
+      const where = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+      if (found.length === 0) throw new ConfigError('NOT_FOUND', `${where} is not here`, where, 'rig get lists what is');
+      if (found.length > 1) {
+        const groups = found.map(({ object }) => `${object.kind}.${groupOf(object.apiVersion)}`).join(' or ');
+        throw new ConfigError('AMBIGUOUS', `${where} is the name of ${found.length} resources`, where, `Say ${groups}`);
+      }
+      const item = found[0]!;
+      this.#refuseFolderOwned(resourceOf(item));
+      return (await this.#options.store.transact([{ type: 'delete', key: objectKeyOf(item) }])).revision;
+    });
+  }
+
+  /** Undefined matches all. Throws a `ConfigError` UNKNOWN_KIND. */
+  find(kind: string | undefined, namespace: string | undefined, name: string | undefined): StoredItem[] {
+    const wanted = kind === undefined ? undefined : kindsNamed(kind);
+    return this.items.filter(
+      ({ object }) =>
+        (wanted === undefined || wanted.has(`${groupOf(object.apiVersion)}/${object.kind}`)) &&
+        (namespace === undefined || object.metadata.namespace === namespace) &&
+        (name === undefined || object.metadata.name === name),
+    );
+  }
+
+  inForce(key: string): StoredItem | undefined {
+    return this.#inForce.get(key)?.item;
+  }
+
+  #changed(revision: Revision): void {
+    const put: Resource[] = [];
+    const remove: ResourceRef[] = [];
+    for (const { type, object, source } of revision.events) {
+      const key = keyText(object);
+      if (type === 'DELETED') {
+        this.#inForce.delete(key);
+        remove.push({ kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name });
+      } else {
+        const item: StoredItem = { object, source };
+        const resource = resourceOf(item);
+        this.#inForce.set(key, { item, resource });
+        put.push(resource);
+      }
+    }
+    this.#revision = revision.revision;
+    this.#options.onChange({ revision: revision.revision, timeMs: revision.timeMs, put, remove });
+  }
+
+  #serially<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(run);
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  #refuseFolderOwned(resource: Resource): void {
+    const owned = this.#inForce.get(keyText(resource))?.item.source;
+    if (owned?.manager !== 'folder' || !this.#options.watchesFolder) return;
+    const where = `${owned.file}:${owned.line}`;
+    throw new ConfigError('IN_FOLDER', `${refText(refOf(resource))} is kept in the watched folder, in ${where}`, where, 'Change it in that file, or take it out of there first');
+  }
+
+  #preview(resource: Resource): ApplyResult['applied'][number] {
+    const { kind, namespace, name } = refOf(resource);
+    const present = this.#inForce.get(keyText(resource))?.item.object;
+    const diff = manifestDiff(present, objectOf(resource));
+    const change = present === undefined ? 'created' : diff === '' ? 'unchanged' : 'configured';
+    return { kind, namespace, name, change, ...(change === 'unchanged' ? {} : { diff }) };
+  }
+
+  #analyzeOptions(): { rootNamespace: string; clusterDomain: string } {
+    return { rootNamespace: this.#options.rootNamespace, clusterDomain: this.#options.clusterDomain };
+  }
+
+  #analyze(resources: readonly Resource[]): readonly AnalysisMessage[] {
+    return analyze(resources, this.#options.world(), this.#analyzeOptions());
+  }
+
+  /** About what was applied, and what the application broke elsewhere. Nothing was refused, so nothing is an error. */
+  #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[], dryRun: boolean): Message[] {
+    const about = new Set(applied.map((resource) => refText(refOf(resource))));
+    const known = new Set(before.map(messageKey));
+    const after = dryRun ? [...new Map([...this.resources, ...applied].map((resource) => [keyText(resource), resource])).values()] : this.resources;
+    return this.#analyze(after)
+      .filter((message) => about.has(refText(message.resource)) || !known.has(messageKey(message)))
+      .map((message) => ({ ...message, level: message.level === 'Error' ? 'Warning' : message.level }));
+  }
+}
+
+function messageKey(message: AnalysisMessage): string {
+  return `${message.code} ${refText(message.resource)} ${message.message}`;
+}
+
+function refusal(problems: readonly ReadProblem[]): ConfigError {
+  const messages = messagesOf(problems);
+  const errors = problems.filter(({ level }) => level === 'Error');
+  const first = errors[0]!;
+  return new ConfigError(
+    'REFUSED',
+    errors.length === 1 ? first.message : `${first.message} (and ${errors.length - 1} more)`,
+    `${first.file}:${first.line}`,
+    first.next,
+    messages.map((message) => ({ ...message })),
+  );
+}
+
+/** "group/Kind" of every kind that goes by this name. */
+function kindsNamed(text: string): ReadonlySet<string> {
+  const [name = '', ...group] = text.toLowerCase().split('.');
+  const found = kinds.filter(
+    (kind) => (kind.kind.toLowerCase() === name || kind.plural === name) && (group.length === 0 || kind.group === group.join('.')),
+  );
+  if (found.length === 0) throw new ConfigError('UNKNOWN_KIND', `there is no kind "${text}"`, text, `Kinds in effect are ${Object.keys(groupOfKind).join(', ')}`);
+  return new Set(found.map((kind) => `${kind.group}/${kind.kind}`));
+}
+
+/** "group/Kind/namespace/name" */
+export function keyText(object: { readonly apiVersion: string; readonly kind: string; readonly metadata: { readonly namespace: string; readonly name: string } }): string {
+  return `${groupOf(object.apiVersion)}/${object.kind}/${object.metadata.namespace}/${object.metadata.name}`;
+}
+
+function objectKeyOf({ object }: StoredItem): ObjectKey {
+  return { group: groupOf(object.apiVersion), kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name };
+}
+
+function objectOf(resource: Resource): NewObject {
+  return manifestOf(resource) as unknown as NewObject;
+}
+
+function resourceOf({ object, source }: StoredItem): Resource {
+  const manifest = object as unknown as Parameters<typeof resourceFrom>[0];
+  return source.file === '' ? resourceFrom(manifest) : resourceFrom(manifest, { file: source.file, line: source.line });
+}
+
+function sourceOf(resource: Resource, manager: Source['manager']): Source {
+  return { manager, file: resource.origin?.file ?? '', line: resource.origin?.line ?? 0 };
+}
