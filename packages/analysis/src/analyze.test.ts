@@ -1,7 +1,8 @@
-import { readResources } from '@outrigger/resources';
-import { expect, it } from 'vitest';
+import { createValidator, readResources } from '@outrigger/resources';
+import { describe, expect, it } from 'vitest';
 import { analyze, messagesOf } from './analyze.ts';
 
+const validator = createValidator();
 const nothing = { services: [], instances: [] };
 
 it('gives messages of several files in the order of their places', async () => {
@@ -52,4 +53,62 @@ it('knows the services of the registry and of Kubernetes', async () => {
   };
   expect(await codes('k')).toEqual([]);
   expect(await codes('l')).toEqual(['IST0101']);
+});
+
+describe('resources that were refused for a field that is missing', () => {
+  const full = {
+    VirtualService: {
+      hosts: ['a'],
+      gateways: ['mesh', 'g'],
+      exportTo: ['.'],
+      http: [
+        {
+          match: [{ uri: { prefix: '/' } }],
+          route: [{ destination: { host: 'a', subset: 'v1', port: { number: 1 } } }],
+          mirror: { host: 'a' },
+          fault: { delay: { percent: 1 } },
+        },
+      ],
+      tcp: [{ match: [{ port: 1 }], route: [{ destination: { host: 'a' } }] }],
+      tls: [{ match: [{ sniHosts: ['a'] }], route: [{ destination: { host: 'a' } }] }],
+    },
+    DestinationRule: {
+      host: 'a',
+      trafficPolicy: { tls: { mode: 'SIMPLE' }, portLevelSettings: [{ port: { number: 1 }, tls: { mode: 'SIMPLE' } }] },
+      subsets: [{ name: 'v1', labels: { a: 'b' } }],
+      workloadSelector: { matchLabels: { a: 'b' } },
+    },
+    ServiceEntry: { hosts: ['a.b'], ports: [{ name: 'http', number: 1, protocol: 'HTTP' }], exportTo: ['.'], workloadSelector: { labels: { a: 'b' } } },
+    Sidecar: { workloadSelector: { labels: { a: 'b' } }, egress: [{ hosts: ['./*'] }], outboundTrafficPolicy: { egressProxy: { host: 'a' } } },
+  };
+
+  /** The value with each of its fields left out in turn. */
+  function* withoutEach(value: unknown): Generator<unknown> {
+    if (Array.isArray(value)) for (const [index, item] of value.entries()) for (const less of withoutEach(item)) yield value.with(index, less);
+    else if (typeof value === 'object' && value !== null) {
+      for (const [key, item] of Object.entries(value)) {
+        yield Object.fromEntries(Object.entries(value).filter(([other]) => other !== key));
+        for (const less of withoutEach(item)) yield { ...value, [key]: less };
+      }
+    }
+  }
+
+  it.each(Object.entries(full))('do not stop the analysis: %s', async (kind, spec) => {
+    let count = 0;
+    for (const less of withoutEach(spec)) {
+      const text = JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'a' }, spec: less });
+      const other = JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'b' }, spec });
+      const { resources, refused } = await readResources(
+        [
+          { file: 'a', text },
+          { file: 'b', text: other },
+        ],
+        { validator },
+      );
+      expect(resources.length + refused.length).toBe(2);
+      expect(() => analyze([...resources, ...refused], nothing)).not.toThrow();
+      count++;
+    }
+    expect(count).toBeGreaterThan(5);
+  });
 });

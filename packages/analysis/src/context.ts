@@ -1,6 +1,7 @@
 import {
   type Instance,
   isJsonObject,
+  isKind,
   type Json,
   type KindInEffect,
   type KubernetesDocument,
@@ -8,6 +9,8 @@ import {
   type Resource,
   refOf,
   type Service,
+  type ServiceEntryPort,
+  type ServiceEntrySpec,
   type SpecByKind,
   servicesOf,
 } from '@outrigger/resources';
@@ -34,7 +37,7 @@ export class Context {
     this.others = options.others ?? [];
     this.rootNamespace = options.rootNamespace ?? 'istio-system';
     this.clusterDomain = options.clusterDomain ?? 'cluster.local';
-    const services = [...mesh.services, ...servicesOf(resources), ...kubernetesServices(this.others, this.clusterDomain)];
+    const services = [...mesh.services, ...servicesOf(resources.filter(isWhole)), ...kubernetesServices(this.others, this.clusterDomain)];
     this.#services = Map.groupBy(services, (service) => service.hostname);
     this.#wildcardServices = services.filter((service) => service.hostname.startsWith('*'));
   }
@@ -75,6 +78,13 @@ export class Context {
       line: resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line),
     });
   }
+}
+
+/** A ServiceEntry that was refused for what it lacks declares no service. */
+function isWhole(resource: Resource): boolean {
+  if (!isKind(resource, 'ServiceEntry')) return true;
+  const { hosts, ports } = resource.spec as Partial<ServiceEntrySpec>;
+  return hosts !== undefined && (ports ?? []).every((port: Partial<ServiceEntryPort>) => port.name !== undefined && port.number !== undefined);
 }
 
 /** Whether `pattern` ("*", "*.b.c" or a name) covers `host`, which may be a wildcard itself. */

@@ -7,6 +7,7 @@ import { destinationHosts } from './analyzers/destination-hosts.ts';
 import { destinationRuleWorkloads } from './analyzers/destination-rule-workloads.ts';
 import { destinationSubsets } from './analyzers/destination-subsets.ts';
 import { sidecarSelectors } from './analyzers/sidecar-selectors.ts';
+import { unreachableRules } from './analyzers/unreachable-rules.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 
 /** Every analyzer; each adds to the messages, none hinders another. */
@@ -15,6 +16,7 @@ export const analyzers: readonly Analyzer[] = [
   destinationSubsets,
   virtualServiceGateways,
   conflictingHosts,
+  unreachableRules,
   caCertificates,
   destinationRuleWorkloads,
   conflictingProtocols,

@@ -105,6 +105,26 @@ describe('the words of the API server', () => {
     expect(await messages(text)).toEqual(expected);
   });
 
+  it('checks formats inside of alternatives', async () => {
+    const gateway = (address: string) =>
+      `apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  gatewayClassName: c\n  listeners: [{name: a, port: 80, protocol: HTTP}]\n  addresses:\n  - {type: IPAddress, value: ${address}}\n`;
+    expect(await messages(gateway('10.0.0.1'))).toEqual([]);
+    expect(await messages(gateway('"2001:db8::1"'))).toEqual([]);
+    expect((await messages(gateway('10.0.0.256')))[0]).toBe(
+      '8 <nil>: Invalid value: "": "spec.addresses[0]" must validate one and only one schema (oneOf). Found none valid',
+    );
+  });
+
+  it('says what a rule could not be evaluated for', async () => {
+    expect(
+      await messages(
+        'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {gatewayClassName: c, listeners: [{name: a, port: 443, protocol: HTTPS, tls: {mode: Terminate}}]}\n',
+      ),
+    ).toEqual([
+      '4 spec.listeners[0].tls: Invalid value: "object": no such key: certificateRefs evaluating rule: certificateRefs or options must be specified when mode is Terminate',
+    ]);
+  });
+
   it('leaves CEL rules out where the values are not as they expect', async () => {
     expect(await messages(httpRoute('rules:\n- filters:\n  - type: RequestMirror\n    urlRewrite: 1'))).toEqual([
       '9 spec.rules[0].filters[0].urlRewrite: Invalid value: "integer": spec.rules[0].filters[0].urlRewrite in body must be of type object: "integer"',

@@ -7,11 +7,11 @@ export interface PlacedDestination {
   readonly mirror: boolean;
 }
 
-/** Every destination that a VirtualService names, mirrors included. A route whose destination is missing counts with an empty host. */
+/** Every destination that a VirtualService names, mirrors included. One that is missing counts with an empty host. */
 export function destinationsOf(spec: VirtualServiceSpec): readonly PlacedDestination[] {
   const found: PlacedDestination[] = [];
   const add = (destination: Destination | undefined, path: string, mirror = false): void => {
-    found.push({ destination: destination ?? { host: '' }, path, mirror });
+    found.push({ destination: { ...destination, host: destination?.host ?? '' }, path, mirror });
   };
   for (const protocol of ['http', 'tcp', 'tls'] as const) {
     for (const [rule, { route }] of (spec[protocol] ?? []).entries()) {

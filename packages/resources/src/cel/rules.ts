@@ -27,14 +27,6 @@ export class RuleValidator {
     this.#walk(value, schema, '', new CelValues(), errors);
   }
 
-  /** Functions that a rule calls and that the environment does not have; for a look at new CRDs before they are vendored. */
-  unknownFunctions(rule: ValidationRule): readonly string[] {
-    const called = new Set<string>();
-    collectCalls(parse(rule.rule).expr, called);
-    if (rule.messageExpression !== undefined) collectCalls(parse(rule.messageExpression).expr, called);
-    return [...called].filter((name) => this.#environment.funcs.find(name) === undefined && !builtin.has(name));
-  }
-
   #walk(value: Json, schema: Schema, path: string, values: CelValues, errors: FieldError[]): void {
     // A rule looks at values only; whether null may stand here is said by the schema around it.
     if (value === null || !this.#hasRules(schema)) return;
@@ -64,7 +56,7 @@ export class RuleValidator {
     if (result === false) {
       errors.push(failure(rule, field, type, this.#message(compiled, bindings)));
     } else {
-      const cause = isCelError(result) ? result.message : 'not a bool';
+      const cause = isCelError(result) ? result.message.replace(/^field not found:/, 'no such key:') : 'not a bool';
       errors.push(invalid(field, type, `${cause} evaluating rule: ${(rule.message ?? rule.rule).trim()}`));
     }
   }
@@ -112,18 +104,4 @@ function failure(rule: ValidationRule, field: string, type: string, detail: stri
     default:
       return invalid(field, type, detail);
   }
-}
-
-/** What the planner does itself: logic, and access by index. */
-const builtin: ReadonlySet<string> = new Set(['_&&_', '_||_', '_?_:_', '_[_]', '@not_strictly_false']);
-
-/** Names of the functions that an expression calls; one of a namespace by its whole name ("format.dns1123Label"). */
-function collectCalls(node: unknown, called: Set<string>): void {
-  if (typeof node !== 'object' || node === null) return;
-  if ('function' in node && typeof node.function === 'string' && 'args' in node) {
-    const target = 'target' in node ? (node.target as { exprKind?: { case?: string; value?: { name?: string } } } | undefined) : undefined;
-    const namespace = target?.exprKind?.case === 'identExpr' && target.exprKind.value?.name === 'format' ? 'format.' : '';
-    called.add(`${namespace}${node.function}`);
-  }
-  for (const value of Object.values(node)) collectCalls(value, called);
 }
