@@ -1,6 +1,6 @@
 // Turns CustomResourceDefinitions (YAML) into packages/resources/schemas: one compact JSON a kind, and src/schema/vendored.ts,
 // the table of kinds with a lazy import each. Run it again when the CRDs of schemas/SOURCES.md are renewed:
-//   node packages/resources/scripts/vendor-crds.mjs DIR   (DIR holds the YAML files; where two hold one kind, the later wins)
+//   node packages/resources/scripts/vendor-crds.mjs DIR && biome check --write packages/resources   (DIR holds the YAML files; where two hold one kind, the later wins)
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
