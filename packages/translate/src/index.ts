@@ -34,6 +34,7 @@ export {
   listenerNames,
   routeConfiguration,
   shareKey,
+  type TranslatedMessage,
   translate,
   virtualHost,
 } from './translate.ts';

@@ -19,6 +19,8 @@ import { PROXY_ROUTE, virtualHostFor } from './routes/virtual-host.ts';
 import type { Translated, TranslatedNames } from './translated.ts';
 import { Visibility } from './visibility.ts';
 
+export type TranslatedMessage = Translated<Message>;
+
 const typeUrl = (schema: { readonly typeName: string }): string => `type.googleapis.com/${schema.typeName}`;
 const TypeUrl = {
   cluster: typeUrl(ClusterSchema),
@@ -101,7 +103,7 @@ export function endpoints(mesh: Mesh, node: ProxyNode, name: string): Translated
 }
 
 /** The same for any of those types by its type URL; undefined for a type that translation does not make. */
-export function translate(mesh: Mesh, node: ProxyNode, typeUrl: string, name: string): Translated<Message> | undefined {
+export function translate(mesh: Mesh, node: ProxyNode, typeUrl: string, name: string): TranslatedMessage | undefined {
   switch (typeUrl) {
     case TypeUrl.listener:
       return listener(mesh, node, name);
