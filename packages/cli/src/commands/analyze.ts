@@ -22,6 +22,7 @@ export async function analyzeFiles(options: { files: string[]; namespace: string
 
 async function messagesOfFiles(paths: string[], defaultNamespace: string): Promise<readonly Message[]> {
   const read = await readResources(readConfigFiles(paths), { defaultNamespace });
+  // One mistyped field does not hide what else is wrong with its resource.
   const mesh = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
-  return [...messagesOf(read.problems), ...analyze(read.resources, mesh, { others: read.others })];
+  return [...messagesOf(read.problems), ...analyze([...read.resources, ...read.refused], mesh, { others: read.others })];
 }
