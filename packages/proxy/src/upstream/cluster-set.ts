@@ -1,0 +1,163 @@
+import type { Runtime } from '../engine/runtime.ts';
+import type { ClusterConfig } from '../xds/cluster-config.ts';
+import type { EndpointSetConfig } from '../xds/endpoint-config.ts';
+import { Cluster, type ClusterPolicies } from './cluster.ts';
+import { DnsDiscovery } from './dns-discovery.ts';
+
+/** Asks for what is not here. Implemented by the xDS side; without one, what is not in the bootstrap does not exist. */
+export interface ClusterDemand {
+  wantCluster(name: string): void;
+  wantEndpoints(serviceName: string): void;
+  dropEndpoints(serviceName: string): void;
+}
+
+const NO_DEMAND: ClusterDemand = { wantCluster: () => {}, wantEndpoints: () => {}, dropEndpoints: () => {} };
+
+/** All clusters of a proxy by name, swapped whole. */
+export class ClusterSet {
+  readonly #runtime: Runtime;
+  readonly #clusters = new Map<string, Cluster>();
+  readonly #static = new Set<string>();
+  readonly #dns = new Map<Cluster, DnsDiscovery>();
+  /** Last endpoints by EDS name, so that a cluster that changes keeps them. */
+  readonly #assignments = new Map<string, EndpointSetConfig>();
+  /** Names that the server says do not exist. */
+  readonly #absent = new Set<string>();
+  readonly #waiters = new Set<() => void>();
+  demand: ClusterDemand = NO_DEMAND;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  get(name: string): Cluster | undefined {
+    return this.#clusters.get(name);
+  }
+
+  get all(): Iterable<Cluster> {
+    return this.#clusters.values();
+  }
+
+  isStatic(name: string): boolean {
+    return this.#static.has(name);
+  }
+
+  addStatic(config: ClusterConfig, policies: ClusterPolicies): void {
+    this.#static.add(config.name);
+    this.set(config, policies);
+  }
+
+  /** Adds it, or puts it in the place of the one with that name, whose requests under way end in peace. */
+  set(config: ClusterConfig, policies: ClusterPolicies): void {
+    const before = this.#clusters.get(config.name);
+    const cluster = new Cluster(this.#runtime, config, policies);
+    this.#absent.delete(config.name);
+    switch (config.discovery) {
+      case 'eds': {
+        const known = this.#assignments.get(config.edsServiceName);
+        if (known !== undefined) cluster.setEndpoints(known);
+        break;
+      }
+      case 'strict-dns':
+      case 'logical-dns': {
+        const discovery = new DnsDiscovery(this.#runtime, cluster, () => this.#changed());
+        this.#dns.set(cluster, discovery);
+        break;
+      }
+      case 'static':
+        cluster.setEndpoints(config.endpoints!);
+    }
+    this.#clusters.set(config.name, cluster);
+    this.#dns.get(cluster)?.start();
+    if (before !== undefined) this.#retire(before);
+    if (config.discovery === 'eds') this.demand.wantEndpoints(config.edsServiceName);
+    if (before?.config.discovery === 'eds') this.#dropUnusedEndpoints(before.config.edsServiceName);
+    this.#changed();
+  }
+
+  /** Gone, or known not to exist. */
+  remove(name: string): void {
+    if (this.#static.has(name)) return;
+    this.#absent.add(name);
+    this.forget(name);
+    this.#changed();
+  }
+
+  /** Nobody uses it any more. */
+  forget(name: string): void {
+    const cluster = this.#clusters.get(name);
+    if (cluster === undefined) {
+      this.#absent.delete(name);
+      return;
+    }
+    this.#clusters.delete(name);
+    this.#retire(cluster);
+    if (cluster.config.discovery === 'eds') this.#dropUnusedEndpoints(cluster.config.edsServiceName);
+  }
+
+  setEndpoints(serviceName: string, set: EndpointSetConfig): void {
+    this.#assignments.set(serviceName, set);
+    for (const cluster of this.#clusters.values()) {
+      if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) cluster.setEndpoints(set);
+    }
+    this.#changed();
+  }
+
+  /** EDS says that there are none. */
+  removeEndpoints(serviceName: string): void {
+    this.setEndpoints(serviceName, { clusterName: serviceName, endpoints: [], overprovisioningFactor: 140 });
+    this.#assignments.delete(serviceName);
+  }
+
+  /** Whether a request may go there without waiting, or need not wait since there is none. */
+  settled(name: string): boolean {
+    return this.#absent.has(name) || this.#clusters.get(name)?.warm === true;
+  }
+
+  /** Asks for those that are not here and is fulfilled with true when all are known with their endpoints, with false after `timeoutMs`. */
+  ready(names: Iterable<string>, timeoutMs: number): Promise<boolean> {
+    const missing = new Set<string>();
+    for (const name of names) {
+      if (!this.#clusters.has(name)) this.demand.wantCluster(name);
+      if (!this.settled(name)) missing.add(name);
+    }
+    if (missing.size === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const check = () => {
+        for (const name of missing) if (this.settled(name)) missing.delete(name);
+        if (missing.size === 0) done(true);
+      };
+      const done = (there: boolean) => {
+        clearTimeout(timer);
+        this.#waiters.delete(check);
+        resolve(there);
+      };
+      const timer = setTimeout(() => done(false), timeoutMs);
+      this.#waiters.add(check);
+    });
+  }
+
+  close(): void {
+    for (const cluster of this.#clusters.values()) {
+      this.#dns.get(cluster)?.close();
+      cluster.close();
+    }
+    this.#clusters.clear();
+  }
+
+  #changed(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  #retire(cluster: Cluster): void {
+    this.#dns.get(cluster)?.close();
+    this.#dns.delete(cluster);
+    cluster.drain();
+  }
+
+  #dropUnusedEndpoints(serviceName: string): void {
+    for (const cluster of this.#clusters.values()) if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) return;
+    this.#assignments.delete(serviceName);
+    this.demand.dropEndpoints(serviceName);
+  }
+}

@@ -1,0 +1,79 @@
+import { isIP } from 'node:net';
+import type { Runtime } from '../engine/runtime.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { addressText } from '../xds/compile-endpoints.ts';
+import type { EndpointConfig } from '../xds/endpoint-config.ts';
+import type { Cluster } from './cluster.ts';
+
+/**
+ * STRICT_DNS: every address of every name is an endpoint. LOGICAL_DNS: the first address of the one name. A failed
+ * look-up leaves the last good addresses in place.
+ */
+export class DnsDiscovery implements TimerTarget {
+  readonly #runtime: Runtime;
+  readonly #cluster: Cluster;
+  readonly #onWarm: (cluster: Cluster) => void;
+  readonly #found = new Map<string, readonly string[]>();
+  #waiting = 0;
+  #failed = false;
+  #timer: WheelTimer | undefined;
+  #closed = false;
+
+  constructor(runtime: Runtime, cluster: Cluster, onWarm: (cluster: Cluster) => void) {
+    this.#runtime = runtime;
+    this.#cluster = cluster;
+    this.#onWarm = onWarm;
+  }
+
+  start(): void {
+    this.onTimer();
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== undefined) this.#runtime.wheel.cancel(this.#timer);
+  }
+
+  onTimer(): void {
+    this.#timer = undefined;
+    const names = new Set<string>();
+    for (const { address } of this.#endpoints()) if (address.kind === 'socket' && isIP(address.host) === 0) names.add(address.host);
+    this.#failed = false;
+    this.#waiting = names.size;
+    if (names.size === 0) this.#apply();
+    for (const name of names) {
+      this.#runtime.resolver.resolve(name, this.#cluster.config.dns.family, (addresses, error) => {
+        if (addresses.length > 0) this.#found.set(name, addresses);
+        if (error !== '') this.#failed = true;
+        if (--this.#waiting === 0 && !this.#closed) this.#apply();
+      });
+    }
+  }
+
+  #endpoints(): readonly EndpointConfig[] {
+    return this.#cluster.config.endpoints?.endpoints ?? [];
+  }
+
+  #apply(): void {
+    const endpoints: EndpointConfig[] = [];
+    const seen = new Set<string>();
+    const first = this.#cluster.config.discovery === 'logical-dns';
+    for (const endpoint of this.#endpoints()) {
+      const { address } = endpoint;
+      const hosts = address.kind !== 'socket' || isIP(address.host) !== 0 ? undefined : (this.#found.get(address.host) ?? []);
+      const resolved = hosts === undefined || address.kind !== 'socket' ? [address] : (first ? hosts.slice(0, 1) : hosts).map((host) => ({ kind: 'socket' as const, host, port: address.port }));
+      for (const one of resolved) {
+        const text = addressText(one);
+        if (seen.has(text)) continue;
+        seen.add(text);
+        const hostname = endpoint.hostname === '' && address.kind === 'socket' ? address.host : endpoint.hostname;
+        endpoints.push({ ...endpoint, address: one, text, hostname });
+      }
+    }
+    const wasWarm = this.#cluster.warm;
+    this.#cluster.setEndpoints({ clusterName: this.#cluster.name, endpoints, overprovisioningFactor: this.#cluster.config.endpoints?.overprovisioningFactor ?? 140 });
+    if (!wasWarm) this.#onWarm(this.#cluster);
+    const { refreshMs, failureRefreshMs } = this.#cluster.config.dns;
+    this.#timer = this.#runtime.wheel.arm(this.#failed ? failureRefreshMs : refreshMs, this);
+  }
+}

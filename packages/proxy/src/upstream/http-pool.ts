@@ -1,0 +1,225 @@
+import type { Runtime } from '../engine/runtime.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { ResourceLimits } from '../resilience/limits.ts';
+import type { AttemptFailure } from '../resilience/retry-policy.ts';
+import type { Cluster } from './cluster.ts';
+import { PooledConnection } from './pooled-connection.ts';
+import type { UpstreamHost } from './upstream-host.ts';
+
+/** Who waits for a connection. Called back at most once, maybe from within `acquire`. */
+export interface PoolClient {
+  onPoolReady(connection: PooledConnection): void;
+  onPoolFailure(failure: AttemptFailure, detail: string): void;
+}
+
+/** What an upstream does with idle connections is learnt from closes after at least this; a restart closes young ones too. */
+const MIN_LEARNED_IDLE_MS = 1000;
+/** A connection is retired at this share of the idle time that its upstream gave others: the rest is for clocks and the way. */
+const LEARNED_IDLE_SHARE = 0.8;
+/** Streams that a connection under way will surely take (RFC 9113 section 6.5.2 recommends at least 100). */
+const STREAMS_OF_UNOPENED = 100;
+
+/**
+ * Connections of one codec to one endpoint. HTTP/1: as many as there are requests at once, the last used first. HTTP/2:
+ * one, and another only when that is full.
+ */
+export class HttpPool implements TimerTarget {
+  readonly runtime: Runtime;
+  readonly cluster: Cluster;
+  readonly host: UpstreamHost;
+  readonly http2: boolean;
+  readonly limits: ResourceLimits;
+  /** With capacity; the last is used first. */
+  readonly #ready: PooledConnection[] = [];
+  readonly #pending: PoolClient[] = [];
+  readonly #all = new Set<PooledConnection>();
+  #connecting = 0;
+  #draining = false;
+  #sweep: WheelTimer | undefined;
+
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean) {
+    this.runtime = runtime;
+    this.cluster = cluster;
+    this.host = host;
+    this.http2 = http2;
+    this.limits = cluster.limits;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Takes one of the cluster's requests; `release` gives it back, once for each acquire that did not overflow. */
+  acquire(client: PoolClient): void {
+    if (!this.limits.tryRequest()) {
+      client.onPoolFailure('overflow', 'max_requests of the cluster is reached');
+      return;
+    }
+    const ready = this.#ready;
+    while (ready.length > 0) {
+      const connection = ready[ready.length - 1]!;
+      if (this.#stale(connection)) {
+        this.#unready(connection);
+        connection.retire();
+        continue;
+      }
+      client.onPoolReady(connection);
+      return;
+    }
+    if (!this.limits.tryPendingRequest()) {
+      this.limits.releaseRequest();
+      client.onPoolFailure('overflow', 'max_pending_requests of the cluster is reached');
+      return;
+    }
+    this.#pending.push(client);
+    this.#grow();
+  }
+
+  release(): void {
+    this.limits.releaseRequest();
+  }
+
+  /** Takes back an `acquire` that has not been answered. */
+  cancel(client: PoolClient): void {
+    const index = this.#pending.indexOf(client);
+    if (index < 0) return;
+    this.#pending.splice(index, 1);
+    this.limits.releasePendingRequest();
+    this.limits.releaseRequest();
+  }
+
+  /** A request was put on this connection. */
+  onUsed(connection: PooledConnection): void {
+    if (connection.capacity === 0) this.#unready(connection);
+  }
+
+  onOpen(connection: PooledConnection): void {
+    this.#connecting--;
+    this.onCapacity(connection);
+  }
+
+  onOpenFailed(connection: PooledConnection, timeout: boolean, detail: string): void {
+    this.#connecting--;
+    this.#forget(connection);
+    this.host.stats.connectFail++;
+    // As in Envoy, all who wait learn of it: each chooses anew, maybe another endpoint.
+    const waiting = this.#pending.splice(0);
+    for (let i = 0; i < waiting.length; i++) {
+      this.limits.releasePendingRequest();
+      this.limits.releaseRequest();
+      waiting[i]!.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail);
+    }
+  }
+
+  /** A stream has ended there, or the peer allows more. */
+  onCapacity(connection: PooledConnection): void {
+    while (this.#pending.length > 0 && connection.capacity > 0) {
+      const client = this.#pending.shift()!;
+      this.limits.releasePendingRequest();
+      client.onPoolReady(connection);
+    }
+    if (connection.capacity === 0) return;
+    if (this.#draining && connection.activeStreams === 0) {
+      connection.retire();
+      return;
+    }
+    if (!connection.inReady) {
+      connection.inReady = true;
+      this.#ready.push(connection);
+    }
+    if (this.#sweep === undefined && connection.activeStreams === 0) this.#sweep = this.runtime.wheel.arm(this.#idleLimitMs(), this);
+  }
+
+  /** No more requests there. */
+  onDraining(connection: PooledConnection): void {
+    this.#unready(connection);
+    this.#grow();
+  }
+
+  /** `idleMs`: how long it had been idle when the upstream closed it; -1 where we did, or it was busy. */
+  onClosed(connection: PooledConnection, idleMs: number): void {
+    if (idleMs >= MIN_LEARNED_IDLE_MS) this.host.learnedIdleMs = Math.min(this.host.learnedIdleMs, idleMs * LEARNED_IDLE_SHARE);
+    this.#unready(connection);
+    this.#forget(connection);
+    this.#grow();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const connection of [...this.#all]) if (connection.activeStreams === 0 && connection.opened && this.#pending.length === 0) connection.retire();
+  }
+
+  close(): void {
+    this.#draining = true;
+    if (this.#sweep !== undefined) this.runtime.wheel.cancel(this.#sweep);
+    this.#sweep = undefined;
+    for (const connection of [...this.#all]) connection.destroy();
+  }
+
+  /** Retires what has been idle for too long. */
+  onTimer(): void {
+    this.#sweep = undefined;
+    const limitMs = this.#idleLimitMs();
+    const nowMs = this.runtime.nowMs();
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const connection of [...this.#ready]) {
+      if (connection.activeStreams > 0) continue;
+      if (nowMs - connection.idleSinceMs >= limitMs) {
+        this.#unready(connection);
+        connection.retire();
+      } else oldestMs = Math.min(oldestMs, connection.idleSinceMs);
+    }
+    if (oldestMs !== Number.POSITIVE_INFINITY) this.#sweep = this.runtime.wheel.arm(Math.max(10, oldestMs + limitMs - nowMs), this);
+  }
+
+  #idleLimitMs(): number {
+    const configured = this.cluster.config.http.idleTimeoutMs;
+    return Math.min(configured === 0 ? Number.MAX_SAFE_INTEGER : configured, this.host.learnedIdleMs, 0x7fffffff);
+  }
+
+  #stale(connection: PooledConnection): boolean {
+    if (connection.activeStreams > 0) return false;
+    const maxAgeMs = this.cluster.config.http.maxConnectionDurationMs;
+    if (this.host.learnedIdleMs === Number.POSITIVE_INFINITY && maxAgeMs === 0) return false;
+    const nowMs = this.runtime.nowMs();
+    return nowMs - connection.idleSinceMs >= this.host.learnedIdleMs || (maxAgeMs > 0 && nowMs - connection.openedAtMs >= maxAgeMs);
+  }
+
+  #grow(): void {
+    const each = this.http2 ? STREAMS_OF_UNOPENED : 1;
+    while (this.#pending.length > this.#connecting * each) {
+      if (this.#hostFull() || !this.limits.tryConnection()) {
+        // One connection is always allowed, else nothing would ever move (as in Envoy).
+        if (this.#all.size > 0) return;
+        this.limits.connections++;
+      }
+      this.#connecting++;
+      this.host.connections++;
+      this.host.stats.connectTotal++;
+      const connection = new PooledConnection(this);
+      this.#all.add(connection);
+      connection.connect();
+    }
+  }
+
+  #hostFull(): boolean {
+    return this.host.connections >= this.cluster.maxConnectionsPerHost;
+  }
+
+  #forget(connection: PooledConnection): void {
+    if (!this.#all.delete(connection)) return;
+    this.limits.releaseConnection();
+    this.host.connections--;
+  }
+
+  #unready(connection: PooledConnection): void {
+    if (!connection.inReady) return;
+    connection.inReady = false;
+    const ready = this.#ready;
+    if (ready[ready.length - 1] === connection) ready.pop();
+    else {
+      const index = ready.indexOf(connection);
+      if (index >= 0) ready.splice(index, 1);
+    }
+  }
+}

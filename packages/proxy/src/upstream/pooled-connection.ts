@@ -1,0 +1,141 @@
+import type { ClientConnection, ClientConnectionEvents, ClientStream, RequestHead, ResponseEvents } from '../http/message.ts';
+import { Http1ClientConnection } from '../http1/client-connection.ts';
+import { Http2ClientConnection } from '../http2/client-connection.ts';
+import type { ByteSink } from '../net/byte-sink.ts';
+import { TurnWriter } from '../net/turn-writer.ts';
+import type { HttpPool } from './http-pool.ts';
+import { UpstreamTransport, type UpstreamTransportEvents } from './upstream-transport.ts';
+
+/** An HTTP connection of a pool, from its making to its end. */
+export class PooledConnection implements ClientConnectionEvents, UpstreamTransportEvents, ByteSink {
+  readonly pool: HttpPool;
+  readonly #transport: UpstreamTransport;
+  #codec: ClientConnection | undefined = undefined;
+  #closed = false;
+  #retired = false;
+  /** Kept by the pool. */
+  inReady = false;
+  /** Requests that were put on it. */
+  requests = 0;
+  idleSinceMs = 0;
+  openedAtMs = 0;
+
+  constructor(pool: HttpPool) {
+    this.pool = pool;
+    this.#transport = new UpstreamTransport(pool.runtime, this);
+  }
+
+  connect(): void {
+    const { endpoint, socket } = this.pool.host;
+    this.#transport.connect(endpoint.address, socket, '', this.pool.cluster.config.connectTimeoutMs);
+  }
+
+  get opened(): boolean {
+    return this.#codec !== undefined;
+  }
+
+  get capacity(): number {
+    return this.#retired || this.#codec === undefined ? 0 : this.#codec.capacity;
+  }
+
+  get activeStreams(): number {
+    return this.#codec === undefined ? 0 : this.#codec.activeStreams;
+  }
+
+  get peerUri(): string {
+    return this.#transport.peerUri;
+  }
+
+  get localAddress(): string {
+    return this.#transport.localAddress;
+  }
+
+  /** TLS with a verified peer. */
+  get secure(): boolean {
+    return this.#transport.secure;
+  }
+
+  /** Only where `capacity` says so. */
+  request(head: RequestHead, fin: boolean, events: ResponseEvents): ClientStream {
+    this.requests++;
+    const { maxRequestsPerConnection } = this.pool.cluster.config.http;
+    const stream = this.#codec!.request(head, fin, events);
+    if (maxRequestsPerConnection > 0 && this.requests >= maxRequestsPerConnection) {
+      this.#retired = true;
+      this.#codec!.drain();
+    }
+    this.pool.onUsed(this);
+    return stream;
+  }
+
+  /** Takes no more requests and closes when the last has ended. */
+  retire(): void {
+    this.#retired = true;
+    this.#codec?.drain();
+  }
+
+  destroy(): void {
+    if (this.#codec === undefined) {
+      this.#transport.abort();
+      this.pool.onOpenFailed(this, false, 'the cluster was removed');
+      return;
+    }
+    this.#transport.transport.destroy();
+    this.transportClosed('closed by this proxy');
+  }
+
+  onOpen(): void {
+    const { runtime, cluster, http2 } = this.pool;
+    const transport = this.#transport.transport;
+    const writer = new TurnWriter(runtime.turn, transport);
+    this.openedAtMs = this.idleSinceMs = runtime.nowMs();
+    // What the pool promised its clients, TLS and ALPN notwithstanding: explicit_http_config fixes the codec.
+    this.#codec = http2 ? new Http2ClientConnection(transport, writer, this, cluster.http2Options) : new Http1ClientConnection(transport, writer, this, cluster.http1Options);
+    this.#transport.sink = this;
+    this.pool.onOpen(this);
+  }
+
+  onOpenFailed(timeout: boolean, detail: string): void {
+    this.pool.onOpenFailed(this, timeout, detail);
+  }
+
+  onCapacity(): void {
+    if (this.activeStreams === 0) this.idleSinceMs = this.pool.runtime.nowMs();
+    if (!this.#closed) this.pool.onCapacity(this);
+  }
+
+  onDraining(): void {
+    this.#retired = true;
+    this.pool.onDraining(this);
+  }
+
+  onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const idleMs = this.#retired || this.requests === 0 ? -1 : this.pool.runtime.nowMs() - this.idleSinceMs;
+    this.pool.onClosed(this, this.#wasIdle ? idleMs : -1);
+    // The codec has ended its half; whatever the upstream still sends has no reader.
+    this.#transport.transport.destroy();
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    this.#codec!.receive(buffer, start, end);
+  }
+
+  #wasIdle = true;
+
+  receiveEnd(): void {
+    this.#wasIdle = this.activeStreams === 0;
+    this.#codec!.receiveEnd();
+  }
+
+  transportClosed(detail: string): void {
+    if (this.#closed) return;
+    this.#wasIdle = this.activeStreams === 0;
+    this.#codec!.transportClosed(detail);
+  }
+
+  transportDrained(): void {
+    this.#codec!.transportDrained();
+  }
+}

@@ -1,0 +1,78 @@
+import { Host } from '../lb/host.ts';
+import type { TransportSocketSettings } from '../xds/cluster-config.ts';
+import type { EndpointConfig } from '../xds/endpoint-config.ts';
+import type { HttpPool } from './http-pool.ts';
+
+/** Workload that an endpoint is, from its metadata; '' where unknown. */
+export interface PeerWorkload {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly service: string;
+  readonly version: string;
+}
+
+export const UNKNOWN_PEER: PeerWorkload = { workload: '', namespace: '', service: '', version: '' };
+
+/** "WORKLOAD;NAMESPACE;SERVICE;VERSION", as endpoint metadata and x-outrigger-peer have it. */
+export function parsePeerWorkload(text: string): PeerWorkload {
+  if (text === '') return UNKNOWN_PEER;
+  const [workload = '', namespace = '', service = '', version = ''] = text.split(';');
+  return { workload, namespace, service, version };
+}
+
+/** An endpoint of a cluster with its connections. */
+export class UpstreamHost extends Host {
+  endpoint: EndpointConfig;
+  /** What the endpoint's metadata chose of the cluster's transport sockets. */
+  socket: TransportSocketSettings;
+  peer: PeerWorkload;
+  http1: HttpPool | undefined = undefined;
+  http2: HttpPool | undefined = undefined;
+  /** Connections to it, TCP proxies' too. */
+  connections = 0;
+  /**
+   * How long this upstream keeps an idle connection, as far as seen, ms. Node servers close after 5 s, and a request that
+   * is written at that moment is lost.
+   */
+  learnedIdleMs = Number.POSITIVE_INFINITY;
+  readonly stats = new HostStats();
+
+  constructor(endpoint: EndpointConfig, socket: TransportSocketSettings, addedAtMs: number) {
+    super(endpoint.text, addedAtMs, endpoint.hashKey === '' ? endpoint.text : endpoint.hashKey);
+    this.endpoint = endpoint;
+    this.socket = socket;
+    this.peer = UNKNOWN_PEER;
+    this.apply(endpoint, socket);
+  }
+
+  apply(endpoint: EndpointConfig, socket: TransportSocketSettings): void {
+    this.endpoint = endpoint;
+    this.socket = socket;
+    this.peer = parsePeerWorkload(endpoint.workload);
+    this.weight = endpoint.weight;
+    this.priority = endpoint.priority;
+    this.locality = endpoint.locality;
+    this.health = endpoint.health;
+  }
+
+  /** Its pools close what is idle and take nothing new. */
+  drain(): void {
+    this.http1?.drain();
+    this.http2?.drain();
+  }
+
+  close(): void {
+    this.http1?.close();
+    this.http2?.close();
+  }
+}
+
+/** Counters of /clusters, by Envoy's names. */
+export class HostStats {
+  connectTotal = 0;
+  connectFail = 0;
+  requestTotal = 0;
+  requestError = 0;
+  requestSuccess = 0;
+  requestTimeout = 0;
+}
