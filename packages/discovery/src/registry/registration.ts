@@ -36,6 +36,6 @@ export interface Registration {
 
 /** Why a registration, or a request about one, is not accepted. `reason` says what is wrong and what to do. */
 export interface Refusal {
-  readonly refused: 'invalid' | 'identity' | 'limit' | 'taken' | 'unknown';
+  readonly refused: 'invalid' | 'limit' | 'taken' | 'unknown';
   readonly reason: string;
 }
