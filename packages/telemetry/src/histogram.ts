@@ -12,7 +12,8 @@ export const BUCKET_COUNT = SUB_COUNT + (MAX_EXPONENT - SUB_BITS) * SUB_COUNT;
 /** Bucket of a value (in its unit); 0 for negative values and NaN. */
 export function bucketIndex(value: number): number {
   const scaled = Math.floor(value * SCALE);
-  if (!(scaled >= SUB_COUNT)) return scaled > 0 ? scaled : 0;
+  if (Number.isNaN(scaled)) return 0;
+  if (scaled < SUB_COUNT) return Math.max(0, scaled);
   // Beyond 32 bits Math.clz32 does not see the whole number.
   const high = Math.floor(scaled / 0x1_0000_0000);
   const exponent = high > 0 ? 63 - Math.clz32(high) : 31 - Math.clz32(scaled);
@@ -55,14 +56,20 @@ export class Histogram {
   }
 
   record(value: number): void {
-    const buckets = (this.#buckets ??= new Uint32Array(BUCKET_COUNT));
+    if (this.#buckets === null || this.#edgeCounts === null) this.#allocate();
+    const buckets = this.#buckets!;
+    const edgeCounts = this.#edgeCounts!;
     const index = bucketIndex(value);
     buckets[index] = buckets[index]! + 1;
-    const edgeCounts = (this.#edgeCounts ??= new Float64Array(this.edges.length + 1));
     const edge = this.#edgeOf(value);
     edgeCounts[edge] = edgeCounts[edge]! + 1;
     this.count++;
     this.sum += value;
+  }
+
+  #allocate(): void {
+    this.#buckets = new Uint32Array(BUCKET_COUNT);
+    this.#edgeCounts = new Float64Array(this.edges.length + 1);
   }
 
   #edgeOf(value: number): number {
@@ -99,8 +106,9 @@ export class Histogram {
   /** Adds another one's values. The edges must be the same. */
   merge(other: Histogram): void {
     if (other.#buckets === null || other.#edgeCounts === null) return;
-    const buckets = (this.#buckets ??= new Uint32Array(BUCKET_COUNT));
-    const edgeCounts = (this.#edgeCounts ??= new Float64Array(this.edges.length + 1));
+    if (this.#buckets === null || this.#edgeCounts === null) this.#allocate();
+    const buckets = this.#buckets!;
+    const edgeCounts = this.#edgeCounts!;
     for (let i = 0; i < BUCKET_COUNT; i++) buckets[i] = buckets[i]! + other.#buckets[i]!;
     for (let i = 0; i < edgeCounts.length; i++) edgeCounts[i] = edgeCounts[i]! + (other.#edgeCounts[i] ?? 0);
     this.count += other.count;

@@ -14,7 +14,7 @@ export interface LocalReply {
 export const LOCAL_REPLIES: Readonly<Record<ResponseFlagName, LocalReply>> = {
   failedLocalHealthCheck: { status: 503, error: 'destination_unavailable', body: 'health check failed' },
   noHealthyUpstream: { status: 503, error: 'destination_unavailable', body: 'no healthy upstream' },
-  upstreamRequestTimeout: { status: 504, error: 'connection_timeout', body: 'upstream request timeout' },
+  upstreamRequestTimeout: { status: 504, error: 'http_response_timeout', body: 'upstream request timeout' },
   localReset: { status: 503, error: 'connection_timeout', body: 'upstream connect error or disconnect/reset before headers' },
   upstreamRemoteReset: { status: 503, error: 'connection_terminated', body: 'upstream connect error or disconnect/reset before headers' },
   upstreamConnectionFailure: { status: 503, error: 'connection_refused', body: 'upstream connect error or disconnect/reset before headers' },
