@@ -1,6 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { ClientTlsSettings } from '@outrigger/resources';
-import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
+import { ApiConfigSource_ApiType, ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import { RawBufferSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer';
 import { SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import type { SdsSecretConfigSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
@@ -35,7 +35,7 @@ export function sdsSecret(name: string): Init<typeof SdsSecretConfigSchema> {
       configSourceSpecifier: {
         case: 'apiConfigSource',
         value: {
-          apiType: 2,
+          apiType: ApiConfigSource_ApiType.DELTA_GRPC,
           transportApiVersion: ApiVersion.V3,
           setNodeOnFirstMessageOnly: true,
           grpcServices: [{ targetSpecifier: { case: 'envoyGrpc', value: { clusterName: SDS_CLUSTER } } }],

@@ -1,3 +1,4 @@
+import { ComparisonFilter_Op } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
 import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import { CorsSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
@@ -10,12 +11,14 @@ import {
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
   type HttpFilterSchema,
+  type ResponseMapperSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { OTLP_CLUSTER } from '../cluster-name.ts';
 import { dnsCache } from '../clusters/dns-cache.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
 import { hostPortText, type ProxyNode } from '../node.ts';
 import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
+import { overwrite } from '../routes/headers.ts';
 import { accessLogs } from './access-log.ts';
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
@@ -23,6 +26,7 @@ type HttpFilter = Init<typeof HttpFilterSchema>;
 
 const RANDOM_SAMPLING_PERCENT = 1;
 const OTLP_TIMEOUT_MS = 1_000;
+const FORBIDDEN = 403;
 
 export interface ManagerOptions {
   readonly statPrefix: string;
@@ -38,6 +42,7 @@ export interface ManagerOptions {
 /** What every HTTP connection manager of the mesh has in common. */
 export function connectionManager(node: ProxyNode, options: ManagerOptions): Init<typeof FilterSchema> {
   const outbound = options.direction === 'outbound';
+  const name = `${node.workload}.${node.namespace}`;
   return filter('envoy.filters.network.http_connection_manager', HttpConnectionManagerSchema, {
     codecType: HttpConnectionManager_CodecType.AUTO,
     statPrefix: options.statPrefix,
@@ -59,10 +64,24 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
           forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails[options.forwardPeer === true ? 'SANITIZE_SET' : 'SANITIZE'],
           ...(options.forwardPeer === true ? { setCurrentClientCertDetails: { uri: true } } : {}),
         }),
-    proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: `${node.workload}.${node.namespace}` } },
+    proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: name } },
+    ...(node.dataPlane === 'envoy' && !outbound ? { localReplyConfig: { mappers: [signedRefusal(name)] } } : {}),
     accessLog: accessLogs(node, 'http'),
     ...tracing(node),
   });
+}
+
+/** Envoy has no response flag, and so no Proxy-Status, for what RBAC refuses: it is signed here. */
+function signedRefusal(name: string): Init<typeof ResponseMapperSchema> {
+  return {
+    filter: {
+      filterSpecifier: {
+        case: 'statusCodeFilter',
+        value: { comparison: { op: ComparisonFilter_Op.EQ, value: { defaultValue: FORBIDDEN, runtimeKey: 'outrigger.signed_refusal' } } },
+      },
+    },
+    headersToAdd: [overwrite('proxy-status', `${name}; error=http_request_denied; details="%RESPONSE_CODE_DETAILS%"`)],
+  };
 }
 
 function tracing(node: ProxyNode): Pick<ManagerInit, 'tracing'> {

@@ -45,7 +45,17 @@ export function resource<Spec>(kind: string, name: string, spec: Spec, more: Par
   return {
     apiVersion: security ? 'security.istio.io/v1' : 'networking.istio.io/v1',
     kind,
-    metadata: { name, namespace: 'default', labels: {}, annotations: {}, creationTimestamp: '2026-11-24T00:00:00Z', resourceVersion: '1', uid: '', generation: 1, ...more },
+    metadata: {
+      name,
+      namespace: 'default',
+      labels: {},
+      annotations: {},
+      creationTimestamp: '2026-11-24T00:00:00Z',
+      resourceVersion: '1',
+      uid: '',
+      generation: 1,
+      ...more,
+    },
     spec,
   };
 }
@@ -112,7 +122,9 @@ export function node(name: string, more: Partial<ProxyNode> = {}): ProxyNode {
     onDemand: true,
     httpProxy: { host: '127.0.0.1', port: 18_001 },
     upstreams: [],
-    inbound: [{ name: 'http', protocol: 'HTTP', servicePort: 8080, mesh: { host: '127.0.0.1', port: 19_001 }, application: { host: '127.0.0.1', port: 20_001 } }],
+    inbound: [
+      { name: 'http', protocol: 'HTTP', servicePort: 8080, mesh: { host: '127.0.0.1', port: 19_001 }, application: { host: '127.0.0.1', port: 20_001 } },
+    ],
     accessLog: undefined,
     otlp: undefined,
     certificates: false,

@@ -1,0 +1,187 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { canary, paymentLock, resource, strict, subsets } from '../../packages/translate/src/testing/shop.ts';
+import { peer } from '../harness/peers.ts';
+import { until } from '../xds/envoy.ts';
+import { MeshOfEnvoys, type Sidecar, send, through, tunnel } from './mesh-of-envoys.ts';
+
+const binary = peer('envoy');
+
+describe.skipIf(binary === undefined)('real Envoys on what translation says', () => {
+  const mesh = new MeshOfEnvoys(binary!);
+  let web: Sidecar;
+  let order1: Sidecar;
+  let order2: Sidecar;
+  let payment: Sidecar;
+  let redis: Sidecar;
+
+  beforeAll(async () => {
+    await mesh.start();
+    web = await mesh.sidecar('web', '');
+    order1 = await mesh.sidecar('order-service', 'v1');
+    order2 = await mesh.sidecar('order-service', 'v2');
+    payment = await mesh.sidecar('payment-service', '');
+    redis = await mesh.sidecar('redis', '', { protocol: 'TCP' });
+    await until('web reaches redis', async () => ((await through(web, 'http://payment-service:8080/')).status === 200 ? true : undefined));
+  });
+
+  afterAll(async () => {
+    await mesh.close();
+  });
+
+  test('they refuse nothing', () => {
+    expect(mesh.refusals).toEqual([]);
+  });
+
+  test('a call goes over mTLS and HTTP/2, with the peer header taken off and nothing added that no application asked for', async () => {
+    const answer = await through(web, 'http://payment-service:8080/pay?x=1', { headers: { 'x-outrigger-peer': 'forged' } });
+    expect(answer).toMatchObject({ status: 200, body: payment.application.name });
+    const seen = payment.application.seen.at(-1)!;
+    expect(seen.path).toBe('/pay?x=1');
+    expect(seen.headers['host']).toBe('payment-service:8080');
+    expect(seen.headers['x-forwarded-client-cert']).toContain('URI=spiffe://cluster.local/ns/default/sa/web');
+    expect(seen.headers['x-outrigger-peer']).toBeUndefined();
+    expect(await payment.envoy.stat(String.raw`http\.inbound.*downstream_cx_http2_total`)).toBeGreaterThan(0);
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith('x-envoy') || name === 'server')).toEqual([]);
+  });
+
+  test.each(['payment-service:8080', 'payment-service.default:8080', 'payment-service.default.svc.cluster.local:8080'])(
+    '%s is the service',
+    async (authority) => {
+      expect((await through(web, `http://${authority}/`)).body).toBe(payment.application.name);
+    },
+  );
+
+  test('CONNECT to an HTTP port: HTTP/1.1 and the HTTP/2 preface inside are routed', async () => {
+    const text = await tunnel(web, 'payment-service:8080', 'GET /inside HTTP/1.1\r\nHost: payment-service:8080\r\nConnection: close\r\n\r\n', (all) =>
+      all.includes(payment.application.name),
+    );
+    expect(text).toMatch(/^HTTP\/1.1 200/);
+    expect(payment.application.seen.at(-1)!.path).toBe('/inside');
+    const preface = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]);
+    const settings = await tunnel(web, 'payment-service:8080', preface, (all) => all.length >= 9);
+    expect(settings.charCodeAt(3)).toBe(4);
+  });
+
+  test('CONNECT to a TCP port goes straight through, over mTLS', async () => {
+    const text = await tunnel(web, 'redis:8080', 'GET /raw HTTP/1.0\r\n\r\n', (all) => all.includes(redis.application.name));
+    expect(text).toMatch(/^HTTP\/1.1 200/);
+    expect(await redis.envoy.stat('listener.127.0.0.1_.*.ssl.handshake')).toBeGreaterThan(0);
+  });
+
+  test('a host outside the mesh is passed on, by request and by CONNECT; REGISTRY_ONLY refuses it', async () => {
+    const outside = await mesh.application('outside');
+    const url = `http://localhost:${outside.port}/out`;
+    expect(await through(web, url)).toMatchObject({ status: 200, body: 'outside' });
+    expect(await tunnel(web, `localhost:${outside.port}`, 'GET /tunnel HTTP/1.0\r\n\r\n', (all) => all.includes('outside'))).toMatch(/^HTTP\/1.1 200/);
+    const closed = resource('Sidecar', 'default', { egress: [{ hosts: ['*/*'] }], outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } });
+    mesh.apply(closed);
+    await until('the host is refused', async () => ((await through(web, url)).status === 502 ? true : undefined));
+    mesh.delete(closed);
+    await until('the host is passed on again', async () => ((await through(web, url)).status === 200 ? true : undefined));
+    expect(mesh.refusals).toEqual([]);
+  });
+
+  test('the canary splits', async () => {
+    mesh.apply(canary, subsets);
+    await until('the canary is in effect', async () =>
+      (await web.envoy.stat(String.raw`cluster\.outbound\|8080\|v2\|.*membership_healthy`)) === 1 ? true : undefined,
+    );
+    order1.application.seen.length = 0;
+    order2.application.seen.length = 0;
+    for (let i = 0; i < 300; i++) expect((await through(web, 'http://order-service:8080/')).status).toBe(200);
+    const share = order2.application.seen.length / 300;
+    // Eight sigma of a fair 10 %.
+    expect(share).toBeGreaterThan(0);
+    expect(share).toBeLessThan(0.24);
+    expect(mesh.refusals).toEqual([]);
+  });
+
+  test('STRICT: plain text is cut off at the sidecar, the mesh goes on', async () => {
+    const { host, port } = payment.node.inbound[0]!.mesh;
+    expect((await send({ host, port, path: '/', method: 'GET', headers: { host: 'x' } })).status).toBe(200);
+    mesh.apply(strict);
+    await until('plain text is refused', async () =>
+      send({ host, port, path: '/', method: 'GET', headers: { host: 'x', connection: 'close' } }).then(
+        () => undefined,
+        () => true,
+      ),
+    );
+    expect((await through(web, 'http://payment-service:8080/')).status).toBe(200);
+    mesh.delete(strict);
+  });
+
+  test('an AuthorizationPolicy: 403 signed for everybody but order-service', async () => {
+    mesh.apply(paymentLock);
+    const refused = await until('web is refused', async () => {
+      const answer = await through(web, 'http://payment-service:8080/');
+      return answer.status === 403 ? answer : undefined;
+    });
+    expect(refused.headers['proxy-status']).toMatch(/^payment-service\.default;/);
+    expect((await through(order1, 'http://payment-service:8080/')).status).toBe(200);
+    mesh.delete(paymentLock);
+    await until('web is let in again', async () => ((await through(web, 'http://payment-service:8080/')).status === 200 ? true : undefined));
+  });
+
+  test.each([
+    { what: 'a GET is tried until it is good', method: 'GET', headers: {}, statuses: [503, 503], status: 200, tries: 3 },
+    { what: 'a GET is given up after four', method: 'GET', headers: {}, statuses: [503, 503, 503, 503, 503], status: 503, tries: 4 },
+    { what: 'a 404 is asked once', method: 'GET', headers: {}, statuses: [404], status: 404, tries: 1 },
+    { what: 'a POST is asked once', method: 'POST', headers: {}, statuses: [503], status: 503, tries: 1 },
+    { what: 'a POST with an idempotency key is tried again', method: 'POST', headers: { 'Idempotency-Key': 'a' }, statuses: [503], status: 200, tries: 2 },
+  ])('retries: $what', async ({ method, headers, statuses, status, tries }) => {
+    payment.application.statuses.splice(0, 99, ...statuses);
+    payment.application.seen.length = 0;
+    expect((await through(web, 'http://payment-service:8080/', { method, headers: headers as Record<string, string> })).status).toBe(status);
+    expect(payment.application.seen.length).toBe(tries);
+    payment.application.statuses.length = 0;
+    // A success keeps the breaker of the next row closed.
+    await through(web, 'http://payment-service:8080/');
+  });
+
+  test('explicit retries hold for every method', async () => {
+    const retried = resource('VirtualService', 'payment', {
+      hosts: ['payment-service'],
+      http: [{ name: 'pay', route: [{ destination: { host: 'payment-service' } }], retries: { attempts: 1, retryOn: '503' } }],
+    });
+    mesh.apply(retried);
+    await until('the route is in effect', async () => {
+      payment.application.statuses.splice(0, 99, 503);
+      payment.application.seen.length = 0;
+      await through(web, 'http://payment-service:8080/', { method: 'POST' });
+      payment.application.statuses.length = 0;
+      return payment.application.seen.length === 2 ? true : undefined;
+    });
+    mesh.delete(retried);
+    expect(mesh.refusals).toEqual([]);
+  });
+
+  test('an endpoint that fails five times is out at once, and what Envoy answers then is signed', async () => {
+    payment.application.statuses.splice(0, 99, ...Array.from({ length: 8 }, () => 500));
+    for (let i = 0; i < 5; i++) await through(web, 'http://payment-service:8080/', { method: 'POST' });
+    const open = await through(web, 'http://payment-service:8080/', { method: 'POST' });
+    expect(open.status).toBe(503);
+    expect(open.headers['proxy-status']).toMatch(/^web\.default;/);
+    payment.application.statuses.length = 0;
+  });
+
+  test('bytes that are no TLS of the mesh get nowhere on a STRICT port', async () => {
+    mesh.apply(strict);
+    const { host, port } = redis.node.inbound[0]!.mesh;
+    const closed = await until(
+      'the connection is closed',
+      () =>
+        new Promise<true | undefined>((resolve) => {
+          const socket = connect({ host, port }, () => socket.write('PING\r\n'));
+          let got = '';
+          socket.setEncoding('latin1').on('data', (text: string) => {
+            got += text;
+          });
+          socket.once('close', () => resolve(got === '' ? true : undefined));
+          socket.once('error', () => resolve(true));
+        }),
+    );
+    expect(closed).toBe(true);
+    mesh.delete(strict);
+  });
+});
