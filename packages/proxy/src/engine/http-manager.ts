@@ -1,0 +1,94 @@
+import { type Http1Options, http1Options } from '../http1/options.ts';
+import { type Http2Options, http2Options } from '../http2/options.ts';
+import { LbContext } from '../lb/context.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { ClusterSet } from '../upstream/cluster-set.ts';
+import type { HttpManagerConfig } from '../xds/listener-config.ts';
+import type { ActiveStream } from './active-stream.ts';
+import type { RouteSlot } from './route-slot.ts';
+import type { Runtime } from './runtime.ts';
+import type { StreamRecorder } from './stream-recorder.ts';
+
+export type Direction = 'inbound' | 'outbound' | 'unspecified';
+
+/** Looks at each idle clock this often within one timeout. */
+const IDLE_STEPS = 4;
+
+/** An HTTP connection manager at work: what all its streams share. */
+export class HttpManager implements TimerTarget {
+  readonly config: HttpManagerConfig;
+  readonly runtime: Runtime;
+  readonly clusters: ClusterSet;
+  readonly routes: RouteSlot;
+  readonly recorder: StreamRecorder;
+  readonly direction: Direction;
+  readonly bufferLimitBytes: number;
+  readonly http1: Http1Options;
+  readonly http2: Http2Options;
+  /** Picks are synchronous: one context serves all streams without a hash. */
+  readonly lbContext = new LbContext();
+  /** Share of new traces that are sampled. */
+  readonly samplingRatio: number;
+  /** Streams under way, linked through themselves. */
+  #first: ActiveStream | null = null;
+  #sweep: WheelTimer | undefined;
+  activeStreams = 0;
+
+  constructor(runtime: Runtime, config: HttpManagerConfig, clusters: ClusterSet, routes: RouteSlot, recorder: StreamRecorder, direction: Direction, bufferLimitBytes: number) {
+    this.runtime = runtime;
+    this.config = config;
+    this.clusters = clusters;
+    this.routes = routes;
+    this.recorder = recorder;
+    this.direction = direction;
+    this.bufferLimitBytes = bufferLimitBytes;
+    const maxHeadBytes = config.maxRequestHeadersKb * 1024;
+    const proxyName = config.proxyName === '' ? 'outrigger' : config.proxyName;
+    this.http1 = http1Options({ names: runtime.names, maxHeadBytes, maxHeaderCount: config.maxHeadersCount, proxyName });
+    this.http2 = http2Options({
+      names: runtime.names,
+      nowMs: runtime.nowMs,
+      maxHeaderListBytes: maxHeadBytes,
+      maxHeaderCount: config.maxHeadersCount,
+      maxConcurrentStreams: Math.min(config.maxConcurrentStreams, 0x7fffffff),
+    });
+    this.samplingRatio = config.tracing === undefined ? 0 : (config.tracing.randomSampling?.value ?? 100) / 100;
+  }
+
+  link(stream: ActiveStream): void {
+    const first = this.#first;
+    stream.next = first;
+    if (first !== null) first.previous = stream;
+    this.#first = stream;
+    this.activeStreams++;
+    if (this.#sweep === undefined && this.config.streamIdleTimeoutMs > 0) this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
+  }
+
+  unlink(stream: ActiveStream): void {
+    if (stream.previous === null) this.#first = stream.next;
+    else stream.previous.next = stream.next;
+    if (stream.next !== null) stream.next.previous = stream.previous;
+    stream.previous = stream.next = null;
+    this.activeStreams--;
+  }
+
+  /** One timer for the idle clocks of all streams: a stream that moves writes one flag, no clock. */
+  onTimer(): void {
+    this.#sweep = undefined;
+    let stream = this.#first;
+    while (stream !== null) {
+      const next: ActiveStream | null = stream.next;
+      if (stream.moved) {
+        stream.moved = false;
+        stream.idleSteps = 0;
+      } else if (++stream.idleSteps >= IDLE_STEPS) stream.onIdle();
+      stream = next;
+    }
+    if (this.#first !== null) this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
+  }
+
+  close(): void {
+    if (this.#sweep !== undefined) this.runtime.wheel.cancel(this.#sweep);
+    this.#sweep = undefined;
+  }
+}

@@ -1,0 +1,52 @@
+import { type RequestHead, ResponseHead } from '../http/message.ts';
+import { headerValue } from '../routing/headers.ts';
+
+/** grpc-status for the HTTP status of a local answer (Envoy: Grpc::Utility::httpToGrpcStatus). */
+function grpcStatusOf(status: number): number {
+  switch (status) {
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    default:
+      return 2;
+  }
+}
+
+export function isGrpc(head: RequestHead): boolean {
+  const type = headerValue(head.headers, 'content-type');
+  return type !== undefined && (type === 'application/grpc' || type.startsWith('application/grpc+') || type.startsWith('application/grpc;'));
+}
+
+/** grpc-message is percent-encoded (gRPC over HTTP/2, "Responses"). */
+function grpcMessage(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (character) => [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''));
+}
+
+/** Head of an answer that this proxy makes: in a gRPC call one that a gRPC client understands, without a body. */
+export function localReplyHead(request: RequestHead, status: number, body: string): { readonly head: ResponseHead; readonly body: Buffer } {
+  const head = new ResponseHead();
+  if (isGrpc(request)) {
+    head.status = 200;
+    head.headers = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
+    if (body !== '') head.headers.push('grpc-message', grpcMessage(body));
+    head.bodyLength = 0;
+    return { head, body: EMPTY };
+  }
+  head.status = status;
+  const bytes = body === '' ? EMPTY : Buffer.from(body);
+  head.bodyLength = bytes.length;
+  head.headers = body === '' ? ['content-length', '0'] : ['content-length', String(bytes.length), 'content-type', 'text/plain'];
+  return { head, body: request.method === 'HEAD' ? EMPTY : bytes };
+}
+
+const EMPTY = Buffer.alloc(0);

@@ -1,0 +1,6 @@
+import type { ActiveStream } from './active-stream.ts';
+
+/** Told of each stream that is over: metrics, access log, spans. */
+export interface StreamRecorder {
+  record(stream: ActiveStream): void;
+}

@@ -1,0 +1,140 @@
+import type { ClientStream, HeaderList, ResetReason, ResponseEvents, ResponseHead } from '../http/message.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { AttemptFailure } from '../resilience/retry-policy.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
+import type { PooledConnection } from '../upstream/pooled-connection.ts';
+import { RawTunnel } from '../upstream/raw-tunnel.ts';
+import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import type { ActiveStream } from './active-stream.ts';
+
+/** One try of a request at one endpoint. What comes after it is over is not heard. */
+export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget {
+  readonly #stream: ActiveStream;
+  readonly cluster: Cluster;
+  readonly host: UpstreamHost;
+  #pool: HttpPool | null = null;
+  #over = false;
+  #perTry: WheelTimer | undefined = undefined;
+  /** null while it waits for a connection. */
+  client: ClientStream | null = null;
+  /** Where it was written. */
+  localAddress = '';
+  peerUri = '';
+  secure = false;
+  /** The connection had carried a request before: an upstream may have closed it just then. */
+  reused = false;
+  responseStarted = false;
+
+  constructor(stream: ActiveStream, cluster: Cluster, host: UpstreamHost) {
+    this.#stream = stream;
+    this.cluster = cluster;
+    this.host = host;
+  }
+
+  start(http2: boolean): void {
+    this.host.activeRequests++;
+    this.host.stats.requestTotal++;
+    this.cluster.outlier.onAttempt(this.host);
+    this.#pool = this.cluster.pool(this.host, http2);
+    this.#pool.acquire(this);
+  }
+
+  /** The payload goes as raw bytes over a connection of its own (CONNECT that ends here). */
+  startRaw(): void {
+    this.host.activeRequests++;
+    this.host.stats.requestTotal++;
+    this.cluster.outlier.onAttempt(this.host);
+    const tunnel = new RawTunnel(this.#stream.manager.runtime, this.cluster, this.host, {
+      onOpen: () => {
+        if (this.#over) return;
+        this.localAddress = tunnel.localAddress;
+        this.peerUri = tunnel.peerUri;
+        this.secure = tunnel.secure;
+        this.client = tunnel;
+        this.#stream.onAttached(this);
+        tunnel.answer();
+      },
+      onOpenFailed: (timeout, detail) => this.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail),
+    }, this);
+    tunnel.connect();
+  }
+
+  armPerTry(timeoutMs: number): void {
+    if (!this.#over && this.#perTry === undefined) this.#perTry = this.#stream.manager.runtime.wheel.arm(timeoutMs, this);
+  }
+
+  onPoolReady(connection: PooledConnection): void {
+    if (this.#over) return;
+    this.reused = connection.requests > 0;
+    this.localAddress = connection.localAddress;
+    this.peerUri = connection.peerUri;
+    this.secure = connection.secure;
+    const stream = this.#stream;
+    this.client = connection.request(stream.head, stream.upstreamFin, this);
+    stream.onAttached(this);
+  }
+
+  onPoolFailure(failure: AttemptFailure, detail: string): void {
+    if (this.#over) return;
+    // The pool holds nothing of ours any more.
+    this.#pool = null;
+    this.#stream.onAttemptFailed(this, failure, detail);
+  }
+
+  onInformational(head: ResponseHead): void {
+    if (!this.#over) this.#stream.onUpstreamInformational(head);
+  }
+
+  onResponse(head: ResponseHead, fin: boolean): void {
+    if (this.#over) return;
+    this.responseStarted = true;
+    this.#stream.onUpstreamHead(this, head, fin);
+  }
+
+  onBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
+    if (!this.#over) this.#stream.onUpstreamBody(buffer, start, end, fin);
+  }
+
+  onTrailers(trailers: HeaderList): void {
+    if (!this.#over) this.#stream.onUpstreamTrailers(trailers);
+  }
+
+  onReset(reason: ResetReason, detail: string): void {
+    if (this.#over) return;
+    this.client = null;
+    this.#stream.onUpstreamReset(this, reason, detail);
+  }
+
+  onDrain(): void {
+    if (!this.#over) this.#stream.onUpstreamDrain();
+  }
+
+  onTimer(): void {
+    this.#perTry = undefined;
+    this.#stream.onPerTryTimeout(this);
+  }
+
+  /** Ends it: the answer was whole, or is not wanted any more. `clean`: the exchange is over by itself. */
+  finish(clean: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.host.activeRequests--;
+    const { wheel } = this.#stream.manager.runtime;
+    if (this.#perTry !== undefined) wheel.cancel(this.#perTry);
+    this.#perTry = undefined;
+    const pool = this.#pool;
+    const client = this.client;
+    this.#pool = null;
+    this.client = null;
+    if (client === null && pool !== null && !this.#attached) pool.cancel(this);
+    else pool?.release();
+    if (!clean) client?.reset('LocalReset');
+  }
+
+  /** Whether it got a connection at all. */
+  #attached = false;
+  markAttached(): void {
+    this.#attached = true;
+  }
+}

@@ -1,0 +1,132 @@
+import type { Runtime } from '../engine/runtime.ts';
+import { type ClientStream, type ResetReason, type ResponseEvents, ResponseHead } from '../http/message.ts';
+import type { ByteSink } from '../net/byte-sink.ts';
+import { TurnWriter } from '../net/turn-writer.ts';
+import type { Cluster } from './cluster.ts';
+import type { UpstreamHost } from './upstream-host.ts';
+import { UpstreamTransport, type UpstreamTransportEvents } from './upstream-transport.ts';
+
+const NOTHING = Buffer.alloc(0);
+
+/** A connection whose bytes are the payload of a CONNECT: seen from the engine a response of 200 with a tunnel behind it. */
+export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvents {
+  readonly #runtime: Runtime;
+  readonly #cluster: Cluster;
+  readonly #host: UpstreamHost;
+  readonly #open: UpstreamTransportEvents;
+  readonly #transport: UpstreamTransport;
+  #writer!: TurnWriter;
+  #readEnded = false;
+  #sendEnded = false;
+  #closed = false;
+  events: ResponseEvents;
+
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, open: UpstreamTransportEvents, events: ResponseEvents) {
+    this.#runtime = runtime;
+    this.#cluster = cluster;
+    this.#host = host;
+    this.#open = open;
+    this.events = events;
+    this.#transport = new UpstreamTransport(runtime, this);
+  }
+
+  get peerUri(): string {
+    return this.#transport.peerUri;
+  }
+
+  get localAddress(): string {
+    return this.#transport.localAddress;
+  }
+
+  get secure(): boolean {
+    return this.#transport.secure;
+  }
+
+  connect(): void {
+    if (!this.#cluster.limits.tryConnection()) {
+      queueMicrotask(() => this.#open.onOpenFailed(false, 'max_connections of the cluster is reached'));
+      this.#closed = true;
+      return;
+    }
+    this.#host.connections++;
+    this.#host.stats.connectTotal++;
+    this.#transport.connect(this.#host.endpoint.address, this.#host.socket, '', this.#cluster.config.connectTimeoutMs);
+  }
+
+  onOpen(): void {
+    this.#writer = new TurnWriter(this.#runtime.turn, this.#transport.transport);
+    this.#transport.sink = this;
+    this.#open.onOpen();
+  }
+
+  onOpenFailed(timeout: boolean, detail: string): void {
+    this.#host.stats.connectFail++;
+    this.#forget();
+    this.#open.onOpenFailed(timeout, detail);
+  }
+
+  /** The 200 to the CONNECT. */
+  answer(): void {
+    const head = new ResponseHead();
+    head.status = 200;
+    head.tunnel = true;
+    this.events.onResponse(head, false);
+  }
+
+  sendBody(buffer: Buffer, start: number, end: number, fin: boolean): boolean {
+    if (this.#closed || this.#sendEnded) return true;
+    if (end > start) this.#writer.bytes(buffer, start, end);
+    if (fin) {
+      this.#sendEnded = true;
+      this.#writer.end();
+    }
+    return !this.#writer.blocked;
+  }
+
+  sendTrailers(): void {
+    this.sendBody(NOTHING, 0, 0, true);
+  }
+
+  reset(_reason: ResetReason): void {
+    if (this.#closed) return;
+    this.#forget();
+    this.#writer.destroy();
+  }
+
+  pause(): void {
+    this.#transport.transport.pause();
+  }
+
+  resume(): void {
+    this.#transport.transport.resume();
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    this.events.onBody(buffer, start, end, false);
+  }
+
+  receiveEnd(): void {
+    if (this.#readEnded || this.#closed) return;
+    this.#readEnded = true;
+    this.events.onBody(NOTHING, 0, 0, true);
+  }
+
+  transportClosed(detail: string): void {
+    if (this.#closed) return;
+    const clean = this.#readEnded && this.#sendEnded && detail === '';
+    this.#forget();
+    if (!clean && !this.#readEnded) this.events.onReset('ConnectionTermination', detail);
+  }
+
+  transportDrained(): void {
+    this.#writer.drained();
+    this.events.onDrain();
+  }
+
+  #forget(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cluster.limits.releaseConnection();
+    this.#host.connections--;
+  }
+}
