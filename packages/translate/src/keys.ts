@@ -1,12 +1,14 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
- * "dr:HOST", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", or one of the sets "services",
+ * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", or one of the sets "services",
  * "virtualservices", "destinationrules".
  */
 export type Key = string;
 
 export const keys = {
   service: (hostname: string): Key => `service:${hostname}`,
+  /** Which services have a virtual address. */
+  address: (address: string): Key => `address:${address}`,
   instances: (hostname: string): Key => `instances:${hostname}`,
   /** Who the instances of a host are (labels, SPIFFE id, meshed or not), not where and how well. */
   identities: (hostname: string): Key => `identities:${hostname}`,

@@ -27,6 +27,8 @@ export interface Mesh {
   readonly settings: MeshSettings;
   /** By hostname: several where namespaces declare the same host. */
   readonly services: PersistentMap<readonly Service[]>;
+  /** Hostnames by virtual address. */
+  readonly hostnames: PersistentMap<readonly string[]>;
   /** By hostname of a service. */
   readonly instances: PersistentMap<readonly Instance[]>;
   /** By full host, for those bound to "mesh". */
@@ -71,6 +73,7 @@ export function buildMesh(input: MeshInput): Mesh {
   const empty: Mesh = {
     settings: { ...defaultSettings, ...input.settings },
     services: PersistentMap.empty(),
+    hostnames: PersistentMap.empty(),
     instances: PersistentMap.empty(),
     virtualServices: PersistentMap.empty(),
     destinationRules: PersistentMap.empty(),
@@ -202,7 +205,7 @@ function sameContent(a: Resource, b: Resource): boolean {
   );
 }
 
-function changeServices(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick<Mesh, 'services'> {
+function changeServices(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick<Mesh, 'services' | 'hostnames'> {
   const lists = new Map<string, readonly Service[] | undefined>();
   const listOf = (hostname: string): readonly Service[] => (lists.has(hostname) ? lists.get(hostname) : mesh.services.get(hostname)) ?? [];
   const touch = (hostname: string): void => {
@@ -226,7 +229,24 @@ function changeServices(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick
     );
     touch(hostname);
   }
-  return { services: mesh.services.with(lists) };
+  return { services: mesh.services.with(lists), hostnames: changeHostnames(mesh, lists, touched) };
+}
+
+/** The addresses of services that have changed. */
+function changeHostnames(mesh: Mesh, lists: ReadonlyMap<string, readonly Service[] | undefined>, touched: Set<Key>): PersistentMap<readonly string[]> {
+  const changed = new Map<string, readonly string[] | undefined>();
+  const at = (address: string): readonly string[] => (changed.has(address) ? changed.get(address) : mesh.hostnames.get(address)) ?? [];
+  const addressesOf = (services: readonly Service[] | undefined): Set<string> => new Set((services ?? []).flatMap(({ addresses }) => addresses));
+  for (const [hostname, services] of lists) {
+    const [before, after] = [addressesOf(mesh.services.get(hostname)), addressesOf(services)];
+    for (const address of before.symmetricDifference(after)) {
+      const others = at(address).filter((other) => other !== hostname);
+      const hostnames = after.has(address) ? [...others, hostname].sort() : others;
+      changed.set(address, hostnames.length === 0 ? undefined : hostnames);
+      touched.add(keys.address(address));
+    }
+  }
+  return mesh.hostnames.with(changed);
 }
 
 function changeInstances(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pick<Mesh, 'instances' | 'instanceById'> {

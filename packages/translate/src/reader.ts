@@ -27,6 +27,11 @@ export class Reader {
     return this.#mesh.services.get(hostname) ?? [];
   }
 
+  hostnamesAt(address: string): readonly string[] {
+    this.keys.add(keys.address(address));
+    return this.#mesh.hostnames.get(address) ?? [];
+  }
+
   /** Every service; costs what the mesh has. */
   *allServices(): IterableIterator<Service> {
     this.keys.add(keys.allServices);

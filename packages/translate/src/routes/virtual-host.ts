@@ -7,7 +7,8 @@ import {
   type VirtualHost,
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { HTTP_TUNNEL, outboundCluster, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
+import { isIp } from '../addresses.ts';
+import { HTTP_TUNNEL, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
 import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import { isHttp } from '../protocols.ts';
@@ -97,8 +98,11 @@ export function serviceMeant(
   host: string,
   port: number,
 ): { readonly service: Service; readonly port: ServicePort } | undefined {
-  const meant = meantHosts(host, reader.node.namespace, reader.settings.domainSuffix);
-  for (const candidate of [...meant, ...coveringHosts(host).slice(1)]) {
+  const address = host.replace(/^\[|\]$/g, '');
+  const candidates = isIp(address)
+    ? reader.hostnamesAt(address)
+    : [...meantHosts(host, reader.node.namespace, reader.settings.domainSuffix), ...coveringHosts(host).slice(1)];
+  for (const candidate of candidates) {
     const service = visibility.service(candidate);
     const found = service?.ports.find((one) => one.port === port);
     if (service !== undefined && found !== undefined && visibility.port(service, port)) return { service, port: found };
@@ -161,8 +165,4 @@ export function singleVirtualHost(reader: Reader, visibility: Visibility, servic
     routes: httpRoutes(reader, visibility, { host: service.hostname, port: port.port, service }),
     ...(reader.node.dataPlane === 'grpc' ? {} : { responseHeadersToRemove: [GIVEN_UP_HEADER] }),
   });
-}
-
-export function plainCluster(service: Service, port: ServicePort): string {
-  return outboundCluster(port.port, '', service.hostname);
 }
