@@ -44,7 +44,7 @@ export const LOCAL_REPLIES: Readonly<Record<ResponseFlagName, LocalReply>> = {
     error: 'http_protocol_error',
     body: 'upstream connect error or disconnect/reset before headers. reset reason: protocol error',
   },
-  noClusterFound: { status: 503, error: 'destination_not_found', body: '' },
+  noClusterFound: { status: 503, error: 'destination_unavailable', body: '' },
   overloadManager: { status: 503, error: 'proxy_internal_error', body: 'envoy overloaded' },
   dnsResolutionFailed: { status: 503, error: 'dns_error', body: 'dns resolution failure' },
   dropOverLoad: { status: 503, error: 'connection_limit_reached', body: 'drop overload' },
