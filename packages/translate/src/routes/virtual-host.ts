@@ -121,18 +121,20 @@ export function virtualHostFor(reader: Reader, visibility: Visibility, authority
   const parsed = parseAuthority(authority);
   if (parsed === undefined) return undefined;
   const port = parsed.port ?? HTTP_PORT;
+  const domain = parsed.port === undefined ? parsed.host : `${parsed.host}:${port}`;
   const meant = serviceMeant(reader, visibility, parsed.host, port);
   if (meant !== undefined) {
     const virtualHost = serviceVirtualHost(reader, visibility, meant.service, meant.port);
-    return { virtualHost, names: virtualHost.domains };
+    if (virtualHost.domains.includes(authority)) return { virtualHost, names: virtualHost.domains };
+    // Under a wildcard, or in another spelling: a resource of the asked name alone, since a client knows it by no other.
+    virtualHost.domains = [domain];
+    return { virtualHost, names: [authority] };
   }
   for (const host of meantHosts(parsed.host, reader.node.namespace, reader.settings.domainSuffix)) {
     if (visibility.virtualService(host)?.spec.http === undefined) continue;
-    const domains = parsed.port === undefined ? [parsed.host] : [`${parsed.host}:${port}`];
-    return { virtualHost: virtualServiceHost(reader, visibility, host, port, domains), names: domains };
+    return { virtualHost: virtualServiceHost(reader, visibility, host, port, [domain]), names: [authority] };
   }
-  const own = parsed.port === undefined ? parsed.host : `${parsed.host}:${parsed.port}`;
-  return { virtualHost: unknownVirtualHost(visibility, [own]), names: [own] };
+  return { virtualHost: unknownVirtualHost(visibility, [domain]), names: [authority] };
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
