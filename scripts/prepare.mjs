@@ -14,17 +14,19 @@ const node = join(bin, 'node');
 /** Environment in which `node` is the one that the project pins. */
 export const environment = { ...process.env, PATH: bin + delimiter + (process.env.PATH ?? '') };
 
-export function prepare() {
+/** `bundle: false` stops before the programs are bundled: what unit tests need is there by then. */
+export function prepare({ bundle = true } = {}) {
   const started = performance.now();
   step('dependencies', [readFileSync(join(root, 'package-lock.json')), ...workspaceManifests()], existsSync(node), () => {
     say('installing dependencies (about 30 s, once) ...');
     run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
   });
   run(node, [join(root, 'scripts/generate-protos.mjs')]);
-  step('bundle', sources(), existsSync(join(root, 'packages/cli/dist/rig.js')), () => {
-    say('building ...');
-    run(node, [join(root, 'scripts/build.mjs')]);
-  });
+  if (bundle)
+    step('bundle', sources(), existsSync(join(root, 'packages/cli/dist/rig.js')), () => {
+      say('building ...');
+      run(node, [join(root, 'scripts/build.mjs')]);
+    });
   const elapsedMs = performance.now() - started;
   if (elapsedMs > 1000) say(`ready after ${(elapsedMs / 1000).toFixed(1)} s`);
 }

@@ -1,6 +1,272 @@
-import type { ControlPlane, ControlPlaneOptions } from './options.ts';
+import { randomBytes } from 'node:crypto';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { IdentityError, peerCredentialsReader } from '@outrigger/identity';
+import { createAdsRoutes, createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerOptions } from '@outrigger/xds';
+import { Access } from './api/access.ts';
+import { ApiServer, listenError } from './api/api-server.ts';
+import { Events } from './api/events.ts';
+import { apiRoutes } from './api/routes.ts';
+import { Certificates } from './certificates/certificates.ts';
+import { type ConfigChange, Configuration } from './config/configuration.ts';
+import { WatchedFolder } from './folder/folder.ts';
+import { type Addresses, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
+import { problemsOf } from './problems.ts';
+import { MeshState } from './push/mesh-state.ts';
+import { PushSource } from './push/push-source.ts';
+import { World } from './registry/world.ts';
+import { type SettledOptions, settle } from './settled-options.ts';
+import { openStateDirectory, type StateDirectory } from './state/state-directory.ts';
+import { openStore, type Store } from './store/open-store.ts';
+import { StoreError } from './store/store-error.ts';
+import { Telemetry } from './telemetry/telemetry.ts';
 
-/** Starts the three roles in this process. Throws a `StartError`, leaving nothing behind. */
-export async function startControlPlane(_options: ControlPlaneOptions): Promise<ControlPlane> {
-  throw new Error('being written');
+/** A part that takes longer to end is left behind. */
+const STOP_LIMIT_MS = 1_900;
+
+/** Starts the three roles (configuration, certificates, telemetry) in this process. Throws a `StartError`, leaving nothing behind. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const settled = settle(options);
+  const state = openStateDirectory(options.stateDirectory);
+  const closers: (() => void | Promise<void>)[] = [() => state.release()];
+  let stopping: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopping ??= close(closers);
+    return stopping;
+  };
+  try {
+    const addresses = await start(settled, state, (closer) => closers.push(closer));
+    return { addresses, stop };
+  } catch (error) {
+    await stop();
+    throw startError(error, state);
+  }
+}
+
+async function start(options: SettledOptions, state: StateDirectory, onStop: (closer: () => void | Promise<void>) => void): Promise<Addresses> {
+  const { clock, log, trustDomain, rootNamespace } = options;
+  const startedAtMs = clock.now();
+  const store = await openStore(state.store, {
+    now: () => clock.now(),
+    ...(options.historyRevisions === undefined ? {} : { historyRevisions: options.historyRevisions }),
+  });
+  onStop(() => store.close());
+
+  // Certificates.
+  const certificates = await Certificates.open({
+    records: store.records('authority'),
+    trustDomain,
+    rootNamespace,
+    ttlMs: options.certificateTtlMs,
+    names: options.externalNames,
+    clock,
+    log,
+  });
+  onStop(() => certificates.stop());
+  const events = new Events(clock);
+  onStop(() => events.stop());
+
+  // Configuration: what is written and what exists become the mesh, and that is pushed.
+  const mesh: MeshState = new MeshState({ trustDomain, rootNamespace, outboundPolicy: options.outboundPolicy }, () => push.meshChanged());
+  const push: PushSource = new PushSource({
+    mesh,
+    clock,
+    trustDomain,
+    log,
+    onProxies: () => {
+      events.emit('proxies');
+      events.emit('resources');
+      events.emit('problems');
+    },
+  });
+  onStop(() => push.stop());
+  const world: World = new World({
+    clock,
+    trustDomain,
+    records: store.records('instance'),
+    trustBundle: {
+      current: () => certificates.authority.trustBundle().rootsPem,
+      onChange: (listener) => certificates.authority.onTrustBundleChange(listener),
+    },
+    log,
+    onChange: (change) => {
+      mesh.change(change, clock.now());
+      events.emit('services');
+    },
+  });
+  onStop(() => world.stop());
+  const configuration: Configuration = await Configuration.open({
+    store: store.resources,
+    rootNamespace,
+    clusterDomain: 'cluster.local',
+    world: () => world.seen(),
+    watchesFolder: options.configDirectory !== undefined,
+    onChange: (change) => configChanged(change),
+  });
+  onStop(() => configuration.close());
+  const configChanged = ({ put, remove, revision, timeMs }: ConfigChange): void => {
+    world.configChanged(configuration.resources, new Set([...put, ...remove].map(({ kind }) => kind)));
+    mesh.change({ put, remove }, timeMs, revision);
+    events.emit('resources');
+  };
+  world.configChanged(configuration.resources);
+  mesh.change({ put: configuration.resources }, clock.now(), configuration.revision);
+
+  let folder: WatchedFolder | undefined;
+  if (options.configDirectory !== undefined) {
+    folder = new WatchedFolder({ directory: options.configDirectory, configuration, clock, log, onProblems: () => events.emit('problems') });
+    onStop(() => folder?.stop());
+    await folder.start();
+  }
+
+  // Telemetry.
+  const telemetry = new Telemetry({
+    clock,
+    log,
+    intervalMs: options.scrapeIntervalMs,
+    world,
+    onChange: () => {
+      events.emit('top');
+      events.emit('graph');
+    },
+  });
+  onStop(() => telemetry.stop());
+
+  // What others reach.
+  const ads = createAdsRoutes(push);
+  onStop(() => ads.close());
+  const agents = [certificates.routes(), world.routes()];
+  const grpc = await serveGrpc(options, certificates, [...agents, (router) => ads.register(router), telemetry.routes()]);
+  onStop(() => grpc.close());
+  const agentServer = await createGrpcServer({
+    listen: { socketPath: state.agentSocket },
+    routes: routesOf(agents),
+    peerCredentials: await peerCredentialsReader(),
+  });
+  onStop(() => agentServer.close());
+
+  const access = new Access({
+    clock,
+    secret: accessSecret(store),
+    hosts: options.apiOnLoopback ? ['127.0.0.1', 'localhost', '::1', ...options.externalNames] : options.externalNames,
+    scheme: options.apiOnLoopback ? 'http' : 'https',
+  });
+  let addresses: Addresses;
+  const server = new ApiServer({
+    access,
+    dashboardDirectory: options.dashboardDirectory,
+    log,
+    routes: apiRoutes({
+      version: () => ({ version: options.version, trustDomain, rootNamespace, configRevision: configuration.revision, startedAtMs }),
+      configuration,
+      mesh,
+      push,
+      certificates,
+      telemetry,
+      events,
+      services: () => world.views(),
+      problems: () => problemsOf({ folder, mesh, push, telemetry }),
+      dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
+      metrics: () => telemetry.ownMetrics({ push, configuration, certificates }),
+    }),
+  });
+  onStop(() => server.close());
+  const apiTls = options.apiOnLoopback ? undefined : certificates.tls;
+  const apiPort = await server.listenPort(
+    options.api.host,
+    options.api.port,
+    apiTls === undefined ? undefined : { key: String(apiTls.key), cert: String(apiTls.cert) },
+  );
+  if (apiTls !== undefined) certificates.onTlsChange(({ key, cert }) => server.setTls({ key: String(key), cert: String(cert) }));
+  await server.listenSocket(state.apiSocket);
+
+  const api = `${options.apiOnLoopback ? 'http' : 'https'}://${hostText(options.apiOnLoopback ? options.api.host : (options.externalNames[0] ?? options.api.host))}:${apiPort}`;
+  addresses = {
+    grpc: `${hostText(options.grpc.host)}:${grpc.port}`,
+    agentSocket: state.agentSocket,
+    apiSocket: state.apiSocket,
+    api,
+    dashboard: `${api}/?token=${access.oneTimeToken()}`,
+    trustDomain,
+    stateDirectory: state.path,
+  };
+  // The one-time address is for whoever started this, not for a file.
+  state.publish('control-plane.json', JSON.stringify({ ...addresses, dashboard: api, pid: process.pid }, undefined, 2));
+  state.publish('api-token', access.bearerToken());
+  telemetry.start();
+  return addresses;
+}
+
+async function serveGrpc(options: SettledOptions, certificates: Certificates, routes: readonly ((router: ConnectRouter) => void)[]): Promise<GrpcServer> {
+  const { host, port } = options.grpc;
+  const server = await grpcServer({ listen: { host, port }, tls: certificates.tls, routes: routesOf(routes) }, `${hostText(host)}:${port}`);
+  certificates.onTlsChange((tls) => server.setTls(tls));
+  return server;
+}
+
+async function grpcServer(options: GrpcServerOptions, where: string): Promise<GrpcServer> {
+  try {
+    return await createGrpcServer(options);
+  } catch (error) {
+    if (error instanceof GrpcServerError) throw listenError((error.cause ?? error) as NodeJS.ErrnoException, where);
+    throw error;
+  }
+}
+
+function routesOf(routes: readonly ((router: ConnectRouter) => void)[]): (router: ConnectRouter) => void {
+  return (router) => {
+    for (const register of routes) register(router);
+  };
+}
+
+/** Signs sessions; made with the store. */
+function accessSecret(store: Store): Buffer {
+  const records = store.records<string>('setting');
+  const kept = records.get('access-secret');
+  if (kept !== undefined) return Buffer.from(kept, 'base64');
+  const secret = randomBytes(32);
+  records.put('access-secret', secret.toString('base64'));
+  return secret;
+}
+
+/** The last started ends first. */
+async function close(closers: readonly (() => void | Promise<void>)[]): Promise<void> {
+  const ended = (async () => {
+    for (const closer of closers.toReversed()) {
+      try {
+        await closer();
+      } catch {
+        // The others must end too.
+      }
+    }
+  })();
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, STOP_LIMIT_MS);
+  });
+  await Promise.race([ended, limit]);
+  clearTimeout(timer);
+}
+
+function startError(error: unknown, state: StateDirectory): unknown {
+  if (error instanceof StoreError) {
+    const code = error.code === 'FOREIGN' ? 'STORE_FOREIGN' : error.code === 'BROKEN' ? 'STORE_BROKEN' : 'STATE_DIRECTORY';
+    return new StartError(code, error.message, state.store, error.next, { cause: error });
+  }
+  if (error instanceof IdentityError) {
+    const code = error.code === 'store-corrupt' ? 'STORE_BROKEN' : 'BAD_OPTION';
+    return new StartError(
+      code,
+      error.message,
+      state.path,
+      'Start with the trust domain that this state directory was made with, or give another one (--state DIR).',
+      { cause: error },
+    );
+  }
+  if (error instanceof GrpcServerError)
+    return new StartError('ADDRESS_REFUSED', error.message, state.agentSocket, 'Give a state directory with a shorter path (--state DIR).', { cause: error });
+  return error;
+}
+
+function hostText(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
 }

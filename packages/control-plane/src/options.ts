@@ -48,6 +48,8 @@ export interface ControlPlaneOptions {
   readonly dashboardDirectory?: string;
   /** Life of an SVID whose CSR names none. Default 24 h. */
   readonly certificateTtlMs?: number;
+  /** From start to first scrape and between scrapes of the sidecars' metrics. Default 1 s. */
+  readonly scrapeIntervalMs?: number;
   /** Revisions of resources kept for watches and undo. Default 10,000. */
   readonly historyRevisions?: number;
   /** Default: nothing is logged. */

@@ -2,6 +2,7 @@ export type { AccessLogFormat, AccessLogResult, JsonTemplate, LogSink } from './
 export { AccessLogWriter, compileJsonLog, compileTextLog, ISTIO_JSON_FORMAT, LOG_BATCH_BYTES, MAX_BUFFERED_LOG_BYTES, quoteJson } from './access-log.ts';
 export type { Operator } from './command-operators.ts';
 export { findOperator, headerText } from './command-operators.ts';
+export { EMPTY_STREAM } from './empty-stream.ts';
 export type { FormatPart, FormatResult } from './format.ts';
 export { compileFormat, Format } from './format.ts';
 export type { CumulativeBucket } from './histogram.ts';

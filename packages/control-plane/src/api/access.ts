@@ -67,7 +67,13 @@ export class Access {
   checkHost(request: IncomingMessage): void {
     const host = request.headers.host ?? '';
     if (!this.#isOwn(host)) {
-      throw new ApiFailure(403, 'BAD_HOST', `The Host "${printable(host)}" is none of this control plane's`, 'Host', `Call it as ${this.#options.hosts[0]}:${this.#port}, or start it with --external-name`);
+      throw new ApiFailure(
+        403,
+        'BAD_HOST',
+        `The Host "${printable(host)}" is none of this control plane's`,
+        'Host',
+        `Call it as ${this.#options.hosts[0]}:${this.#port}, or start it with --external-name`,
+      );
     }
     const origin = request.headers.origin;
     if (origin !== undefined && !this.#isOwnOrigin(origin)) {
@@ -86,10 +92,22 @@ export class Access {
     if (authorization !== undefined) {
       const token = /^Bearer ([\w-]{1,200})$/.exec(authorization)?.[1];
       if (token !== undefined && timingSafeEqual(digest(token), this.#bearerDigest)) return;
-      throw new ApiFailure(401, 'BAD_TOKEN', 'The bearer token is wrong', 'Authorization', 'It is in run/api-token of the state directory, on the machine of the control plane');
+      throw new ApiFailure(
+        401,
+        'BAD_TOKEN',
+        'The bearer token is wrong',
+        'Authorization',
+        'It is in run/api-token of the state directory, on the machine of the control plane',
+      );
     }
     if (!this.#hasSession(request.headers.cookie ?? '')) {
-      throw new ApiFailure(401, 'NO_SESSION', 'Nobody is signed in', request.url ?? '', 'Open the address that rig up printed, or a new one from `rig dashboard`');
+      throw new ApiFailure(
+        401,
+        'NO_SESSION',
+        'Nobody is signed in',
+        request.url ?? '',
+        'Open the address that rig up printed, or a new one from `rig dashboard`',
+      );
     }
     // With a cookie a request may be a browser's that another page has driven; its own page always says where it comes from.
     if (request.method !== 'GET' && request.method !== 'HEAD' && request.headers.origin === undefined && request.headers['sec-fetch-site'] !== 'same-origin') {

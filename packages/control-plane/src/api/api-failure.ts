@@ -10,7 +10,15 @@ export class ApiFailure extends Error {
   /** Fields beside `error`, where a refusal has the shape of its success too. */
   readonly extra: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, code: string, what: string, where: string, next: string, messages?: readonly Message[], extra: Readonly<Record<string, unknown>> = {}) {
+  constructor(
+    status: number,
+    code: string,
+    what: string,
+    where: string,
+    next: string,
+    messages?: readonly Message[],
+    extra: Readonly<Record<string, unknown>> = {},
+  ) {
     super(what);
     this.name = 'ApiFailure';
     this.status = status;

@@ -25,7 +25,8 @@ const SECURITY_HEADERS = {
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
-  'content-security-policy': "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+  'content-security-policy':
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
 };
 
 export interface ApiServerOptions {
@@ -55,7 +56,12 @@ export class ApiServer {
   async listenSocket(path: string): Promise<void> {
     const own = `${path}.${process.pid}`;
     if (Buffer.byteLength(own) > MAX_SOCKET_PATH_BYTES) {
-      throw new StartError('BAD_OPTION', `the path of the socket ${path} is too long for the system (${MAX_SOCKET_PATH_BYTES} bytes)`, path, 'Give a state directory with a shorter path.');
+      throw new StartError(
+        'BAD_OPTION',
+        `the path of the socket ${path} is too long for the system (${MAX_SOCKET_PATH_BYTES} bytes)`,
+        path,
+        'Give a state directory with a shorter path.',
+      );
     }
     unlinkIfThere(own);
     const server = this.#add(createServer((request, response) => void this.#answer(request, response, true)));
@@ -114,8 +120,11 @@ export class ApiServer {
       await this.#dispatch(request, response, trusted);
     } catch (error) {
       const failure =
-        error instanceof ApiFailure ? error : new ApiFailure(500, 'INTERNAL', 'The control plane failed to answer because of a fault of its own', request.url ?? '', 'See the log of rig up');
-      if (!(error instanceof ApiFailure)) this.#options.log({ level: 'error', part: 'api', message: error instanceof Error ? (error.stack ?? error.message) : String(error), url: request.url });
+        error instanceof ApiFailure
+          ? error
+          : new ApiFailure(500, 'INTERNAL', 'The control plane failed to answer because of a fault of its own', request.url ?? '', 'See the log of rig up');
+      if (!(error instanceof ApiFailure))
+        this.#options.log({ level: 'error', part: 'api', message: error instanceof Error ? (error.stack ?? error.message) : String(error), url: request.url });
       if (response.headersSent) response.destroy();
       else sendJson(response, failure.status, failure.body());
     }
@@ -125,7 +134,8 @@ export class ApiServer {
     const { access, dashboardDirectory, routes } = this.#options;
     if (!trusted) access.checkHost(request);
     const target = request.url ?? '/';
-    if (target.length > MAX_URL_LENGTH || !target.startsWith('/')) throw new ApiFailure(400, 'BAD_REQUEST', 'The address is not one of this API', '', 'Call /api/v1/...');
+    if (target.length > MAX_URL_LENGTH || !target.startsWith('/'))
+      throw new ApiFailure(400, 'BAD_REQUEST', 'The address is not one of this API', '', 'Call /api/v1/...');
     const url = new URL(target, 'http://control-plane');
     const { pathname } = url;
     if (!pathname.startsWith(`${API_PREFIX}/`)) return this.#page(url, request, response, dashboardDirectory);
@@ -133,7 +143,8 @@ export class ApiServer {
 
     const path = pathname.slice(API_PREFIX.length);
     const found = routes.map((route) => ({ route, match: route.path.exec(path) })).filter(({ match }) => match !== null);
-    if (found.length === 0) throw new ApiFailure(404, 'NOT_FOUND', `There is no ${pathname}`, pathname, 'See packages/control-plane/src/api/shapes.ts for what there is');
+    if (found.length === 0)
+      throw new ApiFailure(404, 'NOT_FOUND', `There is no ${pathname}`, pathname, 'See packages/control-plane/src/api/shapes.ts for what there is');
     const wanted = found.find(({ route }) => route.method === request.method);
     if (wanted === undefined) {
       const methods = found.map(({ route }) => route.method).join(', ');
@@ -156,16 +167,24 @@ export class ApiServer {
   }
 
   #page(url: URL, request: IncomingMessage, response: ServerResponse, directory: string | undefined): void {
-    if (request.method !== 'GET' && request.method !== 'HEAD') throw new ApiFailure(405, 'METHOD_NOT_ALLOWED', `${url.pathname} has no ${request.method}`, url.pathname, 'Use GET');
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      throw new ApiFailure(405, 'METHOD_NOT_ALLOWED', `${url.pathname} has no ${request.method}`, url.pathname, 'Use GET');
     const token = url.searchParams.get('token');
     if (url.pathname === '/' && token !== null) {
       const cookie = this.#options.access.redeem(token);
-      if (cookie === undefined) throw new ApiFailure(401, 'BAD_TOKEN', 'This address was opened already, or is of another start', '/', 'Get a new one with `rig dashboard`');
+      if (cookie === undefined)
+        throw new ApiFailure(401, 'BAD_TOKEN', 'This address was opened already, or is of another start', '/', 'Get a new one with `rig dashboard`');
       response.writeHead(303, { location: '/', 'set-cookie': cookie, 'cache-control': 'no-store' }).end();
       return;
     }
     if (directory !== undefined && serveStatic(directory, url.pathname, request, response)) return;
-    throw new ApiFailure(404, 'NOT_FOUND', `There is no ${url.pathname}`, url.pathname, directory === undefined ? 'This control plane was started without a dashboard' : 'The dashboard is at /');
+    throw new ApiFailure(
+      404,
+      'NOT_FOUND',
+      `There is no ${url.pathname}`,
+      url.pathname,
+      directory === undefined ? 'This control plane was started without a dashboard' : 'The dashboard is at /',
+    );
   }
 }
 
@@ -176,7 +195,8 @@ function cancelledBy(response: ServerResponse): AbortSignal {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const tooLarge = (): ApiFailure => new ApiFailure(413, 'TOO_LARGE', `The request has more than ${MAX_BODY_BYTES / 1024 / 1024} MB`, request.url ?? '', 'Apply it in several parts');
+  const tooLarge = (): ApiFailure =>
+    new ApiFailure(413, 'TOO_LARGE', `The request has more than ${MAX_BODY_BYTES / 1024 / 1024} MB`, request.url ?? '', 'Apply it in several parts');
   if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge();
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') throw new ApiFailure(415, 'BAD_TYPE', 'The body must be JSON', 'Content-Type', 'Send Content-Type: application/json');
@@ -198,7 +218,9 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
   const text = JSON.stringify(value ?? {});
   // After a refusal the rest of a large body is not waited for.
   if (status === 413) response.setHeader('connection', 'close');
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' }).end(text);
+  response
+    .writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' })
+    .end(text);
 }
 
 function unlinkIfThere(path: string): void {
@@ -223,10 +245,14 @@ function listening(server: Server | TlsServer, listen: () => void, where: string
 
 export function listenError(error: NodeJS.ErrnoException, where: string): StartError {
   if (error.code === 'EADDRINUSE') {
-    return new StartError('ADDRESS_IN_USE', `${where} is in use by another program`, where, 'End that program (ss -ltnp shows it), or choose another port.', { cause: error });
+    return new StartError('ADDRESS_IN_USE', `${where} is in use by another program`, where, 'End that program (ss -ltnp shows it), or choose another port.', {
+      cause: error,
+    });
   }
   if (error.code === 'EACCES') {
     return new StartError('ADDRESS_REFUSED', `this user may not listen on ${where}`, where, 'Choose a port above 1023.', { cause: error });
   }
-  return new StartError('ADDRESS_REFUSED', `listening on ${where} failed: ${error.message}`, where, 'Give an address of this machine and a free port.', { cause: error });
+  return new StartError('ADDRESS_REFUSED', `listening on ${where} failed: ${error.message}`, where, 'Give an address of this machine and a free port.', {
+    cause: error,
+  });
 }

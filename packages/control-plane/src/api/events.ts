@@ -36,7 +36,8 @@ export class Events {
   }
 
   follow(response: ServerResponse): void {
-    if (this.#followers.size >= MAX_FOLLOWERS) throw new ApiFailure(503, 'TOO_MANY_FOLLOWERS', `${MAX_FOLLOWERS} pages follow this control plane already`, '/api/v1/events', 'Close some of them');
+    if (this.#followers.size >= MAX_FOLLOWERS)
+      throw new ApiFailure(503, 'TOO_MANY_FOLLOWERS', `${MAX_FOLLOWERS} pages follow this control plane already`, '/api/v1/events', 'Close some of them');
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
     response.write(': following\n\n');
     this.#followers.add(response);

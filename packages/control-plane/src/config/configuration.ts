@@ -1,4 +1,4 @@
-import { type Message as AnalysisMessage, analyze, type EffectContext, type Mesh as World, messagesOf } from '@outrigger/analysis';
+import { type Message as AnalysisMessage, analyze, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
 import {
   createValidator,
   groupOfKind,
@@ -15,7 +15,16 @@ import {
   type Validator,
 } from '@outrigger/resources';
 import type { ApplyResult, Message } from '../api/shapes.ts';
-import { groupOf, type NewObject, type ObjectKey, type ResourceStore, type Revision, type Source, type StoredItem, type Write } from '../store/resource-store.ts';
+import {
+  groupOf,
+  type NewObject,
+  type ObjectKey,
+  type ResourceStore,
+  type Revision,
+  type Source,
+  type StoredItem,
+  type Write,
+} from '../store/resource-store.ts';
 import { manifestDiff } from './diff.ts';
 
 export type ConfigErrorCode = 'REFUSED' | 'NOT_FOUND' | 'AMBIGUOUS' | 'IN_FOLDER' | 'UNKNOWN_KIND';
@@ -102,7 +111,7 @@ export class Configuration {
   }
 
   effectContext(): EffectContext {
-    return { resources: this.resources, ...this.#options.world(), ...this.#analyzeOptions() };
+    return effectContext(this.resources, this.#options.world(), this.#analyzeOptions());
   }
 
   close(): void {
@@ -112,7 +121,10 @@ export class Configuration {
   /** Reads, validates and stores: all of it or, with a `ConfigError` REFUSED, nothing. Throws a `StoreError` too. */
   apply(files: readonly SourceFile[], options: ApplyOptions = {}): Promise<ApplyResult> {
     return this.#serially(async () => {
-      const read = await readResources(files, { validator: this.#validator, ...(options.namespace === undefined ? {} : { defaultNamespace: options.namespace }) });
+      const read = await readResources(files, {
+        validator: this.#validator,
+        ...(options.namespace === undefined ? {} : { defaultNamespace: options.namespace }),
+      });
       const fatal = read.problems.filter(({ level }) => level === 'Error');
       if (fatal.length > 0) throw refusal(read.problems);
       for (const resource of read.resources) this.#refuseFolderOwned(resource);
@@ -200,7 +212,12 @@ export class Configuration {
     const owned = this.#inForce.get(keyText(resource))?.item.source;
     if (owned?.manager !== 'folder' || !this.#options.watchesFolder) return;
     const where = `${owned.file}:${owned.line}`;
-    throw new ConfigError('IN_FOLDER', `${refText(refOf(resource))} is kept in the watched folder, in ${where}`, where, 'Change it in that file, or take it out of there first');
+    throw new ConfigError(
+      'IN_FOLDER',
+      `${refText(refOf(resource))} is kept in the watched folder, in ${where}`,
+      where,
+      'Change it in that file, or take it out of there first',
+    );
   }
 
   #preview(resource: Resource): ApplyResult['applied'][number] {
@@ -250,15 +267,18 @@ function refusal(problems: readonly ReadProblem[]): ConfigError {
 /** "group/Kind" of every kind that goes by this name. */
 function kindsNamed(text: string): ReadonlySet<string> {
   const [name = '', ...group] = text.toLowerCase().split('.');
-  const found = kinds.filter(
-    (kind) => (kind.kind.toLowerCase() === name || kind.plural === name) && (group.length === 0 || kind.group === group.join('.')),
-  );
-  if (found.length === 0) throw new ConfigError('UNKNOWN_KIND', `there is no kind "${text}"`, text, `Kinds in effect are ${Object.keys(groupOfKind).join(', ')}`);
+  const found = kinds.filter((kind) => (kind.kind.toLowerCase() === name || kind.plural === name) && (group.length === 0 || kind.group === group.join('.')));
+  if (found.length === 0)
+    throw new ConfigError('UNKNOWN_KIND', `there is no kind "${text}"`, text, `Kinds in effect are ${Object.keys(groupOfKind).join(', ')}`);
   return new Set(found.map((kind) => `${kind.group}/${kind.kind}`));
 }
 
 /** "group/Kind/namespace/name" */
-export function keyText(object: { readonly apiVersion: string; readonly kind: string; readonly metadata: { readonly namespace: string; readonly name: string } }): string {
+export function keyText(object: {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly namespace: string; readonly name: string };
+}): string {
   return `${groupOf(object.apiVersion)}/${object.kind}/${object.metadata.namespace}/${object.metadata.name}`;
 }
 

@@ -16,9 +16,18 @@ function linesOf(object: StoredObject | NewObject | undefined): string[] {
   if (object === undefined) return [];
   const { metadata, status: _status, ...rest } = object;
   const { name, namespace, labels, annotations } = metadata;
-  const kept = Object.fromEntries(Object.entries({ name, namespace, labels, annotations }).filter(([, value]) => value !== undefined && value !== '' && JSON.stringify(value) !== '{}'));
+  const kept = Object.fromEntries(
+    Object.entries({ name, namespace, labels, annotations }).filter(([, value]) => value !== undefined && value !== '' && JSON.stringify(value) !== '{}'),
+  );
   const { apiVersion, kind, ...content } = rest;
-  return stringify({ apiVersion, kind, metadata: kept, ...content }, { sortMapEntries: (a, b) => order(String(a.key)) - order(String(b.key)) || (String(a.key) < String(b.key) ? -1 : 1), aliasDuplicateObjects: false, lineWidth: 0 })
+  return stringify(
+    { apiVersion, kind, metadata: kept, ...content },
+    {
+      sortMapEntries: (a, b) => order(String(a.key)) - order(String(b.key)) || (String(a.key) < String(b.key) ? -1 : 1),
+      aliasDuplicateObjects: false,
+      lineWidth: 0,
+    },
+  )
     .trimEnd()
     .split('\n');
 }
@@ -54,7 +63,10 @@ export function unifiedDiff(before: readonly string[], after: readonly string[])
     const hunk = edits.slice(start, Math.min(edits.length, end + 1 + CONTEXT_LINES));
     const olds = hunk.filter(({ mark }) => mark !== '+').length;
     const news = hunk.filter(({ mark }) => mark !== '-').length;
-    output.push(`@@ -${olds === 0 ? oldLine - 1 : oldLine},${olds} +${news === 0 ? newLine - 1 : newLine},${news} @@`, ...hunk.map(({ mark, text }) => mark + text));
+    output.push(
+      `@@ -${olds === 0 ? oldLine - 1 : oldLine},${olds} +${news === 0 ? newLine - 1 : newLine},${news} @@`,
+      ...hunk.map(({ mark, text }) => mark + text),
+    );
     oldLine += olds;
     newLine += news;
     index = start + hunk.length;

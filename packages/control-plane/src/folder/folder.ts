@@ -64,7 +64,11 @@ export class WatchedFolder {
       this.#watcher = watch(this.#directory, { recursive: true }, () => this.#debounce.trigger());
       this.#watcher.on('error', () => this.#watcher?.close());
     } catch (error) {
-      this.#options.log({ level: 'warn', part: 'config', message: `changes in ${this.#directory} are found by looking every ${RESCAN_MS / 1000} s: ${(error as Error).message}` });
+      this.#options.log({
+        level: 'warn',
+        part: 'config',
+        message: `changes in ${this.#directory} are found by looking every ${RESCAN_MS / 1000} s: ${(error as Error).message}`,
+      });
     }
     this.#stopRescan = every(this.#options.clock, RESCAN_MS, () => this.sync());
   }
@@ -77,9 +81,17 @@ export class WatchedFolder {
 
   /** Brings what is in force up to the folder's present content. */
   sync(): Promise<void> {
-    this.#running = this.#running.then(() => this.#sync()).catch((error: Error) => {
-      this.#report([{ what: `the folder could not be taken over: ${error.message}`, where: this.#directory, next: error instanceof StoreError ? error.next : 'See the log of rig up.' }]);
-    });
+    this.#running = this.#running
+      .then(() => this.#sync())
+      .catch((error: Error) => {
+        this.#report([
+          {
+            what: `the folder could not be taken over: ${error.message}`,
+            where: this.#directory,
+            next: error instanceof StoreError ? error.next : 'See the log of rig up.',
+          },
+        ]);
+      });
     return this.#running;
   }
 
@@ -89,7 +101,13 @@ export class WatchedFolder {
       scan = scanFolder(this.#directory);
     } catch (error) {
       // A folder that is away for a moment (a deployment, a mount) is no order to remove everything.
-      this.#report([{ what: `the folder cannot be read: ${(error as Error).message}; what it gave stays in force`, where: this.#directory, next: 'Bring it back; an empty folder removes all.' }]);
+      this.#report([
+        {
+          what: `the folder cannot be read: ${(error as Error).message}; what it gave stays in force`,
+          where: this.#directory,
+          next: 'Bring it back; an empty folder removes all.',
+        },
+      ]);
       return;
     }
     const present = new Set(scan.files.map(({ path }) => path));
@@ -159,7 +177,11 @@ export class WatchedFolder {
         const stays = inForce?.file === resource.origin?.file ? resource : other;
         const goes = stays === other ? resource : other;
         chosen.set(key, stays);
-        clashes.push({ what: `${refText(refOf(resource))} is in two files; the one in ${whereOf(stays)} is taken`, where: whereOf(goes), next: 'Remove one of the two.' });
+        clashes.push({
+          what: `${refText(refOf(resource))} is in two files; the one in ${whereOf(stays)} is taken`,
+          where: whereOf(goes),
+          next: 'Remove one of the two.',
+        });
       }
     }
     // What a bad file gave before stays its own, though another file names it too.
@@ -167,7 +189,11 @@ export class WatchedFolder {
       const inForce = configuration.inForce(key)?.source;
       if (inForce === undefined || inForce.file === resource.origin?.file || !badFiles.has(inForce.file)) continue;
       chosen.delete(key);
-      clashes.push({ what: `${refText(refOf(resource))} is in force from ${inForce.file}, which has errors now`, where: whereOf(resource), next: `Correct or remove ${inForce.file}.` });
+      clashes.push({
+        what: `${refText(refOf(resource))} is in force from ${inForce.file}, which has errors now`,
+        where: whereOf(resource),
+        next: `Correct or remove ${inForce.file}.`,
+      });
     }
     return { resources: [...chosen.values()], clashes, badFiles };
   }
@@ -178,7 +204,8 @@ export class WatchedFolder {
     const next = problems.map((problem) => ({ ...problem, sinceMs: old.get(`${problem.where} ${problem.what}`) ?? now }));
     if (JSON.stringify(next) === JSON.stringify(this.#problems)) return;
     for (const problem of next) {
-      if (!old.has(`${problem.where} ${problem.what}`)) this.#options.log({ level: 'error', part: 'config', message: problem.what, where: problem.where, next: problem.next });
+      if (!old.has(`${problem.where} ${problem.what}`))
+        this.#options.log({ level: 'error', part: 'config', message: problem.what, where: problem.where, next: problem.next });
     }
     this.#problems = next;
     this.#options.onProblems();

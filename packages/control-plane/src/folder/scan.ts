@@ -47,7 +47,8 @@ export function scanFolder(folder: string): Scan {
       if (depth === 0) throw error;
       return fault(directory, `the folder cannot be read: ${(error as Error).message}`, 'Make it readable, or take it away.');
     }
-    if (above.includes(real)) return fault(directory, 'the symbolic link leads back to a folder above it', 'Remove the link; what it points to is read already.');
+    if (above.includes(real))
+      return fault(directory, 'the symbolic link leads back to a folder above it', 'Remove the link; what it points to is read already.');
     if (depth > MAX_DEPTH) return fault(directory, `the folder is more than ${MAX_DEPTH} levels deep`, 'Keep configuration nearer to the top.');
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entry.name.startsWith('.')) continue;
@@ -62,14 +63,19 @@ export function scanFolder(folder: string): Scan {
         } catch (error) {
           const { code, message } = error as NodeJS.ErrnoException;
           if (code === 'ENOENT' && !entry.isSymbolicLink()) continue;
-          if (isConfig || code === 'ELOOP') fault(path, code === 'ELOOP' ? 'the symbolic links go round in a circle' : `the file cannot be read: ${message}`, 'Correct or remove it.');
+          if (isConfig || code === 'ELOOP')
+            fault(path, code === 'ELOOP' ? 'the symbolic links go round in a circle' : `the file cannot be read: ${message}`, 'Correct or remove it.');
           continue;
         }
         if (stat.isDirectory()) walk(path, [...above, real], depth + 1);
         else if (isConfig && stat.isFile()) {
           bytes += stat.size;
           if (files.length >= MAX_FILES || bytes > MAX_TOTAL_BYTES) {
-            fault(path, `the folder holds more than ${MAX_FILES} files or ${MAX_TOTAL_BYTES / 1024 / 1024} MB; this one and what follows are not read`, 'Watch a folder that holds configuration alone.');
+            fault(
+              path,
+              `the folder holds more than ${MAX_FILES} files or ${MAX_TOTAL_BYTES / 1024 / 1024} MB; this one and what follows are not read`,
+              'Watch a folder that holds configuration alone.',
+            );
             return;
           }
           files.push({ path: relative(folder, path).replaceAll('\\', '/'), stamp: `${stat.ino} ${stat.size} ${stat.mtimeMs}` });

@@ -1,4 +1,4 @@
-import { type ResourceRef, type Resource, refOf, refText } from '@outrigger/resources';
+import { type Resource, type ResourceRef, refOf, refText } from '@outrigger/resources';
 import { buildMesh, changeMesh, type Key, type Mesh, type MeshChange, type MeshSettings } from '@outrigger/translate';
 
 /** An object that made translation throw; what is in force in its place is its last good version, or nothing. */

@@ -11,7 +11,7 @@ interface ProxyRecord {
   readonly views: ClientView[];
   /** The last of the configuration that it has acknowledged whole. */
   revision: string;
-  refusal: string | null;
+  refusal: { readonly message: string; readonly sinceMs: number } | undefined;
   lastSeenMs: number;
 }
 
@@ -32,7 +32,7 @@ export class Proxies {
     const record = this.#records.get(view.node.id);
     if (record === undefined) {
       this.#forget();
-      this.#records.set(view.node.id, { node: view.node, spiffeId, views: [view], revision: '', refusal: null, lastSeenMs: this.#clock.now() });
+      this.#records.set(view.node.id, { node: view.node, spiffeId, views: [view], revision: '', refusal: undefined, lastSeenMs: this.#clock.now() });
       return;
     }
     record.node = view.node;
@@ -51,7 +51,7 @@ export class Proxies {
 
   refused(view: ClientView, message: string): void {
     const record = this.#records.get(view.node.id);
-    if (record !== undefined) record.refusal = message;
+    if (record !== undefined && record.refusal?.message !== message) record.refusal = { message, sinceMs: this.#clock.now() };
   }
 
   /** After an answer of the client. */
@@ -59,7 +59,7 @@ export class Proxies {
     const record = this.#records.get(view.node.id);
     if (record === undefined) return;
     record.lastSeenMs = this.#clock.now();
-    if (view.refused.size === 0) record.refusal = null;
+    if (view.refused.size === 0) record.refusal = undefined;
     if (view.outstanding.size === 0 && view.refused.size === 0) record.revision = revision;
   }
 
@@ -77,6 +77,11 @@ export class Proxies {
 
   *views(): IterableIterator<ClientView> {
     for (const { views } of this.#records.values()) yield* views;
+  }
+
+  /** What connected proxies refuse now. */
+  *refusals(): IterableIterator<{ readonly node: string; readonly message: string; readonly sinceMs: number }> {
+    for (const [node, { refusal, views }] of this.#records) if (refusal !== undefined && views.length > 0) yield { node, ...refusal };
   }
 
   get connected(): number {
@@ -101,7 +106,7 @@ export class Proxies {
           dataPlane: node.dataPlane,
           connected: view !== undefined,
           sync: view === undefined ? {} : syncOf(view),
-          refusal: record.refusal,
+          refusal: record.refusal?.message ?? null,
           configRevision: record.revision,
           spiffeId: record.spiffeId,
           certificateExpiresAtMs: certificateExpiresAtMs(node, record.spiffeId),

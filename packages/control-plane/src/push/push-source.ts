@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { formatSpiffeId } from '@outrigger/identity';
-import { clusterNames, listenerNames, NodeError, parseNode, type ProxyNode, translate } from '@outrigger/translate';
+import { clusterNames, listenerNames, NodeError, type ProxyNode, parseNode, translate } from '@outrigger/translate';
 import { type Caller, type Change, type ResourceSource, TypeUrl } from '@outrigger/xds';
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { Clock, LogEntry } from '../options.ts';
@@ -150,7 +150,12 @@ export class PushSource implements ResourceSource {
       return run(mesh.current);
     } catch (fault) {
       const mended = mesh.quarantine(fault, clock.now(), run);
-      log({ level: 'error', part: 'push', message: `translation for ${node.id} failed: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}`, node: node.id });
+      log({
+        level: 'error',
+        part: 'push',
+        message: `translation for ${node.id} failed: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}`,
+        node: node.id,
+      });
       if (mended === undefined) return 'failed';
       try {
         return run(mended);

@@ -90,8 +90,7 @@ export class TranslationCache<Client> {
     this.#index(entry, translated?.keys ?? NOTHING);
     entry.sources = translated?.sources ?? [];
     entry.notes = translated?.notes ?? [];
-    entry.resource =
-      translated?.message === undefined ? undefined : encodeResource(entry.typeUrl, translated.name, translated.message, translated.aliases);
+    entry.resource = translated?.message === undefined ? undefined : encodeResource(entry.typeUrl, translated.name, translated.message, translated.aliases);
   }
 
   #index(entry: Entry<Client>, keys: ReadonlySet<Key>): void {

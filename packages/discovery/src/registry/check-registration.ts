@@ -180,7 +180,8 @@ function checkMetricsAddress(text: string, address: string): string {
   const port = text.slice(at + 1);
   const host = text.slice(0, Math.max(at, 0)).replace(/^\[(.*)\]$/, '$1');
   if (at < 0 || !/^[1-9][0-9]{0,4}$/.test(port) || Number(port) > MAX_PORT) throw new Fault(`the metrics address ${shown(text)} is not HOST:PORT`);
-  if (checkAddress(host) !== address) throw new Fault(`the metrics address ${shown(text)} is not on the instance's own address ${address}`);
+  if ((!isIPv4(host) && !isIPv6(host)) || checkAddress(host) !== address)
+    throw new Fault(`the metrics address ${shown(text)} is not on the instance's own address ${address}`);
   return text;
 }
 

@@ -39,7 +39,11 @@ function rejects(promise: Promise<unknown>, code: IdentityErrorCode): Promise<vo
   return expect(promise).rejects.toMatchObject({ name: 'IdentityError', code });
 }
 
-async function csrWith(algorithm: webcrypto.AlgorithmIdentifier | object, names: JsonGeneralNames = [], more: BasicConstraintsExtension[] = []): Promise<Uint8Array> {
+async function csrWith(
+  algorithm: webcrypto.AlgorithmIdentifier | object,
+  names: JsonGeneralNames = [],
+  more: BasicConstraintsExtension[] = [],
+): Promise<Uint8Array> {
   const keys = (await webcrypto.subtle.generateKey(algorithm as webcrypto.EcKeyGenParams, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
   const extensions = names.length === 0 ? more : [new SubjectAlternativeNameExtension(names), ...more];
   return new Uint8Array((await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: algorithm as webcrypto.EcdsaParams, extensions })).rawData);
@@ -64,14 +68,16 @@ describe('the root', () => {
     await rejects(createAuthority(store, clock, { trustDomain: 'other.local' }), 'store-corrupt');
   });
 
-  test.each(['not json', '{}', '{"version":1,"trustDomain":"cluster.local","roots":[]}', '{"version":1,"trustDomain":"cluster.local","roots":[{"state":"signing"}]}'])(
-    'broken in the store (%s) is an error, never a new root',
-    async (text) => {
-      store.values.set(ROOT_RECORD_KEY, Buffer.from(text));
-      await rejects(createAuthority(store, clock, { trustDomain: 'cluster.local' }), 'store-corrupt');
-      expect(Buffer.from(store.values.get(ROOT_RECORD_KEY)!).toString()).toBe(text);
-    },
-  );
+  test.each([
+    'not json',
+    '{}',
+    '{"version":1,"trustDomain":"cluster.local","roots":[]}',
+    '{"version":1,"trustDomain":"cluster.local","roots":[{"state":"signing"}]}',
+  ])('broken in the store (%s) is an error, never a new root', async (text) => {
+    store.values.set(ROOT_RECORD_KEY, Buffer.from(text));
+    await rejects(createAuthority(store, clock, { trustDomain: 'cluster.local' }), 'store-corrupt');
+    expect(Buffer.from(store.values.get(ROOT_RECORD_KEY)!).toString()).toBe(text);
+  });
 });
 
 describe('sign', () => {
@@ -142,7 +148,10 @@ describe('sign', () => {
     ['Ed25519', { name: 'Ed25519' }, 'csr-key'],
     ['SHA-1', { ...EC, hash: 'SHA-1' }, 'csr-signature'],
   ] as const)('refuses a request with %s', async (_name, algorithm, code) => {
-    await rejects(csrWith(algorithm).then((request) => authority.sign(request, WEB)), code);
+    await rejects(
+      csrWith(algorithm).then((request) => authority.sign(request, WEB)),
+      code,
+    );
   });
 
   test('refuses a request that its key did not sign', async () => {
@@ -159,12 +168,27 @@ describe('sign', () => {
 
   test.each([
     ['another workload', [{ type: 'url', value: 'spiffe://cluster.local/ns/default/sa/admin' }]],
-    ['two URIs', [{ type: 'url', value: WEB_ID }, { type: 'url', value: WEB_ID }]],
-    ['a DNS name', [{ type: 'url', value: WEB_ID }, { type: 'dns', value: 'bank.example.com' }]],
+    [
+      'two URIs',
+      [
+        { type: 'url', value: WEB_ID },
+        { type: 'url', value: WEB_ID },
+      ],
+    ],
+    [
+      'a DNS name',
+      [
+        { type: 'url', value: WEB_ID },
+        { type: 'dns', value: 'bank.example.com' },
+      ],
+    ],
     ['an address', [{ type: 'ip', value: '127.0.0.1' }]],
     ['a mail address', [{ type: 'email', value: 'a@b.c' }]],
   ] as [string, JsonGeneralNames][])('refuses a request that names %s', async (_name, names) => {
-    await rejects(csrWith(EC, names).then((request) => authority.sign(request, WEB)), 'csr-identity');
+    await rejects(
+      csrWith(EC, names).then((request) => authority.sign(request, WEB)),
+      'csr-identity',
+    );
   });
 
   test('gives no authority to who asks for one', async () => {
@@ -172,9 +196,12 @@ describe('sign', () => {
     expect(leafOf((await authority.sign(request, WEB)).certificateChainPem).ca).toBe(false);
   });
 
-  test.each([new Uint8Array(), new Uint8Array([0x30, 0x03, 1, 2, 3]), Buffer.from('-----BEGIN CERTIFICATE REQUEST-----')])('refuses what is no PKCS#10', async (bytes) => {
-    await rejects(authority.sign(bytes, WEB), 'csr-malformed');
-  });
+  test.each([new Uint8Array(), new Uint8Array([0x30, 0x03, 1, 2, 3]), Buffer.from('-----BEGIN CERTIFICATE REQUEST-----')])(
+    'refuses what is no PKCS#10',
+    async (bytes) => {
+      await rejects(authority.sign(bytes, WEB), 'csr-malformed');
+    },
+  );
 
   test('refuses a huge request before reading it', async () => {
     await rejects(authority.sign(new Uint8Array(8193), WEB), 'csr-too-large');
@@ -189,14 +216,16 @@ describe('sign', () => {
     await rejects(authority.sign(csr, identity), 'identity-invalid');
   });
 
-  test('never gives the control plane\'s identity to a workload', async () => {
+  test("never gives the control plane's identity to a workload", async () => {
     await rejects(authority.sign(csr, authority.controlPlaneIdentity), 'identity-reserved');
     await rejects(authority.check(csr, authority.controlPlaneIdentity), 'identity-reserved');
   });
 
   test('gives the control plane names to be reached by, and shows the root with it', async () => {
     const issued = await authority.signControlPlane(csr, { dnsNames: ['localhost', 'outrigger'], ipAddresses: ['127.0.0.1'] });
-    expect(leafOf(issued.certificateChainPem).subjectAltName).toBe('URI:spiffe://cluster.local/ns/istio-system/sa/outrigger, DNS:localhost, DNS:outrigger, IP Address:127.0.0.1');
+    expect(leafOf(issued.certificateChainPem).subjectAltName).toBe(
+      'URI:spiffe://cluster.local/ns/istio-system/sa/outrigger, DNS:localhost, DNS:outrigger, IP Address:127.0.0.1',
+    );
     expect(issued.certificateChainPem[1]).toBe(authority.trustBundle().rootsPem[0]);
   });
 });

@@ -3,14 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { formatSpiffeId, isMemberOf, parseSpiffeId, parseWorkloadIdentity } from './spiffe-id.ts';
 
 describe('parseSpiffeId', () => {
-  test.each([
-    'spiffe://cluster.local',
-    'spiffe://cluster.local/ns/default/sa/web',
-    'spiffe://a_b-c.1/Path/With.Dots/-_',
-    `spiffe://${'a'.repeat(255)}/x`,
-  ])('accepts %s', (text) => {
-    expect(parseSpiffeId(text)).toMatchObject({ text });
-  });
+  test.each(['spiffe://cluster.local', 'spiffe://cluster.local/ns/default/sa/web', 'spiffe://a_b-c.1/Path/With.Dots/-_', `spiffe://${'a'.repeat(255)}/x`])(
+    'accepts %s',
+    (text) => {
+      expect(parseSpiffeId(text)).toMatchObject({ text });
+    },
+  );
 
   test.each([
     ['', 'starts with'],

@@ -34,7 +34,15 @@ export class HttpManager implements TimerTarget {
   #sweep: WheelTimer | undefined;
   activeStreams = 0;
 
-  constructor(runtime: Runtime, config: HttpManagerConfig, clusters: ClusterSet, routes: RouteSlot, recorder: StreamRecorder, direction: Direction, bufferLimitBytes: number) {
+  constructor(
+    runtime: Runtime,
+    config: HttpManagerConfig,
+    clusters: ClusterSet,
+    routes: RouteSlot,
+    recorder: StreamRecorder,
+    direction: Direction,
+    bufferLimitBytes: number,
+  ) {
     this.runtime = runtime;
     this.config = config;
     this.clusters = clusters;
@@ -61,7 +69,8 @@ export class HttpManager implements TimerTarget {
     if (first !== null) first.previous = stream;
     this.#first = stream;
     this.activeStreams++;
-    if (this.#sweep === undefined && this.config.streamIdleTimeoutMs > 0) this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
+    if (this.#sweep === undefined && this.config.streamIdleTimeoutMs > 0)
+      this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
   }
 
   unlink(stream: ActiveStream): void {

@@ -29,7 +29,9 @@ export function isGrpc(head: RequestHead): boolean {
 
 /** grpc-message is percent-encoded (gRPC over HTTP/2, "Responses"). */
 function grpcMessage(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (character) => [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''));
+  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (character) =>
+    [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0').toUpperCase()}`).join(''),
+  );
 }
 
 /** Head of an answer that this proxy makes: in a gRPC call one that a gRPC client understands, without a body. */

@@ -1,12 +1,15 @@
 import { makeRequestId } from '@outrigger/telemetry';
-import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { RequestHead } from '../http/message.ts';
+import type { ConnectionInfo } from '../listener/connection-info.ts';
 import { headerIndex, headerValue, removeHeader, setHeader } from '../routing/headers.ts';
 import type { HttpManager } from './http-manager.ts';
 import { needsNormalizing, normalizePath } from './path-normalizer.ts';
 
 /** What entry makes of a request: go on, refuse with that status, or send elsewhere. */
-export type Entry = { readonly kind: 'go' } | { readonly kind: 'refuse'; readonly status: number; readonly details: string } | { readonly kind: 'redirect'; readonly path: string };
+export type Entry =
+  | { readonly kind: 'go' }
+  | { readonly kind: 'refuse'; readonly status: number; readonly details: string }
+  | { readonly kind: 'redirect'; readonly path: string };
 
 const GO: Entry = { kind: 'go' };
 const REFUSE_PATH: Entry = { kind: 'refuse', status: 400, details: 'path_normalization_failed' };
@@ -29,7 +32,8 @@ export function enterRequest(manager: HttpManager, connection: ConnectionInfo, h
   const { headers } = head;
   if (config.useRemoteAddress) {
     const known = headerValue(headers, 'x-forwarded-for');
-    if (!config.skipXffAppend && connection.remoteHost !== '') setHeader(headers, 'x-forwarded-for', known === undefined ? connection.remoteHost : `${known},${connection.remoteHost}`);
+    if (!config.skipXffAppend && connection.remoteHost !== '')
+      setHeader(headers, 'x-forwarded-for', known === undefined ? connection.remoteHost : `${known},${connection.remoteHost}`);
     setHeader(headers, 'x-forwarded-proto', connection.secure ? 'https' : 'http');
   } else if (headerIndex(headers, 'x-forwarded-proto') < 0) headers.push('x-forwarded-proto', connection.secure ? 'https' : head.scheme);
   forwardClientCertificate(manager, connection, head);
@@ -57,7 +61,8 @@ function stripHost(manager: HttpManager, connection: ConnectionInfo, head: Reque
   const { config } = manager;
   let authority = head.authority;
   const colon = /:\d+$/.exec(authority);
-  if (colon !== null && (config.stripAnyHostPort || (config.stripMatchingHostPort && colon[0] === `:${connection.destinationPort}`))) authority = authority.slice(0, colon.index);
+  if (colon !== null && (config.stripAnyHostPort || (config.stripMatchingHostPort && colon[0] === `:${connection.destinationPort}`)))
+    authority = authority.slice(0, colon.index);
   if (config.stripTrailingHostDot) authority = authority.replace(/\.(:\d+)?$/, '$1');
   head.authority = authority;
 }

@@ -34,7 +34,10 @@ function incoming(headers: readonly string[]): { traceId: string; spanId: string
     }
   }
   const single = headerValue(headers, 'b3');
-  const [traceId, spanId, flag] = single !== undefined ? single.split('-') : [headerValue(headers, 'x-b3-traceid'), headerValue(headers, 'x-b3-spanid'), headerValue(headers, 'x-b3-sampled')];
+  const [traceId, spanId, flag] =
+    single !== undefined
+      ? single.split('-')
+      : [headerValue(headers, 'x-b3-traceid'), headerValue(headers, 'x-b3-spanid'), headerValue(headers, 'x-b3-sampled')];
   if (traceId === undefined || spanId === undefined || !B3_ID.test(traceId) || !/^[0-9a-f]{16}$/.test(spanId)) return undefined;
   return { traceId: traceId.padStart(32, '0'), spanId, sampled: flag === undefined ? undefined : flag === '1' || flag === 'd' || flag === 'true' };
 }

@@ -45,18 +45,24 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     this.host.activeRequests++;
     this.host.stats.requestTotal++;
     this.cluster.outlier.onAttempt(this.host);
-    const tunnel = new RawTunnel(this.#stream.manager.runtime, this.cluster, this.host, {
-      onOpen: () => {
-        if (this.#over) return;
-        this.localAddress = tunnel.localAddress;
-        this.peerUri = tunnel.peerUri;
-        this.secure = tunnel.secure;
-        this.client = tunnel;
-        this.#stream.onAttached(this);
-        tunnel.answer();
+    const tunnel = new RawTunnel(
+      this.#stream.manager.runtime,
+      this.cluster,
+      this.host,
+      {
+        onOpen: () => {
+          if (this.#over) return;
+          this.localAddress = tunnel.localAddress;
+          this.peerUri = tunnel.peerUri;
+          this.secure = tunnel.secure;
+          this.client = tunnel;
+          this.#stream.onAttached(this);
+          tunnel.answer();
+        },
+        onOpenFailed: (timeout, detail) => this.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail),
       },
-      onOpenFailed: (timeout, detail) => this.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail),
-    }, this);
+      this,
+    );
     tunnel.connect();
   }
 

@@ -18,6 +18,8 @@ export const HeaderKind = {
   PROTOCOL: 14,
   /** No token of RFC 9110 section 5.6.2, or a pseudo-header that nobody defined. */
   INVALID: 15,
+  /** HTTP/2 may send it in pieces (RFC 9113 section 8.2.3). */
+  COOKIE: 16,
 } as const;
 
 /** A header name as met on the wire, looked at once. */
@@ -45,6 +47,7 @@ const KINDS: readonly (readonly [string, number])[] = [
   ['te', HeaderKind.TE],
   ['upgrade', HeaderKind.UPGRADE],
   ['expect', HeaderKind.EXPECT],
+  ['cookie', HeaderKind.COOKIE],
   [':method', HeaderKind.METHOD],
   [':scheme', HeaderKind.SCHEME],
   [':path', HeaderKind.PATH],

@@ -1,3 +1,4 @@
+import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
 import { HeaderKind, type HeaderName, type HeaderNames } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import { HeadScanner } from './head-scanner.ts';
@@ -13,9 +14,6 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const DIGITS = /^[0-9]+$/;
 const HTTP_VERSION = /^HTTP\/[0-9]\.[0-9]$/;
 const ABSOLUTE_FORM = /^(https?):\/\/([^/?]+)(.*)$/i;
-/** RFC 3986 section 3.2 without userinfo, and "_" as container names have it. */
-const AUTHORITY = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]+)(?::[0-9]{0,5})?$/;
-
 /**
  * End-to-end headers that a Connection header cannot take off: a client could otherwise strip what the proxies before
  * have added, or the body's length.
@@ -191,6 +189,9 @@ export class HeadDecoder {
         return true;
       case HeaderKind.HOP_BY_HOP:
         return true;
+      case HeaderKind.COOKIE:
+        headers.push(name.wire, value);
+        return true;
       default:
         return this.fail(400, 'invalid header name');
     }
@@ -218,12 +219,12 @@ export class HeadDecoder {
     if (head.version === 11 && this.host === null) return this.fail(400, 'no Host');
     const host = this.host ?? '';
     if (host !== this.lastAuthority) {
-      if (host !== '' && !AUTHORITY.test(host)) return this.fail(400, 'invalid Host');
+      if (host !== '' && !isAuthority(host)) return this.fail(400, 'invalid Host');
       this.lastAuthority = host;
     }
     head.authority = host;
     if (head.method === 'CONNECT') {
-      if (!AUTHORITY.test(target) || !/:[0-9]+$/.test(target)) return this.fail(400, 'CONNECT without host and port');
+      if (!isAuthorityWithPort(target)) return this.fail(400, 'CONNECT without host and port');
       head.authority = target;
       return true;
     }
@@ -238,7 +239,7 @@ export class HeadDecoder {
       return true;
     }
     const absolute = ABSOLUTE_FORM.exec(target);
-    if (absolute === null || !AUTHORITY.test(absolute[2]!)) return this.fail(400, 'invalid request target');
+    if (absolute === null || !isAuthority(absolute[2]!)) return this.fail(400, 'invalid request target');
     head.scheme = absolute[1]!.toLowerCase();
     head.authority = absolute[2]!;
     const path = absolute[3]!;

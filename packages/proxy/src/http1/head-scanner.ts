@@ -1,3 +1,4 @@
+import { FIELD_BYTES, START_LINE_BYTE, TOKEN_BYTE, VALUE_BYTE } from '../http/field-bytes.ts';
 import type { Http1Options } from './options.ts';
 
 /** What a scan came to. */
@@ -9,22 +10,6 @@ const Phase = { START_LINE: 0, START_LINE_LF: 1, LINE: 2, NAME: 3, OWS: 4, VALUE
 const CR = 13;
 const LF = 10;
 const COLON = 58;
-const TOKEN_BYTE = 1;
-const VALUE_BYTE = 2;
-const START_LINE_BYTE = 4;
-
-/** What a byte may be part of (RFC 9110 sections 5.5, 5.6.2; obs-text passes). */
-const CLASSES = classes();
-
-function classes(): Uint8Array {
-  const table = new Uint8Array(256);
-  for (let byte = 0x20; byte < 256; byte++) if (byte !== 0x7f) table[byte] = VALUE_BYTE | START_LINE_BYTE;
-  table[9] = VALUE_BYTE;
-  const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  for (let i = 0; i < token.length; i++) table[token.charCodeAt(i)]! |= TOKEN_BYTE;
-  return table;
-}
-
 /**
  * Finds the lines of a head or of trailers in one pass over the bytes and refuses every byte that RFC 9112 does not
  * allow where it stands: bare CR and LF, line folding, space before a colon, NUL and other controls. Goes on where it
@@ -81,7 +66,7 @@ export class HeadScanner {
     let p = start;
     while (p < end) {
       if (phase === Phase.NAME) {
-        while (p < end && (CLASSES[buffer[p]!]! & TOKEN_BYTE) !== 0) p++;
+        while (p < end && (FIELD_BYTES[buffer[p]!]! & TOKEN_BYTE) !== 0) p++;
         if (p === end) break;
         if (buffer[p] !== COLON) return this.bad(400, 'invalid character in a header name');
         if (p + base === this.mark) return this.bad(400, 'empty header name');
@@ -96,7 +81,7 @@ export class HeadScanner {
         this.mark = p + base;
         phase = Phase.VALUE;
       } else if (phase === Phase.VALUE) {
-        while (p < end && (CLASSES[buffer[p]!]! & VALUE_BYTE) !== 0) p++;
+        while (p < end && (FIELD_BYTES[buffer[p]!]! & VALUE_BYTE) !== 0) p++;
         if (p === end) break;
         if (buffer[p] !== CR) return this.bad(400, 'invalid character in a header value');
         const i = this.count * 4;
@@ -118,7 +103,7 @@ export class HeadScanner {
           phase = Phase.NAME;
         }
       } else if (phase === Phase.START_LINE) {
-        while (p < end && (CLASSES[buffer[p]!]! & START_LINE_BYTE) !== 0) p++;
+        while (p < end && (FIELD_BYTES[buffer[p]!]! & START_LINE_BYTE) !== 0) p++;
         if (p + base > this.options.maxStartLineBytes) return this.bad(414, 'start line too long');
         if (p === end) break;
         if (buffer[p] !== CR) return this.bad(400, 'invalid character in the start line');

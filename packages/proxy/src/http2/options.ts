@@ -34,6 +34,8 @@ export interface Http2Options {
   readonly controlFramesPerSecond: number;
   /** 1xx responses before the final one. Default 16. */
   readonly maxInformational: number;
+  /** Named in the `Proxy-Status` (RFC 9209) of answers that the codec itself makes. */
+  readonly proxyName: string;
   /** Coarse monotonic clock for the two rates, milliseconds. */
   readonly nowMs: () => number;
   /** Shared by all connections of an engine. */
@@ -59,6 +61,7 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
     maxControlBurst: 1000,
     controlFramesPerSecond: 200,
     maxInformational: 16,
+    proxyName: 'outrigger',
     names: given.names ?? new HeaderNames(),
     ...given,
   });

@@ -19,7 +19,10 @@ function matches(specifier: Specifier, value: string | undefined, options: { inv
   return matcher.matchesRequest(head);
 }
 
-const text = (pattern: NonNullable<Parameters<typeof create<typeof StringMatcherSchema>>[1]>): Specifier => ({ case: 'stringMatch', value: create(StringMatcherSchema, pattern) });
+const text = (pattern: NonNullable<Parameters<typeof create<typeof StringMatcherSchema>>[1]>): Specifier => ({
+  case: 'stringMatch',
+  value: create(StringMatcherSchema, pattern),
+});
 const regex = (source: string) => create(RegexMatcherSchema, { regex: source });
 
 describe('header matcher', () => {
@@ -76,7 +79,11 @@ describe('header matcher', () => {
 
   it('refuses an expression that RE2 does not know', () => {
     const report = new CompileReport();
-    compileHeaderMatcher(create(HeaderMatcherSchema, { name: 'a', headerMatchSpecifier: { case: 'safeRegexMatch', value: regex('(?=a)') } }), 'headers[0]', report);
+    compileHeaderMatcher(
+      create(HeaderMatcherSchema, { name: 'a', headerMatchSpecifier: { case: 'safeRegexMatch', value: regex('(?=a)') } }),
+      'headers[0]',
+      report,
+    );
     expect(report.errors[0]?.path).toBe('headers[0].safe_regex_match.regex');
   });
 

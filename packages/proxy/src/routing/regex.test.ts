@@ -6,7 +6,11 @@ import { compileRegexRewrite } from './regex.ts';
 
 function rewrite(pattern: string, substitution: string, text: string): string {
   const report = new CompileReport();
-  const compiled = compileRegexRewrite(create(RegexMatchAndSubstituteSchema, { pattern: create(RegexMatcherSchema, { regex: pattern }), substitution }), 'r', report);
+  const compiled = compileRegexRewrite(
+    create(RegexMatchAndSubstituteSchema, { pattern: create(RegexMatcherSchema, { regex: pattern }), substitution }),
+    'r',
+    report,
+  );
   return compiled === null ? report.errors[0]!.path : compiled.replaceAll(text);
 }
 

@@ -43,7 +43,8 @@ function headOf(path: string, user: string | null = null, method = 'GET'): Reque
 function firstByLooking(matches: readonly RouteMatch[], head: RequestHead, random: number): number {
   const path = pathOnly(head.path);
   return matches.findIndex(
-    (match) => (head.path !== '' || match.fields.pathKind === 'connect') && match.matchesPath(head, path, path.toLowerCase()) && match.matchesRest(head, random),
+    (match) =>
+      (head.path !== '' || match.fields.pathKind === 'connect') && match.matchesPath(head, path, path.toLowerCase()) && match.matchesRest(head, random),
   );
 }
 

@@ -1,8 +1,8 @@
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
-import { parseSubjectAltNames } from './subject-alt-names.ts';
 import { X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { PeerRules, TlsSettings } from '../xds/tls-settings.ts';
 import type { SecretTable } from './secrets.ts';
+import { parseSubjectAltNames } from './subject-alt-names.ts';
 
 /** TLS settings with the secrets of the moment put in. */
 export interface TlsMaterial {

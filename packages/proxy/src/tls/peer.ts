@@ -26,8 +26,10 @@ export function checkPeer(certificate: PeerCertificate, rules: readonly PeerRule
       const wanted = rule.sanMatchers.map((matcher) => matcher.text).join(', ');
       return `its certificate is for ${[...names.uri, ...names.dns].join(', ') || 'nobody'}; expected ${wanted}`;
     }
-    if (rule.certificateSha256.length > 0 && !rule.certificateSha256.includes(sha256)) return 'the hash of its certificate is not among verify_certificate_hash';
-    if (rule.spkiSha256.length > 0 && !rule.spkiSha256.includes(spkiSha256(certificate))) return 'the hash of its public key is not among verify_certificate_spki';
+    if (rule.certificateSha256.length > 0 && !rule.certificateSha256.includes(sha256))
+      return 'the hash of its certificate is not among verify_certificate_hash';
+    if (rule.spkiSha256.length > 0 && !rule.spkiSha256.includes(spkiSha256(certificate)))
+      return 'the hash of its public key is not among verify_certificate_spki';
   }
   return '';
 }

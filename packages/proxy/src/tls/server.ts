@@ -1,6 +1,6 @@
+import { constants } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
-import { constants } from 'node:crypto';
 import type { DownstreamTlsSettings } from '../xds/tls-settings.ts';
 import type { TlsContexts } from './contexts.ts';
 import { checkPeer, NO_PEER, peerOf, type TlsPeer } from './peer.ts';

@@ -4,14 +4,14 @@ import { type Http2Options, http2Options } from '../http2/options.ts';
 import { compileLbOptions } from '../lb/compile-lb.ts';
 import type { LbContext } from '../lb/context.ts';
 import { LoadBalancer } from '../lb/load-balancer.ts';
+import type { LbOptions } from '../lb/options.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import { type ClusterLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
+import type { OutlierPolicy } from '../resilience/outlier-detection.ts';
 import { compileOutlierPolicy, OutlierDetector, type OutlierEvents } from '../resilience/outlier-detection.ts';
 import { type CompileError, CompileReport } from '../routing/compile-result.ts';
 import type { ClusterConfig, TransportSocketSettings } from '../xds/cluster-config.ts';
 import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.ts';
-import type { LbOptions } from '../lb/options.ts';
-import type { OutlierPolicy } from '../resilience/outlier-detection.ts';
 import { ForwardProxyHosts } from './forward-proxy-hosts.ts';
 import { HttpPool } from './http-pool.ts';
 import { UpstreamHost } from './upstream-host.ts';
@@ -23,7 +23,9 @@ export interface ClusterPolicies {
   readonly ignored: readonly string[];
 }
 
-export function compileClusterPolicies(config: ClusterConfig): { readonly ok: true; readonly value: ClusterPolicies } | { readonly ok: false; readonly errors: readonly CompileError[] } {
+export function compileClusterPolicies(
+  config: ClusterConfig,
+): { readonly ok: true; readonly value: ClusterPolicies } | { readonly ok: false; readonly errors: readonly CompileError[] } {
   const lb = compileLbOptions(config.message);
   if (!lb.ok) return lb;
   const report = new CompileReport();

@@ -61,7 +61,10 @@ export class DnsDiscovery implements TimerTarget {
     for (const endpoint of this.#endpoints()) {
       const { address } = endpoint;
       const hosts = address.kind !== 'socket' || isIP(address.host) !== 0 ? undefined : (this.#found.get(address.host) ?? []);
-      const resolved = hosts === undefined || address.kind !== 'socket' ? [address] : (first ? hosts.slice(0, 1) : hosts).map((host) => ({ kind: 'socket' as const, host, port: address.port }));
+      const resolved =
+        hosts === undefined || address.kind !== 'socket'
+          ? [address]
+          : (first ? hosts.slice(0, 1) : hosts).map((host) => ({ kind: 'socket' as const, host, port: address.port }));
       for (const one of resolved) {
         const text = addressText(one);
         if (seen.has(text)) continue;
@@ -71,7 +74,11 @@ export class DnsDiscovery implements TimerTarget {
       }
     }
     const wasWarm = this.#cluster.warm;
-    this.#cluster.setEndpoints({ clusterName: this.#cluster.name, endpoints, overprovisioningFactor: this.#cluster.config.endpoints?.overprovisioningFactor ?? 140 });
+    this.#cluster.setEndpoints({
+      clusterName: this.#cluster.name,
+      endpoints,
+      overprovisioningFactor: this.#cluster.config.endpoints?.overprovisioningFactor ?? 140,
+    });
     if (!wasWarm) this.#onWarm(this.#cluster);
     const { refreshMs, failureRefreshMs } = this.#cluster.config.dns;
     this.#timer = this.#runtime.wheel.arm(this.#failed ? failureRefreshMs : refreshMs, this);

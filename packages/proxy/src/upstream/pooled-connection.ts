@@ -90,7 +90,9 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
     const writer = new TurnWriter(runtime.turn, transport);
     this.openedAtMs = this.idleSinceMs = runtime.nowMs();
     // What the pool promised its clients, TLS and ALPN notwithstanding: explicit_http_config fixes the codec.
-    this.#codec = http2 ? new Http2ClientConnection(transport, writer, this, cluster.http2Options) : new Http1ClientConnection(transport, writer, this, cluster.http1Options);
+    this.#codec = http2
+      ? new Http2ClientConnection(transport, writer, this, cluster.http2Options)
+      : new Http1ClientConnection(transport, writer, this, cluster.http1Options);
     this.#transport.sink = this;
     this.pool.onOpen(this);
   }

@@ -1,4 +1,4 @@
-import { lookup, type LookupAddress } from 'node:dns';
+import { type LookupAddress, lookup } from 'node:dns';
 import type { DnsSettings } from '../xds/cluster-config.ts';
 
 export interface Resolver {
@@ -10,15 +10,22 @@ export interface Resolver {
 export const systemResolver: Resolver = {
   resolve(host, family, done) {
     const only = family === 'v4' ? 4 : family === 'v6' ? 6 : 0;
-    lookup(host, { all: true, family: only, order: family === 'v4-preferred' ? 'ipv4first' : 'verbatim' }, (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
-      if (error !== null || addresses === undefined) {
-        done([], error?.code ?? 'no addresses');
-        return;
-      }
-      const texts = addresses.map((address) => address.address);
-      // Envoy's AUTO: IPv6 if there is any, else IPv4; but a name with both is reached by what the system prefers first.
-      done(family === 'all' || family === 'v4' || family === 'v6' ? texts : texts.filter((text) => text.includes(':') === texts[0]!.includes(':')), texts.length === 0 ? 'no addresses' : '');
-    });
+    lookup(
+      host,
+      { all: true, family: only, order: family === 'v4-preferred' ? 'ipv4first' : 'verbatim' },
+      (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
+        if (error !== null || addresses === undefined) {
+          done([], error?.code ?? 'no addresses');
+          return;
+        }
+        const texts = addresses.map((address) => address.address);
+        // Envoy's AUTO: IPv6 if there is any, else IPv4; but a name with both is reached by what the system prefers first.
+        done(
+          family === 'all' || family === 'v4' || family === 'v6' ? texts : texts.filter((text) => text.includes(':') === texts[0]!.includes(':')),
+          texts.length === 0 ? 'no addresses' : '',
+        );
+      },
+    );
   },
 };
 

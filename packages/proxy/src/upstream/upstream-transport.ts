@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Transport } from '../http/transport.ts';
 import type { Runtime } from '../engine/runtime.ts';
+import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import { memoryPair } from '../net/memory-transport.ts';
 import { SocketReader } from '../net/socket-reader.ts';
@@ -87,7 +87,9 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   #connectPlain(address: Exclude<EndpointAddress, { kind: 'internal' }>): void {
     const reader = this.#reader();
     const base = { onread: reader.onread, allowHalfOpen: true };
-    const socket = net.connect((address.kind === 'pipe' ? { ...base, path: address.path } : { ...base, host: address.host, port: address.port, noDelay: true }) as net.NetConnectOpts);
+    const socket = net.connect(
+      (address.kind === 'pipe' ? { ...base, path: address.path } : { ...base, host: address.host, port: address.port, noDelay: true }) as net.NetConnectOpts,
+    );
     this.transport = socket;
     reader.watch(socket);
     socket.once('connect', () => {

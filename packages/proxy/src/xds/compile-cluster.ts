@@ -7,7 +7,15 @@ import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions
 import { type HttpProtocolOptions, HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
-import type { ClusterConfig, ClusterDiscovery, DnsSettings, ServiceName, TransportSocketSettings, UpstreamHttpSettings, UpstreamProtocol } from './cluster-config.ts';
+import type {
+  ClusterConfig,
+  ClusterDiscovery,
+  DnsSettings,
+  ServiceName,
+  TransportSocketSettings,
+  UpstreamHttpSettings,
+  UpstreamProtocol,
+} from './cluster-config.ts';
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
@@ -28,7 +36,10 @@ const CLUSTER = fieldPolicy(
    track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection health_checks`,
 );
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-const HTTP = fieldPolicy('common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config', 'header_validation_config');
+const HTTP = fieldPolicy(
+  'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
+  'header_validation_config',
+);
 
 function compileTransportSocket(socket: TransportSocket | undefined, path: string, report: CompileReport): TransportSocketSettings {
   if (socket === undefined) return null;
@@ -78,7 +89,8 @@ function protocolOf(options: HttpProtocolOptions | undefined, config: Cluster, r
   const choice = options?.upstreamProtocolOptions;
   switch (choice?.case) {
     case 'explicitHttpConfig':
-      if (choice.value.protocolConfig.case === 'http3ProtocolOptions') report.error(`typed_extension_protocol_options.${PROTOCOL_OPTIONS}.explicit_http_config`, 'HTTP/3 is not supported by this proxy');
+      if (choice.value.protocolConfig.case === 'http3ProtocolOptions')
+        report.error(`typed_extension_protocol_options.${PROTOCOL_OPTIONS}.explicit_http_config`, 'HTTP/3 is not supported by this proxy');
       return choice.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
     case 'useDownstreamProtocolConfig':
       return 'downstream';
@@ -103,7 +115,10 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
   }
   const common: CommonHttp | undefined = options?.commonHttpProtocolOptions ?? config.commonHttpProtocolOptions;
   const choice = options?.upstreamProtocolOptions;
-  const http2 = choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions' ? choice.value.protocolConfig.value : config.http2ProtocolOptions;
+  const http2 =
+    choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions'
+      ? choice.value.protocolConfig.value
+      : config.http2ProtocolOptions;
   const upstream = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
   return {
     protocol: protocolOf(options, config, report),

@@ -1,8 +1,12 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Address } from '@outrigger/xds/protos/envoy/config/core/v3/address';
-import { type Locality, type Metadata } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { Locality, Metadata } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { HealthStatus } from '@outrigger/xds/protos/envoy/config/core/v3/health_check';
-import { ClusterLoadAssignment_PolicySchema, type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignment_PolicySchema,
+  ClusterLoadAssignmentSchema,
+} from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { EndpointSchema, LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { type HostHealth, MAX_HOST_WEIGHT } from '../lb/host.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';

@@ -11,10 +11,10 @@ import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
 import { RouteTable } from '../routing/route-table.ts';
+import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import type { ForwardClientCert, HttpManagerConfig, RouteSource } from './listener-config.ts';
-import type { NetworkContext } from './compile-network-filters.ts';
 
 const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_STREAM_IDLE_TIMEOUT_MS = 300_000;

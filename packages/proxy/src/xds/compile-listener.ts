@@ -1,6 +1,12 @@
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import { type FilterChain, FilterChainMatch_ConnectionSourceType, type FilterChainMatch, FilterChainMatchSchema, FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import {
+  type FilterChain,
+  type FilterChainMatch,
+  FilterChainMatch_ConnectionSourceType,
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
@@ -43,7 +49,8 @@ function compileMatch(match: FilterChainMatch | undefined, path: string, report:
   if (match === undefined) return ANY;
   checkFields(FilterChainMatchSchema, match, MATCH, path, report);
   if (match.sourceType !== FilterChainMatch_ConnectionSourceType.ANY) report.error(`${path}.source_type`, 'not supported by this proxy');
-  const ranges = (list: FilterChainMatch['prefixRanges']): CidrConfig[] => list.map((range) => ({ address: range.addressPrefix, prefixLength: range.prefixLen ?? 0 }));
+  const ranges = (list: FilterChainMatch['prefixRanges']): CidrConfig[] =>
+    list.map((range) => ({ address: range.addressPrefix, prefixLength: range.prefixLen ?? 0 }));
   match.serverNames.forEach((name, index) => {
     if (name.includes('*') && !/^\*(\.[^*]+)?$/.test(name)) report.error(`${path}.server_names[${index}]`, 'a wildcard must be the first label');
   });
@@ -68,7 +75,8 @@ function compileTransport(chain: FilterChain, path: string, report: CompileRepor
     const tls = unpack(any, DownstreamTlsContextSchema, `${path}.typed_config`, report);
     return tls === undefined ? null : compileDownstreamTls(tls, `${path}.typed_config`, report);
   }
-  if (type !== 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') report.error(path, `transport socket ${type === '' ? socket.name : type} is not supported by this proxy`);
+  if (type !== 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer')
+    report.error(path, `transport socket ${type === '' ? socket.name : type} is not supported by this proxy`);
   return null;
 }
 
@@ -104,7 +112,8 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     const compiled = compileChain(chain, `filter_chains[${index}]`, context, report);
     if (compiled !== undefined) filterChains.push(compiled);
   });
-  const defaultFilterChain = config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
+  const defaultFilterChain =
+    config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
   let inspectTls = false;
   let inspectHttp = false;

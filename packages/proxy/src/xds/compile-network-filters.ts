@@ -51,7 +51,12 @@ function compileTcpProxy(config: TcpProxy, path: string, policies: readonly Netw
 }
 
 /** RBAC filters, then one that ends the chain: the HTTP connection manager or the TCP proxy. undefined: errors were reported. */
-export function compileNetworkFilters(filters: readonly Filter[], path: string, context: NetworkContext, report: CompileReport): NetworkFilterConfig | undefined {
+export function compileNetworkFilters(
+  filters: readonly Filter[],
+  path: string,
+  context: NetworkContext,
+  report: CompileReport,
+): NetworkFilterConfig | undefined {
   const policies: NetworkPolicy[] = [];
   for (const [index, filter] of filters.entries()) {
     const at = `${path}[${index}].typed_config`;

@@ -10,18 +10,38 @@ import {
   TlsParameters_TlsProtocol,
   TlsParametersSchema,
 } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
-import { type CommonTlsContext, CommonTlsContextSchema, type DownstreamTlsContext, DownstreamTlsContextSchema, type UpstreamTlsContext, UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import {
+  type CommonTlsContext,
+  CommonTlsContextSchema,
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+  type UpstreamTlsContext,
+  UpstreamTlsContextSchema,
+} from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileStringMatcher } from '../routing/string-matcher.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
-import type { CertificatePem, CertificateSource, DownstreamTlsSettings, PeerRules, SanMatcher, SanType, TlsSettings, UpstreamTlsSettings, ValidationSettings } from './tls-settings.ts';
+import type {
+  CertificatePem,
+  CertificateSource,
+  DownstreamTlsSettings,
+  PeerRules,
+  SanMatcher,
+  SanType,
+  TlsSettings,
+  UpstreamTlsSettings,
+  ValidationSettings,
+} from './tls-settings.ts';
 
 const CERTIFICATE = fieldPolicy('certificate_chain private_key', 'watched_directory ocsp_staple signed_certificate_timestamp');
 const VALIDATION = fieldPolicy(
   'trusted_ca match_typed_subject_alt_names match_subject_alt_names verify_certificate_spki verify_certificate_hash trust_chain_verification',
   'watched_directory',
 );
-const COMMON = fieldPolicy('tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config combined_validation_context alpn_protocols', 'key_log');
+const COMMON = fieldPolicy(
+  'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config combined_validation_context alpn_protocols',
+  'key_log',
+);
 const PARAMETERS = fieldPolicy('tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites', 'ecdh_curves signature_algorithms');
 const DOWNSTREAM = fieldPolicy(
   'common_tls_context require_client_certificate require_sni',
@@ -80,11 +100,17 @@ export function compilePeerRules(config: CertificateValidationContext | undefine
     const at = `${path}.match_typed_subject_alt_names[${index}]`;
     const type = SAN_TYPES.get(matcher.sanType);
     if (type === undefined) report.error(`${at}.san_type`, 'must be URI, DNS, EMAIL or IP_ADDRESS');
-    else sanMatchers.push({ type, matcher: compileStringMatcher(matcher.matcher, `${at}.matcher`, report), text: `${type} ${matcher.matcher?.matchPattern.case} ${String(matcher.matcher?.matchPattern.value)}` });
+    else
+      sanMatchers.push({
+        type,
+        matcher: compileStringMatcher(matcher.matcher, `${at}.matcher`, report),
+        text: `${type} ${matcher.matcher?.matchPattern.case} ${String(matcher.matcher?.matchPattern.value)}`,
+      });
   });
   config.matchSubjectAltNames.forEach((pattern, index) => {
     const matcher = compileStringMatcher(pattern, `${path}.match_subject_alt_names[${index}]`, report);
-    for (const type of ['uri', 'dns'] as const) sanMatchers.push({ type, matcher, text: `${type} ${pattern.matchPattern.case} ${String(pattern.matchPattern.value)}` });
+    for (const type of ['uri', 'dns'] as const)
+      sanMatchers.push({ type, matcher, text: `${type} ${pattern.matchPattern.case} ${String(pattern.matchPattern.value)}` });
   });
   return {
     trustedCaPem: config.trustedCa === undefined ? '' : readDataSource(config.trustedCa, `${path}.trusted_ca`, report),
@@ -111,7 +137,12 @@ function compileValidation(config: CommonTlsContext, path: string, report: Compi
   }
 }
 
-function version(protocol: TlsParameters_TlsProtocol | undefined, otherwise: 'TLSv1.2' | 'TLSv1.3', path: string, report: CompileReport): 'TLSv1.2' | 'TLSv1.3' {
+function version(
+  protocol: TlsParameters_TlsProtocol | undefined,
+  otherwise: 'TLSv1.2' | 'TLSv1.3',
+  path: string,
+  report: CompileReport,
+): 'TLSv1.2' | 'TLSv1.3' {
   switch (protocol) {
     case undefined:
     case TlsParameters_TlsProtocol.TLS_AUTO:
@@ -131,7 +162,10 @@ function compileCommon(config: CommonTlsContext | undefined, path: string, repor
   checkFields(CommonTlsContextSchema, config, COMMON, path, report);
   const parameters = config.tlsParams;
   if (parameters !== undefined) checkFields(TlsParametersSchema, parameters, PARAMETERS, `${path}.tls_params`, report);
-  const certificates: CertificateSource[] = config.tlsCertificates.map((certificate, index) => ({ kind: 'inline', certificate: compileCertificate(certificate, `${path}.tls_certificates[${index}]`, report) }));
+  const certificates: CertificateSource[] = config.tlsCertificates.map((certificate, index) => ({
+    kind: 'inline',
+    certificate: compileCertificate(certificate, `${path}.tls_certificates[${index}]`, report),
+  }));
   for (const secret of config.tlsCertificateSdsSecretConfigs) certificates.push({ kind: 'sds', name: secret.name });
   return {
     certificates,
@@ -148,7 +182,8 @@ export function compileDownstreamTls(config: DownstreamTlsContext, path: string,
   const common = compileCommon(config.commonTlsContext, `${path}.common_tls_context`, report);
   if (common.certificates.length === 0) report.error(`${path}.common_tls_context.tls_certificates`, 'a server needs a certificate');
   const requireClientCertificate = config.requireClientCertificate ?? false;
-  if (requireClientCertificate && common.validation === null) report.error(`${path}.require_client_certificate`, 'needs a validation context to check the certificate with');
+  if (requireClientCertificate && common.validation === null)
+    report.error(`${path}.require_client_certificate`, 'needs a validation context to check the certificate with');
   return { ...common, requireClientCertificate, requireSni: config.requireSni ?? false };
 }
 

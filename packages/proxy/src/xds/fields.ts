@@ -19,7 +19,13 @@ export function fieldPolicy(handled: string, tuning = ''): FieldPolicy {
  * Refuses what is set and not known, so that a field that bears on matching, routing or security is never ignored in
  * silence, also one that a later version of the protos brings.
  */
-export function checkFields<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, policy: FieldPolicy, path: string, report: CompileReport): void {
+export function checkFields<Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+  policy: FieldPolicy,
+  path: string,
+  report: CompileReport,
+): void {
   for (const field of schema.fields) {
     if (policy.handled.has(field.name) || !isFieldSet(message, field)) continue;
     const at = path === '' ? field.name : `${path}.${field.name}`;

@@ -98,3 +98,17 @@ test('a folder that cannot be written is a warning, and the memory goes on', () 
   expect(cache.get(TypeUrl.cluster, 'a')).toBeDefined();
   expect(warnings.at(-1)).toContain('cannot write');
 });
+
+test('what an earlier process left and nobody asked for goes after an hour of contact, or when the room is needed', () => {
+  filled();
+  const cache = LastGoodCache.open(path);
+  expect(cache.get(TypeUrl.cluster, 'a')).toBeDefined();
+  cache.contact(Date.now() + 3_601_000);
+  expect(Array.from(cache.entries(TypeUrl.cluster), ({ name }) => name)).toEqual(['a']);
+  expect([...cache.entries(TypeUrl.virtualHost)]).toEqual([]);
+  cache.close();
+
+  const small = LastGoodCache.open(path, { maxBytes: body.value.length });
+  small.put(TypeUrl.cluster, 'b', '1', body, []);
+  expect(Array.from(small.entries(TypeUrl.cluster), ({ name }) => name)).toEqual(['b']);
+});

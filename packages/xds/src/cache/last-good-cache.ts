@@ -11,6 +11,8 @@ const DIGEST_OFFSET = CONTACT_OFFSET + 8;
 const DIGEST_BYTES = 32;
 const CONTENT_OFFSET = DIGEST_OFFSET + DIGEST_BYTES;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
+/** What an earlier process left and nobody has asked for is dropped after so long with the control plane there. */
+const INHERITED_LIFE_MS = 3_600_000;
 
 export interface LastGoodCacheOptions {
   /** Changes within this time are written together. Default 500. */
@@ -34,6 +36,9 @@ export class LastGoodCache {
   readonly #maxBytes: number;
   readonly #warn: (message: string) => void;
   readonly #types = new Map<string, Map<string, CachedResource>>();
+  /** Read from the disk and not used since, per type. */
+  readonly #inherited = new Map<string, Set<string>>();
+  readonly #openedAtMs = Date.now();
   #bytes = 0;
   #lastContactMs: number | undefined;
   #writtenContactMs = 0;
@@ -62,6 +67,7 @@ export class LastGoodCache {
   }
 
   get(typeUrl: string, name: string): CachedResource | undefined {
+    this.#inherited.get(typeUrl)?.delete(name);
     return this.#types.get(typeUrl)?.get(name);
   }
 
@@ -76,8 +82,10 @@ export class LastGoodCache {
       this.#types.set(typeUrl, resources);
     }
     const before = resources.get(name);
+    this.#inherited.get(typeUrl)?.delete(name);
     if (before?.version === version) return;
     const grows = body.value.length - (before?.value.length ?? 0);
+    if (this.#bytes + grows > this.#maxBytes) this.#dropInherited();
     if (this.#bytes + grows > this.#maxBytes) {
       if (!this.#full) this.#warn(`the cache ${this.#path} is full (${this.#maxBytes} bytes): newer resources are not kept over a restart`);
       this.#full = true;
@@ -102,6 +110,7 @@ export class LastGoodCache {
   /** Notes that the control plane was heard of. */
   contact(nowMs: number): void {
     this.#lastContactMs = nowMs;
+    if (nowMs - this.#openedAtMs > INHERITED_LIFE_MS) this.#dropInherited();
     if (nowMs - this.#writtenContactMs < this.#contactIntervalMs || this.#dirty) return;
     this.#writtenContactMs = nowMs;
     try {
@@ -148,6 +157,11 @@ export class LastGoodCache {
     this.flush();
   }
 
+  #dropInherited(): void {
+    for (const [typeUrl, names] of this.#inherited) for (const name of names) this.remove(typeUrl, name);
+    this.#inherited.clear();
+  }
+
   #changed(): void {
     this.#dirty = true;
     this.#timer ??= setTimeout(() => this.flush(), this.#debounceMs).unref();
@@ -162,13 +176,17 @@ export class LastGoodCache {
       const content = file.subarray(CONTENT_OFFSET);
       const digest = createHash('sha256').update(content).digest();
       if (!digest.equals(file.subarray(DIGEST_OFFSET, CONTENT_OFFSET))) throw new Error('its checksum is wrong');
-      for (const [typeUrl, resources] of decodeResources(content)) this.#types.set(typeUrl, resources);
+      for (const [typeUrl, resources] of decodeResources(content)) {
+        this.#types.set(typeUrl, resources);
+        this.#inherited.set(typeUrl, new Set(resources.keys()));
+      }
       for (const resources of this.#types.values()) for (const resource of resources.values()) this.#bytes += resource.value.length;
       const contactMs = Number(file.readBigUInt64BE(CONTACT_OFFSET));
       if (contactMs > 0 && contactMs <= Date.now()) this.#lastContactMs = contactMs;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       this.#types.clear();
+      this.#inherited.clear();
       this.#bytes = 0;
       this.#warn(`the cache ${this.#path} is not used: ${(error as Error).message}`);
     }

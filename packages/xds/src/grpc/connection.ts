@@ -185,7 +185,7 @@ class Call implements GrpcStream {
       this.#trailers = headers;
     });
     stream.on('data', (chunk: Buffer) => {
-      if (this.#ended) return;
+      if (this.#ended || this.#httpStatus !== 200) return;
       try {
         splitter.push(chunk, (message) => {
           if (!this.#ended) events.onMessage(message);
@@ -200,6 +200,11 @@ class Call implements GrpcStream {
     });
     stream.on('error', (error) => {
       this.#error = error;
+    });
+    // The server has said all; our half is still open, and nothing that could be said on it would be heard.
+    stream.on('end', () => {
+      this.#end(this.#outcome(explain));
+      stream.close(constants.NGHTTP2_NO_ERROR);
     });
     stream.on('close', () => this.#end(this.#outcome(explain)));
   }

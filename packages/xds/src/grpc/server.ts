@@ -115,17 +115,15 @@ function secureOptions(tls: ServerTls): { key: string | Buffer; cert: string | B
 function keepAlive(session: ServerHttp2Session, intervalMs: number): () => void {
   let waiting = false;
   const timer = setInterval(() => {
+    if (session.destroyed) return;
     if (waiting) {
       session.destroy();
       return;
     }
     waiting = true;
-    if (
-      !session.ping(() => {
-        waiting = false;
-      })
-    )
-      session.destroy();
+    session.ping(() => {
+      waiting = false;
+    });
   }, intervalMs);
   timer.unref();
   return () => clearInterval(timer);

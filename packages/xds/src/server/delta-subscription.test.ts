@@ -201,6 +201,21 @@ describe('ACK and NACK', () => {
     expect(brief(subscription.next(world, 'all', '4'))).toBe('+a@4');
   });
 
+  test('a client that asks and never answers gets no more than its share', () => {
+    const names = Array.from({ length: 40 }, (_, index) => `n${index}`);
+    const world = new World(...names);
+    const subscription = new DeltaSubscription(TypeUrl.cluster, DEFAULT_ADS_LIMITS);
+    let pushes = 0;
+    for (const name of names) {
+      subscription.request({ ...nothing, subscribe: [name] });
+      if (subscription.next(world, 'all', name) !== undefined) pushes += 1;
+    }
+    expect(pushes).toBe(16);
+    subscription.request({ ...nothing, nonce: 'n0' });
+    // The rest was collected meanwhile, and comes at once.
+    expect(subscription.next(world, 'all', 'rest')?.resources).toHaveLength(24);
+  });
+
   test('a NACK keeps the words, and what was refused is not sent again until it changes', () => {
     const world = new World('a');
     const subscription = settledAfter(world, { subscribe: ['a'] });

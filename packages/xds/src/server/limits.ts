@@ -6,7 +6,7 @@ export interface AdsLimits {
   readonly maxNameLength: number;
   /** Streams of all clients together. */
   readonly maxStreams: number;
-  /** Streams of one identity (or of one address, where there is no identity). */
+  /** Streams of one identity, which all instances of a service account share (or of one address, where there is no identity). */
   readonly maxStreamsPerCaller: number;
   /** From the opening of a stream to its first request. */
   readonly firstRequestTimeoutMs: number;
@@ -18,7 +18,7 @@ export const DEFAULT_ADS_LIMITS: AdsLimits = {
   maxNames: 20_000,
   maxNameLength: 1_024,
   maxStreams: 10_000,
-  maxStreamsPerCaller: 128,
+  maxStreamsPerCaller: 2_000,
   firstRequestTimeoutMs: 10_000,
   orderWaitMs: 5_000,
 };

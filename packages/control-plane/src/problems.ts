@@ -1,0 +1,29 @@
+import { refText } from '@outrigger/resources';
+import type { Problem } from './api/shapes.ts';
+import type { WatchedFolder } from './folder/folder.ts';
+import type { MeshState } from './push/mesh-state.ts';
+import type { PushSource } from './push/push-source.ts';
+
+export interface ProblemSources {
+  readonly folder: WatchedFolder | undefined;
+  readonly mesh: MeshState;
+  readonly push: PushSource;
+  readonly telemetry: { readonly problems: readonly Problem[] };
+}
+
+/** Everything that somebody should look at now. */
+export function problemsOf({ folder, mesh, push, telemetry }: ProblemSources): Problem[] {
+  const quarantined = [...mesh.quarantined.values()].map(({ ref, reason, sinceMs }) => ({
+    what: `${refText(ref)} is quarantined: it could not be translated (${reason})`,
+    where: refText(ref),
+    next: 'Report it with its YAML; a new version of it is tried at once.',
+    sinceMs,
+  }));
+  const refused = [...push.proxies.refusals()].map(({ node, message, sinceMs }) => ({
+    what: `${node} refused an update and keeps what it had: ${message}`,
+    where: node,
+    next: 'Correct the resource that it names, or apply its former version.',
+    sinceMs,
+  }));
+  return [...(folder?.problems ?? []), ...quarantined, ...refused, ...telemetry.problems];
+}

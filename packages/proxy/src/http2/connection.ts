@@ -1,0 +1,517 @@
+import type { HeaderList, ResetReason, ResponseHead } from '../http/message.ts';
+import type { Transport } from '../http/transport.ts';
+import type { TurnWriter } from '../net/turn-writer.ts';
+import { Budget } from './budget.ts';
+import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
+import { FieldSection } from './field-section.ts';
+import { Flag, FrameType, INITIAL_WINDOW_BYTES, LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting } from './frame.ts';
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { checkFrame, frameTypeName } from './frame-rules.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { responseBytes, trailersBytes, writeResponse, writeTrailers } from './head-encoder.ts';
+import { HpackDecoder } from './hpack-decoder.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+import type { Http2Options } from './options.ts';
+import { ReceiveFlow } from './receive-flow.ts';
+import { SendFlow, type SendFlowEvents } from './send-flow.ts';
+import type { Http2Stream } from './stream.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** What both sides of HTTP/2 share (RFC 9113): frames, windows, settings, the ends of streams and of the connection. */
+export abstract class Http2Connection implements FrameSink, SendFlowEvents {
+  protected readonly transport: Transport;
+  protected readonly writer: TurnWriter;
+  protected readonly options: Http2Options;
+  protected readonly streams: Map<number, Http2Stream>;
+  protected readonly frames: FrameWriter;
+  protected readonly encoder: HpackEncoder;
+  protected readonly section: FieldSection;
+  protected readonly sendFlow: SendFlow;
+  protected readonly receiveFlow: ReceiveFlow;
+  protected readonly resets: Budget;
+  protected readonly control: Budget;
+  protected draining: boolean;
+  protected closed: boolean;
+  /** The peer's, once they are here. */
+  protected settled: boolean;
+  protected peerMaxStreams: number;
+  protected peerConnectProtocol: boolean;
+  private readonly reader: FrameReader;
+  private readonly decoder: HpackDecoder;
+  /** Of the DATA frame being read: its stream, null to drop the content. */
+  private dataStream: Http2Stream | null;
+  private dataFin: boolean;
+  /** A header block in pieces: its stream (0: none), and what is here. */
+  private blockId: number;
+  private blockFin: boolean;
+  private block: Buffer;
+  private blockBytes: number;
+  private continuations: number;
+  private selfDependent: boolean;
+
+  constructor(transport: Transport, writer: TurnWriter, options: Http2Options, server: boolean) {
+    this.transport = transport;
+    this.writer = writer;
+    this.options = options;
+    this.streams = new Map();
+    this.frames = new FrameWriter(writer);
+    this.encoder = new HpackEncoder(writer, options.encoderTableBytes);
+    this.section = new FieldSection(options);
+    this.resets = new Budget(options.maxResetBurst, options.resetsPerSecond, options.nowMs);
+    this.control = new Budget(options.maxControlBurst, options.controlFramesPerSecond, options.nowMs);
+    this.sendFlow = new SendFlow(this.frames, writer, this.control, this);
+    this.receiveFlow = new ReceiveFlow(this.frames, options);
+    this.draining = false;
+    this.closed = false;
+    this.settled = false;
+    this.peerMaxStreams = options.initialConcurrentStreams;
+    this.peerConnectProtocol = false;
+    this.reader = new FrameReader(this, options.maxFrameBytes, server);
+    this.decoder = new HpackDecoder(options.names, options.decoderTableBytes);
+    this.dataStream = null;
+    this.dataFin = false;
+    this.blockId = 0;
+    this.blockFin = false;
+    this.block = NO_BYTES;
+    this.blockBytes = 0;
+    this.continuations = 0;
+    this.selfDependent = false;
+  }
+
+  /** `section` holds the fields of a block for `id`. */
+  protected abstract onSection(id: number, fin: boolean, selfDependent: boolean): void;
+  /** Has a stream of this id been, in either direction? */
+  protected abstract isIdle(id: number): boolean;
+  /** A frame for a stream that is no more: true where it is an error of the stream. */
+  protected abstract isLate(id: number): boolean;
+  /** The stream's last event in this direction was sent. */
+  protected abstract onLocalEnd(stream: Http2Stream): void;
+  /** The stream's last event in that direction is about to be given. */
+  protected abstract onRemoteEnd(stream: Http2Stream): void;
+  protected abstract onGoaway(lastId: number, code: number): void;
+  protected abstract onPingAck(): void;
+  protected abstract onSettings(): void;
+  /** A stream has gone, and its last event was given. */
+  protected abstract onStreamGone(): void;
+  protected abstract onShut(detail: string): void;
+  /** Highest stream of the peer that was looked at. */
+  protected abstract readonly lastPeerId: number;
+
+  get activeStreams(): number {
+    return this.streams.size;
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    this.reader.receive(buffer, start, end);
+  }
+
+  receiveEnd(): void {
+    this.writer.end();
+    this.shut('ConnectionTermination', 'the peer ended the connection');
+  }
+
+  transportClosed(detail: string): void {
+    this.shut('ConnectionTermination', detail);
+  }
+
+  transportDrained(): void {
+    this.writer.drained();
+    for (const stream of this.streams.values()) {
+      if (this.writer.blocked) return;
+      if (stream.stopped && stream.pending === null) {
+        stream.stopped = false;
+        stream.events.onDrain();
+      }
+    }
+  }
+
+  sendInformational(stream: Http2Stream, head: ResponseHead): void {
+    if (stream.over || stream.responded) return;
+    this.writeResponseHead(stream, head, false);
+  }
+
+  sendResponse(stream: Http2Stream, head: ResponseHead, fin: boolean): boolean {
+    if (stream.over || stream.responded) return true;
+    stream.responded = true;
+    stream.tunnel = head.tunnel && stream.asksTunnel;
+    this.writeResponseHead(stream, head, fin);
+    if (fin) this.localEnd(stream);
+    return !this.writer.blocked || stop(stream);
+  }
+
+  sendBody(stream: Http2Stream, buffer: Buffer, start: number, end: number, fin: boolean): boolean {
+    if (stream.over || stream.localClosed || stream.pendingFin) return true;
+    if (!this.sendFlow.send(stream, buffer, start, end, fin)) return stop(stream);
+    if (fin) this.localEnd(stream);
+    return !this.writer.blocked || stop(stream);
+  }
+
+  sendTrailers(stream: Http2Stream, trailers: HeaderList): void {
+    if (stream.over || stream.localClosed || stream.pendingFin || stream.pendingTrailers !== null) return;
+    if (stream.pending !== null) stream.pendingTrailers = trailers;
+    else this.writeTrailers(stream, trailers);
+  }
+
+  /** By the engine: nothing is called back on this stream. */
+  resetStream(stream: Http2Stream, reason: ResetReason): void {
+    if (stream.over) return;
+    this.frames.rstStream(stream.id, resetCode(reason));
+    this.remove(stream);
+    this.onStreamGone();
+  }
+
+  resumed(stream: Http2Stream): void {
+    if (!stream.over) this.receiveFlow.resumed(stream);
+  }
+
+  onPendingSent(stream: Http2Stream): void {
+    if (stream.pendingTrailers !== null) this.writeTrailers(stream, stream.pendingTrailers);
+    else if (stream.pendingFin) this.localEnd(stream);
+    if (stream.over || stream.localClosed || !stream.stopped || this.writer.blocked) return;
+    stream.stopped = false;
+    stream.events.onDrain();
+  }
+
+  onDataFrame(id: number, flags: number, length: number): void {
+    this.dataStream = null;
+    this.dataFin = (flags & Flag.END_STREAM) !== 0;
+    if (!this.settled || this.blockId !== 0) {
+      this.fail(ErrorCode.PROTOCOL_ERROR, 'DATA frame out of order');
+      return;
+    }
+    if (!this.receiveFlow.takeConnection(length)) {
+      this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the connection window');
+      return;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) {
+      if (id === 0 || this.isIdle(id)) {
+        this.fail(ErrorCode.PROTOCOL_ERROR, 'DATA on an idle stream');
+        return;
+      }
+      this.receiveFlow.give(length);
+      if (this.isLate(id)) this.streamError(id, undefined, ErrorCode.STREAM_CLOSED, 'DATA on a closed stream');
+      return;
+    }
+    if (length > 0) this.control.give(1);
+    else if (!this.dataFin && !this.control.take()) {
+      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many empty DATA frames');
+      return;
+    }
+    if (stream.remoteClosed) {
+      this.receiveFlow.give(length);
+      this.streamError(id, stream, ErrorCode.STREAM_CLOSED, 'DATA after the end of the stream');
+    } else if (!this.receiveFlow.takeStream(stream, length, this.dataFin)) {
+      this.streamError(id, stream, ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the stream window');
+    } else this.dataStream = stream;
+  }
+
+  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean): void {
+    const stream = this.dataStream;
+    if (stream === null || stream.over) return;
+    const fin = last && this.dataFin;
+    if (stream.expected >= 0) {
+      stream.expected -= end - start;
+      if (stream.expected < 0 || (fin && stream.expected > 0)) {
+        this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'content differs from content-length');
+        return;
+      }
+    }
+    if (fin) {
+      this.remoteEnd(stream);
+      stream.events.onBody(buffer, start, end, true);
+      if (stream.over) this.onStreamGone();
+    } else if (start < end) stream.events.onBody(buffer, start, end, false);
+  }
+
+  onFrame(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+    const code = checkFrame(type, flags, id, end - start);
+    if (code !== ErrorCode.NO_ERROR) this.fail(code, 'invalid ' + frameTypeName(type) + ' frame');
+    else if (!this.settled && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) this.fail(ErrorCode.PROTOCOL_ERROR, 'no SETTINGS frame first');
+    else if ((this.blockId !== 0) !== (type === FrameType.CONTINUATION) || (this.blockId !== 0 && this.blockId !== id)) {
+      this.fail(ErrorCode.PROTOCOL_ERROR, 'header block interrupted');
+    } else if (type === FrameType.HEADERS) this.onHeaders(flags, id, buffer, start, end);
+    else if (type === FrameType.CONTINUATION) this.onContinuation(flags, buffer, start, end);
+    else if (type === FrameType.RST_STREAM) this.onRstStream(id, uint32(buffer, start));
+    else if (type === FrameType.GOAWAY) this.onGoaway(uint31(buffer, start), uint32(buffer, start + 4));
+    else if (!this.control.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many control frames');
+    else if (type === FrameType.WINDOW_UPDATE) this.onWindowUpdate(id, uint31(buffer, start));
+    else if (type === FrameType.SETTINGS) this.readSettings(flags, buffer, start, end);
+    else if (type === FrameType.PING) {
+      if ((flags & Flag.ACK) === 0) this.frames.ping(true, buffer, start);
+      else this.onPingAck();
+    } else if (type === FrameType.PRIORITY) {
+      if (end - start !== 5) this.streamError(id, this.streams.get(id), ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size');
+      else if (uint31(buffer, start) === id) this.streamError(id, this.streams.get(id), ErrorCode.PROTOCOL_ERROR, 'stream that depends on itself');
+    }
+  }
+
+  /** An error of the connection: GOAWAY, and nothing more. */
+  fail(code: number, detail: string): void {
+    if (this.closed) return;
+    this.frames.goaway(this.lastPeerId, code, detail);
+    this.writer.end();
+    this.shut('ProtocolError', errorCodeName(code) + ': ' + detail);
+  }
+
+  /** An error of one stream, which counts against the peer: it must not make us reset without end. */
+  protected streamError(id: number, stream: Http2Stream | undefined, code: number, detail: string): void {
+    this.frames.rstStream(id, code);
+    if (stream !== undefined && !stream.over) {
+      this.remove(stream);
+      stream.events.onReset('ProtocolError', errorCodeName(code) + ': ' + detail);
+      this.onStreamGone();
+    }
+    if (!this.resets.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams in error');
+  }
+
+  /** Marks the remote half as closed. The stream is over where that was the last of it. */
+  protected remoteEnd(stream: Http2Stream): void {
+    stream.remoteClosed = true;
+    if (stream.localClosed) this.finish(stream);
+    else this.onRemoteEnd(stream);
+  }
+
+  protected localEnd(stream: Http2Stream): void {
+    stream.localClosed = true;
+    if (stream.remoteClosed) {
+      this.finish(stream);
+      this.onStreamGone();
+    } else this.onLocalEnd(stream);
+  }
+
+  /** The stream ended as it should. */
+  protected finish(stream: Http2Stream): void {
+    this.resets.give(1);
+    this.remove(stream);
+  }
+
+  protected remove(stream: Http2Stream): void {
+    stream.over = true;
+    stream.pending = null;
+    stream.pendingTrailers = null;
+    this.streams.delete(stream.id);
+    if (stream.held > 0) this.receiveFlow.release(stream);
+  }
+
+  /** Trailers of a stream that is open, from `section`. */
+  protected receiveTrailers(stream: Http2Stream, fin: boolean): void {
+    const trailers = this.section.tooLarge ? null : this.section.trailers();
+    if (stream.remoteClosed) this.streamError(stream.id, stream, ErrorCode.STREAM_CLOSED, 'HEADERS after the end of the stream');
+    else if (!fin) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'trailers that do not end the stream');
+    else if (trailers === null) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, this.section.error || 'trailers too large');
+    else if (stream.expected > 0) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'content differs from content-length');
+    else {
+      this.remoteEnd(stream);
+      if (trailers.length === 0) stream.events.onBody(NO_BYTES, 0, 0, true);
+      else stream.events.onTrailers(trailers);
+      if (stream.over) this.onStreamGone();
+    }
+  }
+
+  protected shut(reason: ResetReason, detail: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.reader.stop();
+    const streams = [...this.streams.values()];
+    this.streams.clear();
+    for (const stream of streams) {
+      stream.over = true;
+      stream.pending = null;
+      stream.events.onReset(reason, detail);
+    }
+    this.onShut(detail);
+  }
+
+  private writeResponseHead(stream: Http2Stream, head: ResponseHead, fin: boolean): void {
+    this.frames.beginBlock(responseBytes(head));
+    writeResponse(this.encoder, head);
+    this.frames.endBlock(stream.id, fin, this.sendFlow.maxFrameBytes);
+  }
+
+  private writeTrailers(stream: Http2Stream, trailers: HeaderList): void {
+    stream.pendingTrailers = null;
+    this.frames.beginBlock(trailersBytes(trailers));
+    writeTrailers(this.encoder, trailers);
+    this.frames.endBlock(stream.id, true, this.sendFlow.maxFrameBytes);
+    this.localEnd(stream);
+  }
+
+  private onHeaders(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+    let from = start;
+    let to = end;
+    if ((flags & Flag.PADDED) !== 0) {
+      if (from >= to) {
+        this.fail(ErrorCode.FRAME_SIZE_ERROR, 'padded HEADERS frame without pad length');
+        return;
+      }
+      to -= buffer[from++]!;
+    }
+    let selfDependent = false;
+    if ((flags & Flag.PRIORITY) !== 0) {
+      if (from + 5 > end) {
+        this.fail(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS of a wrong size');
+        return;
+      }
+      selfDependent = uint31(buffer, from) === id;
+      from += 5;
+    }
+    if (from > to) {
+      this.fail(ErrorCode.PROTOCOL_ERROR, 'padding longer than its frame');
+      return;
+    }
+    this.selfDependent = selfDependent;
+    const fin = (flags & Flag.END_STREAM) !== 0;
+    if ((flags & Flag.END_HEADERS) !== 0) {
+      this.onBlock(id, fin, buffer, from, to);
+      return;
+    }
+    this.blockId = id;
+    this.blockFin = fin;
+    this.continuations = 0;
+    this.blockBytes = 0;
+    this.keepBlock(buffer, from, to);
+  }
+
+  private onContinuation(flags: number, buffer: Buffer, start: number, end: number): void {
+    if (++this.continuations > this.options.maxContinuationFrames) {
+      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many CONTINUATION frames');
+      return;
+    }
+    // Beyond that its table could not be kept in step without holding it all.
+    if (this.blockBytes + end - start > this.options.maxHeaderListBytes) {
+      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header block too large');
+      return;
+    }
+    this.keepBlock(buffer, start, end);
+    if ((flags & Flag.END_HEADERS) === 0) return;
+    const id = this.blockId;
+    const block = this.block;
+    this.blockId = 0;
+    this.block = NO_BYTES;
+    this.onBlock(id, this.blockFin, block, 0, this.blockBytes);
+  }
+
+  private keepBlock(buffer: Buffer, start: number, end: number): void {
+    const bytes = this.blockBytes + end - start;
+    if (bytes > this.block.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(bytes, this.block.length * 2));
+      this.block.copy(grown, 0, 0, this.blockBytes);
+      this.block = grown;
+    }
+    buffer.copy(this.block, this.blockBytes, start, end);
+    this.blockBytes = bytes;
+  }
+
+  private onBlock(id: number, fin: boolean, buffer: Buffer, start: number, end: number): void {
+    this.control.give(1);
+    this.section.begin();
+    if (!this.decoder.decode(buffer, start, end, this.section)) {
+      this.fail(ErrorCode.COMPRESSION_ERROR, 'header block cannot be decoded');
+      return;
+    }
+    this.onSection(id, fin, this.selfDependent);
+  }
+
+  private onWindowUpdate(id: number, increment: number): void {
+    if (id === 0) {
+      if (increment === 0) this.fail(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
+      else if (!this.sendFlow.connectionCredit(increment)) this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'connection window too large');
+      return;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) {
+      if (this.isIdle(id)) this.fail(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream');
+    } else if (increment === 0) this.streamError(id, stream, ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
+    else if (!this.sendFlow.streamCredit(stream, increment)) this.streamError(id, stream, ErrorCode.FLOW_CONTROL_ERROR, 'stream window too large');
+  }
+
+  private onRstStream(id: number, code: number): void {
+    if (this.isIdle(id)) {
+      this.fail(ErrorCode.PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
+      return;
+    }
+    if (!this.resets.take()) {
+      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams reset');
+      return;
+    }
+    const stream = this.streams.get(id);
+    if (stream === undefined) return;
+    this.remove(stream);
+    stream.events.onReset(code === ErrorCode.REFUSED_STREAM ? 'RemoteRefusedStream' : 'RemoteReset', errorCodeName(code));
+    this.onStreamGone();
+  }
+
+  private readSettings(flags: number, buffer: Buffer, start: number, end: number): void {
+    if ((flags & Flag.ACK) !== 0) return;
+    if (!this.settled) this.peerMaxStreams = MAX_STREAM_ID;
+    for (let p = start; p < end; p += 6) {
+      this.applySetting((buffer[p]! << 8) | buffer[p + 1]!, uint32(buffer, p + 2));
+      if (this.closed) return;
+    }
+    this.settled = true;
+    this.frames.settingsAck();
+    this.onSettings();
+  }
+
+  private applySetting(setting: number, value: number): void {
+    switch (setting) {
+      case Setting.HEADER_TABLE_SIZE:
+        this.encoder.setPeerTableBytes(value);
+        return;
+      case Setting.ENABLE_PUSH:
+        if (value > 1 || (value === 1 && this.isClient)) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_ENABLE_PUSH');
+        return;
+      case Setting.MAX_CONCURRENT_STREAMS:
+        this.peerMaxStreams = value;
+        return;
+      case Setting.INITIAL_WINDOW_SIZE:
+        if (value > MAX_WINDOW_BYTES) this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'invalid SETTINGS_INITIAL_WINDOW_SIZE');
+        else this.setInitialWindow(value);
+        return;
+      case Setting.MAX_FRAME_SIZE:
+        if (value < 16_384 || value > LARGEST_MAX_FRAME_BYTES) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_MAX_FRAME_SIZE');
+        // No larger than ours: one stream would hold up the others.
+        else this.sendFlow.maxFrameBytes = Math.min(value, this.options.maxFrameBytes);
+        return;
+      case Setting.ENABLE_CONNECT_PROTOCOL:
+        if (value > 1 || (value === 0 && this.peerConnectProtocol)) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_ENABLE_CONNECT_PROTOCOL');
+        else this.peerConnectProtocol = value === 1;
+        return;
+    }
+  }
+
+  protected abstract readonly isClient: boolean;
+
+  private setInitialWindow(value: number): void {
+    const change = value - this.sendFlow.initialStreamWindow;
+    this.sendFlow.initialStreamWindow = value;
+    if (change === 0) return;
+    for (const stream of [...this.streams.values()]) {
+      if (!this.sendFlow.streamCredit(stream, change)) {
+        this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'stream window too large');
+        return;
+      }
+    }
+  }
+
+  /** Our SETTINGS and the connection's window, first of all. */
+  protected writeSettings(values: readonly (readonly [id: number, value: number])[]): void {
+    this.frames.settings(values);
+    if (this.options.connectionWindowBytes > INITIAL_WINDOW_BYTES) this.frames.windowUpdate(0, this.options.connectionWindowBytes - INITIAL_WINDOW_BYTES);
+  }
+}
+
+function stop(stream: Http2Stream): false {
+  stream.stopped = true;
+  return false;
+}
+
+function uint32(buffer: Buffer, p: number): number {
+  return ((buffer[p]! << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!) >>> 0;
+}
+
+function uint31(buffer: Buffer, p: number): number {
+  return ((buffer[p]! & 0x7f) << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!;
+}
