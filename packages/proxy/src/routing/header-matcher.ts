@@ -54,13 +54,13 @@ export class HeaderMatcher {
       case 'header':
         return this.#matchesList(head.headers);
       case 'method':
-        return this.#matchesText(head.method);
+        return this.#matchesText(head.method === '' ? undefined : head.method);
       case 'path':
         return this.#matchesText(head.path === '' ? undefined : head.path);
       case 'authority':
         return this.#matchesText(head.authority === '' ? undefined : head.authority);
       case 'scheme':
-        return this.#matchesText(head.scheme);
+        return this.#matchesText(head.scheme === '' ? undefined : head.scheme);
       case 'protocol':
         return this.#matchesText(head.protocol === '' ? undefined : head.protocol);
       case 'status':

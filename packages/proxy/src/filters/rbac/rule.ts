@@ -30,7 +30,7 @@ export interface Rule {
 }
 
 /** TCP has no headers: matchers see an empty request, as in Envoy. */
-const NO_HEAD: RequestHead = Object.freeze(new RequestHead());
+const NO_HEAD: RequestHead = Object.freeze(Object.assign(new RequestHead(), { scheme: '' }));
 
 export class AllOf implements Rule {
   readonly #rules: readonly Rule[];

@@ -1,0 +1,60 @@
+import { create, createRegistry, fromJson, type JsonObject } from '@bufbuild/protobuf';
+import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { LeastRequestSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/least_request/v3/least_request';
+import { RoundRobinSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin';
+import { WrrLocalitySchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality';
+import { describe, expect, it } from 'vitest';
+import { compileLbOptions } from './compile-lb.ts';
+
+const registry = createRegistry(LeastRequestSchema, WrrLocalitySchema, RoundRobinSchema);
+const compile = (json: JsonObject) => compileLbOptions(fromJson(ClusterSchema, json, { registry }));
+const policy = (type: string, fields: JsonObject = {}): JsonObject => ({
+  typedExtensionConfig: { name: 'p', typedConfig: { '@type': `type.googleapis.com/envoy.extensions.load_balancing_policies.${type}`, ...fields } },
+});
+
+describe('balancing of a cluster', () => {
+  it.each<[string, JsonObject, JsonObject]>([
+    ['nothing said', {}, { policy: 'round-robin', panicThreshold: 0.5 }],
+    ['panic threshold 0', { commonLbConfig: { healthyPanicThreshold: { value: 0 } } }, { panicThreshold: 0 }],
+    ['least request', { lbPolicy: 'LEAST_REQUEST', leastRequestLbConfig: { choiceCount: 3 } }, { policy: 'least-request', choiceCount: 3 }],
+    [
+      'slow start',
+      { roundRobinLbConfig: { slowStartConfig: { slowStartWindow: '30s' } } },
+      { slowStart: { windowMs: 30_000, aggression: 1, minWeightRatio: 0.1 } },
+    ],
+    ['ring hash', { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: '64' } }, { policy: 'ring-hash', minimumRingSize: 64 }],
+    ['Maglev', { lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: '1009' } }, { policy: 'maglev', maglevTableSize: 1009 }],
+    ['localities', { commonLbConfig: { localityWeightedLbConfig: {} } }, { localityWeighted: true }],
+    [
+      'a typed policy',
+      { loadBalancingPolicy: { policies: [policy('least_request.v3.LeastRequest', { choiceCount: 5 })] } },
+      { policy: 'least-request', choiceCount: 5 },
+    ],
+    [
+      'localities around a typed policy',
+      {
+        loadBalancingPolicy: {
+          policies: [policy('wrr_locality.v3.WrrLocality', { endpointPickingPolicy: { policies: [policy('round_robin.v3.RoundRobin')] } })],
+        },
+      },
+      { policy: 'round-robin', localityWeighted: true },
+    ],
+  ])('%s', (_name, cluster, expected) => {
+    const result = compile(cluster);
+    expect(result.ok && result.value).toMatchObject(expected);
+  });
+
+  it.each<[string, JsonObject, string]>([
+    ['a table that is not prime', { lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: '1000' } }, 'maglev_lb_config.table_size'],
+    ['another hash', { lbPolicy: 'RING_HASH', ringHashLbConfig: { hashFunction: 'MURMUR_HASH_2' } }, 'ring_hash_lb_config.hash_function'],
+    ['subsets by metadata', { lbSubsetConfig: {} }, 'lb_subset_config'],
+    ['policies that nobody knows', { loadBalancingPolicy: { policies: [{ typedExtensionConfig: { name: 'x' } }] } }, 'load_balancing_policy'],
+  ])('refuses %s', (_name, cluster, path) => {
+    const result = compile(cluster);
+    expect(result.ok ? [] : result.errors.map((error) => error.path)).toEqual([path]);
+  });
+
+  it('knows the cluster that is empty', () => {
+    expect(compileLbOptions(create(ClusterSchema)).ok).toBe(true);
+  });
+});

@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type PriorityCounts, priorityLoads } from './priority-load.ts';
+
+const count = (total: number, healthy: number, degraded = 0): PriorityCounts => ({ total, healthy, degraded });
+
+describe('load of priorities', () => {
+  // The examples of Envoy's documentation ("Priority levels").
+  it.each<[string, PriorityCounts[], number[]]>([
+    ['all well', [count(100, 100), count(100, 100)], [100, 0]],
+    ['72 % is enough', [count(100, 72), count(100, 100)], [100, 0]],
+    ['71 % is not', [count(100, 71), count(100, 100)], [99, 1]],
+    ['half', [count(100, 50), count(100, 100)], [70, 30]],
+    ['none left', [count(100, 0), count(100, 100)], [0, 100]],
+    ['three', [count(100, 25), count(100, 25), count(100, 25)], [35, 35, 30]],
+  ])('%s', (_name, counts, healthy) => {
+    const loads = priorityLoads(counts, 1.4, 0.5).healthy;
+    healthy.forEach((load, i) => expect(Math.abs(loads[i]! - load)).toBeLessThanOrEqual(1));
+  });
+
+  it('sends to degraded hosts after all healthy ones', () => {
+    expect(priorityLoads([count(10, 5, 5)], 1.4, 0)).toMatchObject({ healthy: [70], degraded: [30] });
+  });
+
+  it('panics only where the others cannot carry the load', () => {
+    expect(priorityLoads([count(10, 1), count(10, 10)], 1.4, 0.5).panic).toEqual([false, false]);
+    expect(priorityLoads([count(10, 1), count(10, 1)], 1.4, 0.5).panic).toEqual([true, true]);
+    expect(priorityLoads([count(10, 0)], 1.4, 0).panic).toEqual([false]);
+  });
+
+  it('always gives 100 % away, or nothing', () => {
+    const counts = fc.tuple(fc.nat(20), fc.nat(20), fc.nat(20)).map(([a, b, c]) => count(a + b + c, a, b));
+    fc.assert(
+      fc.property(fc.array(counts, { minLength: 1, maxLength: 4 }), fc.constantFrom(0, 0.5, 1), (all, threshold) => {
+        const loads = priorityLoads(all, 1.4, threshold);
+        const sum = [...loads.healthy, ...loads.degraded].reduce((a, b) => a + b, 0);
+        const someone = all.some((one) => one.healthy + one.degraded > 0) || loads.panic.includes(true);
+        expect(sum).toBe(someone ? 100 : 0);
+        expect(Math.min(...loads.healthy, ...loads.degraded)).toBeGreaterThanOrEqual(0);
+      }),
+    );
+  });
+});
