@@ -60,7 +60,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     this.section = new FieldSection(options);
     this.resets = new Budget(options.maxResetBurst, options.resetsPerSecond, options.nowMs);
     this.control = new Budget(options.maxControlBurst, options.controlFramesPerSecond, options.nowMs);
-    this.sendFlow = new SendFlow(this.frames, writer, this.control, this);
+    this.sendFlow = new SendFlow(this.frames, this.control, this);
     this.receiveFlow = new ReceiveFlow(this.frames, options);
     this.draining = false;
     this.closed = false;
@@ -438,6 +438,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     }
     const stream = this.streams.get(id);
     if (stream === undefined) return;
+    stream.remoteClosed = true;
     this.remove(stream);
     stream.events.onReset(code === ErrorCode.REFUSED_STREAM ? 'RemoteRefusedStream' : 'RemoteReset', errorCodeName(code));
     this.onStreamGone();

@@ -1,4 +1,3 @@
-import type { TurnWriter } from '../net/turn-writer.ts';
 import type { Budget } from './budget.ts';
 import { INITIAL_MAX_FRAME_BYTES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -21,17 +20,15 @@ export class SendFlow {
   /** Streams that only the connection's window keeps waiting, in turn. */
   private waiting: Http2Stream[];
   private readonly frames: FrameWriter;
-  private readonly writer: TurnWriter;
   private readonly control: Budget;
   private readonly events: SendFlowEvents;
 
-  constructor(frames: FrameWriter, writer: TurnWriter, control: Budget, events: SendFlowEvents) {
+  constructor(frames: FrameWriter, control: Budget, events: SendFlowEvents) {
     this.maxFrameBytes = INITIAL_MAX_FRAME_BYTES;
     this.initialStreamWindow = INITIAL_WINDOW_BYTES;
     this.window = INITIAL_WINDOW_BYTES;
     this.waiting = [];
     this.frames = frames;
-    this.writer = writer;
     this.control = control;
     this.events = events;
   }
