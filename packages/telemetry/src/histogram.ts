@@ -14,10 +14,10 @@ export function bucketIndex(value: number): number {
   const scaled = Math.floor(value * SCALE);
   if (Number.isNaN(scaled)) return 0;
   if (scaled < SUB_COUNT) return Math.max(0, scaled);
+  if (scaled >= 2 ** MAX_EXPONENT) return BUCKET_COUNT - 1;
   // Beyond 32 bits Math.clz32 does not see the whole number.
   const high = Math.floor(scaled / 0x1_0000_0000);
   const exponent = high > 0 ? 63 - Math.clz32(high) : 31 - Math.clz32(scaled);
-  if (exponent >= MAX_EXPONENT) return BUCKET_COUNT - 1;
   const sub = high > 0 ? Math.floor(scaled / 2 ** (exponent - SUB_BITS)) - SUB_COUNT : (scaled >>> (exponent - SUB_BITS)) & (SUB_COUNT - 1);
   return SUB_COUNT + (exponent - SUB_BITS) * SUB_COUNT + sub;
 }
@@ -64,7 +64,8 @@ export class Histogram {
     const edge = this.#edgeOf(value);
     edgeCounts[edge] = edgeCounts[edge]! + 1;
     this.count++;
-    this.sum += value;
+    // One NaN would make the sum useless for ever.
+    if (value > 0) this.sum += value;
   }
 
   #allocate(): void {

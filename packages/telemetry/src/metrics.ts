@@ -53,6 +53,7 @@ export class MetricFamily<M> {
   readonly labelNames: readonly string[];
   readonly #make: () => M;
   readonly #series = new Map<string, Series<M>>();
+  #overflow: Series<M> | null = null;
   readonly #maxSeries: number;
 
   constructor(name: string, help: string, kind: MetricKind, labelNames: readonly string[], make: () => M, maxSeries: number) {
@@ -71,13 +72,14 @@ export class MetricFamily<M> {
     const found = this.#series.get(key);
     if (found !== undefined) return found.metric;
     if (labels.length !== this.labelNames.length) throw new RangeError(`${this.name} has ${this.labelNames.length} labels, not ${labels.length}`);
-    // The place of the overflow series is kept free.
+    // One place is the overflow series'.
     if (this.#series.size >= this.#maxSeries - 1 && labels.length > 0) {
-      const overflow = labels.map(() => OVERFLOW_VALUE);
-      const overflowKey = overflow.join('\u0000');
-      return (this.#series.get(overflowKey) ?? this.#add(overflowKey, overflow)).metric;
+      this.#overflow ??= { labels: labels.map(() => OVERFLOW_VALUE), metric: this.#make() };
+      return this.#overflow.metric;
     }
-    return this.#add(key, labels).metric;
+    const series = { labels, metric: this.#make() };
+    this.#series.set(key, series);
+    return series.metric;
   }
 
   /** Forgets a series whose subject is gone (a removed cluster). */
@@ -85,14 +87,9 @@ export class MetricFamily<M> {
     this.#series.delete(values.join('\u0000'));
   }
 
-  series(): Iterable<Series<M>> {
-    return this.#series.values();
-  }
-
-  #add(key: string, labels: readonly string[]): Series<M> {
-    const series = { labels, metric: this.#make() };
-    this.#series.set(key, series);
-    return series;
+  *series(): Generator<Series<M>> {
+    yield* this.#series.values();
+    if (this.#overflow !== null) yield this.#overflow;
   }
 }
 

@@ -15,7 +15,7 @@ describe('load of priorities', () => {
     ['three', [count(100, 25), count(100, 25), count(100, 25)], [35, 35, 30]],
   ])('%s', (_name, counts, healthy) => {
     const loads = priorityLoads(counts, 1.4, 0.5).healthy;
-    healthy.forEach((load, i) => expect(Math.abs(loads[i]! - load)).toBeLessThanOrEqual(1));
+    for (const [i, load] of healthy.entries()) expect(Math.abs(loads[i]! - load)).toBeLessThanOrEqual(1);
   });
 
   it('sends to degraded hosts after all healthy ones', () => {
