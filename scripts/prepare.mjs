@@ -18,8 +18,9 @@ export const environment = { ...process.env, PATH: bin + delimiter + (process.en
 export function prepare({ bundle = true } = {}) {
   const started = performance.now();
   step('dependencies', [readFileSync(join(root, 'package-lock.json')), ...workspaceManifests()], existsSync(node), () => {
+    // Not `npm ci`: it refuses a lock file without download addresses where a package has optional ones for other systems.
     say('installing dependencies (about 30 s, once) ...');
-    run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
+    run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
   });
   run(node, [join(root, 'scripts/generate-protos.mjs')]);
   if (bundle)

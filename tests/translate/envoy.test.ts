@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canary, paymentLock, resource, strict, subsets } from '../../packages/translate/src/testing/shop.ts';
 import { peer } from '../harness/peers.ts';
 import { until } from '../xds/envoy.ts';
+import { freePort } from '../xds/world.ts';
 import { MeshOfEnvoys, type Sidecar, send, through, tunnel } from './mesh-of-envoys.ts';
 
 const binary = peer('envoy');
@@ -183,5 +184,176 @@ describe.skipIf(binary === undefined)('real Envoys on what translation says', ()
     );
     expect(closed).toBe(true);
     mesh.delete(strict);
+  });
+
+  test('everything that a VirtualService and a DestinationRule can say is accepted', async () => {
+    const to = (subset?: string) => ({ destination: { host: 'order-service', ...(subset === undefined ? {} : { subset }) } });
+    const everything = resource('VirtualService', 'everything', {
+      hosts: ['order-service'],
+      http: [
+        { name: 'redirect', match: [{ uri: { exact: '/redirect' } }], redirect: { uri: '/new', authority: 'b', scheme: 'https', redirectCode: 308 } },
+        {
+          name: 'direct',
+          match: [{ uri: { regex: '/direct.*' } }],
+          directResponse: { status: 418, body: { string: 'tea' } },
+          headers: { response: { set: { 'x-made': 'here' } } },
+        },
+        { name: 'absent', match: [{ uri: { prefix: '/absent' }, withoutHeaders: { a: { exact: '1' }, b: {} } }], directResponse: { status: 410 } },
+        {
+          name: 'fault',
+          match: [{ uri: { prefix: '/fault' } }],
+          fault: { delay: { fixedDelay: '1ms', percentage: { value: 100 } }, abort: { httpStatus: 555, percentage: { value: 100 } } },
+          route: [to()],
+        },
+        {
+          name: 'matches',
+          match: [
+            {
+              uri: { prefix: '/MATCH' },
+              ignoreUriCase: true,
+              method: { exact: 'GET' },
+              headers: { 'X-A': { regex: 'a+' } },
+              queryParams: { q: { exact: '1' }, r: {} },
+              authority: { prefix: 'order' },
+              scheme: { exact: 'http' },
+            },
+          ],
+          rewrite: { uri: '/rewritten', authority: 'inside' },
+          timeout: '5s',
+          corsPolicy: { allowOrigins: [{ exact: 'https://a' }], allowMethods: ['GET'], maxAge: '1h' },
+          mirror: { host: 'payment-service' },
+          mirrorPercentage: { value: 50 },
+          headers: { request: { set: { 'x-set': '1' }, remove: ['x-a'] } },
+          route: [
+            { ...to('v1'), weight: 1, headers: { request: { add: { 'x-version': 'v1' } } } },
+            { ...to('v2'), weight: 1 },
+          ],
+        },
+        {
+          name: 'regex',
+          match: [{ uri: { prefix: '/regex' } }],
+          rewrite: { uriRegexRewrite: { match: '^/regex/(.*)$', rewrite: '/was/\\1' } },
+          retries: { attempts: 3, perTryTimeout: '1s', retryOn: 'gateway-error,503', backoff: '5ms' },
+          route: [to()],
+        },
+        { route: [to()] },
+      ],
+    });
+    const rule = resource('DestinationRule', 'order-service', {
+      host: 'order-service',
+      trafficPolicy: {
+        loadBalancer: { consistentHash: { httpCookie: { name: 'user', ttl: '1h' } }, localityLbSetting: { failover: [{ from: 'a', to: 'b' }] } },
+        connectionPool: {
+          tcp: { maxConnections: 10, connectTimeout: '2s', tcpKeepalive: { time: '60s', interval: '10s', probes: 3 } },
+          http: { http2MaxRequests: 10, maxRequestsPerConnection: 100, maxRetries: 2, idleTimeout: '10s' },
+        },
+        outlierDetection: { consecutive5xxErrors: 0, consecutiveGatewayErrors: 20, splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 20 },
+      },
+      subsets: [
+        { name: 'v1', labels: { version: 'v1' }, trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } },
+        { name: 'v2', labels: { version: 'v2' }, trafficPolicy: { loadBalancer: { warmup: { duration: '1s' } } } },
+      ],
+    });
+    mesh.delete(canary);
+    mesh.apply(everything, rule);
+    const call = (path: string, headers = {}) => through(web, `http://order-service:8080${path}`, { headers });
+    await until('the routes are in effect', async () => ((await call('/direct')).status === 418 ? true : undefined));
+    expect(await call('/direct-too')).toMatchObject({ status: 418, body: 'tea', headers: { 'x-made': 'here' } });
+    expect(await call('/redirect')).toMatchObject({ status: 308, headers: { location: 'https://b/new' } });
+    expect((await call('/absent')).status).toBe(410);
+    expect((await call('/absent', { a: '2' })).status).toBe(410);
+    expect((await call('/absent', { a: '1' })).status).toBe(200);
+    expect((await call('/absent', { b: '1' })).status).toBe(200);
+    expect((await call('/fault')).status).toBe(555);
+    order1.application.seen.length = 0;
+    order2.application.seen.length = 0;
+    expect((await call('/match/x?q=1&r=', { 'x-a': 'aa', origin: 'https://a' })).headers['access-control-allow-origin']).toBe('https://a');
+    const [seen] = [...order1.application.seen, ...order2.application.seen];
+    expect(seen).toMatchObject({ path: '/rewritten/x?q=1&r=', headers: { host: 'inside', 'x-set': '1' } });
+    expect(seen!.headers['x-a']).toBeUndefined();
+    expect((await call('/regex/a')).status).toBe(200);
+    expect([...order1.application.seen, ...order2.application.seen].at(-1)!.path).toBe('/was/a');
+    expect(mesh.refusals).toEqual([]);
+    mesh.delete(everything, rule);
+  });
+
+  test('every condition of an AuthorizationPolicy is accepted, on HTTP and on TCP', async () => {
+    const all = resource('AuthorizationPolicy', 'all', {
+      action: 'DENY',
+      rules: [
+        {
+          from: [
+            {
+              source: {
+                principals: ['*/sa/evil', 'cluster.local/*'],
+                notNamespaces: ['default'],
+                ipBlocks: ['10.0.0.0/8'],
+                remoteIpBlocks: ['1.2.3.4'],
+                requestPrincipals: ['a/*'],
+                serviceAccounts: ['default/x'],
+              },
+            },
+          ],
+          to: [{ operation: { hosts: ['*.a.com'], methods: ['G*'], paths: ['/a/{*}/b', '/c/{**}', '*.php'], ports: ['80'], notPaths: ['/x'] } }],
+          when: [
+            { key: 'request.headers[x-a]', values: ['a*'] },
+            { key: 'request.auth.claims[a][b]', values: ['c'] },
+            { key: 'connection.sni', notValues: ['x'] },
+            { key: 'destination.ip', values: ['127.0.0.0/8'] },
+            { key: 'experimental.envoy.filters.a[b]', values: ['c'] },
+          ],
+        },
+      ],
+    });
+    const audit = resource('AuthorizationPolicy', 'audit', { action: 'AUDIT', rules: [{}] });
+    const tried = resource('AuthorizationPolicy', 'tried', { action: 'ALLOW' }, { annotations: { 'istio.io/dry-run': 'true' } });
+    const before = await web.envoy.stat(String.raw`listener_manager\.lds\.update_success`);
+    mesh.apply(all, audit, tried);
+    await until('the listeners are there', async () => ((await web.envoy.stat(String.raw`listener_manager\.lds\.update_success`)) > before ? true : undefined));
+    expect((await through(web, 'http://web:8080/')).status).toBe(200);
+    expect(mesh.refusals).toEqual([]);
+    mesh.delete(all, audit, tried);
+  });
+
+  test('DNS services, TLS of their own, declared upstream ports, spans and virtual hosts on demand are accepted', async () => {
+    const outside = await mesh.application('dns-backend');
+    const entry = (host: string, port: number, resolution: 'DNS' | 'DNS_ROUND_ROBIN' | 'NONE') => ({
+      hostname: host,
+      name: host,
+      namespace: 'default',
+      ports: [{ name: 'http', port, protocol: 'HTTP' as const }],
+      addresses: [],
+      resolution,
+      location: 'MESH_EXTERNAL' as const,
+      exportTo: ['*'],
+      labels: {},
+      subjectAltNames: [],
+      creationTimestamp: '',
+    });
+    mesh.change({
+      putServices: [entry('localhost', outside.port, 'DNS'), entry('once.localhost', outside.port, 'DNS_ROUND_ROBIN'), entry('127.0.0.1.nip', 443, 'NONE')],
+    });
+    mesh.apply(
+      resource('DestinationRule', 'tls', {
+        host: '127.0.0.1.nip',
+        trafficPolicy: { tls: { mode: 'SIMPLE', caCertificates: '/etc/ssl/certs/ca-certificates.crt' } },
+      }),
+    );
+    const collector = await mesh.application('collector');
+    const own = await freePort();
+    const more = await mesh.sidecar('batch', '', {
+      node: {
+        onDemand: false,
+        otlp: { host: '127.0.0.1', port: collector.port },
+        upstreams: [{ service: 'web', port: 8080, address: { host: '127.0.0.1', port: own } }],
+      },
+    });
+    const { host, port } = { host: '127.0.0.1', port: own };
+    expect((await send({ host, port, path: '/up', method: 'GET', headers: { host: 'whatever', connection: 'close' } })).body).toBe(web.application.name);
+    expect((await through(more, `http://localhost:${outside.port}/`)).body).toBe('dns-backend');
+    const sampled = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    expect((await through(more, 'http://web:8080/', { headers: { traceparent: sampled } })).status).toBe(200);
+    await until('a span arrives', () => (collector.seen.some(({ path }) => path === '/v1/traces') ? true : undefined));
+    expect(mesh.refusals).toEqual([]);
   });
 });

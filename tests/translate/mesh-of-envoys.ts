@@ -127,7 +127,8 @@ export class MeshOfEnvoys {
           },
           wildcard: (type) =>
             type === TypeUrl.listener ? listenerNames(this.#mesh, proxy).names : type === TypeUrl.cluster ? clusterNames(this.#mesh, proxy).names : [],
-          nacked: (type, _versions, message) => this.refusals.push(`${proxy.id} ${type.split('.').at(-1)}: ${message}`),
+          nacked: (type, _versions, message) =>
+            (process.env.SHOW && console.log('NACK', type, message.slice(-600))) || this.refusals.push(`${proxy.id} ${type.split('.').at(-1)}: ${message}`),
           close: () => this.#changed.delete(tell),
         };
       },

@@ -10,6 +10,7 @@ import { Certificates } from './certificates/certificates.ts';
 import { type ConfigChange, Configuration } from './config/configuration.ts';
 import { WatchedFolder } from './folder/folder.ts';
 import { type Addresses, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
+import { ownMetrics } from './own-metrics.ts';
 import { problemsOf } from './problems.ts';
 import { MeshState } from './push/mesh-state.ts';
 import { PushSource } from './push/push-source.ts';
@@ -166,7 +167,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       services: () => world.views(),
       problems: () => problemsOf({ folder, mesh, push, telemetry }),
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
-      metrics: () => telemetry.ownMetrics({ push, configuration, certificates }),
+      metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),
   });
   onStop(() => server.close());

@@ -6,7 +6,8 @@ import { MAX_WAIT_MS } from '../push/progress.ts';
 import type { PushSource } from '../push/push-source.ts';
 import { statusesOf } from '../push/status.ts';
 import { StoreError, type StoreErrorCode } from '../store/store-error.ts';
-import type { TelemetryAnswers } from '../telemetry/telemetry.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { MAX_WINDOW_MS } from '../telemetry/windows.ts';
 import { ApiFailure } from './api-failure.ts';
 import { applyRequest, queryNumber, tokenRequest } from './check-body.ts';
 import type { Events } from './events.ts';
@@ -14,7 +15,6 @@ import type { Handler, Route } from './route.ts';
 import type { ApplyResult, Problem, ResourceView, ServiceView, VersionInfo } from './shapes.ts';
 
 const DEFAULT_WINDOW_MS = 10_000;
-const MAX_WINDOW_MS = 10 * 60_000;
 const DEFAULT_WAIT_MS = 30_000;
 
 export interface ApiParts {
@@ -23,7 +23,7 @@ export interface ApiParts {
   readonly mesh: MeshState;
   readonly push: PushSource;
   readonly certificates: Certificates;
-  readonly telemetry: TelemetryAnswers;
+  readonly telemetry: Telemetry;
   readonly events: Events;
   readonly services: () => ServiceView[];
   readonly problems: () => Problem[];

@@ -1,7 +1,184 @@
-import type { GraphView, TopRow } from '../api/shapes.ts';
+import type { ConnectRouter } from '@connectrpc/connect';
+import type { RegisteredInstance } from '@outrigger/discovery';
+import { formatSpiffeId } from '@outrigger/identity';
+import { type MetricRegistry, parsePrometheus } from '@outrigger/telemetry';
+import type { GraphView, Problem, TopRow } from '../api/shapes.ts';
+import { every } from '../clock.ts';
+import type { Clock, LogEntry } from '../options.ts';
+import { accessLogRoutes, type Directory } from './access-logs.ts';
+import { type BreakerStates, breakersOf, breakersOfEnvoy } from './breakers.ts';
+import { fetchPage } from './fetch-page.ts';
+import { Series } from './series.ts';
+import { type Group, graphOf, topRows } from './views.ts';
+import { type Party, Windows } from './windows.ts';
 
-/** What the telemetry role answers. */
-export interface TelemetryAnswers {
-  top(windowMs: number): TopRow[];
-  graph(windowMs: number): GraphView;
+/** Sidecars that are asked at the same time. */
+const CONCURRENCY = 32;
+/** A sidecar that says nothing for so long is a problem; shorter, it is starting or ending. */
+const SILENT_MS = 10_000;
+const METRICS_PATH = '/metrics';
+const ENVOY_CLUSTERS_PATH = '/clusters?format=json';
+
+export interface TelemetryOptions {
+  readonly clock: Clock;
+  readonly log: (entry: LogEntry) => void;
+  readonly intervalMs: number;
+  readonly world: { registered(): Iterable<RegisteredInstance> };
+  readonly onChange: () => void;
+  /** Default: over HTTP. */
+  readonly fetch?: (hostPort: string, path: string) => Promise<string>;
+}
+
+interface Target {
+  readonly series: Series;
+  breakers: BreakerStates;
+  lastGoodMs: number;
+  failure: string;
+}
+
+/** The telemetry role: asks every sidecar what it counted, takes the Envoys' access logs, and sums both up. */
+export class Telemetry {
+  readonly #options: TelemetryOptions;
+  readonly #fetch: (hostPort: string, path: string) => Promise<string>;
+  readonly #windows = new Windows();
+  readonly #targets = new Map<string, Target>();
+  #stop = () => {};
+  #scrapes = 0;
+  #failures = 0;
+
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    this.#fetch = options.fetch ?? fetchPage;
+  }
+
+  start(): void {
+    this.#stop = every(this.#options.clock, this.#options.intervalMs, () => this.scrape());
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+
+  /** Asks everyone once. */
+  async scrape(): Promise<void> {
+    const entries = [...this.#options.world.registered()].filter(({ registration }) => registration.metricsAddress !== '');
+    const present = new Set(entries.map(({ instance }) => instance.id));
+    for (const id of this.#targets.keys()) if (!present.has(id)) this.#targets.delete(id);
+    const queue = entries.values();
+    await Promise.all(
+      Array.from({ length: Math.min(CONCURRENCY, entries.length) }, async () => {
+        for (const entry of queue) await this.#scrapeOne(entry);
+      }),
+    );
+    this.#options.onChange();
+  }
+
+  routes(): (router: ConnectRouter) => void {
+    return accessLogRoutes({ directory: () => this.#directory(), record: (edge, traffic) => this.#windows.add(edge, traffic, this.#options.clock.now()) });
+  }
+
+  top(windowMs: number): TopRow[] {
+    return topRows(this.#windows.since(this.#options.clock.now(), windowMs), this.#groups(), windowMs);
+  }
+
+  graph(windowMs: number): GraphView {
+    return graphOf(this.#windows.since(this.#options.clock.now(), windowMs), this.#groups(), windowMs);
+  }
+
+  get problems(): Problem[] {
+    const now = this.#options.clock.now();
+    return [...this.#targets]
+      .filter(([, target]) => target.failure !== '' && now - target.lastGoodMs > SILENT_MS)
+      .map(([id, target]) => ({
+        what: `the metrics of ${id} cannot be read: ${target.failure}`,
+        where: id,
+        next: 'Look whether its sidecar still runs (rig status).',
+        sinceMs: target.lastGoodMs,
+      }));
+  }
+
+  /** What the control plane says of itself. */
+  describe(metrics: MetricRegistry): void {
+    metrics.counter('outrigger_scrapes_total', 'Pages of sidecars that were read.').with().add(this.#scrapes);
+    metrics.counter('outrigger_scrape_failures_total', 'Pages of sidecars that could not be read.').with().add(this.#failures);
+    metrics.gauge('outrigger_telemetry_edges', 'Edges of the last minute that are kept.').with().set(this.#windows.edges);
+    metrics.counter('outrigger_telemetry_dropped_total', 'Observations for which there was no room.').with().add(this.#windows.dropped);
+  }
+
+  async #scrapeOne({ instance, registration }: RegisteredInstance): Promise<void> {
+    const { clock } = this.#options;
+    let target = this.#targets.get(instance.id);
+    if (target === undefined) {
+      target = { series: new Series(), breakers: new Map(), lastGoodMs: clock.now(), failure: '' };
+      this.#targets.set(instance.id, target);
+    }
+    try {
+      if (registration.dataPlane === 'envoy') {
+        // Envoy's requests come by its access log; its statistics have no labels for who called.
+        target.breakers = breakersOfEnvoy(await this.#fetch(registration.metricsAddress, ENVOY_CLUSTERS_PATH));
+      } else {
+        const parsed = parsePrometheus(await this.#fetch(registration.metricsAddress, METRICS_PATH));
+        if (!parsed.ok) throw new Error(parsed.message);
+        target.breakers = breakersOf(parsed.samples);
+        const now = clock.now();
+        for (const [edge, traffic] of target.series.advance(parsed.samples)) this.#windows.add(edge, traffic, now);
+      }
+      target.lastGoodMs = clock.now();
+      target.failure = '';
+      this.#scrapes += 1;
+    } catch (error) {
+      this.#failures += 1;
+      target.failure = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #groups(): Group[] {
+    const states = new Map<string, 1 | 2>();
+    for (const { breakers } of this.#targets.values()) {
+      for (const [endpoint, state] of breakers) if (state === 2 || !states.has(endpoint)) states.set(endpoint, state);
+    }
+    const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
+    for (const entry of this.#options.world.registered()) {
+      const party = partyOf(entry);
+      const key = JSON.stringify(party);
+      const group = groups.get(key) ?? { ...party, instances: 0, open: 0, halfOpen: 0 };
+      groups.set(key, group);
+      group.instances += 1;
+      const worst = Math.max(0, ...entry.instance.ports.map(({ meshPort }) => states.get(`${entry.instance.address}:${meshPort}`) ?? 0));
+      if (worst === 2) group.open += 1;
+      if (worst === 1) group.halfOpen += 1;
+    }
+    return [...groups.values()];
+  }
+
+  #directory(): Directory {
+    const { world } = this.#options;
+    return {
+      ofNode(nodeId) {
+        for (const entry of world.registered()) if (entry.registration.nodeId === nodeId) return { ...partyOf(entry), spiffeId: spiffeIdOf(entry) };
+        return undefined;
+      },
+      ofEndpoint(address) {
+        for (const entry of world.registered()) {
+          if (entry.instance.ports.some(({ meshPort }) => `${entry.instance.address}:${meshPort}` === address)) return partyOf(entry);
+        }
+        return undefined;
+      },
+      ofSpiffeId(spiffeId) {
+        const found = [...world.registered()].filter((entry) => spiffeIdOf(entry) === spiffeId).map(partyOf);
+        const first = found[0];
+        // Several versions under one account: which of them it was, its certificate does not say.
+        return first === undefined ? undefined : { ...first, version: found.every(({ version }) => version === first.version) ? first.version : '' };
+      },
+    };
+  }
+}
+
+function partyOf({ registration }: RegisteredInstance): Party {
+  return { service: registration.service, namespace: registration.namespace, version: registration.labels.version ?? '' };
+}
+
+function spiffeIdOf({ instance }: RegisteredInstance): string {
+  const { trustDomain, namespace, serviceAccount } = instance;
+  return formatSpiffeId({ trustDomain, namespace, serviceAccount });
 }

@@ -1,18 +1,34 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
+import { HeaderMutationSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/header_mutation/v3/header_mutation';
+import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
 import type { HttpFilter } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
-import type { RbacFilter } from '../filters/rbac/rbac.ts';
+import { RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
+import { compileFault, type FaultPolicy } from '../filters/fault.ts';
+import { type CompiledMutations, compileMutations } from '../filters/header-mutation.ts';
+import { compileRbacInto, type RbacFilter } from '../filters/rbac/rbac.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
-import { typeNameOf } from './fields.ts';
+import { typeNameOf, unpack } from './fields.ts';
 
-/** The filters of an HTTP connection manager in their order. */
+export interface NamedRbac {
+  readonly name: string;
+  readonly filter: RbacFilter;
+}
+
+/** The filters of an HTTP connection manager. They run in the order RBAC, CORS, header mutation, fault, router. */
 export interface HttpFilters {
-  readonly rbac: readonly RbacFilter[];
+  readonly rbac: readonly NamedRbac[];
+  readonly cors: boolean;
+  /** null: there is no such filter. */
+  readonly fault: FaultPolicy | null;
+  readonly mutations: CompiledMutations | null;
 }
 
 /** Network RBAC. */
 export type NetworkPolicy = RbacFilter;
 
 const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+const CORS = 'envoy.extensions.filters.http.cors.v3.Cors';
 /** Their work is done by the engine itself, or they only count. */
 const INHERENT: ReadonlySet<string> = new Set([
   'envoy.extensions.filters.http.on_demand.v3.OnDemand',
@@ -22,24 +38,53 @@ const INHERENT: ReadonlySet<string> = new Set([
 
 /** An unknown filter is an error unless it is optional: it may be the one that keeps somebody out. */
 export function compileHttpFilters(filters: readonly HttpFilter[], path: string, report: CompileReport): HttpFilters {
-  const rbac: RbacFilter[] = [];
+  const rbac: NamedRbac[] = [];
+  let cors = false;
+  let fault: FaultPolicy | null = null;
+  let mutations: CompiledMutations | null = null;
   let routed = false;
   filters.forEach((filter, index) => {
     const at = `${path}[${index}]`;
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(any);
+    if (filter.disabled) {
+      report.error(`${at}.disabled`, 'not supported by this proxy');
+      return;
+    }
     if (routed) report.error(at, 'stands behind the router, which ends the chain');
-    if (type === ROUTER) routed = true;
-    else if (!INHERENT.has(type)) {
-      if (filter.isOptional) report.ignore(at);
-      else report.error(at, `HTTP filter ${type === '' ? filter.name : type} is not supported by this proxy`);
+    switch (type) {
+      case ROUTER:
+        routed = true;
+        return;
+      case CORS:
+        cors = true;
+        return;
+      case RBACSchema.typeName: {
+        const config = unpack(any, RBACSchema, `${at}.typed_config`, report);
+        if (config !== undefined) rbac.push({ name: filter.name, filter: compileRbacInto(config, `${at}.typed_config`, report) });
+        return;
+      }
+      case HTTPFaultSchema.typeName: {
+        const config = unpack(any, HTTPFaultSchema, `${at}.typed_config`, report);
+        if (config !== undefined) fault = compileFault(config, `${at}.typed_config`, report);
+        return;
+      }
+      case HeaderMutationSchema.typeName: {
+        const config = unpack(any, HeaderMutationSchema, `${at}.typed_config`, report);
+        if (config !== undefined) mutations = compileMutations(config.mutations, `${at}.typed_config.mutations`, report);
+        return;
+      }
+      default:
+        if (INHERENT.has(type)) return;
+        if (filter.isOptional) report.ignore(at);
+        else report.error(at, `HTTP filter ${type === '' ? filter.name : type} is not supported by this proxy`);
     }
   });
   if (!routed) report.error(path, 'needs envoy.filters.http.router as the last filter');
-  return { rbac };
+  return { rbac, cors, fault, mutations };
 }
 
 export function compileNetworkPolicy(any: Any | undefined, path: string, report: CompileReport): NetworkPolicy | undefined {
-  report.error(path, `${typeNameOf(any)} is not supported by this proxy`);
-  return undefined;
+  const config = unpack(any, NetworkRbacSchema, path, report);
+  return config === undefined ? undefined : compileRbacInto(config, path, report);
 }

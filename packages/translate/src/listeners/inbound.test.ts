@@ -2,7 +2,10 @@ import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec, Resource } from '@outrigger/resources';
 import { RBACSchema as HttpRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
-import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import {
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManagerSchema,
+} from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { describe, expect, test } from 'vitest';
@@ -194,7 +197,7 @@ describe('requests to the application', () => {
     const [mtls, plaintext] = inbound([]).message!.filterChains.map(
       ({ filters }) => fromBinary(HttpConnectionManagerSchema, typed(filters[0]!).value).forwardClientCertDetails,
     );
-    expect([mtls, plaintext]).toEqual([4, 0]);
+    expect([mtls, plaintext]).toEqual([HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET, HttpConnectionManager_ForwardClientCertDetails.SANITIZE]);
   });
 
   test('an Envoy remembers who called for its access log, and signs its refusals', () => {

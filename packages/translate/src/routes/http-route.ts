@@ -139,6 +139,7 @@ function routesOf(
     return [
       create(RouteSchema, {
         ...base,
+        match: matcher,
         action: { case: 'directResponse', value: { status, ...(specifier === undefined ? {} : { body: { specifier } }) } },
         metadata: { filterMetadata: metadata },
       }),

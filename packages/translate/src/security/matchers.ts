@@ -62,12 +62,11 @@ export function metadataMatcher(filterName: string, path: readonly string[], val
   return { filter: filterName, path: path.map((key) => ({ segment: { case: 'key', value: key } })), value };
 }
 
-const anyOf = (values: readonly string[]): Init<typeof ValueMatcherSchema> => ({
-  matchPattern: {
-    case: 'orMatch',
-    value: { valueMatchers: values.map((value) => ({ matchPattern: { case: 'stringMatch', value: wildcardMatcher(value) } })) },
-  },
-});
+function anyOf(values: readonly string[]): Init<typeof ValueMatcherSchema> {
+  const matchers = values.map((value): Init<typeof ValueMatcherSchema> => ({ matchPattern: { case: 'stringMatch', value: wildcardMatcher(value) } }));
+  // Envoy refuses an OR of one.
+  return matchers.length === 1 ? matchers[0]! : { matchPattern: { case: 'orMatch', value: { valueMatchers: matchers } } };
+}
 
 /** A text, or a list with one such text, in metadata. */
 export function textOrList(values: readonly string[]): Init<typeof ValueMatcherSchema> {

@@ -1,0 +1,88 @@
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { ISTIO_EDGES } from '@outrigger/telemetry';
+import { callerKey } from '@outrigger/xds';
+import type { HTTPAccessLogEntry } from '@outrigger/xds/protos/envoy/data/accesslog/v3/accesslog';
+import { AccessLogService, type StreamAccessLogsMessage } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
+import { isFailure } from './series.ts';
+import type { Edge, Party, Traffic } from './windows.ts';
+
+/** Whose sidecar reports, and where the endpoints are that it calls. */
+export interface Directory {
+  /** The workload of a node; undefined: not registered. */
+  ofNode(nodeId: string): (Party & { readonly spiffeId: string }) | undefined;
+  /** By "ip:port" where the mesh reaches it. */
+  ofEndpoint(address: string): Party | undefined;
+  /** "cluster.local/ns/default/sa/web" and the like; undefined: of no known workload. */
+  ofSpiffeId(spiffeId: string): Party | undefined;
+}
+
+export interface AccessLogsOptions {
+  readonly directory: () => Directory;
+  readonly record: (edge: Edge, traffic: Traffic) => void;
+}
+
+const UNKNOWN: Party = { service: '', namespace: '', version: '' };
+/** Of the header by which authenticated sidecars tell who they are: "WORKLOAD;NAMESPACE;SERVICE;VERSION". */
+const PEER_HEADER = 'x-outrigger-peer';
+
+/** Envoy's access logs as traffic: what our own sidecars say by their metrics. */
+export function accessLogRoutes(options: AccessLogsOptions): (router: ConnectRouter) => void {
+  return (router) =>
+    void router.service(AccessLogService, {
+      async streamAccessLogs(messages: AsyncIterable<StreamAccessLogsMessage>, context: HandlerContext) {
+        const { spiffeId } = context.values.get(callerKey);
+        if (spiffeId === undefined) throw new ConnectError('access logs are taken from workloads with a certificate of this mesh', Code.Unauthenticated);
+        let nodeId = '';
+        for await (const message of messages) {
+          nodeId = message.identifier?.node?.id ?? nodeId;
+          const directory = options.directory();
+          const own = directory.ofNode(nodeId);
+          // Who reports must be who it says it is: else one workload could make up another's figures.
+          if (own === undefined || own.spiffeId !== spiffeId || message.logEntries.case !== 'httpLogs') continue;
+          for (const entry of message.logEntries.value.logEntry) record(entry, own, directory, options.record);
+        }
+        return {};
+      },
+    });
+}
+
+function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add: AccessLogsOptions['record']): void {
+  const properties = entry.commonProperties;
+  const cluster = properties?.upstreamCluster ?? '';
+  const inbound = cluster.startsWith('inbound|');
+  const status = entry.response?.responseCode?.value ?? 0;
+  const headers = { ...entry.response?.responseTrailers, ...entry.response?.responseHeaders };
+  const durationMs = milliseconds(properties?.timeToLastDownstreamTxByte) ?? milliseconds(properties?.duration);
+  const traffic = (mtls: boolean): Traffic => ({
+    requests: 1,
+    failures: isFailure(status, headers['grpc-status'] ?? '') ? 1 : 0,
+    mtls: mtls ? 1 : 0,
+    durations: durationMs === undefined ? new Map() : new Map([[ISTIO_EDGES.find((edge) => durationMs <= edge) ?? Number.POSITIVE_INFINITY, 1]]),
+  });
+  const self: Party = { service: own.service, namespace: own.namespace, version: own.version };
+  if (inbound) {
+    const uri = properties?.tlsProperties?.peerCertificateProperties?.subjectAltName.find(({ san }) => san.case === 'uri')?.san.value;
+    const from = peerOf(entry.request?.requestHeaders[PEER_HEADER]) ?? (uri === undefined ? undefined : directory.ofSpiffeId(String(uri))) ?? UNKNOWN;
+    add({ reporter: 'destination', from, to: self }, traffic(uri !== undefined));
+    return;
+  }
+  const socket = properties?.upstreamRemoteAddress?.address;
+  const endpoint =
+    socket?.case === 'socketAddress' && socket.value.portSpecifier.case === 'portValue'
+      ? directory.ofEndpoint(`${socket.value.address}:${socket.value.portSpecifier.value}`)
+      : undefined;
+  // "outbound|8080|v1|order-service.default.svc.cluster.local"
+  const [, , , host = ''] = cluster.split('|');
+  const [short = '', space = ''] = host.split('.');
+  const to = endpoint ?? (host === '' ? UNKNOWN : { service: short, namespace: space, version: '' });
+  if (to !== UNKNOWN) add({ reporter: 'source', from: self, to }, traffic(false));
+}
+
+function peerOf(header: string | undefined): Party | undefined {
+  const [, namespace, service, version = ''] = header?.split(';') ?? [];
+  return namespace === undefined || service === undefined ? undefined : { namespace, service, version };
+}
+
+function milliseconds(duration: { readonly seconds: bigint; readonly nanos: number } | undefined): number | undefined {
+  return duration === undefined ? undefined : Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}

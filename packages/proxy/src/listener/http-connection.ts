@@ -1,0 +1,146 @@
+import { ActiveStream } from '../engine/active-stream.ts';
+import type { HttpManager } from '../engine/http-manager.ts';
+import type { RequestHead, ServerConnection, ServerConnectionEvents, ServerStream } from '../http/message.ts';
+import type { Transport } from '../http/transport.ts';
+import { Http1ServerConnection } from '../http1/server-connection.ts';
+import { Http2ServerConnection } from '../http2/server-connection.ts';
+import type { ByteSink } from '../net/byte-sink.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { TurnWriter } from '../net/turn-writer.ts';
+import type { ConnectionInfo } from './connection-info.ts';
+
+/** RFC 9113 section 3.4. */
+const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+/** How long the peer may take to read the last answer after our FIN, ms (Envoy's delayed_close_timeout). */
+const DELAYED_CLOSE_MS = 1_000;
+
+const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3 } as const;
+
+/** A downstream connection with an HTTP connection manager: picks the codec, makes streams, closes when idle. */
+export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTarget {
+  readonly manager: HttpManager;
+  readonly info: ConnectionInfo;
+  readonly #transport: Transport;
+  readonly #onGone: (connection: HttpConnection) => void;
+  #codec: ServerConnection | undefined;
+  /** First bytes that do not tell the codec yet. */
+  #first: Buffer | undefined;
+  #idle: WheelTimer | undefined;
+  #maxAge: WheelTimer | undefined;
+  #closing: WheelTimer | undefined;
+  #idleSinceMs: number;
+  #closed = false;
+  #gone = false;
+  draining = false;
+
+  constructor(manager: HttpManager, info: ConnectionInfo, transport: Transport, onGone: (connection: HttpConnection) => void) {
+    this.manager = manager;
+    this.info = info;
+    this.#transport = transport;
+    this.#onGone = onGone;
+    const { runtime, config } = manager;
+    this.#idleSinceMs = runtime.nowMs();
+    if (config.idleTimeoutMs > 0) this.#idle = runtime.wheel.arm(config.idleTimeoutMs, this, Timer.IDLE);
+    if (config.maxConnectionDurationMs > 0) this.#maxAge = runtime.wheel.arm(config.maxConnectionDurationMs, this, Timer.MAX_AGE);
+    if (config.codec === 'http2' || (config.codec === 'auto' && (info.alpn === 'h2' || info.alpn === 'istio-h2'))) this.#begin(true);
+    else if (config.codec === 'http1') this.#begin(false);
+  }
+
+  get activeStreams(): number {
+    return this.#codec === undefined ? 0 : this.#codec.activeStreams;
+  }
+
+  onRequest(stream: ServerStream, head: RequestHead, fin: boolean): void {
+    const active = new ActiveStream(this, stream, head, fin);
+    stream.events = active;
+    active.start();
+  }
+
+  onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // Our FIN is out; what the peer still sends would make the kernel answer with a reset and cut the last answer off.
+    this.#closing = this.manager.runtime.wheel.arm(DELAYED_CLOSE_MS, this, Timer.CLOSE);
+  }
+
+  onStreamEnd(): void {
+    if (this.activeStreams <= 1) this.#idleSinceMs = this.manager.runtime.nowMs();
+  }
+
+  /** No new requests; closes when the last one under way has its answer. */
+  drain(): void {
+    this.draining = true;
+    if (this.#codec === undefined) this.destroy();
+    else this.#codec.drain();
+  }
+
+  destroy(): void {
+    this.#transport.destroy();
+    this.transportClosed('closed by this proxy');
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    if (this.#codec === undefined) this.#sniff(buffer, start, end);
+    else this.#codec.receive(buffer, start, end);
+  }
+
+  receiveEnd(): void {
+    if (this.#codec === undefined) this.destroy();
+    else this.#codec.receiveEnd();
+    if (this.#closed) this.#transport.destroy();
+  }
+
+  transportClosed(detail: string): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#codec?.transportClosed(detail);
+    this.#closed = true;
+    const { wheel } = this.manager.runtime;
+    for (const timer of [this.#idle, this.#maxAge, this.#closing]) if (timer !== undefined) wheel.cancel(timer);
+    this.#onGone(this);
+  }
+
+  transportDrained(): void {
+    this.#codec?.transportDrained();
+  }
+
+  onTimer(kind: number): void {
+    const { runtime, config } = this.manager;
+    if (kind === Timer.CLOSE) {
+      this.#closing = undefined;
+      this.destroy();
+    } else if (kind === Timer.MAX_AGE) {
+      this.#maxAge = undefined;
+      this.drain();
+    } else {
+      // Re-armed rather than moved at every request.
+      const idleMs = this.activeStreams > 0 ? 0 : runtime.nowMs() - this.#idleSinceMs;
+      if (idleMs >= config.idleTimeoutMs) {
+        this.#idle = undefined;
+        this.drain();
+      } else this.#idle = runtime.wheel.arm(config.idleTimeoutMs - idleMs, this, Timer.IDLE);
+    }
+  }
+
+  /** h2 with prior knowledge begins with a preface that is no HTTP/1 request. */
+  #sniff(buffer: Buffer, start: number, end: number): void {
+    const bytes = this.#first === undefined ? buffer.subarray(start, end) : Buffer.concat([this.#first, buffer.subarray(start, end)]);
+    const length = Math.min(bytes.length, PREFACE.length);
+    const same = bytes.compare(PREFACE, 0, length, 0, length) === 0;
+    if (same && length < PREFACE.length) {
+      this.#first = Buffer.from(bytes);
+      return;
+    }
+    this.#first = undefined;
+    this.#begin(same);
+    this.#codec!.receive(bytes, 0, bytes.length);
+  }
+
+  #begin(http2: boolean): void {
+    const { manager } = this;
+    const writer = new TurnWriter(manager.runtime.turn, this.#transport);
+    this.#codec = http2
+      ? new Http2ServerConnection(this.#transport, writer, this, manager.http2)
+      : new Http1ServerConnection(this.#transport, writer, this, manager.http1);
+  }
+}
