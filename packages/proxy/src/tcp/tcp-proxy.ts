@@ -1,0 +1,292 @@
+import type { Runtime } from '../engine/runtime.ts';
+import type { Transport } from '../http/transport.ts';
+import { LbContext } from '../lb/context.ts';
+import type { ConnectionInfo } from '../listener/connection-info.ts';
+import type { ByteSink } from '../net/byte-sink.ts';
+import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { ClusterSet } from '../upstream/cluster-set.ts';
+import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import { UpstreamTransport, type UpstreamTransportEvents } from '../upstream/upstream-transport.ts';
+import type { TcpProxyConfig } from '../xds/listener-config.ts';
+import { ResponseFlag } from '@outrigger/telemetry';
+
+/** Bytes read from the client before the upstream is there; then reading stops. */
+const MAX_EARLY_BYTES = 64 * 1024;
+/** Unsent bytes of one direction from which the other stops reading. */
+const HIGH_WATER_BYTES = 128 * 1024;
+const CLUSTER_TIMEOUT_MS = 5_000;
+
+/** Told of each connection: opened when its upstream is there, closed with what passed. */
+export interface TcpRecorder {
+  opened(proxy: TcpProxy): void;
+  closed(proxy: TcpProxy): void;
+}
+
+/** One downstream connection joined to one upstream connection, each half closing by itself. */
+export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget {
+  readonly info: ConnectionInfo;
+  readonly config: TcpProxyConfig;
+  readonly #runtime: Runtime;
+  readonly #clusters: ClusterSet;
+  readonly #recorder: TcpRecorder;
+  readonly #downstream: Transport;
+  readonly #onGone: (proxy: TcpProxy) => void;
+  readonly startMs: number;
+  readonly startTimeMs: number;
+  #upstream: UpstreamTransport | null = null;
+  #open = false;
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+  #downstreamEnded = false;
+  #upstreamEnded = false;
+  #attempts = 0;
+  #closed = false;
+  #counted = false;
+  #moved = true;
+  #idle: WheelTimer | undefined;
+  #maxAge: WheelTimer | undefined;
+  cluster: Cluster | null = null;
+  host: UpstreamHost | null = null;
+  bytesReceived = 0;
+  bytesSent = 0;
+  responseFlags = 0;
+  details = '';
+  peerUri = '';
+  upstreamSecure = false;
+  upstreamLocal = '';
+  endMs = -1;
+
+  constructor(runtime: Runtime, clusters: ClusterSet, config: TcpProxyConfig, info: ConnectionInfo, downstream: Transport, recorder: TcpRecorder, onGone: (proxy: TcpProxy) => void) {
+    this.#runtime = runtime;
+    this.#clusters = clusters;
+    this.config = config;
+    this.info = info;
+    this.#downstream = downstream;
+    this.#recorder = recorder;
+    this.#onGone = onGone;
+    this.startMs = runtime.nowMs();
+    this.startTimeMs = runtime.unixMs();
+  }
+
+  start(): void {
+    for (const policy of this.config.policies) {
+      if (policy.decide(this.info, null).allowed) continue;
+      this.#refuse(ResponseFlag.unauthorizedExternalService, 'rbac_access_denied');
+      return;
+    }
+    if (this.config.idleTimeoutMs > 0) this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, 0);
+    if (this.config.maxConnectionDurationMs > 0) this.#maxAge = this.#runtime.wheel.arm(this.config.maxConnectionDurationMs, this, 1);
+    const name = this.#pickCluster();
+    const cluster = this.#clusters.get(name);
+    if (cluster?.warm === true) this.#toCluster(cluster);
+    else {
+      this.#clusters.ready([name], CLUSTER_TIMEOUT_MS).then(() => {
+        if (this.#closed) return;
+        const there = this.#clusters.get(name);
+        if (there === undefined) this.#refuse(ResponseFlag.noClusterFound, 'cluster_not_found');
+        else this.#toCluster(there);
+      });
+    }
+  }
+
+  #pickCluster(): string {
+    const { clusters, totalWeight } = this.config;
+    let left = this.#runtime.random.uint32() % totalWeight;
+    for (const cluster of clusters) {
+      left -= cluster.weight;
+      if (left < 0) return cluster.name;
+    }
+    return clusters[0]!.name;
+  }
+
+  #toCluster(cluster: Cluster): void {
+    this.cluster = cluster;
+    this.#attempts++;
+    if (cluster.forwardProxy !== null) {
+      this.#refuse(ResponseFlag.noHealthyUpstream, 'no_host_to_forward_to');
+      return;
+    }
+    const context = new LbContext();
+    context.nowMs = this.#runtime.nowMs();
+    const host = cluster.pick(context);
+    if (host === null) {
+      this.#refuse(ResponseFlag.noHealthyUpstream, 'no_healthy_upstream');
+      return;
+    }
+    if (!cluster.limits.tryConnection()) {
+      this.#refuse(ResponseFlag.upstreamOverflow, 'max_connections');
+      return;
+    }
+    this.#counted = true;
+    this.host = host;
+    host.connections++;
+    host.activeRequests++;
+    host.stats.connectTotal++;
+    cluster.outlier.onAttempt(host);
+    this.#upstream = new UpstreamTransport(this.#runtime, this);
+    this.#upstream.connect(host.endpoint.address, host.socket, '', cluster.config.connectTimeoutMs);
+  }
+
+  onOpen(): void {
+    const upstream = this.#upstream!;
+    this.#open = true;
+    this.peerUri = upstream.peerUri;
+    this.upstreamSecure = upstream.secure;
+    this.upstreamLocal = upstream.localAddress;
+    this.cluster!.outlier.onResponse(this.host!, 200, this.#runtime.nowMs());
+    upstream.sink = new UpstreamSide(this);
+    this.#recorder.opened(this);
+    for (const chunk of this.#early) upstream.transport.write(chunk);
+    this.#early = [];
+    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#downstream.resume();
+    if (this.#downstreamEnded) upstream.transport.end();
+  }
+
+  onOpenFailed(timeout: boolean, detail: string): void {
+    const host = this.host!;
+    host.stats.connectFail++;
+    this.cluster!.outlier.onLocalOriginFailure(host, timeout ? 'connect-timeout' : 'connect-failure', this.#runtime.nowMs());
+    this.#release();
+    if (this.#attempts < this.config.maxConnectAttempts) this.#toCluster(this.cluster!);
+    else this.#refuse(ResponseFlag.upstreamConnectionFailure, detail);
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    this.#moved = true;
+    this.bytesReceived += end - start;
+    // The read buffer is shared, and the transport may hold what it is given until the kernel takes it.
+    const chunk = Buffer.from(buffer.subarray(start, end));
+    if (!this.#open) {
+      this.#early.push(chunk);
+      this.#earlyBytes += chunk.length;
+      if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#downstream.pause();
+      return;
+    }
+    const { transport } = this.#upstream!;
+    if (!transport.write(chunk) && transport.writableLength >= HIGH_WATER_BYTES) this.#downstream.pause();
+  }
+
+  receiveEnd(): void {
+    this.#downstreamEnded = true;
+    if (this.#open) this.#upstream!.transport.end();
+    this.#checkEnd();
+  }
+
+  transportClosed(detail: string): void {
+    if (this.#closed) return;
+    if (!this.#upstreamEnded || !this.#downstreamEnded) {
+      this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
+      this.details = detail;
+    }
+    this.close();
+  }
+
+  transportDrained(): void {
+    this.#upstream?.transport.resume();
+  }
+
+  upstreamReceive(buffer: Buffer, start: number, end: number): void {
+    this.#moved = true;
+    this.bytesSent += end - start;
+    const chunk = Buffer.from(buffer.subarray(start, end));
+    if (!this.#downstream.write(chunk) && this.#downstream.writableLength >= HIGH_WATER_BYTES) this.#upstream!.transport.pause();
+  }
+
+  upstreamEnd(): void {
+    this.#upstreamEnded = true;
+    this.#downstream.end();
+    this.#checkEnd();
+  }
+
+  upstreamClosed(detail: string): void {
+    if (this.#closed) return;
+    if (!this.#upstreamEnded) {
+      this.responseFlags |= ResponseFlag.upstreamConnectionTermination;
+      this.details = detail;
+      this.close();
+      return;
+    }
+    this.#upstreamEnded = true;
+  }
+
+  upstreamDrained(): void {
+    this.#downstream.resume();
+  }
+
+  onTimer(kind: number): void {
+    if (kind === 1) {
+      this.details = 'max_connection_duration';
+      this.close();
+    } else if (this.#moved) {
+      this.#moved = false;
+      this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, 0);
+    } else {
+      this.responseFlags |= ResponseFlag.streamIdleTimeout;
+      this.close();
+    }
+  }
+
+  /** Ends both sides at once. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.endMs = this.#runtime.nowMs();
+    const { wheel } = this.#runtime;
+    if (this.#idle !== undefined) wheel.cancel(this.#idle);
+    if (this.#maxAge !== undefined) wheel.cancel(this.#maxAge);
+    this.#downstream.destroy();
+    if (this.#open) this.#upstream!.transport.destroy();
+    else this.#upstream?.abort();
+    this.#release();
+    this.#recorder.closed(this);
+    this.#onGone(this);
+  }
+
+  /** Both halves have ended: what was written still leaves, then the sockets close by themselves. */
+  #checkEnd(): void {
+    if (!this.#downstreamEnded || !this.#upstreamEnded || this.#closed) return;
+    this.#closed = true;
+    this.endMs = this.#runtime.nowMs();
+    const { wheel } = this.#runtime;
+    if (this.#idle !== undefined) wheel.cancel(this.#idle);
+    if (this.#maxAge !== undefined) wheel.cancel(this.#maxAge);
+    this.#release();
+    this.#recorder.closed(this);
+    this.#onGone(this);
+  }
+
+  #refuse(flag: number, details: string): void {
+    this.responseFlags |= flag;
+    this.details = details;
+    this.close();
+  }
+
+  #release(): void {
+    if (!this.#counted) return;
+    this.#counted = false;
+    this.cluster!.limits.releaseConnection();
+    this.host!.connections--;
+    this.host!.activeRequests--;
+  }
+}
+
+/** The upstream's half of the events. */
+class UpstreamSide implements ByteSink {
+  readonly #proxy: TcpProxy;
+  constructor(proxy: TcpProxy) {
+    this.#proxy = proxy;
+  }
+  receive(buffer: Buffer, start: number, end: number): void {
+    this.#proxy.upstreamReceive(buffer, start, end);
+  }
+  receiveEnd(): void {
+    this.#proxy.upstreamEnd();
+  }
+  transportClosed(detail: string): void {
+    this.#proxy.upstreamClosed(detail);
+  }
+  transportDrained(): void {
+    this.#proxy.upstreamDrained();
+  }
+}
