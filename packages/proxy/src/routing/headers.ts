@@ -62,9 +62,8 @@ export function setHeader(headers: HeaderList, lowerName: string, value: string)
 
 /** Path without query and fragment, as Envoy matches it. */
 export function pathOnly(path: string): string {
-  for (let i = 0; i < path.length; i++) {
-    const code = path.charCodeAt(i);
-    if (code === 0x3f || code === 0x23) return path.slice(0, i);
-  }
-  return path;
+  const query = path.indexOf('?');
+  const fragment = path.indexOf('#');
+  if (query < 0) return fragment < 0 ? path : path.slice(0, fragment);
+  return path.slice(0, fragment < 0 || query < fragment ? query : fragment);
 }
