@@ -135,7 +135,7 @@ export class Configuration {
         const writes = read.resources.map((resource): Write => ({ type: 'put', object: objectOf(resource), source: sourceOf(resource, 'api') }));
         revision = (await this.#options.store.transact(writes)).revision;
       }
-      const messages = this.#messagesAbout(read.resources, before, options.dryRun === true);
+      const messages = this.#messagesAbout(read.resources, before);
       return { applied: results, skipped: { ...read.skipped }, messages: [...messagesOf(read.problems), ...messages], revision };
     });
   }
@@ -237,11 +237,12 @@ export class Configuration {
   }
 
   /** About what was applied, and what the application broke elsewhere. Nothing was refused, so nothing is an error. */
-  #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[], dryRun: boolean): Message[] {
+  #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[]): Message[] {
     const about = new Set(applied.map((resource) => refText(refOf(resource))));
     const known = new Set(before.map(messageKey));
-    const after = dryRun ? [...new Map([...this.resources, ...applied].map((resource) => [keyText(resource), resource])).values()] : this.resources;
-    return this.#analyze(after)
+    // As they were read, not as they are stored: those know their lines.
+    const after = new Map([...this.resources, ...applied].map((resource) => [keyText(resource), resource]));
+    return this.#analyze([...after.values()])
       .filter((message) => about.has(refText(message.resource)) || !known.has(messageKey(message)))
       .map((message) => ({ ...message, level: message.level === 'Error' ? 'Warning' : message.level }));
   }

@@ -45,11 +45,17 @@ export function scanFolder(folder: string): Scan {
       entries = readdirSync(directory, { withFileTypes: true });
     } catch (error) {
       if (depth === 0) throw error;
-      return fault(directory, `the folder cannot be read: ${(error as Error).message}`, 'Make it readable, or take it away.');
+      fault(directory, `the folder cannot be read: ${(error as Error).message}`, 'Make it readable, or take it away.');
+      return;
     }
-    if (above.includes(real))
-      return fault(directory, 'the symbolic link leads back to a folder above it', 'Remove the link; what it points to is read already.');
-    if (depth > MAX_DEPTH) return fault(directory, `the folder is more than ${MAX_DEPTH} levels deep`, 'Keep configuration nearer to the top.');
+    if (above.includes(real)) {
+      fault(directory, 'the symbolic link leads back to a folder above it', 'Remove the link; what it points to is read already.');
+      return;
+    }
+    if (depth > MAX_DEPTH) {
+      fault(directory, `the folder is more than ${MAX_DEPTH} levels deep`, 'Keep configuration nearer to the top.');
+      return;
+    }
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entry.name.startsWith('.')) continue;
       const path = join(directory, entry.name);

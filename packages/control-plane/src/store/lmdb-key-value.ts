@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
@@ -36,6 +36,8 @@ export async function openLmdb(directory: string): Promise<KeyValue> {
   try {
     // Durable means on the disk: no overlapping sync, and synchronous transactions below, which lmdb flushes before they return.
     database = open<Buffer, string>({ path: file, noSubdir: true, encoding: 'binary', cache: false, overlappingSync: false });
+    // The certificate authority's key is in it.
+    chmodSync(file, 0o600);
   } catch (cause) {
     throw writeError(directory, cause);
   }

@@ -50,7 +50,7 @@ function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add
   const properties = entry.commonProperties;
   const cluster = properties?.upstreamCluster ?? '';
   const inbound = cluster.startsWith('inbound|');
-  const status = entry.response?.responseCode?.value ?? 0;
+  const status = entry.response?.responseCode ?? 0;
   const headers = { ...entry.response?.responseTrailers, ...entry.response?.responseHeaders };
   const durationMs = milliseconds(properties?.timeToLastDownstreamTxByte) ?? milliseconds(properties?.duration);
   const traffic = (mtls: boolean): Traffic => ({

@@ -100,7 +100,11 @@ function figures(sum: Sum, windowMs: number): { requestsPerSecond: number; succe
 
 function quantile(buckets: Buckets, q: number): number {
   let cumulative = 0;
-  const sorted = [...buckets].sort(([a], [b]) => a - b).map(([bound, count]): [number, number] => [bound, (cumulative += count)]);
+  const sorted: [number, number][] = [];
+  for (const [bound, count] of [...buckets].sort(([a], [b]) => a - b)) {
+    cumulative += count;
+    sorted.push([bound, cumulative]);
+  }
   const value = quantileOfBuckets(sorted, q);
   return Number.isFinite(value) ? value : 0;
 }
