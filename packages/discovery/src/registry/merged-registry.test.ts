@@ -63,13 +63,13 @@ describe('config registry', () => {
 describe('merged registry', () => {
   test('has the attached service until configuration declares it, and again after', () => {
     attached.attach(registration(), 'x', () => {});
-    expect(merged.service(HOST)?.ports[0]!.name).toBe('http');
+    expect(merged.service(HOST)?.ports[0]?.name).toBe('http');
     config.replace([service()], []);
-    expect(merged.service(HOST)?.ports[0]!.name).toBe('declared');
+    expect(merged.service(HOST)?.ports[0]?.name).toBe('declared');
     expect([...merged.services()]).toHaveLength(1);
     expect(merged.instancesOf(HOST)).toHaveLength(1);
     config.replace([], []);
-    expect(merged.service(HOST)?.ports[0]!.name).toBe('http');
+    expect(merged.service(HOST)?.ports[0]?.name).toBe('http');
     expect(changes.map((change) => change.services)).toEqual([[HOST], [HOST], [HOST]]);
   });
 
