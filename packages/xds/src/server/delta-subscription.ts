@@ -152,7 +152,8 @@ export class DeltaSubscription implements TypeSubscription {
   }
 
   #afterUnsubscribe(name: string, resource: VersionedResource | undefined, lookup: Lookup, draft: Draft): void {
-    const members = lookup.wildcard();
+    // The wildcard may have been dropped since, or by the same request.
+    const members = this.names.has(WILDCARD) ? lookup.wildcard() : [];
     if (resource !== undefined && members !== 'pending' && membership(members).has(resource.name)) this.#offer(name, resource, true, draft);
     else {
       this.#forget(name);
@@ -278,6 +279,8 @@ export class DeltaSubscription implements TypeSubscription {
 
   #forgetWildcard(): void {
     this.#askedAll = false;
+    // Names that were to be told "in the wildcard or not" have no question left.
+    for (const name of this.#asked.keys()) if (!this.names.has(name)) this.#asked.delete(name);
     for (const name of this.#held.keys()) if (!this.names.has(name) && !this.#aliasesOf.has(name)) this.#held.delete(name);
   }
 }
