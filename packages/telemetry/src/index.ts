@@ -8,7 +8,7 @@ export { compileFormat, Format } from './format.ts';
 export type { CumulativeBucket } from './histogram.ts';
 export { Histogram, ISTIO_EDGES, quantileOfBuckets } from './histogram.ts';
 export type { HttpSeries, IstioHttpLabel, TcpSeries } from './istio-metrics.ts';
-export { ISTIO_HTTP_LABELS, ISTIO_TCP_LABELS, IstioMetrics, UNKNOWN_LABEL } from './istio-metrics.ts';
+export { HttpEdge, ISTIO_HTTP_LABELS, ISTIO_TCP_LABELS, IstioMetrics, UNKNOWN_LABEL } from './istio-metrics.ts';
 export type { MetricKind, Series } from './metrics.ts';
 export { Counter, Gauge, MetricFamily, MetricRegistry, OVERFLOW_VALUE } from './metrics.ts';
 export type { OtlpOptions } from './otlp-exporter.ts';

@@ -1,5 +1,6 @@
 import type { Histogram } from './histogram.ts';
 import type { Counter, MetricFamily, MetricRegistry } from './metrics.ts';
+import { formatResponseFlags } from './response-flags.ts';
 
 /** Labels of Istio's HTTP metrics (istio.io/docs/reference/config/metrics), in the order in which they are given. */
 export const ISTIO_HTTP_LABELS = [
@@ -49,6 +50,58 @@ export interface TcpSeries {
   readonly sentBytes: Counter;
   readonly receivedBytes: Counter;
 }
+
+/** Flags are below 2^30, so that both fit into one exact number. */
+const CODE_RANGE = 1000;
+
+/**
+ * All series between one source and one destination: what changes from request to request is the answer alone. Kept by
+ * whoever knows both ends (a connection's peer and a route's cluster), so that a request costs one look into a map.
+ */
+export class HttpEdge {
+  readonly #metrics: IstioMetrics;
+  readonly #labels: Readonly<Partial<Record<IstioHttpLabel, string>>>;
+  readonly #plain = new Map<number, HttpSeries>();
+  readonly #grpc = new Map<string, Map<number, HttpSeries>>();
+
+  constructor(metrics: IstioMetrics, labels: Readonly<Partial<Record<IstioHttpLabel, string>>>) {
+    this.#metrics = metrics;
+    this.#labels = labels;
+  }
+
+  /** `responseCode` 0 where none was sent; `flags` as bits of ResponseFlag; `grpcStatus` '' where it was no gRPC call. */
+  series(responseCode: number, flags: number, grpcStatus: string): HttpSeries {
+    const byAnswer = grpcStatus === '' ? this.#plain : this.#grpcMap(grpcStatus);
+    const key = flags * CODE_RANGE + responseCode;
+    return byAnswer.get(key) ?? this.#make(byAnswer, key, responseCode, flags, grpcStatus);
+  }
+
+  #grpcMap(given: string): Map<number, HttpSeries> {
+    // The peer writes it: what is no status of gRPC gets no series of its own.
+    const grpcStatus = GRPC_STATUS.test(given) ? given : UNKNOWN_LABEL;
+    let map = this.#grpc.get(grpcStatus);
+    if (map === undefined) {
+      map = new Map();
+      this.#grpc.set(grpcStatus, map);
+    }
+    return map;
+  }
+
+  #make(map: Map<number, HttpSeries>, key: number, responseCode: number, flags: number, grpcStatus: string): HttpSeries {
+    const series = this.#metrics.http({
+      ...this.#labels,
+      request_protocol: grpcStatus === '' ? 'http' : 'grpc',
+      response_code: String(responseCode),
+      grpc_response_status: grpcStatus === '' || GRPC_STATUS.test(grpcStatus) ? grpcStatus : UNKNOWN_LABEL,
+      response_flags: formatResponseFlags(flags),
+    });
+    map.set(key, series);
+    return series;
+  }
+}
+
+/** 0 to 16. */
+const GRPC_STATUS = /^(?:\d|1[0-6])$/;
 
 /** Istio's standard metrics on one registry. */
 export class IstioMetrics {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { IstioMetrics } from './istio-metrics.ts';
+import { HttpEdge, IstioMetrics } from './istio-metrics.ts';
 import { MetricRegistry } from './metrics.ts';
 import { writePrometheus } from './prometheus-text.ts';
+import { ResponseFlag } from './response-flags.ts';
 
 describe('metrics', () => {
   it('the same labels give the same object', () => {
@@ -68,4 +69,21 @@ it("Istio's metrics have Istio's names, labels and edges", () => {
   expect(text).toMatch(/^istio_request_duration_milliseconds_bucket\{.*le="3600000"\} 1$/m);
   // Nothing was recorded there.
   expect(text).not.toContain('istio_request_bytes');
+});
+
+it('an edge keeps one series for each answer', () => {
+  const registry = new MetricRegistry();
+  const edge = new HttpEdge(new IstioMetrics(registry), { reporter: 'destination' });
+  const overflow = ResponseFlag.upstreamOverflow | ResponseFlag.upstreamRetryLimitExceeded;
+  expect(edge.series(503, overflow, '')).toBe(edge.series(503, overflow, ''));
+  edge.series(503, overflow, '').requests.inc();
+  edge.series(503, 0, '').requests.inc();
+  edge.series(200, 0, '14').requests.inc();
+  edge.series(200, 0, 'whatever a peer writes').requests.inc();
+  const text = writePrometheus(registry);
+  expect(text).toMatch(/request_protocol="http",response_code="503",grpc_response_status="",response_flags="UO,URX".*\} 1$/m);
+  expect(text).toMatch(/response_code="503",grpc_response_status="",response_flags="-".*\} 1$/m);
+  expect(text).toMatch(/request_protocol="grpc",response_code="200",grpc_response_status="14",response_flags="-".*\} 1$/m);
+  expect(text).toMatch(/grpc_response_status="unknown"/);
+  expect(text).not.toContain('whatever');
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatPeer, formatXfcc, namespaceOf, parsePeer, peerMatchesIdentity } from './peer.ts';
+import { formatPeer, namespaceOf, parsePeer, peerMatchesIdentity } from './peer.ts';
 
 describe('peer', () => {
   it.each([
@@ -27,10 +27,4 @@ describe('peer', () => {
     expect(peerMatchesIdentity(peer, 'spiffe://cluster.local/ns/other/sa/web')).toBe(false);
     expect(namespaceOf('spiffe://cluster.local/x')).toBe('');
   });
-});
-
-it('x-forwarded-client-cert', () => {
-  const certificate = { by: 'spiffe://t/ns/n/sa/me', hash: 'ab12', subject: 'CN="x",O=y', uri: 'spiffe://t/ns/n/sa/you', dns: ['a.example'] };
-  expect(formatXfcc(certificate)).toBe('By=spiffe://t/ns/n/sa/me;Hash=ab12;Subject="CN=\\"x\\",O=y";URI=spiffe://t/ns/n/sa/you;DNS=a.example');
-  expect(formatXfcc({ by: '', hash: 'ab', subject: '', uri: 'a;b', dns: [] })).toBe('Hash=ab;URI="a;b"');
 });

@@ -1,6 +1,5 @@
 /** In what header a caller's sidecar says what its SVID does not (docs/xds.md); stripped before an application. */
 export const PEER_HEADER = 'x-outrigger-peer';
-export const XFCC_HEADER = 'x-forwarded-client-cert';
 
 /** Longer ones are not read: it comes from the other side. */
 const MAX_PEER_LENGTH = 1024;
@@ -48,30 +47,4 @@ export function peerMatchesIdentity(peer: Peer, spiffeId: string): boolean {
 /** "default" of spiffe://cluster.local/ns/default/sa/order-service, or ''. */
 export function namespaceOf(spiffeId: string): string {
   return /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/[^/]+$/.exec(spiffeId)?.[1] ?? '';
-}
-
-/** What of a client's certificate is forwarded (set_current_client_cert_details); Hash is always told. */
-export interface ClientCertificate {
-  /** Our own SPIFFE id. */
-  readonly by: string;
-  /** SHA-256 of the certificate's DER, hexadecimal. */
-  readonly hash: string;
-  /** RFC 2253 form; '': not told. */
-  readonly subject: string;
-  readonly uri: string;
-  readonly dns: readonly string[];
-}
-
-function xfccValue(text: string): string {
-  return /[,;="]/.test(text) ? `"${text.replaceAll('"', '\\"')}"` : text;
-}
-
-/** One element of x-forwarded-client-cert, in Envoy's order: By, Hash, Subject, URI, DNS. */
-export function formatXfcc(certificate: ClientCertificate): string {
-  let text = certificate.by === '' ? '' : `By=${certificate.by};`;
-  text += `Hash=${certificate.hash}`;
-  if (certificate.subject !== '') text += `;Subject="${certificate.subject.replaceAll('"', '\\"')}"`;
-  if (certificate.uri !== '') text += `;URI=${xfccValue(certificate.uri)}`;
-  for (const name of certificate.dns) text += `;DNS=${name}`;
-  return text;
 }

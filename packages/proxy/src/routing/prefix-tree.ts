@@ -1,6 +1,3 @@
-/** Characters of paths are ASCII. */
-const MAX_DENSE = 128;
-
 /** A node of a radix tree over prefixes. `routes` holds the values of the prefix that ends here, ascending. */
 export class PrefixNode {
   label: string;
@@ -8,26 +5,9 @@ export class PrefixNode {
   routes: number[] = [];
   /** The nearest shorter prefix that has values. */
   outer: PrefixNode | null = null;
-  /** The children by character code from `firstCode` on: faster than the map, whose keys are nearly always close together. */
-  #dense: readonly (PrefixNode | undefined)[] = [];
-  #firstCode = 0;
 
   constructor(label: string) {
     this.label = label;
-  }
-
-  seal(): void {
-    const codes = [...this.children.keys()];
-    this.#firstCode = Math.min(...codes);
-    const last = Math.max(...codes);
-    if (last - this.#firstCode > MAX_DENSE) this.#firstCode = Number.POSITIVE_INFINITY;
-    else this.#dense = Array.from({ length: codes.length === 0 ? 0 : last - this.#firstCode + 1 }, (_, i) => this.children.get(this.#firstCode + i));
-  }
-
-  child(code: number): PrefixNode | undefined {
-    if (this.#firstCode === Number.POSITIVE_INFINITY) return this.children.get(code);
-    const at = code - this.#firstCode;
-    return at >= 0 && at < this.#dense.length ? this.#dense[at] : undefined;
   }
 }
 
@@ -76,7 +56,6 @@ export class PrefixTree {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { node, outer } = next;
       node.outer = outer;
-      node.seal();
       const inner = node.routes.length > 0 ? node : outer;
       for (const child of node.children.values()) pending.push({ node: child, outer: inner });
     }
@@ -87,7 +66,7 @@ export class PrefixTree {
     let found = node.routes.length > 0 ? node : null;
     let at = 0;
     while (at < text.length) {
-      const child = node.child(text.charCodeAt(at));
+      const child = node.children.get(text.charCodeAt(at));
       if (child === undefined || !text.startsWith(child.label, at)) break;
       at += child.label.length;
       node = child;
