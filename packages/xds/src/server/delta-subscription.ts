@@ -86,7 +86,7 @@ export class DeltaSubscription implements TypeSubscription {
       namesChanged = true;
       if (name === WILDCARD) this.#forgetWildcard();
       // With a wildcard beside it the client cannot know whether to keep it, so it must be told.
-      else if (this.names.has(WILDCARD)) this.#asked.set(name, true);
+      else if (this.names.has(WILDCARD) || subscribe.includes(WILDCARD)) this.#asked.set(name, true);
       else this.#forget(name);
     }
     for (const name of subscribe) {
