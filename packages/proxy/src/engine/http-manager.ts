@@ -7,7 +7,7 @@ import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
-import type { StreamRecorder } from './stream-recorder.ts';
+import type { StreamRecorder } from '../observe/stream-recorder.ts';
 
 export type Direction = 'inbound' | 'outbound' | 'unspecified';
 

@@ -25,5 +25,7 @@ export interface Runtime {
   /** Monotonic, ms with fractions. */
   readonly nowMs: () => number;
   readonly unixMs: () => number;
+  /** Our own SPIFFE id, '' while there is none. */
+  readonly localUri: () => string;
   readonly log: ProxyLog;
 }

@@ -1,6 +1,7 @@
 import { type IpAddress, parseIp } from '../filters/rbac/ip-address.ts';
 import type { ConnectionFacts } from '../filters/rbac/rule.ts';
 import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
+import type { SeriesSet } from '../observe/http-metrics.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 
 export interface ConnectionInfoFields {
@@ -42,6 +43,9 @@ export class ConnectionInfo implements ConnectionFacts {
   readonly alpn: string;
   /** Element for x-forwarded-client-cert; made at the first request that needs it. */
   clientCertElement = '';
+  /** Where its requests are counted, and for which x-outrigger-peer; kept by the metrics. */
+  series: SeriesSet | null = null;
+  seriesPeer = '';
 
   constructor(fields: ConnectionInfoFields) {
     this.id = fields.id;

@@ -1,4 +1,5 @@
 import { Host } from '../lb/host.ts';
+import type { SeriesSet } from '../observe/http-metrics.ts';
 import type { TransportSocketSettings } from '../xds/cluster-config.ts';
 import type { EndpointConfig } from '../xds/endpoint-config.ts';
 import type { HttpPool } from './http-pool.ts';
@@ -36,6 +37,9 @@ export class UpstreamHost extends Host {
    */
   learnedIdleMs = Number.POSITIVE_INFINITY;
   readonly stats = new HostStats();
+  /** Where requests to it are counted, and for which certificate; kept by the metrics. */
+  series: SeriesSet | null = null;
+  seriesPeerUri = '';
 
   constructor(endpoint: EndpointConfig, socket: TransportSocketSettings, addedAtMs: number) {
     super(endpoint.text, addedAtMs, endpoint.hashKey === '' ? endpoint.text : endpoint.hashKey);
@@ -48,6 +52,7 @@ export class UpstreamHost extends Host {
   apply(endpoint: EndpointConfig, socket: TransportSocketSettings): void {
     this.endpoint = endpoint;
     this.socket = socket;
+    this.series = null;
     this.peer = parsePeerWorkload(endpoint.workload);
     this.weight = endpoint.weight;
     this.priority = endpoint.priority;

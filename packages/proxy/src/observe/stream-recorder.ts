@@ -1,4 +1,4 @@
-import type { ActiveStream } from './active-stream.ts';
+import type { ActiveStream } from '../engine/active-stream.ts';
 
 /** Told of each stream that is over: metrics, access log, spans. */
 export interface StreamRecorder {

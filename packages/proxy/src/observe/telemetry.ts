@@ -1,0 +1,124 @@
+import { EMPTY_STREAM, IstioMetrics, makeSpan, MetricRegistry, OtlpExporter, type StreamInfo } from '@outrigger/telemetry';
+import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
+import type { ActiveStream } from '../engine/active-stream.ts';
+import type { ProxyLog } from '../engine/options.ts';
+import { CompileReport } from '../routing/compile-result.ts';
+import type { TcpProxy } from '../tcp/tcp-proxy.ts';
+import { unpack } from '../xds/fields.ts';
+import type { HttpManagerConfig } from '../xds/listener-config.ts';
+import { AccessLogFiles, type AccessLogger } from './access-logs.ts';
+import { HttpMetrics } from './http-metrics.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import type { StreamRecorder } from './stream-recorder.ts';
+import { TcpMetrics } from './tcp-metrics.ts';
+
+/** Metrics, access logs and spans of one proxy. */
+export class ProxyTelemetry {
+  readonly registry = new MetricRegistry();
+  readonly tcp: TcpMetrics;
+  readonly #http: HttpMetrics;
+  readonly #files: AccessLogFiles;
+  readonly #exporters = new Map<string, OtlpExporter>();
+  readonly #node: NodeIdentity;
+  readonly #tcpLoggers = new WeakMap<object, readonly AccessLogger[]>();
+
+  constructor(node: NodeIdentity, localUri: () => string, log: ProxyLog) {
+    const metrics = new IstioMetrics(this.registry);
+    this.#node = node;
+    this.#http = new HttpMetrics(metrics, node);
+    this.#files = new AccessLogFiles(log);
+    this.tcp = new TcpMetrics(metrics, node, localUri, (proxy) => this.#logTcp(proxy));
+  }
+
+  /** What records the streams of one connection manager. */
+  recorder(config: HttpManagerConfig): StreamRecorder {
+    const { loggers } = this.#files.loggers(config.accessLogs);
+    return new HttpRecorder(this.#http, loggers, this.#files, this.#exporterOf(config));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#files.close(), ...Array.from(this.#exporters.values(), (exporter) => exporter.close())]);
+  }
+
+  #exporterOf(config: HttpManagerConfig): OtlpExporter | null {
+    const provider = config.tracing?.provider?.configType;
+    if (provider?.case !== 'typedConfig') return null;
+    const otel = unpack(provider.value, OpenTelemetryConfigSchema, '', new CompileReport());
+    const uri = otel?.httpService?.httpUri?.uri ?? '';
+    const address = /^http:\/\/([^/]+)/.exec(uri)?.[1];
+    if (otel === undefined || address === undefined) return null;
+    let exporter = this.#exporters.get(address);
+    if (exporter === undefined) {
+      const resource = { 'service.name': otel.serviceName, 'service.namespace': this.#node.namespace, 'service.version': this.#node.version, 'service.instance.id': this.#node.id };
+      exporter = new OtlpExporter({ address, resource });
+      this.#exporters.set(address, exporter);
+    }
+    return exporter;
+  }
+
+  #logTcp(proxy: TcpProxy): void {
+    const { config } = proxy;
+    if (config.accessLogs.length === 0) return;
+    let loggers = this.#tcpLoggers.get(config);
+    if (loggers === undefined) {
+      loggers = this.#files.loggers(config.accessLogs).loggers;
+      this.#tcpLoggers.set(config, loggers);
+    }
+    if (loggers.length === 0) return;
+    const info = tcpInfo(proxy);
+    for (const { format, writer } of loggers) writer.write(format.write(info));
+    this.#files.touch();
+  }
+}
+
+class HttpRecorder implements StreamRecorder {
+  readonly #metrics: HttpMetrics;
+  readonly #loggers: readonly AccessLogger[];
+  readonly #files: AccessLogFiles;
+  readonly #exporter: OtlpExporter | null;
+
+  constructor(metrics: HttpMetrics, loggers: readonly AccessLogger[], files: AccessLogFiles, exporter: OtlpExporter | null) {
+    this.#metrics = metrics;
+    this.#loggers = loggers;
+    this.#files = files;
+    this.#exporter = exporter;
+  }
+
+  record(stream: ActiveStream): void {
+    this.#metrics.record(stream);
+    const loggers = this.#loggers;
+    if (loggers.length > 0) {
+      for (let i = 0; i < loggers.length; i++) loggers[i]!.writer.write(loggers[i]!.format.write(stream));
+      this.#files.touch();
+    }
+    if (this.#exporter !== null && stream.trace !== null && stream.trace.sampled) {
+      this.#exporter.add(makeSpan(stream.trace, stream, stream.manager.direction === 'inbound' ? 'server' : 'client', stream.route?.fields.operation ?? ''));
+    }
+  }
+}
+
+function tcpInfo(proxy: TcpProxy): StreamInfo {
+  const { info } = proxy;
+  return {
+    ...EMPTY_STREAM,
+    startTimeMs: proxy.startTimeMs,
+    durationMs: proxy.endMs - proxy.startMs,
+    responseFlags: proxy.responseFlags,
+    responseCodeDetails: proxy.details,
+    connectionTerminationDetails: proxy.details,
+    bytesReceived: proxy.bytesReceived,
+    bytesSent: proxy.bytesSent,
+    upstreamCluster: proxy.cluster?.name ?? '',
+    upstreamHost: proxy.host?.address ?? '',
+    upstreamLocalAddress: proxy.upstreamLocal,
+    downstreamLocalAddress: info.localAddress,
+    downstreamRemoteAddress: info.remoteAddress,
+    downstreamDirectRemoteAddress: info.remoteAddress,
+    requestedServerName: info.requestedServerName,
+    downstreamTlsVersion: info.tlsVersion,
+    downstreamPeerUri: info.peer.uri,
+    downstreamLocalUri: info.localUri,
+    upstreamPeerUri: proxy.peerUri,
+    connectionId: info.id,
+  };
+}
