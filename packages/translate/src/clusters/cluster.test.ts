@@ -98,6 +98,13 @@ describe('a cluster of meshed instances', () => {
     expect(options(made)!['explicitHttpConfig']).toHaveProperty('http2ProtocolOptions');
   });
 
+  test('a subset is the same cluster with its last instance and without it', () => {
+    const config = [rule({}, { subsets: [{ name: 'v9', labels: { version: 'v9' } }] })];
+    const name = 'outbound|8080|v9|payment-service.default.svc.cluster.local';
+    const last = instance('payment-service', 'v9', 9, 8080, 19_029);
+    expect(json({ config }, name)).toEqual(json({ config, instances: [...shopInstances, last] }, name));
+  });
+
   test.each<readonly [string, World, 'http2ProtocolOptions' | 'httpProtocolOptions']>([
     [
       'one plain instance among them: HTTP/1.1',

@@ -49,7 +49,10 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   if (parsed.subset !== '' && subset === undefined) return undefined;
   for (const rule of merged.rules) reader.uses(rule);
   const policy = effectivePolicy(reader, merged, parsed.port, subset);
-  const instances = inSubset(reader.identities(service.hostname), subset);
+  const everyone = reader.identities(service.hostname);
+  const own = inSubset(everyone, subset);
+  // A subset that is empty for a moment keeps its cluster as it was: one that changes is made anew, and forgets what it knew of its endpoints.
+  const instances = own.length > 0 ? own : everyone;
   const meshed = instances.filter((instance) => takesMeshTls(reader, instance, parsed.port));
   // Of nothing everything is meshed: an internal service that has no instance yet is going to get meshed ones.
   const allMeshed = meshed.length === instances.length && service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC';
