@@ -94,7 +94,6 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       events.emit('services');
     },
   });
-  onStop(() => world.stop());
   const configuration: Configuration = await Configuration.open({
     store: store.resources,
     rootNamespace,
@@ -144,6 +143,8 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     peerCredentials: await peerCredentialsReader(),
   });
   onStop(() => agentServer.close());
+  // Before the streams end: those that we end ourselves do not take their instances out of the registry.
+  onStop(() => world.stop());
 
   const access = new Access({
     clock,

@@ -55,8 +55,6 @@ export function workloadService(options: WorkloadServiceOptions): ServiceImpl<ty
         lease.close();
         outbox.end();
       };
-      context.signal.addEventListener('abort', detach, { once: true });
-      if (context.signal.aborted) detach();
       // The lease ends with what comes in, not with what could be sent: a peer that died may leave a write hanging.
       void read().then(detach, (error) => {
         outbox.end(ConnectError.from(error));
@@ -70,7 +68,6 @@ export function workloadService(options: WorkloadServiceOptions): ServiceImpl<ty
         sendBundle();
         yield* outbox;
       } finally {
-        context.signal.removeEventListener('abort', detach);
         detach();
       }
 
