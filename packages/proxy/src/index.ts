@@ -1,2 +1,4 @@
+export { type BootstrapConfig, BootstrapError, readBootstrap } from './bootstrap/bootstrap-config.ts';
 export type { Proxy, ProxyLog, ProxyOptions, ProxyState } from './engine/options.ts';
+export { createProxy } from './engine/proxy.ts';
 export { runProxy } from './run-proxy.ts';

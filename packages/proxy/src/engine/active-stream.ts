@@ -156,7 +156,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       this.#wait();
       return;
     }
-    if (virtualHost !== null) slot.demand?.touch(virtualHost.name);
+    if (virtualHost !== null) slot.demand?.touch(virtualHost);
     this.route = virtualHost === null ? null : virtualHost.match(head, this.#random);
     this.#filter();
   }

@@ -2,12 +2,12 @@ import { type Http1Options, http1Options } from '../http1/options.ts';
 import { type Http2Options, http2Options } from '../http2/options.ts';
 import { LbContext } from '../lb/context.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { StreamRecorder } from '../observe/stream-recorder.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
-import type { StreamRecorder } from '../observe/stream-recorder.ts';
 
 export type Direction = 'inbound' | 'outbound' | 'unspecified';
 

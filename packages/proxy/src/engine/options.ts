@@ -8,6 +8,8 @@ export interface ProxyOptions {
   readonly metricsAddress?: string;
   /** Default: none. */
   readonly log?: ProxyLog;
+  /** Downstream connections at once; more are closed as they come. Default 20 000. */
+  readonly maxConnections?: number;
   /** How long a drain waits for the streams under way, ms. Default 15 000. */
   readonly drainTimeoutMs?: number;
 }

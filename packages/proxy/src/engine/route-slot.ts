@@ -1,4 +1,4 @@
-import type { RouteTable } from '../routing/route-table.ts';
+import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts';
 
 /** Who waits for a table or a virtual host. */
 export interface RouteWaiter {
@@ -11,7 +11,7 @@ export interface VirtualHostDemand {
   /** False: known not to exist, or too many wait already. The waiter is called back later, never from within. */
   request(authority: string, waiter: RouteWaiter): boolean;
   /** A request went to this virtual host: it is in use. */
-  touch(virtualHostName: string): void;
+  touch(virtualHost: CompiledVirtualHost): void;
   cancel(waiter: RouteWaiter): void;
 }
 

@@ -1,7 +1,7 @@
 import { type IpAddress, parseIp } from '../filters/rbac/ip-address.ts';
 import type { ConnectionFacts } from '../filters/rbac/rule.ts';
-import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
 import type { SeriesSet } from '../observe/http-metrics.ts';
+import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 
 export interface ConnectionInfoFields {

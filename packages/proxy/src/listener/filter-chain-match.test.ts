@@ -3,7 +3,16 @@ import { parseIp } from '../filters/rbac/ip-address.ts';
 import type { FilterChainConfig, FilterChainMatchConfig } from '../xds/listener-config.ts';
 import { type ChainCriteria, FilterChainMatcher } from './filter-chain-match.ts';
 
-const any: FilterChainMatchConfig = { destinationPort: 0, prefixRanges: [], directSourcePrefixRanges: [], sourcePrefixRanges: [], sourcePorts: [], serverNames: [], transportProtocol: '', applicationProtocols: [] };
+const any: FilterChainMatchConfig = {
+  destinationPort: 0,
+  prefixRanges: [],
+  directSourcePrefixRanges: [],
+  sourcePrefixRanges: [],
+  sourcePorts: [],
+  serverNames: [],
+  transportProtocol: '',
+  applicationProtocols: [],
+};
 const chain = (name: string, match: Partial<FilterChainMatchConfig>): FilterChainConfig => ({ name, match: { ...any, ...match } }) as FilterChainConfig;
 const connection = (fields: Partial<ChainCriteria>): ChainCriteria => ({
   destinationIp: parseIp('10.0.0.1'),
@@ -17,7 +26,10 @@ const connection = (fields: Partial<ChainCriteria>): ChainCriteria => ({
   ...fields,
 });
 
-const mesh = new FilterChainMatcher([chain('mtls', { transportProtocol: 'tls', applicationProtocols: ['istio', 'istio-h2', 'h2'] }), chain('plaintext', { transportProtocol: 'raw_buffer' })], null);
+const mesh = new FilterChainMatcher(
+  [chain('mtls', { transportProtocol: 'tls', applicationProtocols: ['istio', 'istio-h2', 'h2'] }), chain('plaintext', { transportProtocol: 'raw_buffer' })],
+  null,
+);
 
 it.each([
   ['mesh client', { transportProtocol: 'tls', applicationProtocols: ['istio-h2'] }, 'mtls'],
@@ -36,7 +48,12 @@ it.each([
   ['', 'rest'],
 ])('server name %s takes %s', (serverName, expected) => {
   const matcher = new FilterChainMatcher(
-    [chain('below', { serverNames: ['*.example.com'] }), chain('deep', { serverNames: ['*.deep.example.com'] }), chain('exact', { serverNames: ['a.example.com'] }), chain('rest', {})],
+    [
+      chain('below', { serverNames: ['*.example.com'] }),
+      chain('deep', { serverNames: ['*.deep.example.com'] }),
+      chain('exact', { serverNames: ['a.example.com'] }),
+      chain('rest', {}),
+    ],
     null,
   );
   expect(matcher.match(connection({ serverName }))?.name).toBe(expected);

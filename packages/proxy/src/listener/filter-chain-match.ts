@@ -71,7 +71,8 @@ export class FilterChainMatcher {
   readonly #only: FilterChainConfig | null;
 
   constructor(chains: readonly FilterChainConfig[], fallback: FilterChainConfig | null) {
-    const ranges = (list: readonly CidrConfig[]): Range[] => list.map(({ address, prefixLength }) => ({ range: new CidrRange(parseIp(address), prefixLength), length: prefixLength }));
+    const ranges = (list: readonly CidrConfig[]): Range[] =>
+      list.map(({ address, prefixLength }) => ({ range: new CidrRange(parseIp(address), prefixLength), length: prefixLength }));
     this.#candidates = chains.map((chain) => ({
       chain,
       prefixes: ranges(chain.match.prefixRanges),
@@ -84,7 +85,9 @@ export class FilterChainMatcher {
       match !== undefined &&
       match.destinationPort === 0 &&
       match.transportProtocol === '' &&
-      [match.prefixRanges, match.directSourcePrefixRanges, match.sourcePrefixRanges, match.sourcePorts, match.serverNames, match.applicationProtocols].every((list) => list.length === 0);
+      [match.prefixRanges, match.directSourcePrefixRanges, match.sourcePrefixRanges, match.sourcePorts, match.serverNames, match.applicationProtocols].every(
+        (list) => list.length === 0,
+      );
     this.#only = chains.length === 1 && open ? chains[0]! : null;
   }
 

@@ -9,10 +9,10 @@ import type { ByteSink } from '../net/byte-sink.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
 import { MAX_CLIENT_HELLO_BYTES, sniffClientHello } from '../tls/client-hello.ts';
 import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
-import { type TcpRecorder, TcpProxy } from '../tcp/tcp-proxy.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 import type { FilterChainConfig, HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
@@ -123,7 +123,9 @@ export class Listener {
     const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     if (address.kind === 'pipe') removeStaleSocket(address.path);
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) => reject(new ListenerError('bind', bindMessage(name, address.kind === 'pipe' ? address.path : hostPort(address.host, address.port), cause), cause)));
+      server.once('error', (cause: NodeJS.ErrnoException) =>
+        reject(new ListenerError('bind', bindMessage(name, address.kind === 'pipe' ? address.path : hostPort(address.host, address.port), cause), cause)),
+      );
       server.listen(address.kind === 'pipe' ? { path: address.path } : { host: address.host, port: address.port, backlog: 4096 }, resolve);
     });
     server.on('error', (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`));
@@ -134,7 +136,10 @@ export class Listener {
   release(next: ListenerConfig): net.Server | undefined {
     const mine = this.config.address;
     const theirs = next.address;
-    const same = mine.kind === 'socket' && theirs.kind === 'socket' ? mine.host === theirs.host && mine.port === theirs.port : mine.kind === 'pipe' && theirs.kind === 'pipe' && mine.path === theirs.path;
+    const same =
+      mine.kind === 'socket' && theirs.kind === 'socket'
+        ? mine.host === theirs.host && mine.port === theirs.port
+        : mine.kind === 'pipe' && theirs.kind === 'pipe' && mine.path === theirs.path;
     if (!same) return undefined;
     const server = this.#server;
     this.#server = undefined;
@@ -177,7 +182,13 @@ export class Listener {
     }
     const { config } = this;
     if (config.inspectTls) {
-      new TlsSniffer(this.#parts.runtime, config, socket, (transport, serverName, alpn) => this.#inspected(socket, transport, serverName, alpn), () => this.#drop());
+      new TlsSniffer(
+        this.#parts.runtime,
+        config,
+        socket,
+        (transport, serverName, alpn) => this.#inspected(socket, transport, serverName, alpn),
+        () => this.#drop(),
+      );
       return;
     }
     const chain = this.#matcher.match(criteriaOf(socket, 'raw_buffer', '', []));
@@ -227,14 +238,41 @@ export class Listener {
 
   #acceptInternal(transport: MemoryTransport, setSink: (sink: ByteSink) => void): void {
     this.stats.accepted++;
-    const criteria = { destinationIp: parseIp(''), destinationPort: 0, directSourceIp: parseIp(''), sourceIp: parseIp(''), sourcePort: 0, serverName: '', transportProtocol: 'raw_buffer', applicationProtocols: [] };
+    const criteria = {
+      destinationIp: parseIp(''),
+      destinationPort: 0,
+      directSourceIp: parseIp(''),
+      sourceIp: parseIp(''),
+      sourcePort: 0,
+      serverName: '',
+      transportProtocol: 'raw_buffer',
+      applicationProtocols: [],
+    };
     const chain = this.#matcher.match(criteria);
     if (chain === null || chain.tls !== null || !this.#parts.admit()) {
       this.stats.noFilterChain++;
       transport.destroy();
       return;
     }
-    setSink(this.#connect(chain, transport, new ConnectionInfo({ id: this.#parts.nextConnectionId(), localIp: '', localPort: 0, remoteIp: '', remotePort: 0, secure: false, peer: NO_PEER, localUri: '', serverName: '', tlsVersion: '', alpn: '' })));
+    setSink(
+      this.#connect(
+        chain,
+        transport,
+        new ConnectionInfo({
+          id: this.#parts.nextConnectionId(),
+          localIp: '',
+          localPort: 0,
+          remoteIp: '',
+          remotePort: 0,
+          secure: false,
+          peer: NO_PEER,
+          localUri: '',
+          serverName: '',
+          tlsVersion: '',
+          alpn: '',
+        }),
+      ),
+    );
   }
 
   #connect(chain: FilterChainConfig, transport: Transport, info: ConnectionInfo): ByteSink {
@@ -296,7 +334,13 @@ class TlsSniffer implements TimerTarget {
   readonly #onData = (chunk: Buffer) => this.#look(chunk);
   readonly #onGone = () => this.#drop();
 
-  constructor(runtime: Runtime, config: ListenerConfig, socket: net.Socket, decided: (transport: string, serverName: string, alpn: readonly string[]) => void, dropped: () => void) {
+  constructor(
+    runtime: Runtime,
+    config: ListenerConfig,
+    socket: net.Socket,
+    decided: (transport: string, serverName: string, alpn: readonly string[]) => void,
+    dropped: () => void,
+  ) {
     this.#runtime = runtime;
     this.#config = config;
     this.#socket = socket;

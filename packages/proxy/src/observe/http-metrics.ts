@@ -1,8 +1,8 @@
 import type { HttpSeries, IstioHttpLabel, IstioMetrics } from '@outrigger/telemetry';
 import { formatResponseFlags } from '@outrigger/telemetry';
-import { parsePeer, peerMatchesIdentity } from '../filters/peer.ts';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import { isGrpc } from '../engine/local-reply.ts';
+import { parsePeer, peerMatchesIdentity } from '../filters/peer.ts';
 import { headerValue } from '../routing/headers.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { NodeIdentity } from './node-identity.ts';
@@ -127,7 +127,12 @@ export class HttpMetrics {
       const name = stream.upstreamCluster;
       let set = this.#withoutHost.get(name);
       if (set === undefined) {
-        set = new SeriesSet({ reporter: 'source', ...sourceLabels(this.#node, ''), ...destinationLabels(NOBODY, '', stream.cluster, ''), connection_security_policy: NONE });
+        set = new SeriesSet({
+          reporter: 'source',
+          ...sourceLabels(this.#node, ''),
+          ...destinationLabels(NOBODY, '', stream.cluster, ''),
+          connection_security_policy: NONE,
+        });
         this.#withoutHost.set(name, set);
       }
       return set;

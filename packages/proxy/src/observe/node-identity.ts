@@ -18,5 +18,11 @@ export function nodeIdentity(node: Node | undefined): NodeIdentity {
   };
   const labels = metadata['LABELS'];
   const version = typeof labels === 'object' && labels !== null && !Array.isArray(labels) ? labels['version'] : undefined;
-  return { id: node?.id ?? '', workload: text('WORKLOAD'), namespace: text('NAMESPACE'), service: text('SERVICE'), version: typeof version === 'string' ? version : '' };
+  return {
+    id: node?.id ?? '',
+    workload: text('WORKLOAD'),
+    namespace: text('NAMESPACE'),
+    service: text('SERVICE'),
+    version: typeof version === 'string' ? version : '',
+  };
 }

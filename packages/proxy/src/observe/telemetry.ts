@@ -1,4 +1,4 @@
-import { EMPTY_STREAM, IstioMetrics, makeSpan, MetricRegistry, OtlpExporter, type StreamInfo } from '@outrigger/telemetry';
+import { EMPTY_STREAM, IstioMetrics, MetricRegistry, makeSpan, OtlpExporter, type StreamInfo } from '@outrigger/telemetry';
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
@@ -49,7 +49,12 @@ export class ProxyTelemetry {
     if (otel === undefined || address === undefined) return null;
     let exporter = this.#exporters.get(address);
     if (exporter === undefined) {
-      const resource = { 'service.name': otel.serviceName, 'service.namespace': this.#node.namespace, 'service.version': this.#node.version, 'service.instance.id': this.#node.id };
+      const resource = {
+        'service.name': otel.serviceName,
+        'service.namespace': this.#node.namespace,
+        'service.version': this.#node.version,
+        'service.instance.id': this.#node.id,
+      };
       exporter = new OtlpExporter({ address, resource });
       this.#exporters.set(address, exporter);
     }

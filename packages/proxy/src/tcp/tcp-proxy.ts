@@ -1,3 +1,4 @@
+import { ResponseFlag } from '@outrigger/telemetry';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import { LbContext } from '../lb/context.ts';
@@ -9,7 +10,6 @@ import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { UpstreamTransport, type UpstreamTransportEvents } from '../upstream/upstream-transport.ts';
 import type { TcpProxyConfig } from '../xds/listener-config.ts';
-import { ResponseFlag } from '@outrigger/telemetry';
 
 /** Bytes read from the client before the upstream is there; then reading stops. */
 const MAX_EARLY_BYTES = 64 * 1024;
@@ -57,7 +57,15 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   upstreamLocal = '';
   endMs = -1;
 
-  constructor(runtime: Runtime, clusters: ClusterSet, config: TcpProxyConfig, info: ConnectionInfo, downstream: Transport, recorder: TcpRecorder, onGone: (proxy: TcpProxy) => void) {
+  constructor(
+    runtime: Runtime,
+    clusters: ClusterSet,
+    config: TcpProxyConfig,
+    info: ConnectionInfo,
+    downstream: Transport,
+    recorder: TcpRecorder,
+    onGone: (proxy: TcpProxy) => void,
+  ) {
     this.#runtime = runtime;
     this.#clusters = clusters;
     this.config = config;

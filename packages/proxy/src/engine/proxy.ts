@@ -1,0 +1,331 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { FastRandom } from '@outrigger/telemetry';
+import { AdsClient, type AdsClientEvent, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
+import { AdminServer } from '../admin/admin-server.ts';
+import { BreakerGauge } from '../admin/breaker-gauge.ts';
+import { ADMIN_PAGES, type AdminSource, METRICS_PAGES } from '../admin/pages.ts';
+import { type BootstrapConfig, BootstrapError } from '../bootstrap/bootstrap-config.ts';
+import { HeaderNames } from '../http/header-names.ts';
+import { InternalListeners } from '../listener/internal-listeners.ts';
+import type { ListenerParts } from '../listener/listener.ts';
+import { ListenerSet } from '../listener/listener-set.ts';
+import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
+import { systemClock, TimerWheel } from '../net/timer-wheel.ts';
+import { Turn } from '../net/turn-writer.ts';
+import { nodeIdentity } from '../observe/node-identity.ts';
+import { ProxyTelemetry } from '../observe/telemetry.ts';
+import { GivenUpMemory } from '../resilience/given-up.ts';
+import { ClusterSubscription, compileWhole, secretsOf } from '../subscribe/cluster-subscription.ts';
+import { ListenerSubscription } from '../subscribe/listener-subscription.ts';
+import { RouteSubscription } from '../subscribe/route-subscription.ts';
+import { SecretSubscription } from '../subscribe/secret-subscription.ts';
+import { TlsContexts } from '../tls/contexts.ts';
+import { SecretTable } from '../tls/secrets.ts';
+import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
+import { ClusterSet } from '../upstream/cluster-set.ts';
+import { systemResolver } from '../upstream/resolver.ts';
+import type { EndpointAddress } from '../xds/endpoint-config.ts';
+import { HttpManager } from './http-manager.ts';
+import type { Proxy, ProxyLog, ProxyOptions, ProxyState } from './options.ts';
+import { RouteSlot } from './route-slot.ts';
+import type { Runtime } from './runtime.ts';
+
+const DEFAULT_DRAIN_TIMEOUT_MS = 15_000;
+/** Downstream connections of one proxy; beyond it new ones are closed at once. */
+const DEFAULT_MAX_CONNECTIONS = 20_000;
+/** How often what is no longer used is looked for. */
+const SWEEP_INTERVAL_MS = 60_000;
+const DRAIN_POLL_MS = 10;
+/** The secrets of the connection to the control plane. */
+const ADS_SECRETS_TIMEOUT_MS = 10_000;
+/** Static cluster of the agent's SDS (docs/xds.md). */
+const SDS_CLUSTER = 'sds-grpc';
+const CACHE_FILE = 'xds.cache';
+
+const VERSION = '0.0.0';
+
+/** A proxy from its bootstrap; nothing is opened before `start`. Throws a BootstrapError where the bootstrap cannot be used. */
+export function createProxy(bootstrap: BootstrapConfig, options: ProxyOptions = {}): Proxy {
+  return new RunningProxy(bootstrap, options);
+}
+
+class RunningProxy implements Proxy {
+  readonly #bootstrap: BootstrapConfig;
+  readonly #options: ProxyOptions;
+  readonly #log: ProxyLog;
+  readonly #secretTable = new SecretTable();
+  readonly #runtime: Runtime;
+  readonly #clusters: ClusterSet;
+  readonly #telemetry: ProxyTelemetry;
+  readonly #listeners: ListenerSet;
+  readonly #breakers: BreakerGauge;
+  readonly #startedAtUnixMs = Date.now();
+  #secrets: SecretSubscription | null = null;
+  #ads: AdsClient | null = null;
+  #cache: LastGoodCache | undefined;
+  #routes: RouteSubscription | null = null;
+  #clusterSubscription: ClusterSubscription | null = null;
+  #admin: AdminServer | undefined;
+  #metrics: AdminServer | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #connections = 0;
+  #lastConnectionId = 0;
+  state: ProxyState = 'PRE_INITIALIZING';
+
+  constructor(bootstrap: BootstrapConfig, options: ProxyOptions) {
+    this.#bootstrap = bootstrap;
+    this.#options = options;
+    this.#log = options.log ?? (() => {});
+    this.#runtime = makeRuntime(this.#secretTable, this.#log);
+    this.#clusters = new ClusterSet(this.#runtime);
+    this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
+    this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
+    this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id);
+    for (const message of bootstrap.clusters) {
+      const compiled = compileWhole(message);
+      if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);
+      this.#clusters.addStatic(compiled.config, compiled.policies);
+    }
+  }
+
+  get adminAddress(): string | undefined {
+    return this.#admin?.address;
+  }
+
+  get metricsAddress(): string | undefined {
+    return this.#metrics?.address;
+  }
+
+  listenerAddress(name: string): string | undefined {
+    const address = this.#listeners.get(name)?.address;
+    return address === '' ? undefined : address;
+  }
+
+  async start(): Promise<void> {
+    const { admin, ads, node, listenersOverAds, listeners } = this.#bootstrap;
+    const { metricsAddress } = this.#options;
+    this.state = 'INITIALIZING';
+    const source = this.#adminSource();
+    if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, 'admin interface');
+    if (metricsAddress !== undefined) this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, 'metrics page');
+    this.#secrets = new SecretSubscription(this.#secretTable, this.#sdsPath(), node.id, this.#log);
+    for (const cluster of this.#clusters.all) this.#secrets.want(secretsOf(cluster.config));
+    await this.#startStaticListeners();
+    if (ads !== null) await this.#startAds(listenersOverAds);
+    else if (listeners.length === 0) this.#log('warn', 'the bootstrap has neither ads_config nor a listener: this proxy does nothing');
+    this.#sweep = setInterval(() => this.#forgetUnused(), SWEEP_INTERVAL_MS);
+    this.#sweep.unref();
+    this.state = 'LIVE';
+  }
+
+  async drain(): Promise<void> {
+    this.state = 'DRAINING';
+    this.#listeners.drain();
+    const endMs = performance.now() + (this.#options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS);
+    while (this.#listeners.connectionCount > 0 && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    await this.close();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    this.#listeners.close();
+    this.#ads?.close();
+    this.#secrets?.close();
+    this.#clusters.close();
+    this.#runtime.wheel.clear();
+    await Promise.all([this.#telemetry.close(), this.#admin?.close(), this.#metrics?.close()]);
+  }
+
+  #parts(): ListenerParts {
+    return {
+      runtime: this.#runtime,
+      clusters: this.#clusters,
+      tcpRecorder: this.#telemetry.tcp,
+      makeManager: (http, listener) => {
+        const { routes } = http;
+        const slot =
+          routes.kind === 'inline' ? new RouteSlot(routes.table.name, routes.table) : (this.#routes?.slot(routes.name) ?? new RouteSlot(routes.name, null));
+        return new HttpManager(this.#runtime, http, this.#clusters, slot, this.#telemetry.recorder(http), listener.direction, listener.bufferLimitBytes);
+      },
+      nextConnectionId: () => ++this.#lastConnectionId,
+      admit: () => {
+        if (this.#connections >= (this.#options.maxConnections ?? DEFAULT_MAX_CONNECTIONS)) return false;
+        this.#connections++;
+        return true;
+      },
+      onConnectionGone: () => {
+        this.#connections--;
+      },
+    };
+  }
+
+  async #startStaticListeners(): Promise<void> {
+    for (const message of this.#bootstrap.listeners) {
+      const config = this.#listeners.compile(message);
+      if (typeof config === 'string') throw new BootstrapError('invalid', `static listener ${message.name} cannot be used: ${config}`);
+      await this.#secrets!.ready(config.secretNames, ADS_SECRETS_TIMEOUT_MS);
+      await this.#listeners.set(config);
+    }
+  }
+
+  async #startAds(listenersOverAds: boolean): Promise<void> {
+    const { cacheDir } = this.#options;
+    if (cacheDir !== undefined) this.#cache = LastGoodCache.open(join(cacheDir, CACHE_FILE), { onWarning: (message) => this.#log('warn', message) });
+    const ads = new AdsClient({
+      target: this.#adsTarget(),
+      node: this.#bootstrap.node,
+      ...(this.#cache === undefined ? {} : { cache: this.#cache }),
+      onEvent: (event) => this.#onAdsEvent(event),
+    });
+    this.#ads = ads;
+    const secrets = this.#secrets!;
+    this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, secrets, this.#bootstrap.clustersOverAds);
+    const routes = new RouteSubscription(ads, this.#clusters, this.#runtime.nowMs);
+    this.#routes = routes;
+    await new Promise<void>((resolve) => {
+      if (listenersOverAds) new ListenerSubscription(ads, { listeners: this.#listeners, clusters: this.#clusters, routes, secrets, onFirst: resolve });
+      else resolve();
+      ads.start();
+    });
+  }
+
+  #adsTarget(): GrpcTarget {
+    const { cluster, spiffeIds } = this.#bootstrap.ads!;
+    const { config } = this.#clusters.get(cluster)!;
+    const address = config.endpoints?.endpoints[0]?.address;
+    if (address?.kind === 'pipe') return { socketPath: address.path };
+    if (address?.kind !== 'socket') throw new BootstrapError('invalid', `static cluster ${cluster} has no address to connect to`);
+    const settings = config.transportSocket;
+    if (settings === null) return { host: address.host, port: address.port };
+    return {
+      host: address.host,
+      port: address.port,
+      tls: async () => {
+        await this.#secrets!.ready(secretsOf(config), ADS_SECRETS_TIMEOUT_MS);
+        const built = this.#runtime.tls.client(settings);
+        if (typeof built === 'string') throw new Error(built);
+        return { secureContext: built.context, serverSpiffeId: spiffeIds[0]! };
+      },
+    };
+  }
+
+  #sdsPath(): string {
+    const cluster = this.#clusters.get(SDS_CLUSTER);
+    const address = cluster?.config.endpoints?.endpoints[0]?.address;
+    return address?.kind === 'pipe' ? address.path : '';
+  }
+
+  #onAdsEvent(event: AdsClientEvent): void {
+    switch (event.kind) {
+      case 'connected':
+        this.#log('info', `connected to the control plane at ${event.target}`);
+        break;
+      case 'disconnected':
+        this.#log(
+          'warn',
+          `the control plane at ${event.target} is away: ${event.reason}; serving with what is known, next try in ${Math.round(event.retryInMs)} ms`,
+        );
+        break;
+      case 'rejected':
+        this.#log('error', `configuration refused (${event.typeUrl}): ${event.reason}; the last good version stays in effect`);
+        break;
+      case 'cache-used':
+        this.#log('warn', `serving ${event.resources} ${event.typeUrl} from the cache; the control plane was last heard of ${ageText(event.lastContactMs)}`);
+    }
+  }
+
+  #forgetUnused(): void {
+    const routeNames = new Set<string>();
+    const clusters = new Set<string>();
+    const add = (configs: Iterable<string>, to: Set<string>): void => {
+      for (const name of configs) to.add(name);
+    };
+    for (const { config } of this.#listeners.withDraining) {
+      add(config.routeNames, routeNames);
+      add(config.clusters, clusters);
+    }
+    this.#routes?.sweep(routeNames);
+    for (const slot of this.#routes?.slots ?? []) add(slot.table?.clusters ?? [], clusters);
+    this.#clusterSubscription?.sweep(clusters);
+  }
+
+  #adminSource(): AdminSource {
+    const proxy = this;
+    return {
+      node: this.#bootstrap.node,
+      version: VERSION,
+      startedAtUnixMs: this.#startedAtUnixMs,
+      nowUnixMs: this.#runtime.unixMs,
+      registry: this.#telemetry.registry,
+      breakers: this.#breakers,
+      listeners: this.#listeners,
+      clusters: this.#clusters,
+      secrets: this.#secretTable,
+      get state() {
+        return proxy.state;
+      },
+      get ads() {
+        return proxy.#ads;
+      },
+      get cache() {
+        return proxy.#cache;
+      },
+      get slots() {
+        return proxy.#routes?.slots ?? [];
+      },
+    };
+  }
+}
+
+function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
+  const bytes = randomBytes(16);
+  const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
+  const identity = new LocalIdentity(secrets);
+  return {
+    turn: new Turn(setImmediate),
+    readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
+    wheel: new TimerWheel(systemClock),
+    random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
+    names: new HeaderNames(),
+    secrets,
+    tls: new TlsContexts(secrets),
+    internalListeners: new InternalListeners(),
+    resolver: systemResolver,
+    givenUp: new GivenUpMemory(),
+    nowMs: () => performance.now(),
+    unixMs: () => Date.now(),
+    localUri: () => identity.uri,
+    log,
+  };
+}
+
+/** Our own SPIFFE id, worked out when a secret has changed. */
+class LocalIdentity {
+  readonly #secrets: SecretTable;
+  #generation = -1;
+  #uri = '';
+
+  constructor(secrets: SecretTable) {
+    this.#secrets = secrets;
+  }
+
+  get uri(): string {
+    if (this.#generation !== this.#secrets.generation) {
+      this.#generation = this.#secrets.generation;
+      const [certificate] = this.#secrets.certificates().values();
+      this.#uri = certificate === undefined ? '' : (parseSubjectAltNames(new X509Certificate(certificate.chainPem).subjectAltName).uri[0] ?? '');
+    }
+    return this.#uri;
+  }
+}
+
+function socketOf(text: string): EndpointAddress {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
+  if (match === null) throw new BootstrapError('invalid', `${JSON.stringify(text)} is no IP:PORT for the metrics page`);
+  return { kind: 'socket', host: match[1] ?? match[2]!, port: Number(match[3]) };
+}
+
+function ageText(lastContactMs: number | undefined): string {
+  return lastContactMs === undefined ? 'never' : `${Math.round((Date.now() - lastContactMs) / 1000)} s ago`;
+}

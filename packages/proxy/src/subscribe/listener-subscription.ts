@@ -1,0 +1,80 @@
+import type { AdsClient, Rejection, ResourceUpdate } from '@outrigger/xds';
+import { type Listener as ListenerMessage, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import type { RouteSlot } from '../engine/route-slot.ts';
+import type { ListenerSet } from '../listener/listener-set.ts';
+import type { ClusterSet } from '../upstream/cluster-set.ts';
+import type { ListenerConfig } from '../xds/listener-config.ts';
+import type { RouteSubscription } from './route-subscription.ts';
+import type { SecretSubscription } from './secret-subscription.ts';
+
+/** A listener is held back so long for what it names; then it is bound, and says to each connection what it lacks. */
+const WARM_TIMEOUT_MS = 5_000;
+
+export interface ListenerSources {
+  readonly listeners: ListenerSet;
+  readonly clusters: ClusterSet;
+  readonly routes: RouteSubscription;
+  readonly secrets: SecretSubscription;
+  /** The first answer (or the cache) is in effect. */
+  readonly onFirst: () => void;
+}
+
+/** LDS by wildcard: bound when warm, acknowledged when in effect. */
+export class ListenerSubscription {
+  readonly #sources: ListenerSources;
+
+  constructor(ads: AdsClient, sources: ListenerSources) {
+    this.#sources = sources;
+    ads.subscribe(ListenerSchema, ['*'], (update) => this.#onListeners(update));
+  }
+
+  async #onListeners(update: ResourceUpdate<ListenerMessage>): Promise<Rejection[]> {
+    const { listeners } = this.#sources;
+    const rejections: Rejection[] = [];
+    await Promise.all(
+      update.added.map(async ({ name, message }) => {
+        const config = listeners.compile(message);
+        if (typeof config === 'string') {
+          rejections.push({ name, message: config });
+          return;
+        }
+        await this.#warm(config);
+        try {
+          await listeners.set(config);
+        } catch (error) {
+          rejections.push({ name, message: (error as Error).message });
+        }
+      }),
+    );
+    for (const name of update.removed) listeners.remove(name);
+    this.#sources.onFirst();
+    return rejections;
+  }
+
+  async #warm(config: ListenerConfig): Promise<void> {
+    const { clusters, routes, secrets } = this.#sources;
+    const slots = Array.from(config.routeNames, (name) => routes.slot(name));
+    await Promise.all([
+      secrets.ready(config.secretNames, WARM_TIMEOUT_MS),
+      clusters.ready(config.clusters, WARM_TIMEOUT_MS),
+      ...slots.map((slot) => untilTable(slot, WARM_TIMEOUT_MS)),
+    ]);
+  }
+}
+
+function untilTable(slot: RouteSlot, timeoutMs: number): Promise<void> {
+  if (slot.table !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    const waiter = {
+      onRoutes: () => {
+        clearTimeout(timer);
+        resolve();
+      },
+    };
+    const timer = setTimeout(() => {
+      slot.cancel(waiter);
+      resolve();
+    }, timeoutMs);
+    slot.wait(waiter);
+  });
+}

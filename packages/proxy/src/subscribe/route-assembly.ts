@@ -1,0 +1,224 @@
+import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { RouteSlot, RouteWaiter, VirtualHostDemand } from '../engine/route-slot.ts';
+import type { CompileError, CompileResult } from '../routing/compile-result.ts';
+import { assembleRouteTable, compileVirtualHost } from '../routing/compile-routes.ts';
+import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts';
+
+/** Hosts that requests may have asked for at once; beyond it the one unused for longest goes, and if all are waited for, the new one is not found. */
+export const MAX_HOSTS_ON_DEMAND = 1024;
+/** A virtual host that no request has used for so long is forgotten, ms. */
+export const VIRTUAL_HOST_IDLE_MS = 15 * 60_000;
+/** Longer authorities are not asked for (a DNS name and a port). */
+const MAX_AUTHORITY_LENGTH = 262;
+
+export interface RouteAssemblyEvents {
+  /** Subscribes to a VHDS resource. */
+  want(resourceName: string): void;
+  drop(resourceNames: readonly string[]): void;
+  nowMs(): number;
+}
+
+interface OnDemandHost {
+  readonly message: VirtualHost;
+  readonly aliases: readonly string[];
+  compiled: CompiledVirtualHost;
+  usedAtMs: number;
+}
+
+/** A host that a request asked for. */
+interface Asked {
+  /** False once the server has said what there is. */
+  open: boolean;
+  readonly waiters: Set<RouteWaiter>;
+}
+
+/** One route configuration with the virtual hosts that came on demand: builds its tables aside, and gives them to its slot. */
+export class RouteAssembly implements VirtualHostDemand {
+  readonly slot: RouteSlot;
+  readonly #events: RouteAssemblyEvents;
+  #config: RouteConfiguration | null = null;
+  #inline: readonly CompiledVirtualHost[] = [];
+  readonly #onDemand = new Map<string, OnDemandHost>();
+  /** By resource name, in the order in which they were asked for. */
+  readonly #asked = new Map<string, Asked>();
+  readonly #used = new Set<CompiledVirtualHost>();
+  /** The newest table that is whole; null: none yet. */
+  pending: RouteTable | null = null;
+  #sequence = new WeakMap<RouteTable, number>();
+  #lastSequence = 0;
+
+  constructor(slot: RouteSlot, events: RouteAssemblyEvents) {
+    this.slot = slot;
+    this.#events = events;
+  }
+
+  /** A new route configuration. What cannot be compiled changes nothing. */
+  configure(config: RouteConfiguration): CompileResult<RouteTable> {
+    const inline: CompiledVirtualHost[] = [];
+    const errors: CompileError[] = [];
+    const compile = (message: VirtualHost, path?: string): CompiledVirtualHost | undefined => {
+      const compiled = compileVirtualHost(config, message, path);
+      if (compiled.ok) return compiled.value;
+      errors.push(...compiled.errors);
+      return undefined;
+    };
+    config.virtualHosts.forEach((message, index) => {
+      const compiled = compile(message, `virtual_hosts[${index}]`);
+      if (compiled !== undefined) inline.push(compiled);
+    });
+    // They inherit from the configuration, so they are compiled under the new one.
+    const anew = new Map<OnDemandHost, CompiledVirtualHost>();
+    for (const host of this.#onDemand.values()) {
+      const compiled = compile(host.message);
+      if (compiled !== undefined) anew.set(host, compiled);
+    }
+    if (errors.length > 0) return { ok: false, errors };
+    const table = assembleRouteTable(config, [...inline, ...anew.values()]);
+    if (!table.ok) return table;
+    for (const [host, compiled] of anew) host.compiled = compiled;
+    this.#config = config;
+    this.#inline = inline;
+    this.slot.demand = config.vhds === undefined ? null : this;
+    this.#offer(table.value);
+    return table;
+  }
+
+  /** null: taken. */
+  setVirtualHost(resourceName: string, message: VirtualHost, aliases: readonly string[]): readonly CompileError[] | null {
+    if (this.#config === null) return [{ path: '', message: `the route configuration ${this.slot.name} has not come yet` }];
+    const compiled = compileVirtualHost(this.#config, message);
+    if (!compiled.ok) return compiled.errors;
+    const before = this.#onDemand.get(resourceName);
+    this.#onDemand.set(resourceName, { message, aliases, compiled: compiled.value, usedAtMs: this.#events.nowMs() });
+    const errors = this.#rebuild();
+    if (errors !== null) {
+      if (before === undefined) this.#onDemand.delete(resourceName);
+      else this.#onDemand.set(resourceName, before);
+      return errors;
+    }
+    for (const name of [resourceName, ...aliases]) {
+      const asked = this.#asked.get(name);
+      if (asked !== undefined) asked.open = false;
+    }
+    return null;
+  }
+
+  /** True: the table has changed. */
+  removeVirtualHost(resourceName: string): boolean {
+    const asked = this.#asked.get(resourceName);
+    if (asked !== undefined) {
+      asked.open = false;
+      this.#wake(asked, false);
+    }
+    return this.#onDemand.delete(resourceName) && this.#rebuild() === null;
+  }
+
+  /** Puts a table into effect, unless a newer one is already. */
+  publish(table: RouteTable): void {
+    const { slot } = this;
+    const current = slot.table === null ? 0 : (this.#sequence.get(slot.table) ?? 0);
+    if ((this.#sequence.get(table) ?? 0) > current) slot.set(table);
+    for (const [name, asked] of this.#asked) {
+      if (asked.waiters.size > 0 && slot.table?.findVirtualHost(name.slice(this.slot.name.length + 1)) != null) this.#wake(asked, true);
+    }
+  }
+
+  // ---- VirtualHostDemand ----
+
+  request(authority: string, waiter: RouteWaiter): boolean {
+    if (authority === '' || authority.length > MAX_AUTHORITY_LENGTH) return false;
+    const name = `${this.slot.name}/${authority.toLowerCase()}`;
+    let asked = this.#asked.get(name);
+    if (asked === undefined) {
+      if (this.#asked.size >= MAX_HOSTS_ON_DEMAND && !this.#makeRoom()) return false;
+      asked = { open: true, waiters: new Set() };
+      this.#asked.set(name, asked);
+      this.#events.want(name);
+    }
+    if (!asked.open) return false;
+    asked.waiters.add(waiter);
+    return true;
+  }
+
+  touch(virtualHost: CompiledVirtualHost): void {
+    this.#used.add(virtualHost);
+  }
+
+  cancel(waiter: RouteWaiter): void {
+    for (const { waiters } of this.#asked.values()) waiters.delete(waiter);
+  }
+
+  // ---- end of use ----
+
+  /** Forgets what has been idle for too long. Called from time to time. */
+  sweep(nowMs: number): void {
+    let changed = false;
+    for (const [name, host] of this.#onDemand) {
+      if (this.#used.has(host.compiled)) host.usedAtMs = nowMs;
+      else if (nowMs - host.usedAtMs >= VIRTUAL_HOST_IDLE_MS) {
+        this.#forget([name, ...host.aliases]);
+        changed = true;
+      }
+    }
+    this.#used.clear();
+    if (changed && this.#rebuild() === null && this.pending !== null) this.publish(this.pending);
+  }
+
+  close(): void {
+    this.#events.drop([...this.#asked.keys()]);
+    for (const asked of this.#asked.values()) this.#wake(asked, false);
+    this.#asked.clear();
+    this.#onDemand.clear();
+  }
+
+  #makeRoom(): boolean {
+    let oldest: string | undefined;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const [name, { waiters }] of this.#asked) {
+      if (waiters.size > 0) continue;
+      const host = this.#hostOf(name);
+      const usedAtMs = host === undefined ? 0 : this.#used.has(host.compiled) ? this.#events.nowMs() : host.usedAtMs;
+      if (usedAtMs < oldestMs) {
+        oldest = name;
+        oldestMs = usedAtMs;
+      }
+    }
+    if (oldest === undefined) return false;
+    this.#forget([oldest]);
+    return true;
+  }
+
+  #hostOf(name: string): OnDemandHost | undefined {
+    const host = this.#onDemand.get(name);
+    if (host !== undefined) return host;
+    for (const candidate of this.#onDemand.values()) if (candidate.aliases.includes(name)) return candidate;
+    return undefined;
+  }
+
+  #forget(names: readonly string[]): void {
+    const dropped = names.filter((name) => this.#asked.delete(name));
+    for (const name of names) this.#onDemand.delete(name);
+    if (dropped.length > 0) this.#events.drop(dropped);
+  }
+
+  #rebuild(): readonly CompileError[] | null {
+    if (this.#config === null) return null;
+    const table = assembleRouteTable(this.#config, [...this.#inline, ...Array.from(this.#onDemand.values(), (host) => host.compiled)]);
+    if (!table.ok) return table.errors;
+    this.#offer(table.value);
+    return null;
+  }
+
+  #offer(table: RouteTable): void {
+    this.#lastSequence += 1;
+    this.#sequence.set(table, this.#lastSequence);
+    this.pending = table;
+  }
+
+  #wake(asked: Asked, given: boolean): void {
+    const waiters = [...asked.waiters];
+    asked.waiters.clear();
+    for (const waiter of waiters) waiter.onRoutes(given);
+  }
+}
