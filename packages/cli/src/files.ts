@@ -30,31 +30,34 @@ export function readConfigFiles(paths: readonly string[]): ConfigFile[] {
         cause,
       });
     }
-    if (stat.isDirectory()) folder(path, new Set(), files);
+    if (stat.isDirectory()) folder(path, [], new Set(), files);
     else files.push(file(path));
   }
   if (files.length === 0) throw new CliError('no .yaml, .yml or .json file is there', { where: paths.join(', '), exitCode: ExitCode.usage });
   return files;
 }
 
-function folder(path: string, seen: Set<string>, files: ConfigFile[]): void {
+function folder(path: string, above: readonly string[], seen: Set<string>, files: ConfigFile[]): void {
   const real = realpathSync(path);
-  // A folder reached a second time, by a symlink, has been read.
+  if (above.includes(real)) throw new CliError('the symbolic link leads back to a folder above it', { where: path, next: 'remove the link' });
+  // A folder reached a second time, by a symbolic link, has been read.
   if (seen.has(real)) return;
   seen.add(real);
   for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const child = join(path, entry.name);
     if (entry.name.startsWith('.')) continue;
+    const isConfig = /\.(ya?ml|json)$/i.test(entry.name);
     let directory = entry.isDirectory();
     if (entry.isSymbolicLink()) {
       try {
         directory = statSync(child).isDirectory();
-      } catch {
-        continue;
+      } catch (cause) {
+        if (!isConfig && (cause as NodeJS.ErrnoException).code !== 'ELOOP') continue;
+        throw new CliError(`${child} cannot be read: ${reason(cause)}`, { where: child, next: 'correct or remove the link', cause });
       }
     }
-    if (directory) folder(child, seen, files);
-    else if (/\.(ya?ml|json)$/.test(entry.name)) {
+    if (directory) folder(child, [...above, real], seen, files);
+    else if (isConfig) {
       if (files.length >= maxFiles) throw new CliError(`more than ${maxFiles} files`, { where: path, next: 'name a smaller folder' });
       files.push(file(child));
     }
@@ -105,7 +108,7 @@ function text(bytes: Buffer, name: string): string {
 }
 
 function tooLarge(name: string, bytes: number): CliError {
-  return new CliError(`${name} has ${Math.round(bytes / 1_048_576)} MiB; a configuration file has at most ${maxFileBytes / 1_048_576} MiB`, {
+  return new CliError(`${name} has ${Math.ceil(bytes / 1_048_576)} MiB; a configuration file has at most ${maxFileBytes / 1_048_576} MiB`, {
     where: name,
     next: 'split it',
   });

@@ -2,7 +2,7 @@
 import { version } from './version.ts';
 
 const args = process.argv.slice(2);
-if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+if (args[0] === '--version' || args[0] === '-V') {
   process.stdout.write(`rig ${version}\n`);
 } else if (args[0] === 'proxy') {
   // The data plane starts often and beside every workload: straight to it, past the command line's library.

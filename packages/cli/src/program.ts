@@ -1,14 +1,14 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, describe, ExitCode } from './error.ts';
 import { defaultStateDirectory, meshDirectory } from './state.ts';
-import { version } from './version.ts';
 
 /** Builds the command line. Each action imports its command when it is called. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('rig')
     .description('Outrigger: a service mesh without the operational tax.')
-    .version(`rig ${version}`)
     .addOption(new Option('--state <dir>', 'state directory of the mesh (default: ~/.outrigger)').env('OUTRIGGER_STATE'))
+    // By main.ts alone: as an option of the whole program it would take the place of each command's own.
+    .addHelpText('after', '\n`rig --version` prints the version.')
     .exitOverride()
     .showHelpAfterError('(`rig --help` lists the commands)')
     .configureHelp({ sortSubcommands: false });
@@ -137,7 +137,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .argument('[kind]', 'kind, as in VirtualService; all if absent')
       .argument('[name]', 'name')
       .option('-n, --namespace <name>', 'one namespace only')
-      .option('-o, --output <format>', 'text, json or yaml', 'text')
+      .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'yaml']).default('text'))
       .action(async (kind: string | undefined, name: string | undefined, options) =>
         (await import('./commands/get.ts')).get({ ...options, kind, name, state: mesh() }),
       ),
@@ -169,6 +169,14 @@ export async function main(argv: readonly string[]): Promise<void> {
       .addOption(output())
       .action(async (options) => (await import('./commands/top.ts')).top({ ...options, state: mesh() })),
     'rig top',
+  );
+  example(
+    program
+      .command('dashboard')
+      .description('a new address of the dashboard, to be opened once in a browser')
+      .addOption(output())
+      .action(async (options) => (await import('./commands/dashboard.ts')).dashboard({ ...options, state: mesh() })),
+    'rig dashboard',
   );
   const token = program.command('token').description('join tokens, by which workloads elsewhere show who they are');
   example(

@@ -5,6 +5,7 @@ import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { messageLine } from '../messages.ts';
 import { milliseconds, type OutputFormat, printJson } from '../output.ts';
+import { parseName } from '../workload/options.ts';
 
 export interface ApplyOptions {
   filename: string[];
@@ -27,6 +28,7 @@ export async function apply(options: ApplyOptions): Promise<void> {
     for (const message of result.messages) console.error(messageLine(message));
     for (const { kind, namespace, name, change } of result.applied) console.log(`${kind} ${namespace}/${name} ${change}${options.dryRun ? ' (dry run)' : ''}`);
     printSkipped(result.skipped);
+    if (result.applied.length === 0 && Object.keys(result.skipped).length === 0) console.log('these files hold no resource');
     if (waited) printWait(waited);
   }
   if (waited) process.exitCode = waitExitCode(waited);
@@ -47,7 +49,8 @@ export async function diff(options: Omit<ApplyOptions, 'wait' | 'dryRun'>): Prom
 
 async function send(api: ApiClient, options: Pick<ApplyOptions, 'filename' | 'namespace' | 'output'>, dryRun: boolean): Promise<ApplyResult> {
   try {
-    return await api.post<ApplyResult>('/apply', { documents: readConfigFiles(options.filename), dryRun, namespace: options.namespace });
+    const namespace = parseName(options.namespace, '--namespace');
+    return await api.post<ApplyResult>('/apply', { documents: readConfigFiles(options.filename), dryRun, namespace });
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.status !== 422) throw error;
     const messages = (error.body as Partial<ApplyResult>)?.messages ?? error.messages;

@@ -5,6 +5,7 @@ import { grpcBootstrap } from '@outrigger/translate';
 import { createGrpcServer, createRelay } from '@outrigger/xds';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceDirectory } from '../workload/directory.ts';
+import { identityLog, identityOf } from '../workload/identity.ts';
 import { nodeOf } from '../workload/node.ts';
 import { type RunOptions, workloadOptions } from './run.ts';
 
@@ -22,9 +23,7 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
     controlPlane,
     directory: directory.identity,
     ttlSeconds: workload.certificateTtlSeconds,
-    onEvent: (event) => {
-      if (event.kind === 'failed' || event.kind === 'disk') log(event.error.message);
-    },
+    onEvent: identityLog(log),
   });
   const certificates = {
     certificateFile: join(directory.path, 'certs/cert.pem'),
@@ -38,7 +37,7 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
     directory.write(certificates.privateKeyFile, svid.privateKeyPem);
     directory.write(certificates.certificateFile, svid.certificateChainPem.join('\n'));
   };
-  write(await agent.ready());
+  write(await identityOf(agent));
   agent.onChange(write);
   const relay = createRelay({ upstream: { ...controlPlane.address(), tls: () => agent.clientTls() }, cacheFolder: directory.cache, onWarning: log });
   const server = await createGrpcServer({ listen: { socketPath: directory.adsSocket }, routes: relay.register });

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { arch, platform } from 'node:os';
-import type { Problem, ProxyView, VersionInfo } from '@outrigger/control-plane/api';
+import type { Problem, ProxyView, ServiceView, VersionInfo } from '@outrigger/control-plane/api';
 import { apiOf, apiSocket } from '../api/control-plane.ts';
 import { describe, ExitCode } from '../error.ts';
 import { duration, type OutputFormat, printJson } from '../output.ts';
@@ -27,11 +27,16 @@ export async function check(options: { output: OutputFormat; state: string }): P
   process.exitCode = findings.every(({ ok }) => ok) ? ExitCode.ok : ExitCode.failed;
 }
 
+function nodeIsRecent(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return major > 22 || (major === 22 && minor >= 19);
+}
+
 async function machine(state: string): Promise<Finding[]> {
   const finding = (what: string, ok: boolean, detail: string, next: string): Finding => ({ area: 'machine', what, ok, detail, next });
   const findings = [
     finding('system', platform() === 'linux' || platform() === 'darwin', `${platform()} ${arch()}`, 'Outrigger runs on Linux and macOS'),
-    finding('Node', Number(process.versions.node.split('.')[0]) >= 22, process.version, 'install Node >= 22.19, or use the launcher node_modules/.bin/rig'),
+    finding('Node', nodeIsRecent(), process.version, 'install Node >= 22.19, or use the launcher node_modules/.bin/rig'),
   ];
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
@@ -58,16 +63,20 @@ async function mesh(state: string): Promise<Finding[]> {
   if (!existsSync(apiSocket(state))) return [finding('control plane', true, 'none is running with this state directory', '')];
   const api = apiOf(state);
   try {
-    const [version, proxies, problems] = await Promise.all([
+    const [version, proxies, services, problems] = await Promise.all([
       api.get<VersionInfo>('/version'),
       api.get<ProxyView[]>('/proxies'),
+      api.get<ServiceView[]>('/services'),
       api.get<Problem[]>('/problems'),
     ]);
+    const registered = new Set(services.flatMap(({ instances }) => instances.map(({ id }) => id)));
     const nowMs = Date.now();
     const findings = [
       finding('control plane', true, `${version.version}, trust domain ${version.trustDomain}, up for ${duration(nowMs - version.startedAtMs)}`, ''),
     ];
     for (const proxy of proxies) {
+      // One that left in order is no fault.
+      if (!proxy.connected && !registered.has(`${proxy.namespace}/${proxy.instance}`)) continue;
       const left = proxy.certificateExpiresAtMs === null ? undefined : proxy.certificateExpiresAtMs - nowMs;
       const fault = !proxy.connected
         ? `not connected for ${duration(nowMs - proxy.lastSeenMs)}`

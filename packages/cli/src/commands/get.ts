@@ -1,13 +1,14 @@
 import type { ResourceView } from '@outrigger/control-plane/api';
+import { stringify } from 'yaml';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError } from '../error.ts';
-import { printJson, table } from '../output.ts';
+import { type OutputFormat, printJson, table } from '../output.ts';
 
 export interface GetOptions {
   kind: string | undefined;
   name: string | undefined;
   namespace?: string;
-  output: string;
+  output: OutputFormat | 'yaml';
   state: string;
 }
 
@@ -23,7 +24,6 @@ export async function get(options: GetOptions): Promise<void> {
     });
   if (options.output === 'json') return printJson(resources);
   if (options.output === 'yaml') {
-    const { stringify } = await import('yaml');
     console.log(
       resources
         .map(({ manifest }) => stringify(manifest))

@@ -57,6 +57,9 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
       exitCode: ExitCode.usage,
     });
   const ports = (options.port ?? []).map(parsePort);
+  const twice = ports.find((port, index) => ports.some((other, before) => before < index && other.servicePort === port.servicePort));
+  if (twice !== undefined)
+    throw new CliError(`--port ${twice.servicePort} is given twice`, { next: 'each port of the service once', exitCode: ExitCode.usage });
   if (options.dataPlane !== 'outrigger' && options.dataPlane !== 'envoy')
     throw new CliError(`--data-plane ${options.dataPlane}: no data plane`, { next: 'outrigger or envoy', exitCode: ExitCode.usage });
   const certificateTtlSeconds = Number(options.certificateTtl ?? 0);

@@ -30,6 +30,7 @@ export async function status(options: { output: OutputFormat; state: string }): 
 }
 
 function syncText(proxy: ProxyView): string {
+  if (!proxy.connected) return '-';
   const types = Object.entries(proxy.sync);
   const late = types.filter(([, state]) => state !== 'synced' && state !== 'not-sent');
   return late.length === 0 ? 'synced' : late.map(([type, state]) => `${type} ${state}`).join(', ');

@@ -18,6 +18,18 @@ export interface UpOptions {
   state: string;
 }
 
+/** Options of the control plane as they are written here. */
+const OPTION_NAMES: Readonly<Record<string, string>> = {
+  trustDomain: '--trust-domain',
+  rootNamespace: '--root-namespace',
+  certificateTtlMs: '--certificate-ttl',
+  externalNames: '--external-name',
+  'grpc.host': '--xds-address',
+  'grpc.port': '--xds-address',
+  'api.host': '--dashboard-address',
+  'api.port': '--dashboard-address',
+};
+
 /** Runs the control plane until SIGTERM or SIGINT. */
 export async function up(options: UpOptions): Promise<void> {
   if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
@@ -45,8 +57,9 @@ export async function up(options: UpOptions): Promise<void> {
       },
     });
   } catch (error) {
-    if (error instanceof StartError) throw new CliError(error.message, { where: error.where, next: error.next, cause: error });
-    throw error;
+    if (!(error instanceof StartError)) throw error;
+    const where = OPTION_NAMES[error.where] ?? error.where;
+    throw new CliError(error.message, { where, next: error.next, cause: error, ...(error.code === 'BAD_OPTION' ? { exitCode: ExitCode.usage } : {}) });
   }
   const { addresses } = controlPlane;
   if (options.output === 'json') printJson(addresses);

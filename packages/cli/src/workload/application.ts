@@ -5,6 +5,9 @@ import { Child, type Exit } from './child.ts';
 const probeIntervalMs = 50;
 const probeTimeoutMs = 1000;
 
+/** After so long it is said what is waited for. */
+const patienceMs = 5000;
+
 /** Once it is up, it is looked at so often; two misses take it out. */
 const watchIntervalMs = 500;
 const missesToFail = 2;
@@ -37,9 +40,16 @@ export class Application {
   }
 
   /** Until it takes requests. Ends early when the process does. */
-  async ready(signal: AbortSignal): Promise<boolean> {
+  async ready(signal: AbortSignal, log: (message: string) => void): Promise<boolean> {
+    const startedMs = performance.now();
+    let said = false;
     while (!signal.aborted && this.child?.running !== false) {
-      if ((await this.probe()) === '') return true;
+      const reason = await this.probe();
+      if (reason === '') return true;
+      if (!said && performance.now() - startedMs > patienceMs) {
+        said = true;
+        log(`the application does not take requests yet: ${reason}; no traffic is sent to it until it does`);
+      }
       await new Promise((resolve) => setTimeout(resolve, probeIntervalMs));
     }
     return false;

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 
 /** With it a child gets a signal from the kernel when its supervisor is killed with -9. */
 const setpriv = '/usr/bin/setpriv';
@@ -17,8 +18,8 @@ export class Child {
   #ended = false;
 
   constructor(command: readonly string[], options: SpawnOptions, signalWhenOrphaned: 'TERM' | 'KILL' | undefined) {
-    const [program = '', ...args] =
-      signalWhenOrphaned !== undefined && existsSync(setpriv) ? [setpriv, '--pdeathsig', signalWhenOrphaned, '--', ...command] : command;
+    const wrapped = signalWhenOrphaned !== undefined && existsSync(setpriv) && isExecutable(command[0] ?? '', options.env ?? process.env);
+    const [program = '', ...args] = wrapped ? [setpriv, '--pdeathsig', signalWhenOrphaned, '--', ...command] : command;
     this.process = spawn(program, args, options);
     this.exited = new Promise((resolve, reject) => {
       this.process.once('error', (error) => {
@@ -56,7 +57,25 @@ export class Child {
   }
 }
 
-function signalNumber(signal: NodeJS.Signals): number {
+/** Whether a shell would find it. What it would not, is started unwrapped, so that the failure is Node's and names it. */
+function isExecutable(program: string, environment: NodeJS.ProcessEnv): boolean {
+  const candidates = program.includes('/') ? [program] : (environment['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program));
+  return candidates.some((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** As shells have it: 127 not found, 126 found and not executable. */
+export function notStartedCode(cause: Error): number {
+  return (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 127 : 126;
+}
+
+export function signalNumber(signal: NodeJS.Signals): number {
   const numbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 };
   return numbers[signal] ?? 0;
 }

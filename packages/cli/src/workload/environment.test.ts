@@ -18,3 +18,7 @@ test('the application is told of the proxy in every spelling, and loopback stays
 test('https keeps its own proxy settings', () => {
   expect(applicationEnvironment({ HTTPS_PROXY: 'http://corp:3128' }, '127.0.0.1:15001')['HTTPS_PROXY']).toBe('http://corp:3128');
 });
+
+test('the join token stays with the sidecar', () => {
+  expect(applicationEnvironment({ OUTRIGGER_JOIN_TOKEN: 'ojt1.secret' }, '127.0.0.1:15001')).not.toHaveProperty('OUTRIGGER_JOIN_TOKEN');
+});

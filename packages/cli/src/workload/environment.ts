@@ -8,8 +8,10 @@ export function applicationEnvironment(inherited: NodeJS.ProcessEnv, proxyAddres
   const direct = joined(inherited['NO_PROXY'] ?? inherited['no_proxy'], '127.0.0.1,localhost,::1');
   const [host, port] = proxyAddress.split(':') as [string, string];
   const jvm = `-Dhttp.proxyHost=${host} -Dhttp.proxyPort=${port} -Dhttp.nonProxyHosts=localhost|127.*|[::1]`;
+  // A secret of the sidecar's: whoever has it may have the workload's identity.
+  const { OUTRIGGER_JOIN_TOKEN: _, ...rest } = inherited;
   return {
-    ...inherited,
+    ...rest,
     HTTP_PROXY: url,
     http_proxy: url,
     grpc_proxy: url,

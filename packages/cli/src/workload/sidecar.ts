@@ -3,6 +3,7 @@ import { type ControlPlaneTarget, createAgent, type WorkloadAgent } from '@outri
 import { bootstrapText, envoyBootstrap, type InboundPort, type ProxyNode } from '@outrigger/translate';
 import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay } from '@outrigger/xds';
 import { InstanceDirectory } from './directory.ts';
+import { identityLog, identityOf } from './identity.ts';
 import { nodeOf } from './node.ts';
 import type { WorkloadOptions } from './options.ts';
 import { freePorts } from './ports.ts';
@@ -67,12 +68,10 @@ export class Sidecar {
       controlPlane: this.#setup.controlPlane,
       directory: directory.identity,
       ttlSeconds: options.certificateTtlSeconds,
-      onEvent: (event) => {
-        if (event.kind === 'failed' || event.kind === 'disk') log(event.error.message);
-      },
+      onEvent: identityLog(log),
     });
     this.#agent = agent;
-    await agent.ready();
+    await identityOf(agent);
     const secrets = createSdsRoutes(agent.secrets);
     this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, routes: secrets.register }));
     if (options.dataPlane === 'envoy') await this.startRelay();

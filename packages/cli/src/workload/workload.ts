@@ -1,7 +1,6 @@
 import type { ControlPlaneTarget } from '@outrigger/identity';
-import { CliError } from '../error.ts';
 import { Application } from './application.ts';
-import type { Exit } from './child.ts';
+import { type Exit, notStartedCode, signalNumber } from './child.ts';
 import { applicationEnvironment } from './environment.ts';
 import type { WorkloadOptions } from './options.ts';
 import { Registration } from './registration.ts';
@@ -52,7 +51,7 @@ export class Workload {
       await this.sidecar.start();
       if (this.#stopping) return;
       this.launchApplication(command, applicationEnvironment(environment, this.sidecar.httpProxyAddress));
-      if (!(await this.#application?.ready(this.#aborted.signal)) || this.#stopping) return;
+      if (!(await this.#application?.ready(this.#aborted.signal, log)) || this.#stopping) return;
       if (options.ports.length > 0) {
         this.#registration = new Registration({ options, sidecar: this.sidecar, applicationPid: () => this.#application?.child?.pid ?? 0, log });
         await this.#registration.start();
@@ -62,6 +61,8 @@ export class Workload {
         });
       }
     } catch (error) {
+      // What fails because it is being ended has not failed.
+      if (this.#stopping !== undefined) return;
       await this.stop('SIGTERM');
       throw error;
     }
@@ -88,8 +89,8 @@ export class Workload {
     application.exited.then(
       (exit) => this.applicationEnded(exit),
       (cause: Error) => {
-        log(new CliError(`the application could not be started: ${cause.message}`).message);
-        this.applicationEnded({ code: 127, signal: null });
+        log(`the application could not be started: ${cause.message}`);
+        this.applicationEnded({ code: notStartedCode(cause), signal: null });
       },
     );
   }
@@ -129,6 +130,8 @@ export class Workload {
       clearTimeout(timer);
     }
     await this.sidecar.stop();
-    this.#end(this.#exit ?? { code: 0, signal: null });
+    // An application that was never started has been ended by the signal all the same.
+    const unstarted = this.#setup.command.length > 0 && application === undefined;
+    this.#end(this.#exit ?? (unstarted ? { code: 128 + signalNumber(signal), signal } : { code: 0, signal: null }));
   }
 }
