@@ -97,10 +97,6 @@ export class RouteAssembly implements VirtualHostDemand {
       else this.#onDemand.set(resourceName, before);
       return errors;
     }
-    for (const name of [resourceName, ...aliases]) {
-      const asked = this.#asked.get(name);
-      if (asked !== undefined) asked.open = false;
-    }
     return null;
   }
 
@@ -120,7 +116,10 @@ export class RouteAssembly implements VirtualHostDemand {
     const current = slot.table === null ? 0 : (this.#sequence.get(slot.table) ?? 0);
     if ((this.#sequence.get(table) ?? 0) > current) slot.set(table);
     for (const [name, asked] of this.#asked) {
-      if (asked.waiters.size > 0 && slot.table?.findVirtualHost(name.slice(this.slot.name.length + 1)) != null) this.#wake(asked, true);
+      // Open until it is in effect: a request that comes while its clusters are fetched waits too.
+      if (!asked.open || slot.table?.findVirtualHost(name.slice(slot.name.length + 1)) == null) continue;
+      asked.open = false;
+      this.#wake(asked, true);
     }
   }
 
