@@ -16,9 +16,12 @@ export async function startEnvoy(binary: string, folder: string, name: string, b
   const config = join(folder, `${name}.json`);
   const adminFile = join(folder, `${name}.admin`);
   writeFileSync(config, JSON.stringify({ ...bootstrap, admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } } }));
-  const child = spawn(binary, ['-c', config, '--admin-address-path', adminFile, '--use-dynamic-base-id', '--concurrency', '1', '-l', 'info'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(
+    binary,
+    // Drained as rig runs Envoy: a connection kept open for Envoy's ten minutes would keep the policies of its old listener.
+    `-c ${config} --admin-address-path ${adminFile} --use-dynamic-base-id --concurrency 1 --drain-time-s 2 --drain-strategy immediate -l info`.split(' '),
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
   const lines: string[] = [];
   child.stderr!.setEncoding('utf8').on('data', (text: string) => lines.push(text));
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -13,13 +13,15 @@ import {
   type HttpFilterSchema,
   type ResponseMapperSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { UuidRequestIdConfigSchema } from '@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid';
 import { OTLP_CLUSTER } from '../cluster-name.ts';
 import { dnsCache } from '../clusters/dns-cache.ts';
-import { filter, type Init, milliseconds } from '../messages.ts';
+import { any, filter, type Init, milliseconds } from '../messages.ts';
 import { hostPortText, type ProxyNode } from '../node.ts';
 import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
 import { overwrite } from '../routes/headers.ts';
 import { accessLogs } from './access-log.ts';
+import { parentBasedSampler } from './trace-sampler.ts';
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
 type HttpFilter = Init<typeof HttpFilterSchema>;
@@ -52,6 +54,10 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
     http2ProtocolOptions: { allowConnect: true },
     generateRequestId: true,
     preserveExternalRequestId: true,
+    // An Envoy writes why it traced into the id, also into one that it only passes on, and draws by it.
+    ...(node.dataPlane === 'envoy'
+      ? { requestIdExtension: { typedConfig: any(UuidRequestIdConfigSchema, { packTraceReason: false, useRequestIdForTraceSampling: false }) } }
+      : {}),
     normalizePath: true,
     // Applications see what was sent to them: no server header, no idle timeout of the mesh's.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
@@ -87,12 +93,15 @@ function signedRefusal(name: string): Init<typeof ResponseMapperSchema> {
 function tracing(node: ProxyNode): Pick<ManagerInit, 'tracing'> {
   if (node.otlp === undefined) return {};
   const uri = `http://${hostPortText(node.otlp)}/v1/traces`;
+  const envoy = node.dataPlane === 'envoy';
   return {
     tracing: {
-      randomSampling: { value: RANDOM_SAMPLING_PERCENT },
+      // Envoy samples where its own draw AND the caller (or the sampler) say so, and would cut a caller's trace off: there the sampler decides alone.
+      randomSampling: { value: envoy ? 100 : RANDOM_SAMPLING_PERCENT },
       provider: filter('envoy.tracers.opentelemetry', OpenTelemetryConfigSchema, {
         httpService: { httpUri: { uri, httpUpstreamType: { case: 'cluster', value: OTLP_CLUSTER }, timeout: milliseconds(OTLP_TIMEOUT_MS) } },
         serviceName: `${node.workload}.${node.namespace}`,
+        ...(envoy ? { sampler: parentBasedSampler(RANDOM_SAMPLING_PERCENT) } : {}),
       }),
     },
   };
