@@ -11,9 +11,6 @@ export default defineConfig({
         test: {
           name: 'mesh',
           include: ['tests/**/*.test.ts'],
-          // Until the data plane's engine is whole, no mesh of processes can run.
-          // tests/translate/envoy.test.ts: three of its cases do not hold yet.
-          exclude: ['tests/mesh/**', 'tests/translate/envoy.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 1,

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const node = join(root, 'node_modules/.bin/node');
-const rigProgram = join(root, 'packages/cli/dist/rig.js');
+const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
 const appProgram = join(root, 'tests/harness/app.mjs');
 
 export type DataPlane = 'outrigger' | 'envoy';
@@ -42,6 +42,8 @@ export interface RunningWorkload {
   readonly applicationPort: number;
   /** "127.0.0.1:PORT" of its sidecar's forward proxy. */
   readonly proxy: string;
+  /** "127.0.0.1:PORT" where its sidecar listens for the mesh. */
+  readonly meshAddress: string;
   /** One request from this workload: plain HTTP through its sidecar, as an unchanged application sends it. */
   call(url: string, options?: CallOptions): Promise<Answer>;
   /** How often a path reached its application. */
@@ -125,6 +127,8 @@ export class TestMesh {
       process: child.process,
       applicationPort: port,
       proxy,
+      // Order of ports in the instance's directory: forward proxy, admin, metrics, then one for each of its own.
+      meshAddress: spec.client ? '' : `127.0.0.1:${this.portsOf(spec.namespace ?? 'default', instance)[3]}`,
       output: child.output,
       call: (url, options = {}) => {
         const [host = '', proxyPort = ''] = proxy.split(':');
@@ -140,6 +144,10 @@ export class TestMesh {
       count: async (path) => (JSON.parse((await direct('/counts')).body) as Record<string, number>)[path] ?? 0,
       stop: (signal = 'SIGTERM') => stop(child.process, signal),
     };
+  }
+
+  private portsOf(namespace: string, instance: string): number[] {
+    return JSON.parse(readFileSync(join(this.state, 'sidecars', `${namespace}.${instance}`, 'ports.json'), 'utf8')) as number[];
   }
 
   private async healthy(service: string, instance: string): Promise<boolean> {

@@ -24,6 +24,8 @@ import { UpstreamAttempt } from './upstream-attempt.ts';
 export const ON_DEMAND_TIMEOUT_MS = 5_000;
 const NOTHING = Buffer.alloc(0);
 const NO_HEADERS: HeaderList = [];
+/** An upstream's answer is signed too where this proxy would have tried again and could not. */
+const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
 const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5 } as const;
 
@@ -552,6 +554,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     }
     manager.config.filters.mutations?.response.apply(headers, this);
     if (this.#lb !== null && this.#lb.setCookie !== '') headers.push('set-cookie', this.#lb.setCookie);
+    if ((this.responseFlags & SIGNED_FLAGS) !== 0 && this.responseCodeDetails === 'via_upstream') this.#sign(head);
     if (manager.config.alwaysSetRequestIdInResponse && this.requestId !== '') setHeader(headers, 'x-request-id', this.requestId);
     if (this.connection.draining) this.connection.drain();
     if (fin) this.#responseEnded = true;
@@ -688,7 +691,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   #sign(head: ResponseHead): void {
     const { proxyName } = this.manager.config;
     if (proxyName !== '') head.headers.push('proxy-status', proxyStatus(proxyName, this.responseFlags, this.responseCodeDetails, this.#connectTimedOut));
-    if (this.requestId !== '') head.headers.push('x-request-id', this.requestId);
+    if (this.requestId !== '') setHeader(head.headers, 'x-request-id', this.requestId);
   }
 
   #direct(status: number, headers: HeaderList, body: Buffer, details: string): void {

@@ -51,6 +51,11 @@ const tlsOf = (made: { transportSocketMatches: { transportSocket: { typedConfig:
   made.transportSocketMatches[0]!.transportSocket.typedConfig;
 
 describe('a cluster of meshed instances', () => {
+  test('tells an Envoy of every ejection at once', () => {
+    expect(json({ node: node('web', { dataPlane: 'envoy', onDemand: false }) }).commonLbConfig.updateMergeWindow).toBe('0s');
+    expect(json().commonLbConfig.updateMergeWindow).toBeUndefined();
+  });
+
   test('has the defaults of the mesh', () => {
     expect(json()).toMatchObject({
       name: payment,

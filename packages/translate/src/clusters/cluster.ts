@@ -65,6 +65,8 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
     connectTimeout: connectTimeout(reader, policy),
     commonLbConfig: {
       healthyPanicThreshold: { value: policy.outlierDetection?.value.minHealthPercent ?? 0 },
+      // Envoy holds a second ejection back for a second by default, and sends to the ejected endpoint meanwhile.
+      ...(reader.node.dataPlane === 'envoy' ? { updateMergeWindow: milliseconds(0) } : {}),
       ...(policy.loadBalancer?.value.localityLbSetting?.distribute === undefined
         ? {}
         : { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
