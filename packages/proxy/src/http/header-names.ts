@@ -1,3 +1,5 @@
+import { ownText } from './own-text.ts';
+
 /** What a header's name means to a codec. */
 export const HeaderKind = {
   ORDINARY: 0,
@@ -86,15 +88,16 @@ export class HeaderNames {
   private learn(name: string): HeaderName {
     let entry = this.previous.get(name);
     if (entry === undefined) {
-      const lower = name.toLowerCase();
-      entry = new HeaderName(name, lower, this.classify(lower));
+      const kept = name.length > MAX_CACHED_NAME_LENGTH ? name : ownText(name);
+      const lower = kept.toLowerCase();
+      entry = new HeaderName(kept, lower, this.classify(lower));
+      if (kept.length > MAX_CACHED_NAME_LENGTH) return entry;
     }
-    if (name.length > MAX_CACHED_NAME_LENGTH) return entry;
     if (this.current.size >= MAX_CACHED_NAMES) {
       this.previous = this.current;
       this.current = new Map();
     }
-    this.current.set(name, entry);
+    this.current.set(entry.wire, entry);
     return entry;
   }
 

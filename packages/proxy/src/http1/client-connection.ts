@@ -22,6 +22,8 @@ class Http1ClientStream implements ClientStream {
   informational: number;
   /** Asked for, then made. */
   tunnel: boolean;
+  /** What was sent before that: an upstream that declines would take it for its next request. */
+  early: Buffer[] | null;
   tunnelRead: boolean;
   private readonly connection: Http1ClientConnection;
 
@@ -32,6 +34,7 @@ class Http1ClientStream implements ClientStream {
     this.requestDone = fin;
     this.informational = 0;
     this.tunnel = false;
+    this.early = null;
     this.tunnelRead = false;
     this.connection = connection;
   }
@@ -87,6 +90,8 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     if (this.capacity === 0) throw new Error('request on an HTTP/1 connection without capacity');
     const framing = requestFraming(head, fin);
     const stream = new Http1ClientStream(this, head, fin && framing !== Framing.TUNNEL, events);
+    // The last stream may have left a pause behind, where this request is made from within its end.
+    this.setPaused(false);
     this.stream = stream;
     this.sink = events;
     this.expectHead();
@@ -137,6 +142,12 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
 
   sendBody(stream: Http1ClientStream, buffer: Buffer, start: number, end: number, fin: boolean): boolean {
     if (this.stream !== stream || stream.requestDone) return true;
+    if (this.framing === Framing.TUNNEL && !stream.tunnel) {
+      stream.early ??= [];
+      if (start < end) stream.early.push(Buffer.from(buffer.subarray(start, end)));
+      stream.requestDone = fin;
+      return false;
+    }
     if (!this.writeContent(buffer, start, end, fin)) {
       this.abort(stream, 'ProtocolError', 'content of a request differs from its length');
       return true;
@@ -179,7 +190,7 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     return -1;
   }
 
-  protected override onHead(text: string, moreBytes: boolean): void {
+  protected override onHead(text: string): void {
     const stream = this.stream!;
     const head = this.decoder.response(text, stream.method);
     if (head === null) this.onProtocolError(this.decoder.status, this.decoder.error);
@@ -187,9 +198,12 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     else if (head.tunnel) this.onTunnel(stream, head);
     else {
       // A tunnel that was declined: nothing of the request follows.
-      if (this.framing === Framing.TUNNEL) stream.requestDone = true;
+      if (this.framing === Framing.TUNNEL) {
+        stream.requestDone = true;
+        stream.early = null;
+      }
       if (head.bodyLength === 0 && !this.decoder.chunked) {
-        this.onMessageRead(moreBytes);
+        this.onMessageRead();
         stream.events.onResponse(head, true);
         this.onMessageDelivered();
       } else {
@@ -199,11 +213,11 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     }
   }
 
-  protected override onMessageRead(moreBytes: boolean): void {
+  protected override onMessageRead(): void {
     const stream = this.stream!;
     this.stream = null;
     this.sink = null;
-    if (this.decoder.keepAlive && stream.requestDone && !this.draining && !moreBytes) this.expectHead();
+    if (this.decoder.keepAlive && stream.requestDone && !this.draining && !this.moreBytes) this.expectHead();
     else {
       this.draining = true;
       this.reading = Reading.CLOSED;
@@ -246,8 +260,14 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     stream.tunnel = true;
     this.reading = Reading.TUNNEL;
     this.events.onDraining();
+    const early = stream.early;
+    stream.early = null;
+    if (early !== null) for (const chunk of early) this.writer.bytes(chunk, 0, chunk.length);
+    const ended = stream.requestDone;
     stream.events.onResponse(head, false);
-    if (this.stream === stream && stream.requestDone) this.writer.end();
+    if (this.stream !== stream) return;
+    if (ended) this.writer.end();
+    else if (early !== null) stream.events.onDrain();
   }
 
   private endTunnel(stream: Http1ClientStream): void {

@@ -40,6 +40,8 @@ export abstract class Http1Connection {
   protected sink: StreamEvents | null;
   /** `receive` is on the stack. */
   protected receiving: boolean;
+  /** Of the `receive` under way: bytes follow those that were just read. */
+  protected moreBytes: boolean;
   /** Start of a head that has not come whole, or bytes of further requests. */
   protected carry: Buffer;
   protected carryLength: number;
@@ -62,6 +64,7 @@ export abstract class Http1Connection {
     this.reading = Reading.HEAD;
     this.sink = null;
     this.receiving = false;
+    this.moreBytes = false;
     this.carry = NO_BYTES;
     this.carryLength = 0;
     this.framing = Framing.NONE;
@@ -73,9 +76,9 @@ export abstract class Http1Connection {
   }
 
   /** A whole head is here. `reading` must be set for what follows (by `readBody`, or `HELD`, `HEAD`, `TUNNEL`). */
-  protected abstract onHead(text: string, moreBytes: boolean): void;
+  protected abstract onHead(text: string): void;
   /** The received message is whole, and its last event about to be given. Moves `reading` on. */
-  protected abstract onMessageRead(moreBytes: boolean): void;
+  protected abstract onMessageRead(): void;
   /** After that event. */
   protected abstract onMessageDelivered(): void;
   protected abstract onProtocolError(status: number, detail: string): void;
@@ -170,7 +173,7 @@ export abstract class Http1Connection {
       } else if (fin) this.writer.latin1('0\r\n\r\n');
       return true;
     }
-    if (this.framing === Framing.NONE) return true;
+    if (this.framing === Framing.NONE || this.framing === Framing.EMPTY) return true;
     if (this.framing === Framing.LENGTH) {
       this.unsent -= length;
       if (this.unsent < 0 || (fin && this.unsent > 0)) return false;
@@ -192,7 +195,8 @@ export abstract class Http1Connection {
     if (next < 0) return end;
     const text = this.text;
     this.text = '';
-    this.onHead(text, next < end);
+    this.moreBytes = next < end;
+    this.onHead(text);
     return next;
   }
 
@@ -262,7 +266,8 @@ export abstract class Http1Connection {
     else if (trailers.length === 0) this.finish(NO_BYTES, 0, 0, next < end);
     else {
       const sink = this.sink;
-      this.onMessageRead(next < end);
+      this.moreBytes = next < end;
+      this.onMessageRead();
       sink?.onTrailers(trailers);
       this.onMessageDelivered();
     }
@@ -271,7 +276,8 @@ export abstract class Http1Connection {
 
   protected finish(buffer: Buffer, start: number, end: number, moreBytes: boolean): void {
     const sink = this.sink;
-    this.onMessageRead(moreBytes);
+    this.moreBytes = moreBytes;
+    this.onMessageRead();
     sink?.onBody(buffer, start, end, true);
     this.onMessageDelivered();
   }

@@ -1,6 +1,7 @@
 import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
 import { HeaderKind, type HeaderName, type HeaderNames } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
+import { ownText } from '../http/own-text.ts';
 import { HeadScanner } from './head-scanner.ts';
 import type { Http1Options } from './options.ts';
 
@@ -56,6 +57,8 @@ export class HeadDecoder {
   private host: string | null;
   private expectContinue: boolean;
   private trailersAccepted: boolean;
+  /** Host and Expect mean nothing in a response: they pass. */
+  private ofResponse: boolean;
   private lastAuthority: string;
   private readonly names: HeaderNames;
   private readonly maxBodyBytes: number;
@@ -76,6 +79,7 @@ export class HeadDecoder {
     this.host = null;
     this.expectContinue = false;
     this.trailersAccepted = false;
+    this.ofResponse = false;
     this.lastAuthority = '';
     this.names = options.names;
     this.maxBodyBytes = options.maxBodyBytes;
@@ -94,11 +98,13 @@ export class HeadDecoder {
     if (version === 0) return null;
     head.method = method;
     head.version = version;
+    this.ofResponse = false;
     const headers = this.fields(text);
     if (headers === null) return null;
     head.headers = headers;
     if (!this.target(text.slice(methodEnd + 1, targetEnd), head)) return null;
     if (!this.requestFraming(head)) return null;
+    this.forget();
     this.keepAlive = !this.closeToken && (version === 11 || this.keepAliveToken);
     head.expectContinue = this.expectContinue && version === 11 && head.bodyLength !== 0;
     return head;
@@ -116,11 +122,22 @@ export class HeadDecoder {
     head.status = DIGITS.test(digits) ? +digits : 0;
     if (head.status < 100 || head.status > 599) return this.refuse(502, 'invalid status');
     head.reason = text.slice(13, lineEnd);
+    this.ofResponse = true;
     const headers = this.fields(text);
     if (headers === null) return null;
     head.headers = headers;
     this.keepAlive = !this.closeToken && (head.version === 11 || this.keepAliveToken);
-    return this.responseFraming(head, method) ? head : null;
+    if (!this.responseFraming(head, method)) return null;
+    this.forget();
+    return head;
+  }
+
+  /** Texts cut out of the head would keep it alive until the next one. */
+  private forget(): void {
+    this.host = null;
+    this.upgrade = '';
+    this.nominated = null;
+    this.transferEncoding = '';
   }
 
   /** Trailers without those that say something about framing, routing or the connection (RFC 9110 section 6.5.1). */
@@ -159,8 +176,9 @@ export class HeadDecoder {
   private special(name: HeaderName, value: string, headers: HeaderList): boolean {
     switch (name.kind) {
       case HeaderKind.HOST:
-        if (this.host !== null) return this.fail(400, 'more than one Host');
-        this.host = value;
+        if (this.ofResponse) headers.push(name.wire, value);
+        else if (this.host !== null) return this.fail(400, 'more than one Host');
+        else this.host = value;
         return true;
       case HeaderKind.CONTENT_LENGTH:
         if (this.contentLength >= 0) return this.fail(400, 'more than one Content-Length');
@@ -184,8 +202,9 @@ export class HeadDecoder {
         this.upgrade = this.upgrade === '' ? value : this.upgrade + ', ' + value;
         return true;
       case HeaderKind.EXPECT:
-        if (value.toLowerCase() !== '100-continue') return this.fail(417, 'unknown expectation');
-        this.expectContinue = true;
+        if (this.ofResponse) headers.push(name.wire, value);
+        else if (value.toLowerCase() !== '100-continue') return this.fail(417, 'unknown expectation');
+        else this.expectContinue = true;
         return true;
       case HeaderKind.HOP_BY_HOP:
         return true;
@@ -220,7 +239,7 @@ export class HeadDecoder {
     const host = this.host ?? '';
     if (host !== this.lastAuthority) {
       if (host !== '' && !isAuthority(host)) return this.fail(400, 'invalid Host');
-      this.lastAuthority = host;
+      this.lastAuthority = ownText(host);
     }
     head.authority = host;
     if (head.method === 'CONNECT') {
@@ -302,7 +321,7 @@ export class HeadDecoder {
   }
 
   private unknownCoding(): boolean {
-    const codings = this.transferEncoding.split(',').map((coding) => coding.trim());
+    const codings = this.transferEncoding.split(',').map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, ''));
     const chunked = codings.indexOf('chunked');
     if (chunked !== codings.length - 1 || codings.includes('') || !codings.every((coding) => TOKEN.test(coding))) {
       return this.fail(400, 'Transfer-Encoding does not end in chunked');
@@ -348,9 +367,14 @@ function withoutNominated(headers: HeaderList, nominated: readonly string[], nam
   return kept;
 }
 
-/** Without h2c, which RFC 9113 no longer upgrades to. */
+/** RFC 9110 section 7.8: a name, and perhaps a version. */
+const PROTOCOL = /^[!#$%&'*+\-.^_`|~0-9a-z]+(?:\/[!#$%&'*+\-.^_`|~0-9a-z]+)?$/;
+
+/** Without h2c, which RFC 9113 no longer upgrades to. '' too where it is not what HTTP/2 could carry further. */
 function upgradeProtocol(upgrade: string): string {
-  if (upgrade.indexOf(',') < 0) return upgrade === 'h2c' ? '' : upgrade.toLowerCase();
-  const tokens = upgrade.split(',').map((token) => token.trim().toLowerCase());
-  return tokens.filter((token) => token !== '' && token !== 'h2c').join(', ');
+  const lower = upgrade.toLowerCase();
+  if (lower.indexOf(',') < 0) return lower !== 'h2c' && PROTOCOL.test(lower) ? lower : '';
+  const protocols = lower.split(',').map((protocol) => protocol.trim());
+  const known = protocols.filter((protocol) => protocol !== '' && protocol !== 'h2c');
+  return known.every((protocol) => PROTOCOL.test(protocol)) ? known.join(', ') : '';
 }

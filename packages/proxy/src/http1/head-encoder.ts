@@ -1,7 +1,10 @@
 import type { HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 
-/** How the content of a message is delimited (RFC 9112 section 6). */
-export const Framing = { NONE: 0, LENGTH: 1, CHUNKED: 2, UNTIL_CLOSE: 3, TUNNEL: 4 } as const;
+/**
+ * How the content of a message is delimited (RFC 9112 section 6). NONE: it has none here, but may say the length of what
+ * is not sent (HEAD, 304); EMPTY: it cannot have any (1xx, 204).
+ */
+export const Framing = { NONE: 0, LENGTH: 1, CHUNKED: 2, UNTIL_CLOSE: 3, TUNNEL: 4, EMPTY: 5 } as const;
 
 const REASONS: ReadonlyMap<number, string> = new Map([
   [100, 'Continue'],
@@ -95,7 +98,6 @@ function isContentLength(name: string): boolean {
 
 function lengthStays(framing: number, length: number, said: string): boolean {
   if (framing === Framing.LENGTH) return +said === length;
-  // HEAD and 304: the length of what is not sent.
   return framing === Framing.NONE;
 }
 
@@ -112,7 +114,8 @@ export function requestFraming(head: RequestHead, fin: boolean): number {
 /** How a response's content leaves to a request of `method` and `version`. */
 export function responseFraming(head: ResponseHead, fin: boolean, method: string, version: number): number {
   if (head.tunnel) return Framing.TUNNEL;
-  if (method === 'HEAD' || head.status === 304 || head.status === 204) return Framing.NONE;
+  if (head.status === 204) return Framing.EMPTY;
+  if (method === 'HEAD' || head.status === 304) return Framing.NONE;
   if (fin || head.bodyLength >= 0) return Framing.LENGTH;
   return version === 10 ? Framing.UNTIL_CLOSE : Framing.CHUNKED;
 }

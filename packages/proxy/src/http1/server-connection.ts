@@ -98,6 +98,8 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
   private closed: boolean;
   private streamPaused: boolean;
   private pipelinePaused: boolean;
+  /** The next request waits until the peer has read more of the answers. */
+  private awaitsDrain: boolean;
   private emptyLines: number;
   private emptyLineCr: boolean;
 
@@ -109,6 +111,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     this.closed = false;
     this.streamPaused = false;
     this.pipelinePaused = false;
+    this.awaitsDrain = false;
     this.emptyLines = 0;
     this.emptyLineCr = false;
   }
@@ -121,6 +124,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     if (this.closed) return;
     this.peerEnded = true;
     const stream = this.stream;
+    if (this.awaitsDrain) return;
     if (stream === null) {
       const partial = this.carryLength > 0 || this.reading !== Reading.HEAD;
       this.writer.end();
@@ -138,7 +142,11 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
 
   transportDrained(): void {
     this.writer.drained();
-    this.stream?.events.onDrain();
+    if (!this.awaitsDrain) this.stream?.events.onDrain();
+    else if (!this.closed) {
+      this.awaitsDrain = false;
+      this.next();
+    }
   }
 
   drain(): void {
@@ -152,7 +160,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     if (this.stream !== stream || stream.responseStarted || stream.version === 10) return;
     if (head.status === 100) stream.continued = true;
     this.writer.latin1(
-      'HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)) + '\r\n' + headerLines(head.headers, Framing.NONE, 0) + '\r\n',
+      'HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)) + '\r\n' + headerLines(head.headers, Framing.EMPTY, 0) + '\r\n',
     );
   }
 
@@ -165,9 +173,12 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
       return !this.writer.blocked;
     }
     if (stream.asksTunnel) stream.requestDone = true;
+    const more = this.moreRequests;
     stream.last =
       this.draining ||
-      this.peerEnded ||
+      (this.peerEnded && !more) ||
+      // What was sent for a tunnel that is declined must not be read as a request.
+      (stream.asksTunnel && more) ||
       !stream.keepAlive ||
       framing === Framing.UNTIL_CLOSE ||
       // Nobody knows whether the content will still come (RFC 9110 section 10.1.1).
@@ -233,7 +244,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     return p - start;
   }
 
-  protected override onHead(text: string, _moreBytes: boolean): void {
+  protected override onHead(text: string): void {
     this.emptyLines = 0;
     const head = this.decoder.request(text);
     if (head === null) {
@@ -249,7 +260,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     if (this.stream === stream) this.sink = stream.events;
   }
 
-  protected override onMessageRead(_moreBytes: boolean): void {
+  protected override onMessageRead(): void {
     this.reading = Reading.HELD;
     if (this.stream !== null) this.stream.requestDone = true;
   }
@@ -271,7 +282,7 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
           '\r\nProxy-Status: ' +
           this.options.proxyName +
           '; error=http_request_error; details="' +
-          detail +
+          detail.replace(/["\\]/g, '\\$&') +
           '"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
       );
       this.writer.end();
@@ -338,13 +349,24 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     else this.discardRest();
   }
 
+  /** Bytes of further requests are here. */
+  private get moreRequests(): boolean {
+    return this.carryLength > 0 || (this.receiving && this.moreBytes);
+  }
+
   /** The exchange is over: on to the next request, of which bytes may be here. */
   private next(): void {
     this.sink = null;
+    if (this.writer.blocked) {
+      // A peer that asks and does not read would have its answers pile up here.
+      this.awaitsDrain = true;
+      this.reading = Reading.HELD;
+      return;
+    }
     this.expectHead();
     if (!this.receiving) this.releaseHeld();
-    if (this.closed || this.stream !== null) return;
-    if (this.peerEnded || (this.draining && this.decoder.scanner.length === 0)) {
+    if (this.closed || this.stream !== null || this.awaitsDrain) return;
+    if ((this.peerEnded && !this.moreRequests) || (this.draining && this.decoder.scanner.length === 0)) {
       this.writer.end();
       this.shut('');
     }
