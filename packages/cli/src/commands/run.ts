@@ -1,7 +1,11 @@
 import { CliError, ExitCode } from '../error.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
+import { InstanceTaken } from '../workload/directory.ts';
 import { parseLabel, parseName, parsePort, parseUpstream, type WorkloadOptions } from '../workload/options.ts';
-import { Workload } from '../workload/workload.ts';
+import { Workload, type WorkloadSetup } from '../workload/workload.ts';
+
+/** Of one name, version and port, without `--instance`. */
+const maxCopies = 100;
 
 export interface RunOptions {
   name: string;
@@ -25,14 +29,17 @@ export interface RunOptions {
 
 /** `rig run` and, with an empty command, `rig sidecar`: until the application ends or a signal comes. */
 export async function run(options: RunOptions): Promise<void> {
-  const workload = new Workload({
-    options: workloadOptions(options),
-    command: options.command,
-    environment: process.env,
-    stateDirectory: options.state,
-    controlPlane: controlPlaneOf(options.state, options.controlPlane, options.joinToken ?? process.env['OUTRIGGER_JOIN_TOKEN']),
-    log: (message) => process.stderr.write(`rig ${options.name}: ${message}\n`),
-  });
+  const workload = claimWorkload(
+    {
+      options: workloadOptions(options),
+      command: options.command,
+      environment: process.env,
+      stateDirectory: options.state,
+      controlPlane: controlPlaneOf(options.state, options.controlPlane, options.joinToken ?? process.env['OUTRIGGER_JOIN_TOKEN']),
+      log: (message) => process.stderr.write(`rig ${options.name}: ${message}\n`),
+    },
+    options.instance === undefined,
+  );
   let signals = 0;
   const stop = (signal: NodeJS.Signals): void => {
     // A second one is meant: no more draining.
@@ -45,6 +52,18 @@ export async function run(options: RunOptions): Promise<void> {
   await workload.start();
   const { code } = await workload.ended;
   process.exitCode = code;
+}
+
+/** A second copy beside the first gets a number, unless it was given a name: `rig run --name web -- curl ...` goes beside a web that runs. */
+function claimWorkload(setup: WorkloadSetup, mayRename: boolean): Workload {
+  const { instance } = setup.options;
+  for (let copy = 1; ; copy++) {
+    try {
+      return new Workload(copy === 1 ? setup : { ...setup, options: { ...setup.options, instance: `${instance}-${copy}` } });
+    } catch (error) {
+      if (!(error instanceof InstanceTaken) || !mayRename || copy === maxCopies) throw error;
+    }
+  }
 }
 
 /** Checks and completes what the command line said. */

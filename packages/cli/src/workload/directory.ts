@@ -1,14 +1,20 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { lockFile } from '@outrigger/control-plane/directory-lock';
 import { CliError } from '../error.ts';
 
 /** Unix socket paths are cut at 108 bytes by the kernel. */
 const maxSocketPathBytes = 104;
 
-/** What an instance keeps on disk: `STATE/sidecars/NAMESPACE.INSTANCE/`, readable by its user alone. */
+/** Another process is that instance now. */
+export class InstanceTaken extends CliError {}
+
+/** What an instance keeps on disk: `STATE/sidecars/NAMESPACE.INSTANCE/`, readable by its user alone, and of one process at a time. */
 export class InstanceDirectory {
   readonly path: string;
+  readonly #unlock: () => void;
 
+  /** Throws `InstanceTaken` where another process has it. */
   constructor(stateDirectory: string, namespace: string, instance: string) {
     this.path = join(stateDirectory, 'sidecars', `${namespace}.${instance}`);
     if (Buffer.byteLength(this.adsSocket) > maxSocketPathBytes)
@@ -16,8 +22,29 @@ export class InstanceDirectory {
         where: this.adsSocket,
         next: 'choose a shorter --state directory',
       });
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    chmodSync(this.path, 0o700);
+    let unlock: (() => void) | undefined;
+    try {
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+      chmodSync(this.path, 0o700);
+      unlock = lockFile(join(this.path, 'lock'));
+    } catch (cause) {
+      throw new CliError(`the directory of this instance cannot be used: ${(cause as Error).message}`, {
+        where: this.path,
+        next: 'choose a --state directory that this user may write to',
+        cause,
+      });
+    }
+    if (unlock === undefined)
+      throw new InstanceTaken(`${instance} runs in namespace ${namespace} already`, {
+        where: this.path,
+        next: 'end that one, or give this one another name (--instance)',
+      });
+    this.#unlock = unlock;
+  }
+
+  /** The directory may be another process's from now on. */
+  release(): void {
+    this.#unlock();
   }
 
   get bootstrap(): string {

@@ -130,6 +130,7 @@ export class Sidecar {
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#agent?.stop();
     for (const socket of [this.#directory.secretsSocket, this.#directory.adsSocket]) rmSync(socket, { force: true });
+    this.#directory.release();
   }
 
   /** ADS is given only to the workload's own SVID. */

@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { StartError } from '../options.ts';
+import { lockFile } from './directory-lock.ts';
 
 /**
  * The state directory (mode 0700; default `~/.outrigger`):
@@ -79,38 +79,28 @@ function checkPrivate(directory: string): void {
   if ((stat.mode & 0o077) !== 0) chmodSync(directory, 0o700);
 }
 
-/**
- * The kernel's own lock on a file, by way of SQLite since Node has no call for it: a process that dies, however it dies, holds it no more,
- * which a file with a pid cannot promise.
- */
 function lock(directory: string, addresses: string): () => void {
   const file = join(directory, 'lock');
-  let database: DatabaseSync | undefined;
+  let unlock: (() => void) | undefined;
   try {
-    database = new DatabaseSync(file);
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    const held = database;
-    return () => held.close();
+    unlock = lockFile(file);
   } catch (cause) {
-    database?.close();
-    if ((cause as { errcode?: number }).errcode !== 5) {
-      throw new StartError(
-        'STATE_DIRECTORY',
-        `the lock file cannot be used: ${(cause as Error).message}`,
-        file,
-        'Remove that file if it is no lock of Outrigger, or give another state directory (--state DIR).',
-        { cause },
-      );
-    }
-    const pid = runningPid(addresses);
     throw new StartError(
-      'ALREADY_RUNNING',
-      `a control plane${pid === undefined ? '' : ` (process ${pid})`} runs with this state directory already`,
-      directory,
-      'Use that one (rig status), end it, or give another state directory (--state DIR).',
+      'STATE_DIRECTORY',
+      `the lock file cannot be used: ${(cause as Error).message}`,
+      file,
+      'Remove that file if it is no lock of Outrigger, or give another state directory (--state DIR).',
       { cause },
     );
   }
+  if (unlock !== undefined) return unlock;
+  const pid = runningPid(addresses);
+  throw new StartError(
+    'ALREADY_RUNNING',
+    `a control plane${pid === undefined ? '' : ` (process ${pid})`} runs with this state directory already`,
+    directory,
+    'Use that one (rig status), end it, or give another state directory (--state DIR).',
+  );
 }
 
 function runningPid(file: string): number | undefined {
