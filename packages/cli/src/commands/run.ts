@@ -1,4 +1,6 @@
 import { CliError, ExitCode } from '../error.ts';
+import { onStopSignals } from '../signals.ts';
+import { signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
 import { parseLabel, parseName, parsePort, parseUpstream, type WorkloadOptions } from '../workload/options.ts';
@@ -40,15 +42,11 @@ export async function run(options: RunOptions): Promise<void> {
     },
     options.instance === undefined,
   );
-  let signals = 0;
-  const stop = (signal: NodeJS.Signals): void => {
-    // A second one is meant: no more draining.
-    if (++signals > 1) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
-    void workload.stop(signal);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  process.on('SIGHUP', stop);
+  onStopSignals(
+    // What a terminal's Ctrl-C ends, it has told so itself.
+    (signal) => void workload.stop(signal, signal === 'SIGINT' && process.stdin.isTTY),
+    (signal) => process.exit(128 + signalNumber(signal)),
+  );
   await workload.start();
   const { code } = await workload.ended;
   process.exitCode = code;

@@ -1,11 +1,12 @@
-import { rmSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { TopRow } from '@outrigger/control-plane/api';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, describe, ExitCode } from '../error.ts';
-import { Child } from '../workload/child.ts';
+import { onStopSignals } from '../signals.ts';
+import { Child, signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { freePorts } from '../workload/ports.ts';
 import { Workload } from '../workload/workload.ts';
@@ -27,7 +28,9 @@ export interface DemoSetup {
 const controlPlaneReadyMs = 15_000;
 const redrawMs = 1000;
 /** As `rig up`'s own; others are taken where these are in use. */
-const preferredPorts = [15_012, 15_014];
+const controlPlanePorts = [15_012, 15_014];
+/** Of the applications, one after the other. */
+const firstApplicationPort = 9_101;
 
 export function demoSocket(state: string): string {
   return join(state, 'run', 'demo.sock');
@@ -36,11 +39,13 @@ export function demoSocket(state: string): string {
 /** Runs the shop until Ctrl-C or the end of its time. Gives the exit code: 0 only if no request failed. */
 export async function runDemo(setup: DemoSetup): Promise<number> {
   const demo = new Demo(setup);
-  const stopped = new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGHUP', () => resolve());
-  });
+  const stopped = new Promise<void>((resolve) =>
+    onStopSignals(
+      () => resolve(),
+      // The kernel ends the children of a process that goes.
+      (signal) => process.exit(128 + signalNumber(signal)),
+    ),
+  );
   try {
     const started = demo.start();
     started.catch(() => {});
@@ -67,6 +72,8 @@ class Demo {
   #control: Awaited<ReturnType<typeof serveDemo>> | undefined;
   #redraw: NodeJS.Timeout | undefined;
   #finishing = false;
+  /** Instances that an experiment ends. */
+  readonly #ended = new Set<string>();
   readonly #examples = examplesDirectory();
   readonly #startedMs = performance.now();
 
@@ -86,11 +93,16 @@ class Demo {
         next: `one of ${[...new Set(shapes.map(({ name }) => name))].join(', ')}`,
         exitCode: ExitCode.usage,
       });
-    const ports = await freePorts(preferredPorts.length + shapes.length, preferredPorts);
-    await this.startControlPlane(ports[0] ?? 0, ports[1] ?? 0);
+    const [xdsPort = 0, dashboardPort = 0, ...applicationPorts] = await freePorts(controlPlanePorts.length + shapes.length, {
+      preferred: [...controlPlanePorts, ...shapes.map((_, index) => firstApplicationPort + index)],
+    });
+    await this.startControlPlane(xdsPort, dashboardPort);
+    if (this.#finishing) return;
     this.say(`control plane ready; starting ${shapes.length} services, each with its sidecar`);
-    await Promise.all(shapes.map((shape, index) => this.startInstance(shape, ports[preferredPorts.length + index] ?? 0)));
-    await this.startLoad();
+    const load = this.newLoad();
+    await Promise.all([load.prepare(), ...shapes.map((shape, index) => this.startInstance(shape, applicationPorts[index] ?? 0))]);
+    if (this.#finishing) return;
+    await this.startLoad(load);
     this.#control = await serveDemo(demoSocket(state), (verb, args) => this.experiment(verb, args));
     this.say(
       `the first good request was answered ${((performance.now() - this.#startedMs) / 1000).toFixed(1)} s after the start; dashboard: ${this.#dashboard}`,
@@ -126,7 +138,7 @@ class Demo {
         '--dashboard-address',
         `127.0.0.1:${dashboardPort}`,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
       'TERM',
     );
     this.#controlPlane = child;
@@ -199,13 +211,26 @@ class Demo {
       controlPlane: controlPlaneOf(this.#setup.state, undefined, undefined),
       log: (message) => this.say(`${shape.instance}: ${message}`),
       stdout: 'ignore',
+      detached: true,
     });
     this.#workloads.set(shape.instance, { shape, applicationPort, workload });
-    await workload.start();
+    await this.startWorkload(shape.instance, workload);
   }
 
-  private async startLoad(): Promise<void> {
-    const load = new Workload({
+  private async startWorkload(instance: string, workload: Workload): Promise<void> {
+    if (await workload.start()) {
+      void workload.ended.then(({ code, signal }) => {
+        if (!this.#finishing && !this.#ended.delete(instance)) this.say(`${instance} ended by itself (${signal ?? code})`);
+      });
+      return;
+    }
+    if (this.#finishing) return;
+    const { code, signal } = await workload.ended;
+    throw new CliError(`${instance} ended (${signal ?? code}) before it took requests`, { next: 'see what it wrote above' });
+  }
+
+  private newLoad(): Workload {
+    this.#load = new Workload({
       options: {
         name: 'load',
         namespace: 'default',
@@ -227,9 +252,14 @@ class Demo {
       controlPlane: controlPlaneOf(this.#setup.state, undefined, undefined),
       log: (message) => this.say(`load: ${message}`),
       stdout: 'pipe',
+      detached: true,
     });
-    this.#load = load;
-    await load.start();
+    return this.#load;
+  }
+
+  /** Until it has had its first good answer. */
+  private async startLoad(load: Workload): Promise<void> {
+    await this.startWorkload('load', load);
     const stdout = load.application?.child?.process.stdout;
     if (!stdout) return;
     await new Promise<void>((resolve) => {
@@ -269,14 +299,17 @@ class Demo {
     const [first = '', second = ''] = args;
     switch (verb) {
       case 'kill': {
-        const { workload } = this.instance(first);
+        const { shape, workload } = this.instance(first);
         const pid = workload.application?.child?.pid;
+        this.#ended.add(shape.instance);
         workload.application?.child?.kill('SIGKILL');
         return `${first} (process ${pid}) got SIGKILL; undo: ${this.rig()} demo revive ${first}\n`;
       }
       case 'revive': {
         const { shape, applicationPort, workload } = this.instance(first);
+        this.#ended.add(shape.instance);
         await workload.stop('SIGTERM');
+        this.#ended.delete(shape.instance);
         await this.startInstance(shape, applicationPort);
         return `${first} is back\n`;
       }
@@ -341,9 +374,19 @@ class Demo {
   }
 }
 
-/** The shop's programs, in a checkout. */
+/** The shop's programs, in the checkout that this program is of. */
 function examplesDirectory(): string {
-  return process.env['OUTRIGGER_EXAMPLES'] ?? fileURLToPath(new URL('../../../examples/shop', import.meta.url)).replace('/packages/cli/examples', '/examples');
+  const given = process.env['OUTRIGGER_EXAMPLES'];
+  if (given !== undefined) return given;
+  const own = fileURLToPath(import.meta.url);
+  for (let folder = dirname(own); folder !== dirname(folder); folder = dirname(folder)) {
+    const examples = join(folder, 'examples/shop');
+    if (existsSync(join(examples, 'service.mjs'))) return examples;
+  }
+  throw new CliError('the programs of the shop are not there', {
+    where: `examples/shop, above ${dirname(own)}`,
+    next: 'run the demo from a checkout, or set OUTRIGGER_EXAMPLES to its examples/shop',
+  });
 }
 
 /** One request through a sidecar's forward proxy, with what came back. */

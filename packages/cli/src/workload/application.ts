@@ -20,6 +20,8 @@ export interface ApplicationOptions {
   /** '' : a connection is enough. */
   readonly healthPath: string;
   readonly stdout?: 'inherit' | 'pipe' | 'ignore';
+  /** In a process group of its own. */
+  readonly detached?: boolean;
 }
 
 /** The application of a workload: somebody's process that knows nothing of a mesh. */
@@ -32,7 +34,11 @@ export class Application {
   constructor(options: ApplicationOptions) {
     this.#options = options;
     if (options.command.length > 0)
-      this.child = new Child(options.command, { stdio: ['inherit', options.stdout ?? 'inherit', 'inherit'], env: options.environment }, 'TERM');
+      this.child = new Child(
+        options.command,
+        { stdio: ['inherit', options.stdout ?? 'inherit', 'inherit'], env: options.environment, detached: options.detached ?? false },
+        'TERM',
+      );
   }
 
   get exited(): Promise<Exit> {

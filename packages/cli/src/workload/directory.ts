@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { lockFile } from '@outrigger/control-plane/directory-lock';
 import { CliError } from '../error.ts';
 
@@ -74,12 +74,14 @@ export class InstanceDirectory {
 
   /** Ports given at an earlier start, so that a restart takes the same ones. */
   rememberedPorts(): number[] {
-    try {
-      const ports: unknown = JSON.parse(readFileSync(join(this.path, 'ports.json'), 'utf8'));
-      return Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536) ? ports : [];
-    } catch {
-      return [];
-    }
+    return portsIn(this.path);
+  }
+
+  /** What the other instances of this state directory have, or will have when they start again. */
+  portsOfOthers(): ReadonlySet<number> {
+    const folder = dirname(this.path);
+    const others = readdirSync(folder).map((name) => join(folder, name));
+    return new Set(others.filter((path) => path !== this.path).flatMap(portsIn));
   }
 
   rememberPorts(ports: readonly number[]): void {
@@ -89,5 +91,14 @@ export class InstanceDirectory {
   write(path: string, text: string): void {
     writeFileSync(`${path}.new`, text, { mode: 0o600 });
     renameSync(`${path}.new`, path);
+  }
+}
+
+function portsIn(instance: string): number[] {
+  try {
+    const ports: unknown = JSON.parse(readFileSync(join(instance, 'ports.json'), 'utf8'));
+    return Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536) ? ports : [];
+  } catch {
+    return [];
   }
 }

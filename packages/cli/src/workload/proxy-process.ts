@@ -67,8 +67,9 @@ export class ProxyProcess {
 
   private launch(): Child {
     const log = openSync(this.#options.logPath, 'a', 0o600);
-    // A sidecar without its supervisor would serve with a certificate that nobody renews.
-    const child = new Child(command(this.#options), { stdio: ['ignore', log, log], env: proxyEnvironment() }, 'KILL');
+    // A sidecar without its supervisor would serve with a certificate that nobody renews. Detached: a terminal's Ctrl-C is for the application, whose
+    // last requests still need the proxy.
+    const child = new Child(command(this.#options), { stdio: ['ignore', log, log], env: proxyEnvironment(), detached: true }, 'KILL');
     closeSync(log);
     this.#child = child;
     const startedMs = performance.now();

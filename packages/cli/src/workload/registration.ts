@@ -12,9 +12,13 @@ const reconnectMaxMs = 2000;
 /** `start` does not wait longer: without a control plane the sidecar serves those who know it. */
 const firstAnswerMs = 5000;
 
+/** What stands between callers and the application: a sidecar, or the application's own gRPC library. */
+export type Front = Pick<Sidecar, 'inbound' | 'metricsAddress' | 'nodeId' | 'proxyPid' | 'controlPlaneTarget' | 'trustBundleChanged'>;
+
 export interface RegistrationSetup {
   readonly options: WorkloadOptions;
-  readonly sidecar: Sidecar;
+  readonly dataPlane: 'outrigger' | 'envoy' | 'grpc';
+  readonly front: Front;
   readonly applicationPid: () => number;
   readonly log: (message: string) => void;
 }
@@ -76,7 +80,7 @@ export class Registration {
 
   private async connect(): Promise<void> {
     try {
-      const connection = await GrpcConnection.connect(this.#setup.sidecar.controlPlaneTarget());
+      const connection = await GrpcConnection.connect(this.#setup.front.controlPlaneTarget());
       if (this.#stopped) return connection.close();
       this.#connection = connection;
       this.#stream = connection.open(path, {
@@ -103,7 +107,7 @@ export class Registration {
         message.value.heartbeatIntervalMs || defaultHeartbeatMs,
       );
       this.#registered();
-    } else if (message.case === 'trustBundle') this.#setup.sidecar.trustBundleChanged();
+    } else if (message.case === 'trustBundle') this.#setup.front.trustBundleChanged();
   }
 
   private lost(why: string): void {
@@ -127,7 +131,7 @@ export class Registration {
   }
 
   private register(): Extract<AttachRequest['message'], { case: 'register' }>['value'] {
-    const { options, sidecar, applicationPid } = this.#setup;
+    const { options, dataPlane, front, applicationPid } = this.#setup;
     return {
       $typeName: 'outrigger.v1.Register',
       instance: options.instance,
@@ -137,7 +141,7 @@ export class Registration {
       labels: { ...options.labels },
       locality: options.locality,
       weight: 1,
-      ports: sidecar.inbound.map((port) => ({
+      ports: front.inbound.map((port) => ({
         $typeName: 'outrigger.v1.Port',
         name: port.name,
         protocol: port.protocol,
@@ -146,11 +150,11 @@ export class Registration {
         meshPort: port.mesh.port,
       })),
       address: '127.0.0.1',
-      dataPlane: options.dataPlane,
-      metricsAddress: sidecar.metricsAddress,
-      nodeId: sidecar.nodeId,
+      dataPlane,
+      metricsAddress: front.metricsAddress,
+      nodeId: front.nodeId,
       applicationPid: applicationPid(),
-      proxyPid: sidecar.proxyPid,
+      proxyPid: front.proxyPid,
     };
   }
 }

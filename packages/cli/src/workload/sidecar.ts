@@ -76,8 +76,11 @@ export class Sidecar {
     this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, routes: secrets.register }));
     if (options.dataPlane === 'envoy') await this.startRelay();
 
-    const [httpProxy = 0, admin = 0, metrics = 0, ...mesh] = await freePorts(3 + options.ports.length, directory.rememberedPorts());
-    directory.rememberPorts([httpProxy, admin, metrics, ...mesh]);
+    const [httpProxy = 0, admin = 0, metrics = 0, ...mesh] = await freePorts(3 + options.ports.length, {
+      preferred: directory.rememberedPorts(),
+      promised: () => directory.portsOfOthers(),
+      promise: (ports) => directory.rememberPorts(ports),
+    });
     this.#metricsPort = metrics;
     this.#adminPort = admin;
     this.#node = nodeOf(options, { httpProxy, mesh, accessLog: directory.accessLog });

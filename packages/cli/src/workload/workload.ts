@@ -19,6 +19,8 @@ export interface WorkloadSetup {
   readonly controlPlane: ControlPlaneTarget;
   readonly log: (message: string) => void;
   readonly stdout?: 'inherit' | 'pipe' | 'ignore';
+  /** Out of reach of the terminal's Ctrl-C: its supervisor ends it in order. */
+  readonly detached?: boolean;
 }
 
 /** An application and its sidecar: two children, each ended and started without the other. */
@@ -29,6 +31,7 @@ export class Workload {
   #end!: (exit: Exit) => void;
   #application: Application | undefined;
   #registration: Registration | undefined;
+  #prepared: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   readonly #aborted = new AbortController();
 
@@ -44,25 +47,39 @@ export class Workload {
     return this.#application;
   }
 
-  /** Until its sidecar is ready, its application takes requests, and callers can find it. */
-  async start(): Promise<void> {
+  /** Until its sidecar is ready: what `start` does first, for who has other things to wait for before the application. */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.sidecar.start();
+    return this.#prepared;
+  }
+
+  /** Until its sidecar is ready, its application takes requests, and callers can find it; false where it ended before that. */
+  async start(): Promise<boolean> {
     const { options, command, environment, log } = this.#setup;
     try {
-      await this.sidecar.start();
-      if (this.#stopping) return;
+      await this.prepare();
+      if (this.#stopping) return false;
       this.launchApplication(command, applicationEnvironment(environment, this.sidecar.httpProxyAddress));
-      if (!(await this.#application?.ready(this.#aborted.signal, log)) || this.#stopping) return;
+      if (!(await this.#application?.ready(this.#aborted.signal, log)) || this.#stopping) return false;
       if (options.ports.length > 0) {
-        this.#registration = new Registration({ options, sidecar: this.sidecar, applicationPid: () => this.#application?.child?.pid ?? 0, log });
+        this.#registration = new Registration({
+          options,
+          dataPlane: options.dataPlane,
+          front: this.sidecar,
+          applicationPid: () => this.#application?.child?.pid ?? 0,
+          log,
+        });
         await this.#registration.start();
+        if (this.#stopping) return false;
         this.#application?.watch((reason) => {
           this.#unhealthy = reason;
           this.reportHealth();
         });
       }
+      return true;
     } catch (error) {
       // What fails because it is being ended has not failed.
-      if (this.#stopping !== undefined) return;
+      if (this.#stopping !== undefined) return false;
       await this.stop('SIGTERM');
       throw error;
     }
@@ -76,12 +93,13 @@ export class Workload {
   }
 
   private launchApplication(command: readonly string[], environment: NodeJS.ProcessEnv): void {
-    const { options, log, stdout } = this.#setup;
+    const { options, log, stdout, detached = false } = this.#setup;
     const application = new Application({
       command,
       environment,
       port: options.ports[0]?.applicationPort,
       healthPath: options.healthPath,
+      detached,
       ...(stdout === undefined ? {} : { stdout }),
     });
     this.#application = application;
@@ -104,14 +122,14 @@ export class Workload {
 
   /**
    * Leaves in order: callers are told, the application gets the signal and ends what it is doing, then the sidecar drains. Takes the exit code from
-   * the application.
+   * the application. `told`: the application has had the signal already.
    */
-  stop(signal: NodeJS.Signals): Promise<void> {
-    this.#stopping ??= this.stopOnce(signal);
+  stop(signal: NodeJS.Signals, told = false): Promise<void> {
+    this.#stopping ??= this.stopOnce(signal, told);
     return this.#stopping;
   }
 
-  private async stopOnce(signal: NodeJS.Signals): Promise<void> {
+  private async stopOnce(signal: NodeJS.Signals, told: boolean): Promise<void> {
     this.#aborted.abort();
     const application = this.#application;
     application?.unwatch();
@@ -124,7 +142,7 @@ export class Workload {
     this.#registration?.stop();
     const child = application?.child;
     if (child?.running) {
-      child.kill(signal);
+      if (!told) child.kill(signal);
       const timer = setTimeout(() => child.kill('SIGKILL'), applicationGraceMs);
       this.#exit = await child.exited.catch(() => ({ code: 1, signal: null }));
       clearTimeout(timer);
