@@ -192,10 +192,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   const bootstrap = program.command('bootstrap').description('write a bootstrap for a client of the control plane');
   example(
     workload(bootstrap.command('grpc'))
-      .description('for a gRPC client without a proxy (GRPC_XDS_BOOTSTRAP): keeps an agent beside it until it is ended')
+      .description('for a gRPC client or server without a proxy (GRPC_XDS_BOOTSTRAP): keeps an agent beside it until it is ended')
       .option('--output-file <file>', 'where to write it')
       .action(async (options) => (await import('./commands/bootstrap.ts')).bootstrapGrpc({ ...options, state: mesh() })),
-    'rig bootstrap grpc --name web --output-file grpc.json',
+    'rig bootstrap grpc --name web --output-file grpc.json\nrig bootstrap grpc --name greeter --port grpc:8080:50051',
   );
 
   try {

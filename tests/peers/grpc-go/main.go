@@ -1,12 +1,14 @@
 // A peer that nobody here wrote the xDS of: a gRPC client and server by grpc-go. The service is grpc.health.v1.Health, which needs no
 // generated code; a server says which instance it is in the header "x-instance".
 //
-//	grpc-go client TARGET COUNT        -> {"instances": {"v1": 9, "v2": 1}, "errors": 0, "lastError": ""}
-//	grpc-go server ADDRESS INSTANCE    plain gRPC
+//	grpc-go client TARGET COUNT          -> {"instances": {"v1": 9, "v2": 1}, "errors": 0, "lastError": ""}
+//	grpc-go client TARGET -              the same for each COUNT that is a line of its input, over one channel
+//	grpc-go server ADDRESS INSTANCE      plain gRPC
 //	grpc-go xds-server ADDRESS INSTANCE  proxyless: listeners and certificates by xDS
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +40,23 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-func client(target string, count int) {
+// Calls count times; the first one waits until there is somebody to call, if wait says so.
+func call(stub grpc_health_v1.HealthClient, count int, wait bool) {
+	instances, failures, last := map[string]int{}, 0, ""
+	for i := 0; i < count; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		var header metadata.MD
+		if _, err := stub.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header), grpc.WaitForReady(wait && i == 0)); err != nil {
+			failures, last = failures+1, err.Error()
+		} else if values := header.Get("x-instance"); len(values) > 0 {
+			instances[values[0]]++
+		}
+		cancel()
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"instances": instances, "errors": failures, "lastError": last})
+}
+
+func client(target, count string) {
 	creds, err := xdscreds.NewClientCredentials(xdscreds.ClientOptions{FallbackCreds: insecure.NewCredentials()})
 	if err != nil {
 		fail(err)
@@ -49,18 +67,22 @@ func client(target string, count int) {
 	}
 	defer conn.Close()
 	stub := grpc_health_v1.NewHealthClient(conn)
-	instances, failures, last := map[string]int{}, 0, ""
-	for i := 0; i < count; i++ {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		var header metadata.MD
-		if _, err := stub.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header), grpc.WaitForReady(i == 0)); err != nil {
-			failures, last = failures+1, err.Error()
-		} else if values := header.Get("x-instance"); len(values) > 0 {
-			instances[values[0]]++
-		}
-		cancel()
+	if count != "-" {
+		call(stub, number(count), true)
+		return
 	}
-	_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"instances": instances, "errors": failures, "lastError": last})
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		call(stub, number(lines.Text()), false)
+	}
+}
+
+func number(text string) int {
+	count, err := strconv.Atoi(text)
+	if err != nil {
+		fail(err)
+	}
+	return count
 }
 
 func serve(address, instance string, proxyless bool) {
@@ -92,11 +114,7 @@ func main() {
 	}
 	switch os.Args[1] {
 	case "client":
-		count, err := strconv.Atoi(os.Args[3])
-		if err != nil {
-			fail(err)
-		}
-		client(os.Args[2], count)
+		client(os.Args[2], os.Args[3])
 	case "server", "xds-server":
 		serve(os.Args[2], os.Args[3], os.Args[1] == "xds-server")
 	default:

@@ -3,13 +3,21 @@ import { join } from 'node:path';
 import { createAgent, type Svid } from '@outrigger/identity';
 import { grpcBootstrap } from '@outrigger/translate';
 import { createGrpcServer, createRelay } from '@outrigger/xds';
+import { Application } from '../workload/application.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceDirectory } from '../workload/directory.ts';
 import { identityLog, identityOf } from '../workload/identity.ts';
 import { nodeOf } from '../workload/node.ts';
+import { Registration } from '../workload/registration.ts';
 import { type RunOptions, workloadOptions } from './run.ts';
 
-/** Keeps an agent beside a gRPC client (`xds:///`): its identity as files, ADS on a Unix socket, until a signal. */
+/** Callers learn that a server leaves within this time; then the agent ends. */
+const leaveNoticeMs = 300;
+
+/**
+ * Keeps an agent beside a gRPC client (`xds:///`) or server: its identity as files, ADS on a Unix socket, until a signal. A server, which
+ * has `--port`, is registered as soon as it takes connections.
+ */
 export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { outputFile?: string }): Promise<void> {
   const workload = workloadOptions(options);
   const directory = new InstanceDirectory(options.state, workload.namespace, `${workload.instance}-grpc`);
@@ -41,19 +49,54 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
   agent.onChange(write);
   const relay = createRelay({ upstream: { ...controlPlane.address(), tls: () => agent.clientTls() }, cacheFolder: directory.cache, onWarning: log });
   const server = await createGrpcServer({ listen: { socketPath: directory.adsSocket }, routes: relay.register });
+  // The application's own library is what callers reach: the port of the mesh is the application's.
+  const mesh = workload.ports.map(({ applicationPort }) => applicationPort);
+  const node = nodeOf(workload, { httpProxy: undefined, mesh, accessLog: undefined });
   const text = grpcBootstrap({
-    node: { ...nodeOf(workload, { httpProxy: undefined, mesh: [], accessLog: undefined }), dataPlane: 'grpc', onDemand: false, certificates: true },
+    node,
     serverUri: `unix://${directory.adsSocket}`,
     certificates,
   });
   const file = options.outputFile ?? join(directory.path, 'grpc-bootstrap.json');
   writeFileSync(file, text, { mode: 0o600 });
   console.log(`GRPC_XDS_BOOTSTRAP=${file}`);
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
+  const stop = new AbortController();
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => {
+        stop.abort();
+        resolve();
+      });
   });
+  const registration = new Registration({
+    options: workload,
+    dataPlane: 'grpc',
+    front: {
+      inbound: node.inbound,
+      metricsAddress: '',
+      nodeId: node.id,
+      proxyPid: 0,
+      controlPlaneTarget: () =>
+        controlPlane.socketPath === undefined ? { ...controlPlane.address(), tls: () => agent.clientTls() } : { socketPath: controlPlane.socketPath },
+      trustBundleChanged: () => agent.renew(),
+    },
+    applicationPid: () => 0,
+    log,
+  });
+  const application = new Application({ command: [], environment: {}, port: workload.ports[0]?.applicationPort, healthPath: '' });
+  if (workload.ports.length > 0 && (await application.ready(stop.signal, log))) {
+    await registration.start();
+    application.watch((reason) => registration.health(reason === '', reason));
+  }
+  await ended;
+  application.unwatch();
+  if (workload.ports.length > 0) {
+    registration.leave();
+    await new Promise((resolve) => setTimeout(resolve, leaveNoticeMs));
+    registration.stop();
+  }
   relay.close();
   await server.close();
   agent.stop();
+  directory.release();
 }

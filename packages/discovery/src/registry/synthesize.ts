@@ -29,7 +29,8 @@ export function toInstance(registration: Registration, health: Health, naming: N
     locality: registration.locality,
     weight: registration.weight,
     network: '',
-    meshed: registration.dataPlane === 'outrigger' || registration.dataPlane === 'envoy',
+    // A gRPC server without a proxy has its certificates by its bootstrap.
+    meshed: registration.dataPlane !== 'none',
     health,
     ports: Object.freeze(registration.ports.map((port): InstancePort => Object.freeze({ ...port }))),
     services: Object.freeze([hostnameOf(registration, naming)]),

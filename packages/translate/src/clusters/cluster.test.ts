@@ -440,13 +440,21 @@ test('gRPC clients get what they can read', () => {
   const grpc = (certificates: boolean) => node('web', { dataPlane: 'grpc', certificates, httpProxy: undefined });
   const plain = cluster(meshOf({}), grpc(false), payment).message!;
   expect([plain.transportSocket, plain.transportSocketMatches, plain.lbPolicy]).toEqual([undefined, [], Cluster_LbPolicy.ROUND_ROBIN]);
-  const socket = cluster(meshOf({}), grpc(true), payment).message!.transportSocket!.configType.value as { value: Uint8Array };
-  expect(fromBinary(UpstreamTlsContextSchema, socket.value)).toMatchObject({
-    commonTlsContext: {
-      tlsCertificateProviderInstance: { instanceName: 'default' },
-      validationContextType: { value: { caCertificateProviderInstance: { instanceName: 'default' } } },
-    },
+  const tls = (mesh: ReturnType<typeof meshOf>) => {
+    const socket = cluster(mesh, grpc(true), payment).message!.transportSocket?.configType.value as { value: Uint8Array } | undefined;
+    return socket && fromBinary(UpstreamTlsContextSchema, socket.value).commonTlsContext!;
+  };
+  const names = (mesh: ReturnType<typeof meshOf>) => {
+    const context = tls(mesh)?.validationContextType;
+    // gRPC verifies by this field alone; without names it takes anybody of the mesh.
+    return context?.case === 'validationContext' ? context.value.matchSubjectAltNames.map(({ matchPattern }) => matchPattern.value) : undefined;
+  };
+  expect(tls(meshOf({}))).toMatchObject({
+    tlsCertificateProviderInstance: { instanceName: 'default' },
+    validationContextType: { value: { caCertificateProviderInstance: { instanceName: 'default' } } },
   });
+  expect(names(meshOf({}))).toEqual(['spiffe://cluster.local/ns/default/sa/payment-service']);
+  expect(names(meshOf({ instances: [] }))).toEqual(['spiffe://nobody.invalid/']);
   const { notes } = cluster(meshOf({ config: [rule({ loadBalancer: { simple: 'RANDOM' } })] }), grpc(false), payment);
   expect(notes).toMatchObject([{ field: 'spec.trafficPolicy.loadBalancer.simple', effect: 'differs', on: 'grpc' }]);
 });

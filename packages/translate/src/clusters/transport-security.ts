@@ -1,6 +1,5 @@
 import type { Instance, Service, ServicePort } from '@outrigger/resources';
 import type { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
-import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import type { OutboundName } from '../cluster-name.ts';
 import { any, type Init } from '../messages.ts';
@@ -19,6 +18,8 @@ interface Upstream {
   readonly policy: EffectivePolicy;
   /** Instances that take mesh mTLS on this port. */
   readonly meshed: readonly Instance[];
+  /** All instances do, or there is none yet and those that come will. */
+  readonly allMeshed: boolean;
   readonly http2: boolean;
 }
 
@@ -63,10 +64,11 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
 
 /** gRPC knows one transport socket for a whole cluster, with certificates from its bootstrap's provider. */
 function grpcSecurity(reader: Reader, upstream: Upstream, ids: readonly string[]): Fields {
-  const { placed, meshed } = { placed: upstream.policy.tls, meshed: upstream.meshed };
+  const { meshed, allMeshed } = upstream;
+  const placed = upstream.policy.tls;
   const mode = placed?.value.mode;
   if (mode === 'SIMPLE' || mode === 'MUTUAL') reader.ignored(placed!.rule, `${placed!.field}.mode`, 'gRPC clients have the mesh identity or none', 'grpc');
-  if (!reader.node.certificates || mode === 'DISABLE' || (meshed.length === 0 && mode !== 'ISTIO_MUTUAL')) return {};
+  if (!reader.node.certificates || mode === 'DISABLE' || (meshed.length === 0 && !allMeshed && mode !== 'ISTIO_MUTUAL')) return {};
   const provider = { instanceName: 'default', certificateName: '' };
   return {
     transportSocket: {
@@ -80,10 +82,8 @@ function grpcSecurity(reader: Reader, upstream: Upstream, ids: readonly string[]
               case: 'validationContext',
               value: {
                 caCertificateProviderInstance: provider,
-                matchTypedSubjectAltNames: ids.map((id) => ({
-                  sanType: SubjectAltNameMatcher_SanType.URI,
-                  matcher: { matchPattern: { case: 'exact', value: id } as const },
-                })),
+                // The older field: gRPC reads (and so verifies) this one alone.
+                matchSubjectAltNames: (ids.length > 0 ? ids : [NOBODY]).map((id) => ({ matchPattern: { case: 'exact', value: id } as const })),
               },
             },
           },
