@@ -202,6 +202,9 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     if (stream.remoteClosed) {
       this.receiveFlow.give(length);
       this.streamError(id, stream, ErrorCode.STREAM_CLOSED, 'DATA after the end of the stream');
+    } else if (this.isClient && !stream.responded) {
+      this.receiveFlow.give(length);
+      this.streamError(id, stream, ErrorCode.PROTOCOL_ERROR, 'DATA before the response');
     } else if (!this.receiveFlow.takeStream(stream, length, this.dataFin)) {
       this.streamError(id, stream, ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the stream window');
     } else this.dataStream = stream;
@@ -234,13 +237,13 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     } else if (type === FrameType.HEADERS) this.onHeaders(flags, id, buffer, start, end);
     else if (type === FrameType.CONTINUATION) this.onContinuation(flags, buffer, start, end);
     else if (type === FrameType.RST_STREAM) this.onRstStream(id, uint32(buffer, start));
-    else if (type === FrameType.GOAWAY) this.onGoaway(uint31(buffer, start), uint32(buffer, start + 4));
     else if (!this.control.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many control frames');
+    else if (type === FrameType.GOAWAY) this.onGoaway(uint31(buffer, start), uint32(buffer, start + 4));
     else if (type === FrameType.WINDOW_UPDATE) this.onWindowUpdate(id, uint31(buffer, start));
     else if (type === FrameType.SETTINGS) this.readSettings(flags, buffer, start, end);
     else if (type === FrameType.PING) {
-      if ((flags & Flag.ACK) === 0) this.frames.ping(true, buffer, start);
-      else this.onPingAck();
+      if ((flags & Flag.ACK) !== 0) this.onPingAck();
+      else if (!this.tooMuchUnsent()) this.frames.ping(true, buffer, start);
     } else if (type === FrameType.PRIORITY) {
       if (end - start !== 5) this.streamError(id, this.streams.get(id), ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size');
       else if (uint31(buffer, start) === id) this.streamError(id, this.streams.get(id), ErrorCode.PROTOCOL_ERROR, 'stream that depends on itself');
@@ -263,7 +266,21 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
       stream.events.onReset('ProtocolError', errorCodeName(code) + ': ' + detail);
       this.onStreamGone();
     }
-    if (!this.resets.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams in error');
+    this.countReset('too many streams in error');
+  }
+
+  /** A server's client may make it begin and drop work without end; a client asked for each stream itself. False: the connection is over. */
+  protected countReset(detail: string): boolean {
+    if (this.isClient || this.resets.take()) return true;
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, detail);
+    return false;
+  }
+
+  /** A peer that asks and does not read would have the answers pile up here. True: the connection is over. */
+  protected tooMuchUnsent(): boolean {
+    if (!this.writer.blocked || this.transport.writableLength <= this.options.maxUnsentBytes) return false;
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'the peer does not read');
+    return true;
   }
 
   /** Marks the remote half as closed. The stream is over where that was the last of it. */
@@ -299,6 +316,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
   protected receiveTrailers(stream: Http2Stream, fin: boolean): void {
     const trailers = this.section.tooLarge ? null : this.section.trailers();
     if (stream.remoteClosed) this.streamError(stream.id, stream, ErrorCode.STREAM_CLOSED, 'HEADERS after the end of the stream');
+    else if (this.isClient ? stream.tunnel : stream.asksTunnel) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'HEADERS in a tunnel');
     else if (!fin) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'trailers that do not end the stream');
     else if (trailers === null) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, this.section.error || 'trailers too large');
     else if (stream.expected > 0) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'content differs from content-length');
@@ -432,10 +450,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
       return;
     }
-    if (!this.resets.take()) {
-      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams reset');
-      return;
-    }
+    if (!this.countReset('too many streams reset')) return;
     const stream = this.streams.get(id);
     if (stream === undefined) return;
     stream.remoteClosed = true;
@@ -447,10 +462,17 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
   private readSettings(flags: number, buffer: Buffer, start: number, end: number): void {
     if ((flags & Flag.ACK) !== 0) return;
     if (!this.settled) this.peerMaxStreams = MAX_STREAM_ID;
+    let initialWindow = this.sendFlow.initialStreamWindow;
     for (let p = start; p < end; p += 6) {
-      this.applySetting((buffer[p]! << 8) | buffer[p + 1]!, uint32(buffer, p + 2));
+      const setting = (buffer[p]! << 8) | buffer[p + 1]!;
+      const value = uint32(buffer, p + 2);
+      this.applySetting(setting, value);
       if (this.closed) return;
+      if (setting === Setting.INITIAL_WINDOW_SIZE) initialWindow = value;
     }
+    // Once for the frame: it may say this thousands of times, and each would be a walk over all streams.
+    this.setInitialWindow(initialWindow);
+    if (this.closed) return;
     this.settled = true;
     this.frames.settingsAck();
     this.onSettings();
@@ -469,7 +491,6 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
         return;
       case Setting.INITIAL_WINDOW_SIZE:
         if (value > MAX_WINDOW_BYTES) this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'invalid SETTINGS_INITIAL_WINDOW_SIZE');
-        else this.setInitialWindow(value);
         return;
       case Setting.MAX_FRAME_SIZE:
         if (value < 16_384 || value > LARGEST_MAX_FRAME_BYTES) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_MAX_FRAME_SIZE');

@@ -1,6 +1,7 @@
 import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
 import { HeaderKind, type HeaderName } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
+import type { FieldSink } from './hpack-decoder.ts';
 import type { Http2Options } from './options.ts';
 import { ENTRY_OVERHEAD_BYTES } from './static-table.ts';
 
@@ -14,7 +15,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
  * The fields of one header block as they are decoded, and what RFC 9113 section 8 makes of them. One per connection,
  * begun anew for each block. A malformed block is one whose `error` is set after it was read as what it is.
  */
-export class FieldSection {
+export class FieldSection implements FieldSink {
   error: string;
   /** Over a limit: the fields that came later were not kept. */
   tooLarge: boolean;
@@ -143,7 +144,7 @@ export class FieldSection {
     const head = new ResponseHead();
     head.version = 20;
     head.status = +this.status;
-    if (head.status < 100 || head.status === 101) return this.malformed('invalid :status');
+    if (head.status < 100 || head.status > 599 || head.status === 101) return this.malformed('invalid :status');
     if (head.status < 200 && fin) return this.malformed('informational response as the last');
     head.headers = this.headers;
     head.neverIndexed = this.neverIndexed;

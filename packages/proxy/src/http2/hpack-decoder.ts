@@ -1,11 +1,15 @@
 import { isFieldValue } from '../http/field-bytes.ts';
 import { HeaderKind, HeaderName, type HeaderNames } from '../http/header-names.ts';
-import type { FieldSection } from './field-section.ts';
 import { decodeHuffman, maxHuffmanDecodedBytes } from './huffman.ts';
 import { ENTRY_OVERHEAD_BYTES, STATIC_ENTRIES, STATIC_NAMES, STATIC_VALUES } from './static-table.ts';
 
 /** Bytes of an integer after its prefix: below 2^28, far beyond every limit here. */
 const MAX_INTEGER_BYTES = 4;
+
+/** Receives the fields of a block in their order. */
+export interface FieldSink {
+  add(name: HeaderName, value: string, never: boolean): void;
+}
 
 /**
  * HPACK decoder of one connection (RFC 7541). Names are checked once per name and values once per literal: what comes
@@ -46,7 +50,7 @@ export class HpackDecoder {
   }
 
   /** Adds the fields of a whole block to `section`; false is a COMPRESSION_ERROR of the connection. */
-  decode(buffer: Buffer, start: number, end: number, section: FieldSection): boolean {
+  decode(buffer: Buffer, start: number, end: number, section: FieldSink): boolean {
     this.position = start;
     this.failed = false;
     let fields = 0;
@@ -77,7 +81,7 @@ export class HpackDecoder {
     return true;
   }
 
-  private literal(buffer: Buffer, end: number, prefix: number, section: FieldSection, index: boolean, never: boolean): boolean {
+  private literal(buffer: Buffer, end: number, prefix: number, section: FieldSink, index: boolean, never: boolean): boolean {
     const at = this.integer(buffer, end, prefix);
     let name: HeaderName;
     if (at === 0) {

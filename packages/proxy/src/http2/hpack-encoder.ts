@@ -1,3 +1,4 @@
+import { ownText } from '../http/own-text.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
 import { ENTRY_OVERHEAD_BYTES, STATIC_ENTRIES, STATIC_TABLE } from './static-table.ts';
 
@@ -13,8 +14,10 @@ const FOREIGN: readonly string[] = ['connection', 'keep-alive', 'proxy-connectio
 
 /** Insertions that a name has before its hits must pay for more. */
 const FREE_INSERTIONS = 4;
-/** Names remembered; those without an entry are forgotten beyond it. */
+/** Spellings of names remembered; those of names without an entry are forgotten beyond it. */
 const MAX_NAMES = 512;
+/** A longer name is looked at each time. */
+const MAX_NAME_LENGTH = 64;
 /** A longer line is not worth its place in a table of 4096 bytes. */
 const MAX_INDEXED_BYTES = 512;
 /** Of a field beside its name and value: representation, index and two lengths. */
@@ -125,10 +128,11 @@ export class HpackEncoder {
     this.literal(0x40, 0x3f, entry, value);
     this.evict(bytes);
     const at = ++this.inserted;
+    const kept = ownText(value);
     this.entryNames[at & this.mask] = entry;
-    this.entryValues[at & this.mask] = value;
+    this.entryValues[at & this.mask] = kept;
     this.tableBytes += bytes;
-    entry.values.set(value, at);
+    entry.values.set(kept, at);
     entry.newest = at;
     entry.insertions++;
   }
@@ -179,19 +183,23 @@ export class HpackEncoder {
 
   private learn(name: string): EncoderName {
     const lower = name.toLowerCase();
-    let entry = this.names.get(lower);
-    if (entry === undefined) {
-      if (this.names.size >= MAX_NAMES) this.forget();
-      entry = new EncoderName(lower, policyOf(lower), 0);
-      this.names.set(lower, entry);
+    const known = this.names.get(lower);
+    if (name.length > MAX_NAME_LENGTH) return new EncoderName(lower, Policy.LITERAL, 0);
+    if (this.names.size >= MAX_NAMES) this.forget();
+    if (known !== undefined) {
+      this.names.set(ownText(name), known);
+      return known;
     }
-    if (name !== lower) this.names.set(name, entry);
+    const kept = ownText(lower);
+    const entry = new EncoderName(kept, policyOf(kept), 0);
+    this.names.set(kept, entry);
+    if (name !== lower) this.names.set(ownText(name), entry);
     return entry;
   }
 
   private forget(): void {
     const kept = new Map(this.statics);
-    for (const [name, entry] of this.names) if (entry.values.size > 0) kept.set(name, entry);
+    for (const entry of this.names.values()) if (entry.values.size > 0) kept.set(entry.lower, entry);
     this.names = kept;
   }
 }

@@ -1,4 +1,5 @@
 import { HeaderNames } from '../http/header-names.ts';
+import { INITIAL_MAX_FRAME_BYTES, INITIAL_WINDOW_BYTES } from './frame.ts';
 
 /** Limits and sizes of an HTTP/2 codec. Decoded once; everything is set. */
 export interface Http2Options {
@@ -6,7 +7,7 @@ export interface Http2Options {
   readonly maxConcurrentStreams: number;
   /** Streams that we start at once before the peer's SETTINGS are here (client side). Default 100 (RFC 9113 section 6.5.2). */
   readonly initialConcurrentStreams: number;
-  /** SETTINGS_INITIAL_WINDOW_SIZE, bytes. Default 1 MiB: 100 MB/s at 10 ms. */
+  /** SETTINGS_INITIAL_WINDOW_SIZE, bytes; at least 65,535, which a peer may use before it reads SETTINGS. Default 1 MiB: 100 MB/s at 10 ms. */
   readonly streamWindowBytes: number;
   /** Receive window of the connection, bytes. Default 16 MiB. */
   readonly connectionWindowBytes: number;
@@ -24,14 +25,16 @@ export interface Http2Options {
   readonly maxHeaderCount: number;
   /** CONTINUATION frames of one block. Default 32. */
   readonly maxContinuationFrames: number;
-  /** Burst of streams that end early by a reset, either side's (rapid reset, MadeYouReset); whole streams give back. Default 1000. */
+  /** Server side: burst of streams that end early by a reset, either side's (rapid reset, MadeYouReset); whole streams give back. Default 1000. */
   readonly maxResetBurst: number;
-  /** Resets given back per second. Default 200. */
+  /** Resets given back per second: timeouts at a busy client reset many streams, an attack a hundred times as many. Default 1000. */
   readonly resetsPerSecond: number;
   /** Burst of PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty and unknown frames; DATA and HEADERS give back. Default 1000. */
   readonly maxControlBurst: number;
   /** Control frames given back per second. Default 200. */
   readonly controlFramesPerSecond: number;
+  /** Bytes not taken by the transport beyond which a peer that asks for more answers is cut off. Default 16 MiB. */
+  readonly maxUnsentBytes: number;
   /** 1xx responses before the final one. Default 16. */
   readonly maxInformational: number;
   /** Named in the `Proxy-Status` (RFC 9209) of answers that the codec itself makes. */
@@ -57,12 +60,16 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
     maxHeaderCount: 100,
     maxContinuationFrames: 32,
     maxResetBurst: 1000,
-    resetsPerSecond: 200,
+    resetsPerSecond: 1000,
     maxControlBurst: 1000,
     controlFramesPerSecond: 200,
+    maxUnsentBytes: 16 * 1024 * 1024,
     maxInformational: 16,
     proxyName: 'outrigger',
     names: given.names ?? new HeaderNames(),
     ...given,
+    ...(given.streamWindowBytes === undefined ? {} : { streamWindowBytes: Math.max(INITIAL_WINDOW_BYTES, given.streamWindowBytes) }),
+    ...(given.connectionWindowBytes === undefined ? {} : { connectionWindowBytes: Math.max(INITIAL_WINDOW_BYTES, given.connectionWindowBytes) }),
+    ...(given.maxFrameBytes === undefined ? {} : { maxFrameBytes: Math.max(INITIAL_MAX_FRAME_BYTES, given.maxFrameBytes) }),
   });
 }

@@ -3,8 +3,8 @@ import { INITIAL_MAX_FRAME_BYTES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from 
 import type { FrameWriter } from './frame-writer.ts';
 import type { Http2Stream } from './stream.ts';
 
-/** WINDOW_UPDATE frames that a peer may send for each DATA frame of ours: one for the stream, one for the connection. */
-const UPDATES_PER_DATA_FRAME = 2;
+/** WINDOW_UPDATE frames that a peer may send for each DATA frame of ours: Go's gives back every 4 KiB, stream and connection. */
+const UPDATES_PER_DATA_FRAME = 10;
 
 /** What a SendFlow tells its connection. */
 export interface SendFlowEvents {

@@ -11,6 +11,7 @@ import { Http2Stream } from './stream.ts';
 /** Ids of streams that have gone, remembered to tell a late frame from a wrong one. */
 const MAX_REMEMBERED_STREAMS = 1024;
 
+const NO_BYTES = Buffer.alloc(0);
 const DRAIN_PING = Buffer.from('outdrain', 'latin1');
 
 /**
@@ -82,6 +83,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
       this.fail(this.gone.includes(id) ? ErrorCode.STREAM_CLOSED : ErrorCode.PROTOCOL_ERROR, 'HEADERS on a stream that is no more');
       return;
     }
+    if (this.tooMuchUnsent()) return;
     this.lastId = id;
     if (id > this.lastAccepted || this.streams.size >= this.options.maxConcurrentStreams) {
       this.refuse(id, ErrorCode.REFUSED_STREAM, 'stream refused');
@@ -103,7 +105,9 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     const opened = this.open(id, head.method, head);
     opened.remoteClosed = fin;
     if (!fin) opened.expected = head.bodyLength;
-    this.events.onRequest(opened, head, fin && head.bodyLength === 0);
+    this.events.onRequest(opened, head, fin && !opened.asksTunnel);
+    // A tunnel has no head that ends it: its own half does.
+    if (fin && opened.asksTunnel && !opened.over) opened.events.onBody(NO_BYTES, 0, 0, true);
   }
 
   /** A response that ends before its request ends the exchange (RFC 9113 section 8.1). */
@@ -163,7 +167,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     head.status = 431;
     head.headers = ['proxy-status', this.options.proxyName + '; error=http_request_error; details="header section too large"'];
     this.sendResponse(stream, head, true);
-    if (!this.resets.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many streams in error');
+    this.countReset('too many streams in error');
   }
 
   private remember(id: number): void {
