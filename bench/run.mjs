@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cpuSeconds, median, pssMb, wrk } from './measure.mjs';
 import { startBackend } from './targets/backend.mjs';
+import { startCollector } from './targets/collector.mjs';
 import { startHaproxy } from './targets/haproxy.mjs';
 import { startMesh } from './targets/mesh.mjs';
 
@@ -46,10 +47,13 @@ let portBase = 21_000;
 const results = [];
 try {
   const backendPort = portBase++;
+  const collectorPort = portBase++;
   const backend = await startBackend(peer('nginx'), join(directory, 'backend'), backendPort);
+  const collector = await startCollector(collectorPort);
   try {
-    for (const row of wantedRows) results.push(await measureRow(row, backendPort));
+    for (const row of wantedRows) results.push(await measureRow(row, { backend: backendPort, collector: collectorPort }));
   } finally {
+    collector.stop();
     await backend.stop();
   }
 } finally {
@@ -58,14 +62,14 @@ try {
 if (options.json) console.log(JSON.stringify({ machine: { cpu: cpus()[0].model, cores: cpus().length }, rounds, seconds, rows: results }, null, 2));
 else for (const result of results) print(result);
 
-async function measureRow(row, backendPort) {
+async function measureRow(row, shared) {
   const targets = {};
   try {
     for (const name of wantedTargets) {
-      const ports = { backend: backendPort, entry: portBase++, mesh: portBase++, xds: portBase++, dashboard: portBase++ };
+      const ports = { ...shared, entry: portBase++, mesh: portBase++, xds: portBase++, dashboard: portBase++ };
       const folder = join(directory, `${row.name}-${name}`);
       say(`${row.name}: starting ${name}`);
-      if (name === 'none') targets[name] = { url: `http://127.0.0.1:${backendPort}${row.path}`, pids: () => [], stop: async () => {} };
+      if (name === 'none') targets[name] = { url: `http://127.0.0.1:${shared.backend}${row.path}`, pids: () => [], stop: async () => {} };
       else if (name === 'haproxy') targets[name] = await startHaproxy(peer('haproxy'), row, folder, ports);
       else targets[name] = await startMesh(name === 'ours' ? 'outrigger' : 'envoy', row, folder, ports);
     }

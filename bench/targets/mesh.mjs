@@ -1,6 +1,6 @@
 // Outrigger's mesh with one data plane or the other: the same control plane, the same xDS, so that both do the same work: mTLS with
 // the peer's identity checked, authorization, retries ready, breaker, metrics, tracing, access log.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { descendants, loadCore, proxyCore, start, until } from '../measure.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const node = join(root, 'node_modules/.bin/node');
-const rig = join(root, 'packages/cli/dist/rig.js');
+const rig = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
 
 const policy = `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -36,15 +36,15 @@ export async function startMesh(dataPlane, row, directory, ports) {
     `127.0.0.1:${ports.dashboard}`,
   );
   await until('rig up', async () => (await api(state, '/version')) !== undefined);
-  const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--port', `8080:${ports.backend}`, '--data-plane', dataPlane)];
-  let address = '';
-  await until("the backend's sidecar", async () => {
-    const service = (await api(state, '/services')).find(({ name }) => name === 'backend');
-    address = service?.instances.find(({ health }) => health === 'HEALTHY')?.address ?? '';
-    return address !== '';
-  });
-  if (row.pair) sidecars.push(run(proxyCore, 'sidecar', '--name', 'load', '--upstream', `backend=127.0.0.1:${ports.entry}`, '--data-plane', dataPlane));
-  const url = row.pair ? `http://127.0.0.1:${ports.entry}${row.path}` : `http://${address}${row.path}`;
+  const traced = ['--otlp', `127.0.0.1:${ports.collector}`, '--data-plane', dataPlane];
+  const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--port', `8080:${ports.backend}`, ...traced)];
+  await until("the backend's sidecar", async () =>
+    (await api(state, '/services')).some(({ name, instances }) => name === 'backend' && instances.some(({ health }) => health === 'HEALTHY')),
+  );
+  if (row.pair) sidecars.push(run(proxyCore, 'sidecar', '--name', 'load', '--upstream', `backend:8080=127.0.0.1:${ports.entry}`, ...traced));
+  // Order in the instance's directory: forward proxy, admin, metrics, then its own.
+  const meshPort = JSON.parse(readFileSync(join(state, 'sidecars/default.backend/ports.json'), 'utf8'))[3];
+  const url = row.pair ? `http://127.0.0.1:${ports.entry}${row.path}` : `http://127.0.0.1:${meshPort}${row.path}`;
   await until('the first answer through the mesh', async () => (await fetch(url)).ok);
   return {
     url,

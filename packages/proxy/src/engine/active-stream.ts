@@ -651,7 +651,8 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     let flags = otherFlag === 0 ? flag : otherFlag;
     if (this.#retry !== null) {
       const verdict = this.#retry.onFailure(this.head, failure);
-      if (verdict === 'retry' && this.#mayRetry()) {
+      // A connection that was refused has cost nobody anything: the budget is for tries that may be work.
+      if (verdict === 'retry' && (failure === 'connect-failure' ? this.#replayable : this.#mayRetry())) {
         this.#scheduleRetry(attempt, -1);
         return;
       }

@@ -69,6 +69,8 @@ class RunningProxy implements Proxy {
   #admin: AdminServer | undefined;
   #metrics: AdminServer | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  /** The control plane is away, and that has been said. */
+  #away = false;
   #connections = 0;
   #lastConnectionId = 0;
   state: ProxyState = 'PRE_INITIALIZING';
@@ -219,6 +221,7 @@ class RunningProxy implements Proxy {
   #onAdsEvent(event: AdsClientEvent): void {
     switch (event.kind) {
       case 'connected':
+        this.#away = false;
         this.#log('info', `connected to the control plane at ${event.target}`);
         break;
       case 'disconnected':

@@ -58,6 +58,11 @@ export class HttpPool implements TimerTarget {
     const ready = this.#ready;
     while (ready.length > 0) {
       const connection = ready[ready.length - 1]!;
+      // One that is ending tells its streams first, and they may come here before it tells the pool.
+      if (connection.capacity === 0) {
+        this.#unready(connection);
+        continue;
+      }
       if (this.#stale(connection)) {
         this.#unready(connection);
         connection.retire();
