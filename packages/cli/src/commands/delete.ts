@@ -31,7 +31,9 @@ export async function remove(options: DeleteOptions): Promise<void> {
   const missing = targets.filter((target) => !known.has(key(target)));
   if (missing.length === targets.length) throw new CliError(`${missing.map(key).join(', ')}: not in the mesh`, { next: '`rig get` lists what is' });
   let revision = '';
-  for (const target of targets) {
+  // Routes go before what they lead to.
+  const order = [...targets].sort((a, b) => Number(isRoute(b)) - Number(isRoute(a)));
+  for (const target of order) {
     if (!known.has(key(target))) continue;
     revision = (await api.delete<{ revision: string }>(`/resources/${target.kind}/${target.namespace === '' ? '-' : target.namespace}/${target.name}`))
       .revision;
@@ -44,6 +46,10 @@ export async function remove(options: DeleteOptions): Promise<void> {
     if (waited) printWait(waited);
   }
   if (waited) process.exitCode = waitExitCode(waited);
+}
+
+function isRoute({ kind }: Target): boolean {
+  return kind === 'VirtualService' || kind.endsWith('Route');
 }
 
 async function targetsOf(options: DeleteOptions): Promise<Target[]> {

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { createServer, request, type Server } from 'node:http';
-import { CliError, ExitCode } from '../error.ts';
+import { CliError, describe, ExitCode } from '../error.ts';
 
 /** What `rig demo kill payment-service-2` asks of the demo that runs. */
 export type DemoCall = (verb: string, args: readonly string[]) => Promise<string>;
@@ -15,7 +15,7 @@ export function serveDemo(socketPath: string, call: DemoCall): Promise<Server> {
       (text) => response.end(text),
       (error: unknown) => {
         response.statusCode = 400;
-        response.end(error instanceof Error ? error.message : String(error));
+        response.end(describe(error));
       },
     );
   });

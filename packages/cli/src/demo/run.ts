@@ -6,6 +6,7 @@ import type { TopRow } from '@outrigger/control-plane/api';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, describe, ExitCode } from '../error.ts';
 import { onStopSignals } from '../signals.ts';
+import { meshDirectory } from '../state.ts';
 import { Child, signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { freePorts } from '../workload/ports.ts';
@@ -175,7 +176,7 @@ class Demo {
       ({ code, signal }) => {
         if (!this.#finishing)
           this.say(
-            `the control plane ended (${signal ?? code}); the sidecars go on with what they know. Start it again: ${this.rig()} --state ${this.#setup.state} up`,
+            `the control plane ended (${signal ?? code}); the sidecars go on with what they know. Start it again: npx rig --state ${this.#setup.state} up`,
           );
       },
       () => {},
@@ -300,9 +301,12 @@ class Demo {
     switch (verb) {
       case 'kill': {
         const { shape, workload } = this.instance(first);
-        const pid = workload.application?.child?.pid;
+        const child = workload.application?.child;
+        if (child === undefined || !child.running)
+          throw new CliError(`${shape.instance} is not running`, { next: `${this.rig()} demo revive ${shape.instance}` });
+        const { pid } = child;
         this.#ended.add(shape.instance);
-        workload.application?.child?.kill('SIGKILL');
+        child.kill('SIGKILL');
         return `${first} (process ${pid}) got SIGKILL; undo: ${this.rig()} demo revive ${first}\n`;
       }
       case 'revive': {
@@ -365,8 +369,10 @@ class Demo {
     return this.#report.failures === 0 && this.#report.requests > 0 && problems.length === 0 ? ExitCode.ok : ExitCode.failed;
   }
 
+  /** How a person calls rig for this mesh. */
   private rig(): string {
-    return 'npx rig';
+    const { state } = this.#setup;
+    return meshDirectory() === state ? 'npx rig' : `npx rig --state ${state}`;
   }
 
   private say(text: string): void {

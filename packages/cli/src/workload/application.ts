@@ -63,6 +63,7 @@ export class Application {
 
   /** Reports each change between healthy ('') and not (why). */
   watch(report: (reason: string) => void): void {
+    if (this.#options.port === undefined) return;
     let misses = 0;
     let failing = false;
     const look = async (): Promise<void> => {

@@ -61,21 +61,19 @@ export class Workload {
       if (this.#stopping) return false;
       this.launchApplication(command, applicationEnvironment(environment, this.sidecar.httpProxyAddress));
       if (!(await this.#application?.ready(this.#aborted.signal, log)) || this.#stopping) return false;
-      if (options.ports.length > 0) {
-        this.#registration = new Registration({
-          options,
-          dataPlane: options.dataPlane,
-          front: this.sidecar,
-          applicationPid: () => this.#application?.child?.pid ?? 0,
-          log,
-        });
-        await this.#registration.start();
-        if (this.#stopping) return false;
-        this.#application?.watch((reason) => {
-          this.#unhealthy = reason;
-          this.reportHealth();
-        });
-      }
+      this.#registration = new Registration({
+        options,
+        dataPlane: options.dataPlane,
+        front: this.sidecar,
+        applicationPid: () => this.#application?.child?.pid ?? 0,
+        log,
+      });
+      await this.#registration.start();
+      if (this.#stopping) return false;
+      this.#application?.watch((reason) => {
+        this.#unhealthy = reason;
+        this.reportHealth();
+      });
       return true;
     } catch (error) {
       // What fails because it is being ended has not failed.
@@ -134,7 +132,7 @@ export class Workload {
     const application = this.#application;
     application?.unwatch();
     const gone = application?.child !== undefined && !application.child.running;
-    if (this.#registration && !gone) {
+    if (this.#registration && !gone && this.#setup.options.ports.length > 0) {
       this.#registration.leave();
       await new Promise((resolve) => setTimeout(resolve, leaveNoticeMs));
     }

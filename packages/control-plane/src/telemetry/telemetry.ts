@@ -139,6 +139,8 @@ export class Telemetry {
     }
     const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
     for (const entry of this.#options.world.registered()) {
+      // One that only calls is called by nobody.
+      if (entry.registration.ports.length === 0) continue;
       const party = partyOf(entry);
       const key = JSON.stringify(party);
       const group = groups.get(key) ?? { ...party, instances: 0, open: 0, halfOpen: 0 };

@@ -90,6 +90,17 @@ describe('attach', () => {
     expect(ids()).toEqual([ID, 'default/order-service-v2-1']);
   });
 
+  test('without ports is known and is no endpoint, whether it is new or gives up its ports', () => {
+    const serving = attach();
+    attach(registration({ instance: 'job', ports: [] }));
+    expect([...registry.entries()].map(({ instance }) => instance.id)).toEqual([ID, 'default/job']);
+    expect(ids()).toEqual([ID]);
+    expect(serving.update(registration({ ports: [] }))).toBeUndefined();
+    expect(ids()).toEqual([]);
+    serving.close();
+    expect([...registry.entries()].map(({ instance }) => instance.services)).toEqual([[]]);
+  });
+
   test('merges ports; of two that disagree the first to come is right, until it goes', () => {
     const first = attach();
     clock.advance(1);

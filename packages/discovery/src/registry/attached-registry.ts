@@ -240,6 +240,7 @@ class InstanceRegistry implements AttachedRegistry {
     const silentMs = this.#clock.now() - before.lastSeenMs;
     const sameSidecar =
       before.registration.address === registration.address &&
+      before.registration.metricsAddress === registration.metricsAddress &&
       before.registration.ports.every((port, index) => port.meshPort === registration.ports[index]?.meshPort);
     if (sameSidecar || silentMs > 1.5 * this.heartbeatIntervalMs) return this.#foreign(registration);
     return {
@@ -277,7 +278,7 @@ class InstanceRegistry implements AttachedRegistry {
     }
     this.#count(entry.caller, 1);
     this.#entries.set(entry.instance.id, entry);
-    if (before === undefined || !sameInstance(before.instance, entry.instance)) this.#services.set(entry);
+    if (before === undefined || !sameInstance(before.instance, entry.instance)) this.#services.set(entry, this.#clock.now());
     this.#sweep.expect(entry.deadlineMs);
   }
 
@@ -311,7 +312,7 @@ class InstanceRegistry implements AttachedRegistry {
           if (registration.service !== entry.registration.service) this.#leaveService(entry);
           entry.registration = registration;
           entry.instance = toInstance(registration, healthOf(entry), this.#naming);
-          this.#services.set(entry);
+          this.#services.set(entry, this.#clock.now());
         });
         this.#keep(entry);
         return undefined;
@@ -334,7 +335,7 @@ class InstanceRegistry implements AttachedRegistry {
     if (healthOf(entry) === entry.instance.health) return;
     this.#changes.step(() => {
       entry.instance = Object.freeze({ ...entry.instance, health: healthOf(entry) });
-      this.#services.set(entry);
+      this.#services.set(entry, this.#clock.now());
     });
     this.#keep(entry);
   }

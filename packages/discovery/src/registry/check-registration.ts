@@ -133,7 +133,9 @@ function checkLocality(locality: string): string {
 }
 
 function checkPorts(ports: readonly RegistrationPortInput[], dataPlane: DataPlane): readonly RegistrationPort[] {
-  if (ports.length === 0 || ports.length > MAX_PORTS) throw new Fault(`it has ${ports.length} ports, 1 to ${MAX_PORTS} are accepted`);
+  // One that only calls has no port, and a sidecar all the same.
+  const least = dataPlane === 'outrigger' || dataPlane === 'envoy' ? 0 : 1;
+  if (ports.length < least || ports.length > MAX_PORTS) throw new Fault(`it has ${ports.length} ports, ${least} to ${MAX_PORTS} are accepted`);
   const names = new Set<string>();
   const numbers = new Set<number>();
   return Object.freeze(

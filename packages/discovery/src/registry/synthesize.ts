@@ -33,7 +33,7 @@ export function toInstance(registration: Registration, health: Health, naming: N
     meshed: registration.dataPlane !== 'none',
     health,
     ports: Object.freeze(registration.ports.map((port): InstancePort => Object.freeze({ ...port }))),
-    services: Object.freeze([hostnameOf(registration, naming)]),
+    services: Object.freeze(registration.ports.length === 0 ? [] : [hostnameOf(registration, naming)]),
   });
 }
 

@@ -52,10 +52,14 @@ export class SynthesizedServices {
     return entry.instances;
   }
 
-  /** Adds a member, or puts it in the place of the one with its id. */
-  set(member: Member): void {
+  /** Adds a member, or puts it in the place of the one with its id. One without ports serves nothing, so it is none. */
+  set(member: Member, nowMs: number): void {
     const { registration } = member;
     const hostname = hostnameOf(registration, this.#naming);
+    if (registration.ports.length === 0) {
+      this.delete(member.instance.id, hostname, nowMs);
+      return;
+    }
     const entry = this.#entries.get(hostname) ?? this.#create(hostname, member);
     const before = entry.members.get(member.instance.id);
     // A copy: the caller's own changes on.
