@@ -189,7 +189,8 @@ export class FieldSection implements FieldSink {
         }
         return;
       case HeaderKind.COOKIE:
-        this.cookie = this.cookie === '' ? value : this.cookie + '; ' + value;
+        // An empty piece would leave a space at an end, which the next HTTP/2 peer must refuse.
+        if (value !== '') this.cookie = this.cookie === '' ? value : this.cookie + '; ' + value;
         return;
       case HeaderKind.HOST:
         if (this.host !== null) this.malformed('more than one host');
