@@ -24,37 +24,43 @@ export async function startMesh(dataPlane, row, directory, ports) {
   mkdirSync(join(directory, 'config'), { recursive: true });
   writeFileSync(join(directory, 'config/policy.yaml'), policy);
   const state = join(directory, 's');
-  const run = (core, ...args) => start(core, node, [rig, '--state', state, ...args]);
-  const controlPlane = run(
-    loadCore,
-    'up',
-    '--config',
-    join(directory, 'config'),
-    '--xds-address',
-    `127.0.0.1:${ports.xds}`,
-    '--dashboard-address',
-    `127.0.0.1:${ports.dashboard}`,
-  );
+  const processes = [];
+  const run = (core, ...args) => {
+    const process_ = start(core, node, [rig, '--state', state, ...args]);
+    processes.unshift(process_);
+    return process_;
+  };
+  const stop = async () => {
+    for (const process_ of processes) await process_.stop();
+  };
+  try {
+    const sidecars = await startSidecars(run, state, dataPlane, row, directory, ports);
+    // Order in the instance's directory: forward proxy, admin, metrics, then its own.
+    const meshPort = JSON.parse(readFileSync(join(state, 'sidecars/default.backend/ports.json'), 'utf8'))[3];
+    const url = `http://127.0.0.1:${row.pair ? ports.entry : meshPort}${row.path}`;
+    await until('the first answer through the mesh', async () => (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok);
+    return {
+      url,
+      pids: () => sidecars.flatMap(({ pid }) => descendants(pid)),
+      sidecarPids: () => sidecars.flatMap(({ pid }) => [pid, ...descendants(pid)]),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startSidecars(run, state, dataPlane, row, directory, ports) {
+  run(loadCore, 'up', '--config', join(directory, 'config'), '--xds-address', `127.0.0.1:${ports.xds}`, '--dashboard-address', `127.0.0.1:${ports.dashboard}`);
   await until('rig up', async () => (await api(state, '/version')) !== undefined);
   const traced = ['--otlp', `127.0.0.1:${ports.collector}`, '--data-plane', dataPlane];
-  const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--port', `8080:${ports.backend}`, ...traced)];
+  const sidecars = [run(proxyCore, 'sidecar', '--name', 'backend', '--instance', 'backend', '--port', `8080:${ports.backend}`, ...traced)];
   await until("the backend's sidecar", async () =>
     (await api(state, '/services')).some(({ name, instances }) => name === 'backend' && instances.some(({ health }) => health === 'HEALTHY')),
   );
   if (row.pair) sidecars.push(run(proxyCore, 'sidecar', '--name', 'load', '--upstream', `backend:8080=127.0.0.1:${ports.entry}`, ...traced));
-  // Order in the instance's directory: forward proxy, admin, metrics, then its own.
-  const meshPort = JSON.parse(readFileSync(join(state, 'sidecars/default.backend/ports.json'), 'utf8'))[3];
-  const url = row.pair ? `http://127.0.0.1:${ports.entry}${row.path}` : `http://127.0.0.1:${meshPort}${row.path}`;
-  await until('the first answer through the mesh', async () => (await fetch(url)).ok);
-  return {
-    url,
-    pids: () => sidecars.flatMap(({ pid }) => descendants(pid)),
-    sidecarPids: () => sidecars.flatMap(({ pid }) => [pid, ...descendants(pid)]),
-    stop: async () => {
-      await Promise.all(sidecars.map((process) => process.stop()));
-      await controlPlane.stop();
-    },
-  };
+  return sidecars;
 }
 
 function api(state, path) {
