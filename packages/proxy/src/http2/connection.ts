@@ -135,6 +135,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     if (stream.over || stream.responded) return true;
     stream.responded = true;
     stream.tunnel = head.tunnel && stream.asksTunnel;
+    stream.contentless = stream.method === 'HEAD' || head.status === 204 || head.status === 304;
     this.writeResponseHead(stream, head, fin);
     if (fin) this.localEnd(stream);
     return !this.writer.blocked || stop(stream);
@@ -142,6 +143,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
 
   sendBody(stream: Http2Stream, buffer: Buffer, start: number, end: number, fin: boolean): boolean {
     if (stream.over || stream.localClosed || stream.pendingFin) return true;
+    if (stream.contentless) {
+      if (!fin) return true;
+      end = start;
+    }
     if (!this.sendFlow.send(stream, buffer, start, end, fin)) return stop(stream);
     if (fin) this.localEnd(stream);
     return !this.writer.blocked || stop(stream);

@@ -306,6 +306,19 @@ describe('responses', () => {
     expect(server.sent()).toEqual(['HEADERS 1 :status=200', 'DATA 1 x', 'HEADERS 1 grpc-status=0 fin']);
   });
 
+  it.each([
+    ['HEAD', 200],
+    ['GET', 204],
+    ['GET', 304],
+  ])('have no content to %s with status %i', (method, status) => {
+    const server = RawServer.ready();
+    server.get(headers(1, [[':method', method], ...GET.slice(1)], true));
+    server.log.last.stream.sendResponse(head(status, ['content-length', '1']), false);
+    expect(body(server.log.last, 'x', false)).toBe(true);
+    body(server.log.last, 'y', true);
+    expect(server.sent()).toEqual([`HEADERS 1 :status=${status}&content-length=1`, 'DATA 1  fin']);
+  });
+
   it('leave a head larger than a frame in pieces that nothing comes between', () => {
     const server = RawServer.ready();
     server.get(headers(1, GET, true), headers(3, GET, true));

@@ -13,6 +13,8 @@ export class Http2Stream implements ServerStream, ClientStream {
   over: boolean;
   localClosed: boolean;
   remoteClosed: boolean;
+  /** The response sent has no content: HEAD, 204, 304. */
+  contentless: boolean;
   /** The final response's head was sent or received. */
   responded: boolean;
   informational: number;
@@ -45,6 +47,7 @@ export class Http2Stream implements ServerStream, ClientStream {
     this.over = false;
     this.localClosed = false;
     this.remoteClosed = false;
+    this.contentless = false;
     this.responded = false;
     this.informational = 0;
     this.expected = -1;

@@ -42,8 +42,10 @@ export class SocketReader {
   }
 }
 
+/** Of a `net.Socket`, not public: what the kernel knows it by, and whose count of connections it is in. */
 interface WithHandle {
   _handle: unknown;
+  _server: unknown;
 }
 
 /**
@@ -60,6 +62,9 @@ export function adoptAccepted(accepted: net.Socket, reader: SocketReader): net.S
   holder._handle = null;
   const options = { handle, onread: reader.onread, allowHalfOpen: true } as unknown as net.SocketConstructorOpts;
   const socket = new net.Socket(options);
+  // Its end counts for the server in place of the accepted one's, which never comes: `close` waits for it.
+  (socket as unknown as WithHandle)._server = holder._server;
+  holder._server = null;
   reader.watch(socket);
   return socket;
 }

@@ -6,6 +6,7 @@ export class MessageLog implements ResponseEvents {
   /** Bytes of content so far. */
   bytes = 0;
   ended = false;
+  wasReset = false;
   drains = 0;
   responses: ResponseHead[] = [];
   informational: ResponseHead[] = [];
@@ -42,6 +43,7 @@ export class MessageLog implements ResponseEvents {
   }
 
   onReset(reason: ResetReason, detail: string): void {
+    this.wasReset = true;
     this.#add(`reset ${reason}: ${detail}`, 'reset');
   }
 
