@@ -1,4 +1,5 @@
 import { refText } from '@outrigger/resources';
+import { upstreamProblems } from '@outrigger/translate';
 import type { Problem } from './api/shapes.ts';
 import type { WatchedFolder } from './folder/folder.ts';
 import type { MeshState } from './push/mesh-state.ts';
@@ -25,5 +26,8 @@ export function problemsOf({ folder, mesh, push, telemetry }: ProblemSources): P
     next: 'Correct the resource that it names, or apply its former version.',
     sinceMs,
   }));
-  return [...(folder?.problems ?? []), ...quarantined, ...refused, ...telemetry.problems];
+  const upstreams = [...push.proxies.connectedNodes()].flatMap(({ node, sinceMs }) =>
+    upstreamProblems(mesh.current, node).map((what) => ({ what, where: node.id, next: 'Name the port: --upstream SERVICE:PORT=ADDRESS.', sinceMs })),
+  );
+  return [...(folder?.problems ?? []), ...quarantined, ...refused, ...upstreams, ...telemetry.problems];
 }

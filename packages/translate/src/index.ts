@@ -39,3 +39,4 @@ export {
   virtualHost,
 } from './translate.ts';
 export type { Note, Translated, TranslatedNames } from './translated.ts';
+export { upstreamProblems } from './upstream.ts';

@@ -20,7 +20,10 @@ describe('Node', () => {
       version: 'v1',
       labels: { app: 'web', version: 'v1' },
       locality: 'eu/a',
-      upstreams: [{ service: 'redis', port: 6379, address: { host: '::1', port: 7001 } }],
+      upstreams: [
+        { service: 'redis', port: 6379, address: { host: '::1', port: 7001 } },
+        { service: 'web', port: 0, address: { host: '127.0.0.1', port: 7002 } },
+      ],
       accessLog: '/tmp/access.log',
       otlp: { host: 'collector', port: 4318 },
       certificates: true,
@@ -35,7 +38,7 @@ describe('Node', () => {
     [{ HTTP_PROXY: '127.0.0.1:70000' }, 'HTTP_PROXY'],
     [{ INBOUND: [{ name: 'http' }] }, 'INBOUND[0].protocol'],
     [{ INBOUND: 'all' }, 'INBOUND'],
-    [{ UPSTREAMS: [{ service: 'a', port: 0, address: '127.0.0.1:1' }] }, 'UPSTREAMS[0].port'],
+    [{ UPSTREAMS: [{ service: 'a', port: -1, address: '127.0.0.1:1' }] }, 'UPSTREAMS[0].port'],
     [{ UPSTREAMS: Array.from({ length: 300 }, () => ({})) }, 'UPSTREAMS'],
     [{ LABELS: ['a'] }, 'LABELS'],
   ])('%j is refused by its key', (metadata, key) => {

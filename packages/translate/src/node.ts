@@ -14,6 +14,7 @@ export interface HostPort {
 export interface UpstreamPort {
   /** Service as the person named it: short, "svc.ns" or full. */
   readonly service: string;
+  /** 0: the service's only one. */
   readonly port: number;
   readonly address: HostPort;
 }
@@ -92,7 +93,7 @@ export function parseNode(node: Node): ProxyNode {
     httpProxy: metadata['HTTP_PROXY'] === undefined ? undefined : hostPort(metadata['HTTP_PROXY'], 'HTTP_PROXY', node.id),
     upstreams: list(metadata['UPSTREAMS'], 'UPSTREAMS', node.id, MAX_UPSTREAMS).map((entry, index) => ({
       service: textOf(entry['service'], `UPSTREAMS[${index}].service`, node.id),
-      port: portOf(entry['port'], `UPSTREAMS[${index}].port`, node.id),
+      port: entry['port'] === 0 ? 0 : portOf(entry['port'], `UPSTREAMS[${index}].port`, node.id),
       address: hostPort(entry['address'], `UPSTREAMS[${index}].address`, node.id),
     })),
     inbound: list(metadata['INBOUND'], 'INBOUND', node.id, MAX_INBOUND).map((entry, index) => ({

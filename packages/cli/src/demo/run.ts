@@ -28,6 +28,7 @@ export interface DemoSetup {
 
 const controlPlaneReadyMs = 15_000;
 const redrawMs = 1000;
+const maxNews = 4;
 /** As `rig up`'s own; others are taken where these are in use. */
 const controlPlanePorts = [15_012, 15_014];
 /** Of the applications, one after the other. */
@@ -72,6 +73,7 @@ class Demo {
   #dashboard = '';
   #control: Awaited<ReturnType<typeof serveDemo>> | undefined;
   #redraw: NodeJS.Timeout | undefined;
+  #news: readonly string[] = [];
   #finishing = false;
   /** Instances that an experiment ends. */
   readonly #ended = new Set<string>();
@@ -284,7 +286,7 @@ class Demo {
     const draw = async (): Promise<void> => {
       const rows = await this.top();
       if (this.#finishing) return;
-      process.stdout.write(`\x1b[H\x1b[2J${screen({ dashboard: this.#dashboard, rows, load: this.#report, experiments: offered })}\n`);
+      process.stdout.write(`\x1b[H\x1b[2J${screen({ dashboard: this.#dashboard, rows, load: this.#report, news: this.#news, experiments: offered })}\n`);
       this.#redraw = setTimeout(() => void draw(), redrawMs);
     };
     void draw();
@@ -307,6 +309,7 @@ class Demo {
         const { pid } = child;
         this.#ended.add(shape.instance);
         child.kill('SIGKILL');
+        this.say(`${shape.instance} was killed`);
         return `${first} (process ${pid}) got SIGKILL; undo: ${this.rig()} demo revive ${first}\n`;
       }
       case 'revive': {
@@ -315,6 +318,7 @@ class Demo {
         await workload.stop('SIGTERM');
         this.#ended.delete(shape.instance);
         await this.startInstance(shape, applicationPort);
+        this.say(`${shape.instance} is back`);
         return `${first} is back\n`;
       }
       case 'fail':
@@ -352,6 +356,7 @@ class Demo {
   async finish(): Promise<number> {
     this.#finishing = true;
     clearTimeout(this.#redraw);
+    this.#redraw = undefined;
     this.#control?.close();
     const rows = await this.top();
     const requests = rows.reduce((sum, row) => sum + row.requestsPerSecond, 0);
@@ -375,8 +380,10 @@ class Demo {
     return meshDirectory() === state ? 'npx rig' : `npx rig --state ${state}`;
   }
 
+  /** Below what is redrawn a line would be gone within a second: there it is a part of the screen. */
   private say(text: string): void {
-    process.stderr.write(`demo: ${text}\n`);
+    if (this.#redraw !== undefined) this.#news = [...this.#news, `${new Date().toLocaleTimeString()} ${text}`].slice(-maxNews);
+    else process.stderr.write(`demo: ${text}\n`);
   }
 }
 

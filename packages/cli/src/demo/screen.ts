@@ -25,7 +25,14 @@ export function loadReport(line: string): LoadReport | undefined {
 }
 
 /** The whole screen: where the dashboard is, a line per service, what to try. */
-export function screen(view: { dashboard: string; rows: readonly TopRow[]; load: LoadReport; experiments: readonly Experiment[] }): string {
+export function screen(view: {
+  dashboard: string;
+  rows: readonly TopRow[];
+  load: LoadReport;
+  /** What happened lately. */
+  news: readonly string[];
+  experiments: readonly Experiment[];
+}): string {
   const { load } = view;
   return [
     `Outrigger demo: a shop of five services, every hop under mTLS.   Dashboard: ${view.dashboard}`,
@@ -33,6 +40,7 @@ export function screen(view: { dashboard: string; rows: readonly TopRow[]; load:
     topTable(view.rows),
     '',
     `load: ${load.requests} requests, ${load.failures} failed, p50 ${milliseconds(load.p50Ms)}, p99 ${milliseconds(load.p99Ms)} through the whole chain${load.lastFailure === '' ? '' : `; last failure: ${load.lastFailure}`}`,
+    ...view.news,
     '',
     'To try, in another terminal:',
     ...view.experiments.map(({ title, command, undo, look }, index) => `${index + 1}. ${title}\n     ${command}\n     undo: ${undo}\n     see:  ${look}`),

@@ -12,6 +12,8 @@ interface ProxyRecord {
   /** The last of the configuration that it has acknowledged whole. */
   revision: string;
   refusal: { readonly message: string; readonly sinceMs: number } | undefined;
+  /** Of the last stream. */
+  connectedAtMs: number;
   lastSeenMs: number;
 }
 
@@ -32,13 +34,23 @@ export class Proxies {
     const record = this.#records.get(view.node.id);
     if (record === undefined) {
       this.#forget();
-      this.#records.set(view.node.id, { node: view.node, spiffeId, views: [view], revision: '', refusal: undefined, lastSeenMs: this.#clock.now() });
+      const nowMs = this.#clock.now();
+      this.#records.set(view.node.id, {
+        node: view.node,
+        spiffeId,
+        views: [view],
+        revision: '',
+        refusal: undefined,
+        connectedAtMs: nowMs,
+        lastSeenMs: nowMs,
+      });
       return;
     }
     record.node = view.node;
     record.spiffeId = spiffeId;
     record.views.push(view);
-    record.lastSeenMs = this.#clock.now();
+    record.connectedAtMs = this.#clock.now();
+    record.lastSeenMs = record.connectedAtMs;
   }
 
   closed(view: ClientView): void {
@@ -82,6 +94,11 @@ export class Proxies {
   /** What connected proxies refuse now. */
   *refusals(): IterableIterator<{ readonly node: string; readonly message: string; readonly sinceMs: number }> {
     for (const [node, { refusal, views }] of this.#records) if (refusal !== undefined && views.length > 0) yield { node, ...refusal };
+  }
+
+  /** As each last said of itself, and since when. */
+  *connectedNodes(): IterableIterator<{ readonly node: ProxyNode; readonly sinceMs: number }> {
+    for (const { node, views, connectedAtMs } of this.#records.values()) if (views.length > 0) yield { node, sinceMs: connectedAtMs };
   }
 
   get connected(): number {

@@ -11,9 +11,9 @@ import { filter, type Init } from '../messages.ts';
 import type { UpstreamPort } from '../node.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
-import { upstreamHost } from '../routes/route-configuration.ts';
-import { PROXY_ROUTE, serviceMeant } from '../routes/virtual-host.ts';
+import { PROXY_ROUTE } from '../routes/virtual-host.ts';
 import { tcpClusters } from '../tcp-route.ts';
+import { upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
 import { accessLogs } from './access-log.ts';
 import { connectionManager, outboundFilters } from './connection-manager.ts';
@@ -71,11 +71,11 @@ export function tunnel(reader: Reader): Listener | undefined {
 /** A declared loopback port. Its routes follow the service; a service that is not there yet is taken to be HTTP. */
 export function upstream(reader: Reader, declared: UpstreamPort): Listener {
   const visibility = new Visibility(reader);
-  const meant = serviceMeant(reader, visibility, declared.service.toLowerCase(), declared.port);
+  const target = upstreamTarget(reader, visibility, declared.service.toLowerCase(), declared.port);
   const { node } = reader;
   const name = upstreamListenerName(declared);
   const filters: Init<typeof FilterSchema>[] =
-    meant === undefined || isHttp(meant.port.protocol)
+    target?.port === undefined || isHttp(target.port.protocol)
       ? [
           connectionManager(node, {
             statPrefix: name,
@@ -88,7 +88,7 @@ export function upstream(reader: Reader, declared: UpstreamPort): Listener {
       : [
           filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
             statPrefix: name,
-            clusterSpecifier: tcpClusters(reader, visibility, meant.service, meant.port),
+            clusterSpecifier: tcpClusters(reader, visibility, target.service, target.port),
             accessLog: accessLogs(node, 'tcp'),
           }),
         ];

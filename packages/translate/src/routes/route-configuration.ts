@@ -1,21 +1,23 @@
 import { create } from '@bufbuild/protobuf';
 import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
-import { fullHost, meantHosts, parseAuthority } from '../hosts.ts';
+import { parseAuthority } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
+import { ambiguousVirtualHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
-import { allVirtualHosts, PROXY_ROUTE, serviceMeant, singleVirtualHost } from './virtual-host.ts';
+import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.ts';
 
-/** "http_proxy", "upstream|PORT|HOST", or for gRPC clients "HOST:PORT"; undefined where the node has none of that name. */
+/** "http_proxy", "upstream|PORT|HOST" (PORT 0: the only one), or for gRPC clients "HOST:PORT"; undefined where the node has none of that name. */
 export function routeConfigurationNamed(reader: Reader, name: string): RouteConfiguration | undefined {
   const visibility = new Visibility(reader);
   if (name === PROXY_ROUTE) return reader.node.httpProxy === undefined ? undefined : forwardProxy(reader, visibility);
   const upstream = /^upstream\|(\d{1,5})\|([^|]+)$/.exec(name);
   const parsed = upstream === null ? parseAuthority(name) : { host: upstream[2]!, port: Number(upstream[1]) };
   if (parsed?.port === undefined) return undefined;
-  const meant = serviceMeant(reader, visibility, parsed.host, parsed.port);
-  if (meant === undefined) return undefined;
-  return create(RouteConfigurationSchema, { name, virtualHosts: [singleVirtualHost(reader, visibility, meant.service, meant.port)] });
+  const target = upstreamTarget(reader, visibility, parsed.host, parsed.port);
+  if (target === undefined) return undefined;
+  const virtualHost = target.port === undefined ? ambiguousVirtualHost(target.service) : singleVirtualHost(reader, visibility, target.service, target.port);
+  return create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost] });
 }
 
 function forwardProxy(reader: Reader, visibility: Visibility): RouteConfiguration {
@@ -26,14 +28,4 @@ function forwardProxy(reader: Reader, visibility: Visibility): RouteConfiguratio
     });
   }
   return create(RouteConfigurationSchema, { name: PROXY_ROUTE, virtualHosts: allVirtualHosts(reader, visibility) });
-}
-
-/** The full host that a declared upstream means: the first of its possible names that is a service, else the first. */
-export function upstreamHost(reader: Reader, visibility: Visibility, service: string, port: number): string {
-  const meant = serviceMeant(reader, visibility, service, port);
-  return (
-    meant?.service.hostname ??
-    meantHosts(service, reader.node.namespace, reader.settings.domainSuffix)[0] ??
-    fullHost(service, reader.node.namespace, reader.settings.domainSuffix)
-  );
 }

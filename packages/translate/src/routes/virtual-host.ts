@@ -98,16 +98,23 @@ export function serviceMeant(
   host: string,
   port: number,
 ): { readonly service: Service; readonly port: ServicePort } | undefined {
+  for (const service of servicesNamed(reader, visibility, host)) {
+    const found = service.ports.find((one) => one.port === port);
+    if (found !== undefined && visibility.port(service, port)) return { service, port: found };
+  }
+  return undefined;
+}
+
+/** The services that a host may mean, the likeliest first. */
+export function* servicesNamed(reader: Reader, visibility: Visibility, host: string): IterableIterator<Service> {
   const address = host.replace(/^\[|\]$/g, '');
   const candidates = isIp(address)
     ? reader.hostnamesAt(address)
     : [...meantHosts(host, reader.node.namespace, reader.settings.domainSuffix), ...coveringHosts(host).slice(1)];
   for (const candidate of candidates) {
     const service = visibility.service(candidate);
-    const found = service?.ports.find((one) => one.port === port);
-    if (service !== undefined && found !== undefined && visibility.port(service, port)) return { service, port: found };
+    if (service !== undefined) yield service;
   }
-  return undefined;
 }
 
 export interface FoundVirtualHost {
