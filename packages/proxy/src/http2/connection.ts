@@ -475,12 +475,12 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
       if (this.closed) return;
       if (setting === Setting.INITIAL_WINDOW_SIZE) initialWindow = value;
     }
+    this.settled = true;
+    // Before anything that the new values let out: until it has this the peer counts with the old ones.
+    this.frames.settingsAck();
     // Once for the frame: it may say this thousands of times, and each would be a walk over all streams.
     this.setInitialWindow(initialWindow);
-    if (this.closed) return;
-    this.settled = true;
-    this.frames.settingsAck();
-    this.onSettings();
+    if (!this.closed) this.onSettings();
   }
 
   private applySetting(setting: number, value: number): void {

@@ -67,7 +67,7 @@ async function nodeServer(
   const server = http2.createServer({ settings });
   server.on('stream', (stream, headers, _flags, rawHeaders) => {
     stream.on('error', () => {});
-    handle(stream, headers, rawHeaders);
+    handle(stream as http2.ServerHttp2Stream, headers, rawHeaders);
   });
   const sessions: http2.ServerHttp2Session[] = [];
   server.on('session', (session) => sessions.push(session));

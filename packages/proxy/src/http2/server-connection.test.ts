@@ -63,7 +63,7 @@ describe('requests (RFC 9113 section 8)', () => {
     });
   });
 
-  it.each<[string, [string, string][], object]>([
+  it.each<[string, readonly (readonly [string, string])[], object]>([
     [
       'Host in place of :authority',
       [
@@ -75,7 +75,7 @@ describe('requests (RFC 9113 section 8)', () => {
       { authority: 'b:1', scheme: 'https', headers: [] },
     ],
     ['Host beside the same :authority', with_(['host', 'A']), { authority: 'a', headers: [] }],
-    ['no authority at all', GET.slice(0, 3) as [string, string][], { authority: '' }],
+    ['no authority at all', GET.slice(0, 3), { authority: '' }],
     [
       'OPTIONS *',
       [
@@ -564,6 +564,15 @@ describe('flow control', () => {
     expect(server.get(windowUpdate(1, 5))).toEqual([]);
     expect(server.get(windowUpdate(1, 4))).toEqual(['DATA 1 c', 'DATA 1 def fin']);
     expect(server.connection.activeStreams).toBe(0);
+  });
+
+  it('sends nothing that new settings let out before it has acknowledged them', () => {
+    const server = RawServer.ready({}, () => {}, settings({ [Setting.INITIAL_WINDOW_SIZE]: 0 }));
+    server.get(headers(1, GET, true));
+    server.log.last.stream.sendResponse(head(200), false);
+    body(server.log.last, 'ab', true);
+    server.sent();
+    expect(server.get(settings({ [Setting.INITIAL_WINDOW_SIZE]: 1 }))).toEqual(['SETTINGS ack', 'DATA 1 a']);
   });
 
   it('tells the sender when all is out, then sends trailers', () => {
