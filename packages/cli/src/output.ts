@@ -23,11 +23,15 @@ export function visibleLength(text: string): number {
   return text.replace(/\x1b\[[0-9;]*m/g, '').length;
 }
 
-export function percent(ratio: number): string {
-  return `${(ratio * 100).toFixed(ratio === 1 || ratio === 0 ? 0 : 1)} %`;
+/** "100 %" and "0 %" are said of all and of none alone; "-" where it is not known. */
+export function percent(ratio: number | null): string {
+  if (ratio === null) return '-';
+  if (ratio === 0 || ratio === 1) return `${ratio * 100} %`;
+  return `${Math.min(99.9, Math.max(0.1, ratio * 100)).toFixed(1)} %`;
 }
 
-export function milliseconds(ms: number): string {
+export function milliseconds(ms: number | null): string {
+  if (ms === null) return '-';
   return ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 }
 

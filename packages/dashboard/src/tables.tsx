@@ -29,7 +29,7 @@ export function Traffic({ rows }: { rows: readonly TopRow[] }) {
               <td class={`number ${grade(row.successRatio)}`}>{percent(row.successRatio)}</td>
               <td class="number">{milliseconds(row.p50Ms)}</td>
               <td class="number">{milliseconds(row.p99Ms)}</td>
-              <td class={`number ${row.mtlsRatio === 1 ? 'good' : 'warn'}`}>{percent(row.mtlsRatio)}</td>
+              <td class={`number ${row.mtlsRatio === null ? '' : row.mtlsRatio === 1 ? 'good' : 'warn'}`}>{percent(row.mtlsRatio)}</td>
               <td class={row.breaker.open > 0 ? 'bad' : row.breaker.halfOpen > 0 ? 'warn' : ''}>
                 {row.breaker.open === 0 && row.breaker.halfOpen === 0
                   ? 'closed'

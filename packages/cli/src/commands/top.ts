@@ -29,10 +29,10 @@ export function topTable(rows: readonly TopRow[]): string {
       row.version || '-',
       row.instances,
       `${row.requestsPerSecond.toFixed(1)}/s`,
-      // Of no request there is nothing to say.
-      ...(row.requestsPerSecond === 0
-        ? ['-', '-', '-', '-']
-        : [percent(row.successRatio), milliseconds(row.p50Ms), milliseconds(row.p99Ms), percent(row.mtlsRatio)]),
+      percent(row.successRatio),
+      milliseconds(row.p50Ms),
+      milliseconds(row.p99Ms),
+      percent(row.mtlsRatio),
       breakerText(row.breaker),
     ]),
   );

@@ -13,7 +13,7 @@ import { freePorts } from '../workload/ports.ts';
 import { Workload } from '../workload/workload.ts';
 import { serveDemo } from './control.ts';
 import { experiments } from './experiments.ts';
-import { type LoadReport, loadReport, noLoadYet, screen, summary } from './screen.ts';
+import { type LoadReport, loadReport, mtlsShare, noLoadYet, screen, summary } from './screen.ts';
 import { findProgram, goService, type ShopInstance, servicePort, shop } from './shop.ts';
 
 export interface DemoSetup {
@@ -359,8 +359,6 @@ class Demo {
     this.#redraw = undefined;
     this.#control?.close();
     const rows = await this.top();
-    const requests = rows.reduce((sum, row) => sum + row.requestsPerSecond, 0);
-    const mtlsRatio = requests === 0 ? 0 : rows.reduce((sum, row) => sum + row.requestsPerSecond * row.mtlsRatio, 0) / requests;
     // The load ends first: what the others do while they end is nobody's request.
     const problems: string[] = [];
     const attempt = (what: Promise<unknown> | undefined): Promise<unknown> =>
@@ -370,7 +368,7 @@ class Demo {
     await attempt(this.#controlPlane?.stop(3000));
     for (const problem of problems) process.stderr.write(`${problem}\n`);
     if (this.#report.lastFailure !== '') process.stderr.write(`last failure: ${this.#report.lastFailure}\n`);
-    process.stdout.write(`${summary(this.#report, mtlsRatio)}\n`);
+    process.stdout.write(`${summary(this.#report, mtlsShare(rows))}\n`);
     return this.#report.failures === 0 && this.#report.requests > 0 && problems.length === 0 ? ExitCode.ok : ExitCode.failed;
   }
 

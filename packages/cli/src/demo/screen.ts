@@ -1,6 +1,6 @@
 import type { TopRow } from '@outrigger/control-plane/api';
 import { topTable } from '../commands/top.ts';
-import { milliseconds } from '../output.ts';
+import { milliseconds, percent } from '../output.ts';
 import type { Experiment } from './experiments.ts';
 
 /** What the load says of itself, once a second. */
@@ -49,7 +49,14 @@ export function screen(view: {
   ].join('\n');
 }
 
+/** Of all hops, those under mutual TLS; null where none was counted. */
+export function mtlsShare(rows: readonly TopRow[]): number | null {
+  const known = rows.filter(({ mtlsRatio }) => mtlsRatio !== null);
+  const rate = known.reduce((sum, row) => sum + row.requestsPerSecond, 0);
+  return rate === 0 ? null : known.reduce((sum, row) => sum + row.requestsPerSecond * (row.mtlsRatio ?? 0), 0) / rate;
+}
+
 /** The last line of a run without a terminal. */
-export function summary(load: LoadReport, mtlsRatio: number): string {
-  return `requests=${load.requests} failures=${load.failures} p50Ms=${load.p50Ms} p99Ms=${load.p99Ms} mtls=${(mtlsRatio * 100).toFixed(0)}%`;
+export function summary(load: LoadReport, mtls: number | null): string {
+  return `requests=${load.requests} failures=${load.failures} p50Ms=${load.p50Ms} p99Ms=${load.p99Ms} mtls=${mtls === null ? 'unknown' : percent(mtls).replace(' ', '')}`;
 }

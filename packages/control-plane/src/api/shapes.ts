@@ -108,22 +108,30 @@ export interface ServiceView {
     proxyPid: number | null;
   }[];
 }
-/** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. */
+/** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. null: not known, as of an edge whose requests reached nobody. */
 export interface GraphView {
   windowMs: number;
   nodes: { id: string; service: string; namespace: string; version: string }[];
-  edges: { from: string; to: string; requestsPerSecond: number; successRatio: number; p50Ms: number; p99Ms: number; mtlsRatio: number }[];
+  edges: {
+    from: string;
+    to: string;
+    requestsPerSecond: number;
+    successRatio: number | null;
+    p50Ms: number | null;
+    p99Ms: number | null;
+    mtlsRatio: number | null;
+  }[];
 }
-/** GET /api/v1/top?windowMs=: a line per service, server side. `breaker`: endpoints ejected now by callers. */
+/** GET /api/v1/top?windowMs=: a line per service, server side; null: no request in that time, so nothing is known. `breaker`: endpoints ejected now by callers. */
 export interface TopRow {
   service: string;
   namespace: string;
   version: string;
   requestsPerSecond: number;
-  successRatio: number;
-  p50Ms: number;
-  p99Ms: number;
-  mtlsRatio: number;
+  successRatio: number | null;
+  p50Ms: number | null;
+  p99Ms: number | null;
+  mtlsRatio: number | null;
   breaker: { open: number; halfOpen: number; endpoints: number };
   instances: number;
 }

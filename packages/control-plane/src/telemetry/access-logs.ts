@@ -53,10 +53,11 @@ function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add
   const status = entry.response?.responseCode ?? 0;
   const headers = { ...entry.response?.responseTrailers, ...entry.response?.responseHeaders };
   const durationMs = milliseconds(properties?.timeToLastDownstreamTxByte) ?? milliseconds(properties?.duration);
-  const traffic = (mtls: boolean): Traffic => ({
+  const traffic = (mtls: boolean | undefined): Traffic => ({
     requests: 1,
     failures: isFailure(status, headers['grpc-status'] ?? '') ? 1 : 0,
-    mtls: mtls ? 1 : 0,
+    mtls: mtls === true ? 1 : 0,
+    plain: mtls === false ? 1 : 0,
     durations: durationMs === undefined ? new Map() : new Map([[ISTIO_EDGES.find((edge) => durationMs <= edge) ?? Number.POSITIVE_INFINITY, 1]]),
   });
   const self: Party = { service: own.service, namespace: own.namespace, version: own.version };
@@ -75,7 +76,8 @@ function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add
   const [, , , host = ''] = cluster.split('|');
   const [short = '', space = ''] = host.split('.');
   const to = endpoint ?? (host === '' ? UNKNOWN : { service: short, namespace: space, version: '' });
-  if (to !== UNKNOWN) add({ reporter: 'source', from: self, to }, traffic(false));
+  // Envoy's log does not say how it reached the endpoint.
+  if (to !== UNKNOWN) add({ reporter: 'source', from: self, to }, traffic(undefined));
 }
 
 function peerOf(header: string | undefined): Party | undefined {

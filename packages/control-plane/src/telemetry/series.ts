@@ -46,6 +46,7 @@ export class Series {
           requests,
           failures: isFailure(Number(code), grpc) ? requests : 0,
           mtls: policy === 'mutual_tls' ? requests : 0,
+          plain: policy === 'none' ? requests : 0,
           durations: difference(now.durations, base?.durations),
         },
       ]);

@@ -13,6 +13,7 @@ interface Sum {
   requests: number;
   failures: number;
   mtls: number;
+  plain: number;
   readonly durations: Map<number, number>;
 }
 
@@ -36,7 +37,7 @@ export function topRows(traffic: readonly EdgeTraffic[], groups: readonly Group[
       namespace: party.namespace,
       version: party.version,
       ...figures(sum, windowMs),
-      mtlsRatio: ratio(sum.mtls, sum.requests, 0),
+      mtlsRatio: ratio(sum.mtls, sum.mtls + sum.plain),
       breaker: { open: group?.open ?? 0, halfOpen: group?.halfOpen ?? 0, endpoints: group?.instances ?? 0 },
       instances: group?.instances ?? 0,
     }))
@@ -45,7 +46,7 @@ export function topRows(traffic: readonly EdgeTraffic[], groups: readonly Group[
 
 /**
  * Who calls whom. The caller's count is taken, since it has the requests that reached nobody; of callers without a sidecar the called side's.
- * Whether it was mutual TLS only the called side can say.
+ * Whether it was mutual TLS the called side says; of what reached no sidecar, the caller's, where it knows.
  */
 export function graphOf(traffic: readonly EdgeTraffic[], groups: readonly Group[], windowMs: number): GraphView {
   const nodes = new Map<string, Party>();
@@ -72,33 +73,34 @@ export function graphOf(traffic: readonly EdgeTraffic[], groups: readonly Group[
       .map(({ from, to, source, destination }) => {
         const counted = source.requests > 0 ? source : destination;
         const judge = destination.requests > 0 ? destination : source;
-        return { from, to, ...figures(counted, windowMs), mtlsRatio: ratio(judge.mtls, judge.requests, 0) };
+        return { from, to, ...figures(counted, windowMs), mtlsRatio: ratio(judge.mtls, judge.mtls + judge.plain) };
       })
       .sort((a, b) => compare(`${a.from} ${a.to}`, `${b.from} ${b.to}`)),
   };
 }
 
 function newSum(): Sum {
-  return { requests: 0, failures: 0, mtls: 0, durations: new Map() };
+  return { requests: 0, failures: 0, mtls: 0, plain: 0, durations: new Map() };
 }
 
 function add(sum: Sum, edge: EdgeTraffic): void {
   sum.requests += edge.requests;
   sum.failures += edge.failures;
   sum.mtls += edge.mtls;
+  sum.plain += edge.plain;
   addBuckets(sum.durations, edge.durations);
 }
 
-function figures(sum: Sum, windowMs: number): { requestsPerSecond: number; successRatio: number; p50Ms: number; p99Ms: number } {
+function figures(sum: Sum, windowMs: number): Pick<TopRow, 'requestsPerSecond' | 'successRatio' | 'p50Ms' | 'p99Ms'> {
   return {
     requestsPerSecond: sum.requests / (windowMs / 1000),
-    successRatio: ratio(sum.requests - sum.failures, sum.requests, 1),
+    successRatio: ratio(sum.requests - sum.failures, sum.requests),
     p50Ms: quantile(sum.durations, 0.5),
     p99Ms: quantile(sum.durations, 0.99),
   };
 }
 
-function quantile(buckets: Buckets, q: number): number {
+function quantile(buckets: Buckets, q: number): number | null {
   let cumulative = 0;
   const sorted: [number, number][] = [];
   for (const [bound, count] of [...buckets].sort(([a], [b]) => a - b)) {
@@ -106,11 +108,11 @@ function quantile(buckets: Buckets, q: number): number {
     sorted.push([bound, cumulative]);
   }
   const value = quantileOfBuckets(sorted, q);
-  return Number.isFinite(value) ? value : 0;
+  return Number.isFinite(value) ? value : null;
 }
 
-function ratio(part: number, whole: number, empty: number): number {
-  return whole === 0 ? empty : part / whole;
+function ratio(part: number, whole: number): number | null {
+  return whole === 0 ? null : part / whole;
 }
 
 /** "order-service.default v1" */

@@ -7,6 +7,8 @@ export interface Traffic {
   readonly failures: number;
   /** Requests over mutual TLS. */
   readonly mtls: number;
+  /** Requests that are known to have gone without it; of the rest it is not known. */
+  readonly plain: number;
   readonly durations: Buckets;
 }
 
@@ -31,6 +33,7 @@ interface Slot {
   requests: number;
   failures: number;
   mtls: number;
+  plain: number;
   durations: Map<number, number>;
 }
 
@@ -68,12 +71,13 @@ export class Windows {
     const second = Math.floor(nowMs / SLOT_MS);
     let slot = entry.slots.at(-1);
     if (slot?.second !== second) {
-      slot = { second, requests: 0, failures: 0, mtls: 0, durations: new Map() };
+      slot = { second, requests: 0, failures: 0, mtls: 0, plain: 0, durations: new Map() };
       entry.slots.push(slot);
     }
     slot.requests += traffic.requests;
     slot.failures += traffic.failures;
     slot.mtls += traffic.mtls;
+    slot.plain += traffic.plain;
     addBuckets(slot.durations, traffic.durations);
     trim(entry.slots, second);
   }
@@ -89,12 +93,13 @@ export class Windows {
         this.#edges.delete(key);
         continue;
       }
-      const sum = { ...edge, requests: 0, failures: 0, mtls: 0, durations: new Map<number, number>() };
+      const sum = { ...edge, requests: 0, failures: 0, mtls: 0, plain: 0, durations: new Map<number, number>() };
       for (const slot of slots) {
         if (slot.second < first) continue;
         sum.requests += slot.requests;
         sum.failures += slot.failures;
         sum.mtls += slot.mtls;
+        sum.plain += slot.plain;
         addBuckets(sum.durations, slot.durations);
       }
       if (sum.requests > 0) found.push(sum);

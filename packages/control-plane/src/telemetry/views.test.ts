@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import { graphOf, topRows } from './views.ts';
+import type { EdgeTraffic, Party } from './windows.ts';
+
+const party = (service: string, version = 'v1'): Party => ({ service, namespace: 'default', version });
+const traffic = (from: Party, to: Party, reporter: EdgeTraffic['reporter'], more: Partial<EdgeTraffic>): EdgeTraffic => ({
+  reporter,
+  from,
+  to,
+  requests: 10,
+  failures: 0,
+  mtls: 0,
+  plain: 0,
+  durations: new Map(),
+  ...more,
+});
+const web = party('web');
+const order = party('order-service');
+const group = { ...order, instances: 2, open: 1, halfOpen: 0 };
+
+test('of a service that nobody called nothing is known but that it is there', () => {
+  expect(topRows([], [group], 10_000)).toEqual([
+    {
+      service: 'order-service',
+      namespace: 'default',
+      version: 'v1',
+      requestsPerSecond: 0,
+      successRatio: null,
+      p50Ms: null,
+      p99Ms: null,
+      mtlsRatio: null,
+      breaker: { open: 1, halfOpen: 0, endpoints: 2 },
+      instances: 2,
+    },
+  ]);
+});
+
+test('a row is what the called side counted', () => {
+  const rows = topRows(
+    [
+      traffic(web, order, 'source', { requests: 50, failures: 50 }),
+      traffic(web, order, 'destination', { requests: 40, failures: 10, mtls: 30, plain: 10, durations: new Map([[20, 40]]) }),
+    ],
+    [group],
+    10_000,
+  );
+  expect(rows).toMatchObject([{ requestsPerSecond: 4, successRatio: 0.75, p50Ms: 10, mtlsRatio: 0.75 }]);
+});
+
+test('an edge has the caller’s count, and the called side’s word on mutual TLS', () => {
+  const { edges } = graphOf(
+    [
+      traffic(web, order, 'source', { requests: 50, failures: 10, durations: new Map([[20, 50]]) }),
+      traffic(web, order, 'destination', { requests: 40, mtls: 40 }),
+    ],
+    [group],
+    10_000,
+  );
+  expect(edges).toEqual([
+    { from: 'web.default v1', to: 'order-service.default v1', requestsPerSecond: 5, successRatio: 0.8, p50Ms: 10, p99Ms: 19.8, mtlsRatio: 1 },
+  ]);
+});
+
+test.each([
+  ['reached nobody', {}, null],
+  ['went out in plain text', { plain: 10 }, 0],
+  ['went out half in plain text, the rest nowhere', { plain: 5 }, 0],
+  ['went out under mutual TLS', { mtls: 10 }, 1],
+])('of requests that only the caller saw and that %s the share of mutual TLS is %s', (_what, more, expected) => {
+  const { edges } = graphOf([traffic(web, order, 'source', more)], [], 10_000);
+  expect(edges[0]?.mtlsRatio).toBe(expected);
+});
