@@ -43,6 +43,10 @@ describe('an upstream that names no port', () => {
     const routes = routeConfiguration(mesh, web, 'upstream|0|two.default.svc.cluster.local').message;
     expect(routes?.virtualHosts[0]?.routes[0]?.action).toMatchObject({ case: 'directResponse', value: { status: 503 } });
     expect(JSON.stringify(routes?.virtualHosts[0]?.routes[0]?.action.value)).toContain('several ports (8080, 9090)');
+    expect(routes?.virtualHosts[0]?.routes[0]?.responseHeadersToAdd[0]?.header).toMatchObject({
+      key: 'proxy-status',
+      value: 'web.default; error=proxy_configuration_error; details="ambiguous_port"',
+    });
     expect(upstreamProblems(mesh, web)).toEqual([expect.stringContaining('127.0.0.1:7001 answers 503: two.default.svc.cluster.local has several ports')]);
     expect(upstreamProblems(mesh, made('two', 9090).web)).toEqual([]);
   });

@@ -5,6 +5,7 @@ import { fullHost, meantHosts } from './hosts.ts';
 import type { Mesh } from './mesh.ts';
 import { hostPortText, type ProxyNode } from './node.ts';
 import { Reader } from './reader.ts';
+import { signature } from './routes/headers.ts';
 import { serviceMeant, servicesNamed } from './routes/virtual-host.ts';
 import { Visibility } from './visibility.ts';
 
@@ -31,7 +32,7 @@ export function upstreamHost(reader: Reader, visibility: Visibility, service: st
 }
 
 /** Answers every request with what is wrong: a port that is chosen for its caller would be the wrong one some day. */
-export function ambiguousVirtualHost(service: Service): VirtualHost {
+export function ambiguousVirtualHost(node: ProxyNode, service: Service): VirtualHost {
   return create(VirtualHostSchema, {
     name: 'ambiguous_port',
     domains: ['*'],
@@ -40,6 +41,7 @@ export function ambiguousVirtualHost(service: Service): VirtualHost {
         name: 'ambiguous_port',
         match: { pathSpecifier: { case: 'prefix', value: '' } },
         action: { case: 'directResponse', value: { status: 503, body: { specifier: { case: 'inlineString', value: `${ambiguity(service)}\n` } } } },
+        responseHeadersToAdd: [signature(node, 'proxy_configuration_error', 'ambiguous_port')],
       },
     ],
   });

@@ -16,6 +16,11 @@ export function overwrite(key: string, value: string): HeaderValueOption {
   return { header: { key, value }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD };
 }
 
+/** RFC 9209: on what a route answers by itself, which Envoy does not sign. */
+export function signature(node: ProxyNode, error: string, details: string): HeaderValueOption {
+  return overwrite('proxy-status', `${node.workload}.${node.namespace}; error=${error}; details="${details}"`);
+}
+
 function isHost(name: string): boolean {
   const lower = name.toLowerCase();
   return lower === 'host' || lower === ':authority';

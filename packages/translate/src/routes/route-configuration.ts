@@ -16,7 +16,8 @@ export function routeConfigurationNamed(reader: Reader, name: string): RouteConf
   if (parsed?.port === undefined) return undefined;
   const target = upstreamTarget(reader, visibility, parsed.host, parsed.port);
   if (target === undefined) return undefined;
-  const virtualHost = target.port === undefined ? ambiguousVirtualHost(target.service) : singleVirtualHost(reader, visibility, target.service, target.port);
+  const virtualHost =
+    target.port === undefined ? ambiguousVirtualHost(reader.node, target.service) : singleVirtualHost(reader, visibility, target.service, target.port);
   return create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost] });
 }
 

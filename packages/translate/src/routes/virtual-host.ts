@@ -11,11 +11,12 @@ import { isIp } from '../addresses.ts';
 import { HTTP_TUNNEL, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
 import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
 import { type Init, milliseconds } from '../messages.ts';
+import type { ProxyNode } from '../node.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
 import { tcpClusters } from '../tcp-route.ts';
 import type { Visibility } from '../visibility.ts';
-import { GIVEN_UP_HEADER, PEER_HEADER } from './headers.ts';
+import { GIVEN_UP_HEADER, PEER_HEADER, signature } from './headers.ts';
 import { httpRoutes } from './http-route.ts';
 
 export const PROXY_ROUTE = 'http_proxy';
@@ -64,12 +65,13 @@ export function virtualServiceHost(reader: Reader, visibility: Visibility, host:
 }
 
 /** What happens with hosts that are no service of the mesh. */
-export function unknownVirtualHost(visibility: Visibility, domains: readonly string[]): VirtualHost {
+export function unknownVirtualHost(node: ProxyNode, visibility: Visibility, domains: readonly string[]): VirtualHost {
   if (visibility.outboundPolicy === 'REGISTRY_ONLY') {
     const refuse = { case: 'directResponse', value: { status: 502 } } as const;
     return create(VirtualHostSchema, {
       name: 'block_all',
       domains: [...domains],
+      responseHeadersToAdd: [signature(node, 'http_request_denied', 'block_all')],
       routes: [
         { name: 'block_all', match: { pathSpecifier: { case: 'connectMatcher', value: {} } }, action: refuse },
         { name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '' } }, action: refuse },
@@ -141,7 +143,7 @@ export function virtualHostFor(reader: Reader, visibility: Visibility, authority
     if (visibility.virtualService(host)?.spec.http === undefined) continue;
     return { virtualHost: virtualServiceHost(reader, visibility, host, port, [domain]), names: [authority] };
   }
-  return { virtualHost: unknownVirtualHost(visibility, [domain]), names: [authority] };
+  return { virtualHost: unknownVirtualHost(reader.node, visibility, [domain]), names: [authority] };
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
@@ -162,7 +164,7 @@ export function allVirtualHosts(reader: Reader, visibility: Visibility): Virtual
     if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
     push(virtualServiceHost(reader, visibility, host, HTTP_PORT, [host, host.startsWith('*') ? `${host}:${HTTP_PORT}` : `${host}:*`]));
   }
-  push(unknownVirtualHost(visibility, ['*']));
+  push(unknownVirtualHost(reader.node, visibility, ['*']));
   return found;
 }
 
