@@ -77,6 +77,37 @@ describe('TimerWheel', () => {
     expect(n).toBe(5);
   });
 
+  it('fires at most once a tick what arms itself anew, also where the clock stands still', () => {
+    const clock = new FakeClock();
+    clock.now = 1_000_000;
+    const wheel = new TimerWheel(clock, 10);
+    let n = 0;
+    const target = {
+      onTimer(): void {
+        if (++n > 100) throw new Error('without end');
+        wheel.arm(0, target);
+      },
+    };
+    wheel.arm(0, target);
+    clock.advanceTo(clock.now + 100);
+    expect(n).toBe(10);
+  });
+
+  it('forgets all when cleared', () => {
+    const clock = new FakeClock();
+    const wheel = new TimerWheel(clock, 10);
+    const timer = wheel.arm(20, { onTimer: () => expect.unreachable() });
+    wheel.clear();
+    wheel.cancel(timer);
+    expect(wheel.size).toBe(0);
+    expect(clock.pending).toHaveLength(0);
+    let fired = 0;
+    wheel.arm(20, { onTimer: () => fired++ });
+    clock.advanceTo(clock.now + 100);
+    expect(fired).toBe(1);
+    expect(wheel.size).toBe(0);
+  });
+
   it('catches up after a long block', () => {
     const clock = new FakeClock();
     const wheel = new TimerWheel(clock, 10);

@@ -89,8 +89,9 @@ export class TimerWheel {
 
   /** Forgets every timer. */
   clear(): void {
-    this.#heads.fill(undefined);
-    this.#count = 0;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      for (let timer = this.#heads[slot]; timer !== undefined; timer = this.#heads[slot]) this.cancel(timer);
+    }
     this.#cancelWake?.();
     this.#cancelWake = undefined;
     this.#wakeTick = Number.POSITIVE_INFINITY;
@@ -107,19 +108,21 @@ export class TimerWheel {
     this.#wakeTick = Number.POSITIVE_INFINITY;
     const nowMs = this.#clock.nowMs();
     const until = Math.floor(nowMs / this.#tickMs);
-    const steps = Math.min(until - this.#tick, SLOTS);
+    const from = this.#tick;
+    const steps = Math.min(until - from, SLOTS);
+    // Before any callback: what it arms is for a later tick, never for the walk under way.
+    this.#tick = until;
     for (let step = 1; step <= steps; step++) {
-      let timer = this.#heads[(this.#tick + step) % SLOTS];
+      let timer = this.#heads[(from + step) % SLOTS];
       while (timer !== undefined) {
         // A callback may cancel its neighbour, so the walk restarts from the head after each one that fired.
         if (timer.dueMs <= nowMs) {
           this.cancel(timer);
           timer.target.onTimer(timer.kind);
-          timer = this.#heads[(this.#tick + step) % SLOTS];
+          timer = this.#heads[(from + step) % SLOTS];
         } else timer = timer.next;
       }
     }
-    this.#tick = until;
     if (this.#count === 0) return;
     for (let step = 1; step <= SLOTS; step++) {
       if (this.#heads[(until + step) % SLOTS] !== undefined) {

@@ -135,8 +135,12 @@ export class TurnWriter {
   endTurn(): void {
     this.due = false;
     this.flush();
-    if (this.transport.writableLength === 0 || this.closed) {
+    if (this.transport.writableLength === 0) {
       this.release();
+      return;
+    }
+    if (this.closed) {
+      this.abandon();
       return;
     }
     // TLS says one turn later that a chunk is through: look once more, so that an idle connection holds no slab.
@@ -188,6 +192,15 @@ export class TurnWriter {
     this.start = 0;
     this.position = 0;
     while (this.inFlight.length > 0) this.turn.give(this.inFlight.pop()!);
+  }
+
+  /** Nobody will say when the transport lets go of its slabs: the collector takes them, and no other connection. */
+  private abandon(): void {
+    this.settling = false;
+    this.buffer = NO_SLAB;
+    this.start = 0;
+    this.position = 0;
+    this.inFlight.length = 0;
   }
 
   private grow(bytes: number): void {
