@@ -1,4 +1,5 @@
 import { continueTrace, ResponseFlag, type StreamInfo, TRACE_HEADERS, type TraceContext, traceHeaders } from '@outrigger/telemetry';
+import { PEER_HEADER } from '../filters/peer.ts';
 import { denialDetails } from '../filters/rbac/rbac.ts';
 import { type HeaderList, type RequestHead, type ResetReason, ResponseHead, type ServerStream, type StreamEvents } from '../http/message.ts';
 import { LbContext } from '../lb/context.ts';
@@ -138,7 +139,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       for (let i = 0; i < headers.length; i++) head.headers.push(headers[i]!);
       this.trace = trace;
     }
-    if (manager.direction === 'inbound' && this.connection.info.mutual) this.sourcePeer = headerValue(head.headers, 'x-outrigger-peer') ?? '';
+    if (manager.direction === 'inbound' && this.connection.info.mutual) this.sourcePeer = headerValue(head.headers, PEER_HEADER) ?? '';
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
     else if (entry.kind === 'redirect') this.#redirect(307, entry.path);
@@ -518,7 +519,8 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   }
 
   #scheduleRetry(attempt: UpstreamAttempt, requestedMs: number): void {
-    (this.#tried ??= []).push(attempt.host);
+    this.#tried ??= [];
+    this.#tried.push(attempt.host);
     this.#attempt = null;
     attempt.finish(false);
     const { runtime } = this.manager;

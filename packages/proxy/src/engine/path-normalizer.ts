@@ -35,9 +35,9 @@ export function normalizePath(path: string, rules: PathRules): NormalizedPath {
   }
   if (rules.normalizePath) {
     if (/%00/.test(pure)) return REJECTED;
-    pure = pure.replaceAll('\\', '/').replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
-      const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-      return UNRESERVED.test(character) ? character : escape.toUpperCase();
+    pure = pure.replaceAll('\\', '/').replace(/%[0-9A-Fa-f]{2}/g, (escaped) => {
+      const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
+      return UNRESERVED.test(character) ? character : escaped.toUpperCase();
     });
     const removed = removeDotSegments(pure);
     if (removed === undefined) return REJECTED;

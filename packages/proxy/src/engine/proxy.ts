@@ -27,7 +27,7 @@ import { ClusterSet } from '../upstream/cluster-set.ts';
 import { systemResolver } from '../upstream/resolver.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import { HttpManager } from './http-manager.ts';
-import type { Proxy, ProxyLog, ProxyOptions, ProxyState } from './options.ts';
+import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -46,11 +46,11 @@ const CACHE_FILE = 'xds.cache';
 const VERSION = '0.0.0';
 
 /** A proxy from its bootstrap; nothing is opened before `start`. Throws a BootstrapError where the bootstrap cannot be used. */
-export function createProxy(bootstrap: BootstrapConfig, options: ProxyOptions = {}): Proxy {
+export function createProxy(bootstrap: BootstrapConfig, options: ProxyOptions = {}): RunnableProxy {
   return new RunningProxy(bootstrap, options);
 }
 
-class RunningProxy implements Proxy {
+class RunningProxy implements RunnableProxy {
   readonly #bootstrap: BootstrapConfig;
   readonly #options: ProxyOptions;
   readonly #log: ProxyLog;

@@ -86,8 +86,12 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
   }
 
   pool(host: UpstreamHost, http2: boolean): HttpPool {
-    if (http2) return (host.http2 ??= new HttpPool(this.#runtime, this, host, true));
-    return (host.http1 ??= new HttpPool(this.#runtime, this, host, false));
+    if (http2) {
+      host.http2 ??= new HttpPool(this.#runtime, this, host, true);
+      return host.http2;
+    }
+    host.http1 ??= new HttpPool(this.#runtime, this, host, false);
+    return host.http1;
   }
 
   /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */

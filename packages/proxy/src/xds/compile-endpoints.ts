@@ -88,7 +88,10 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
       const where = `${at}.lb_endpoints[${index}]`;
       checkFields(LbEndpointSchema, lbEndpoint, LB_ENDPOINT, where, report);
       const endpoint = lbEndpoint.hostIdentifier.case === 'endpoint' ? lbEndpoint.hostIdentifier.value : undefined;
-      if (endpoint === undefined) return report.error(where, 'needs an endpoint');
+      if (endpoint === undefined) {
+        report.error(where, 'needs an endpoint');
+        return;
+      }
       checkFields(EndpointSchema, endpoint, ENDPOINT, `${where}.endpoint`, report);
       const address = compileAddress(endpoint.address, `${where}.endpoint.address`, report);
       if (address === undefined) return;

@@ -339,10 +339,12 @@ describe('ServiceEntry resolutions', () => {
   });
 
   test('DNS names are those of the endpoints, or else the host', () => {
-    // biome-ignore lint/suspicious/noExplicitAny: JSON
-    const addresses = (made: any) =>
-      made.loadAssignment.endpoints.flatMap((one: any) =>
-        one.lbEndpoints.map((two: any) => `${two.endpoint.address.socketAddress.address}:${two.endpoint.address.socketAddress.portValue}`),
+    interface Made {
+      loadAssignment: { endpoints: { lbEndpoints: { endpoint: { address: { socketAddress: { address: string; portValue: number } } } }[] }[] };
+    }
+    const addresses = (made: Made) =>
+      made.loadAssignment.endpoints.flatMap((one) =>
+        one.lbEndpoints.map((two) => `${two.endpoint.address.socketAddress.address}:${two.endpoint.address.socketAddress.portValue}`),
       );
     expect(addresses(json({ services: [outside('DNS')], instances: [] }, name))).toEqual(['api.example.com:443']);
     expect(addresses(json({ services: [outside('DNS')], instances: [at('eu.example.com'), at('us.example.com')] }, name))).toEqual([

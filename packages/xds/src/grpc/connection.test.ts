@@ -72,6 +72,7 @@ describe('GrpcConnection', () => {
     const socketPath = join(folder, 's');
     const routes = (router: ConnectRouter) =>
       router.service(AggregatedDiscoveryService, {
+        // biome-ignore lint/correctness/useYield: it refuses before it says anything
         async *deltaAggregatedResources() {
           throw new ConnectError('node orders-1 is not yours: 100 %', Code.PermissionDenied);
         },
