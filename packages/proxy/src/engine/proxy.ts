@@ -225,10 +225,8 @@ class RunningProxy implements RunnableProxy {
         this.#log('info', `connected to the control plane at ${event.target}`);
         break;
       case 'disconnected':
-        this.#log(
-          'warn',
-          `the control plane at ${event.target} is away: ${event.reason}; serving with what is known, next try in ${Math.round(event.retryInMs)} ms`,
-        );
+        this.#log(this.#away ? 'debug' : 'warn', `the control plane at ${event.target} is away: ${event.reason}; serving with what is known, and trying again`);
+        this.#away = true;
         break;
       case 'rejected':
         this.#log('error', `configuration refused (${event.typeUrl}): ${event.reason}; the last good version stays in effect`);

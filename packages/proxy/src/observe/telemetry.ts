@@ -96,7 +96,7 @@ class HttpRecorder implements StreamRecorder {
       for (let i = 0; i < loggers.length; i++) loggers[i]!.writer.write(loggers[i]!.format.write(stream));
       this.#files.touch();
     }
-    if (this.#exporter !== null && stream.trace !== null && stream.trace.sampled) {
+    if (this.#exporter && stream.trace?.sampled) {
       this.#exporter.add(makeSpan(stream.trace, stream, stream.manager.direction === 'inbound' ? 'server' : 'client', stream.route?.fields.operation ?? ''));
     }
   }

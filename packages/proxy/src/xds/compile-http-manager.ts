@@ -10,7 +10,6 @@ import {
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
-import { RouteTable } from '../routing/route-table.ts';
 import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
