@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { environment, prepare, root } from './prepare.mjs';
 
-prepare({ bundle: false });
+prepare();
 const steps = [
   ['types', 'tsc', ['-b', '--pretty', 'false']],
   ['lint and format', 'biome', ['check', '--error-on-warnings', '.']],

@@ -14,8 +14,7 @@ const node = join(bin, 'node');
 /** Environment in which `node` is the one that the project pins. */
 export const environment = { ...process.env, PATH: bin + delimiter + (process.env.PATH ?? '') };
 
-/** `bundle: false` stops before the programs are bundled: what unit tests need is there by then. */
-export function prepare({ bundle = true } = {}) {
+export function prepare() {
   const started = performance.now();
   step('dependencies', [readFileSync(join(root, 'package-lock.json')), ...workspaceManifests()], existsSync(node), () => {
     // Not `npm ci`: it refuses a lock file without download addresses where a package has optional ones for other systems.
@@ -23,11 +22,10 @@ export function prepare({ bundle = true } = {}) {
     run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
   });
   run(node, [join(root, 'scripts/generate-protos.mjs')]);
-  if (bundle)
-    step('bundle', sources(), existsSync(join(root, 'packages/cli/dist/rig.js')), () => {
-      say('building ...');
-      run(node, [join(root, 'scripts/build.mjs')]);
-    });
+  step('bundle', sources(), existsSync(join(root, 'packages/cli/dist/rig.js')), () => {
+    say('building ...');
+    run(node, [join(root, 'scripts/build.mjs')]);
+  });
   const elapsedMs = performance.now() - started;
   if (elapsedMs > 1000) say(`ready after ${(elapsedMs / 1000).toFixed(1)} s`);
 }

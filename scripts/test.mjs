@@ -4,8 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, prepare, root } from './prepare.mjs';
 
-// The tests of whole meshes, which need the bundle, are not in yet: see vitest.config.ts.
-prepare({ bundle: false });
+prepare();
 const strict = process.env.CI === 'true';
 console.log('outrigger: looking for peers ...');
 const peers = spawnSync('bash', [join(root, 'scripts/peers')], { cwd: root, stdio: 'inherit', env: environment });
