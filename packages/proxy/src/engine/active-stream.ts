@@ -71,6 +71,8 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   /** Content is kept for another attempt. */
   #retain = false;
   #replayable = true;
+  /** The route's, where it has one. */
+  #bufferLimitBytes: number;
   #replayed = false;
   #downstreamPaused = false;
 
@@ -123,6 +125,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     this.#random = runtime.random.uint32();
     this.originalPath = head.path;
     this.#requestEnded = fin;
+    this.#bufferLimitBytes = connection.manager.bufferLimitBytes;
     if (fin) this.#requestEndMs = this.#startMs;
   }
 
@@ -297,9 +300,9 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     const route = this.route!;
     const { head } = this;
     if (route.retry.appliesTo(head) && head.method !== 'CONNECT' && head.protocol === '') this.#retry = new RetryState(route.retry);
-    const limit = route.fields.bufferLimitBytes >= 0 ? route.fields.bufferLimitBytes : this.manager.bufferLimitBytes;
+    if (route.fields.bufferLimitBytes >= 0) this.#bufferLimitBytes = route.fields.bufferLimitBytes;
     // A length that is known to be too long is not copied at all.
-    this.#retain = !this.#requestEnded && head.bodyLength <= limit && head.method !== 'CONNECT' && head.protocol === '';
+    this.#retain = !this.#requestEnded && head.bodyLength <= this.#bufferLimitBytes && head.method !== 'CONNECT' && head.protocol === '';
     this.#replayable = this.#requestEnded || this.#retain;
     if (!route.fields.hash.empty) {
       this.#lb = new LbContext();
@@ -395,8 +398,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       this.#buffer.add(buffer, start, end);
       // An end without content is known by the flag alone.
       if (this.#buffer.chunks.length === 0) this.#buffer = null;
-      const limit = this.manager.bufferLimitBytes;
-      if (this.#buffer !== null && this.#buffer.bytes > limit) {
+      if (this.#buffer !== null && this.#buffer.bytes > this.#bufferLimitBytes) {
         if (client === null) this.#pauseDownstream();
         else {
           this.#buffer = null;
