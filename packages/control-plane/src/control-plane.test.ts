@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/clu
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { afterEach, expect, test } from 'vitest';
-import type { ApplyResult, ProxyView, ResourceView, ServiceView, WaitResult } from './api/shapes.ts';
+import type { ApplyResult, Problem, ProxyView, ResourceView, ServiceView, WaitResult } from './api/shapes.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane, ControlPlaneOptions } from './options.ts';
 import { attach, credentialsOf, XdsClient } from './testing/workload.ts';
@@ -159,6 +159,39 @@ test('a refused update is shown in the words of the proxy, and wait names it', a
   expect(resource?.status).toMatchObject({ state: 'partly', refused: [{ node: 'web-1.default' }] });
   const problems = await call<{ what: string }[]>(controlPlane, 'GET', '/problems');
   expect(problems.map(({ what }) => what).join()).toContain('routes[0]: not here');
+});
+
+test('what is referred to and not there is without effect until it comes', async () => {
+  const controlPlane = await start();
+  const { addresses } = controlPlane;
+  const { messages } = await call<ApplyResult>(controlPlane, 'POST', '/apply', { documents: [{ file: 'canary.yaml', text: CANARY(10) }] });
+  expect(messages.map(({ code, level }) => `${code} ${level}`)).toEqual(['IST0101 Warning', 'IST0101 Warning', 'IST0174 Warning']);
+  const states = async () =>
+    (await call<ResourceView[]>(controlPlane, 'GET', '/resources')).map(({ kind, status }) => `${kind} ${status.state}: ${status.summary}`);
+  const missing = 'without-effect: without effect because host order-service is no service that namespace default can see';
+  expect(await states()).toEqual([`DestinationRule ${missing}`, `VirtualService ${missing}`]);
+  const orders = await credentialsOf(addresses, 'order-service');
+  const instances = [await attach(addresses, orders, { name: 'order-service', version: 'v1', meshPort: 15_101 })];
+  cleanups.push(() => instances.forEach((instance) => void instance.end()));
+  const accepted = 'accepted: accepted; no connected proxy needs it now';
+  expect((await states())[1]).toBe(`VirtualService ${accepted}`);
+  instances.push(await attach(addresses, orders, { name: 'order-service', version: 'v2', meshPort: 15_102 }));
+  expect(await states()).toEqual([`DestinationRule ${accepted}`, `VirtualService ${accepted}`]);
+});
+
+test('a bad file of the watched folder is a problem, and its last good version stays', async () => {
+  const configDirectory = mkdtempSync(join(tmpdir(), 'config-'));
+  cleanups.push(() => rmSync(configDirectory, { recursive: true, force: true }));
+  const directory = stateDirectory();
+  writeFileSync(join(configDirectory, 'canary.yaml'), CANARY(10));
+  await (await start({ stateDirectory: directory, configDirectory })).stop();
+  writeFileSync(join(configDirectory, 'canary.yaml'), CANARY(50).replace('weight: 50', 'wait: 50'));
+  const controlPlane = await start({ stateDirectory: directory, configDirectory });
+  expect(await call<Problem[]>(controlPlane, 'GET', '/problems')).toMatchObject([
+    { where: 'canary.yaml:9', what: expect.stringContaining('unknown field "spec.http[0].route[0].wait"') as string },
+  ]);
+  const [, virtualService] = await call<ResourceView[]>(controlPlane, 'GET', '/resources');
+  expect(JSON.stringify(virtualService!.manifest)).toContain('"weight":90');
 });
 
 test('a node that says to be somebody else is refused, and so is one without a certificate', async () => {

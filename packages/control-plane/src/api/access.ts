@@ -100,7 +100,7 @@ export class Access {
         'It is in run/api-token of the state directory, on the machine of the control plane',
       );
     }
-    if (!this.#hasSession(request.headers.cookie ?? '')) {
+    if (!this.hasSession(request)) {
       throw new ApiFailure(
         401,
         'NO_SESSION',
@@ -115,9 +115,10 @@ export class Access {
     }
   }
 
-  #hasSession(cookies: string): boolean {
+  /** Of a browser that opened an address of ours before. */
+  hasSession(request: IncomingMessage): boolean {
     const name = `${this.#cookieName()}=`;
-    const value = cookies
+    const value = (request.headers.cookie ?? '')
       .split(';')
       .map((cookie) => cookie.trim())
       .find((cookie) => cookie.startsWith(name))

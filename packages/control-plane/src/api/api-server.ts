@@ -26,7 +26,7 @@ const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
   'content-security-policy':
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'",
 };
 
 export interface ApiServerOptions {
@@ -171,9 +171,19 @@ export class ApiServer {
       throw new ApiFailure(405, 'METHOD_NOT_ALLOWED', `${url.pathname} has no ${request.method}`, url.pathname, 'Use GET');
     const token = url.searchParams.get('token');
     if (url.pathname === '/' && token !== null) {
-      const cookie = this.#options.access.redeem(token);
-      if (cookie === undefined)
+      const { access } = this.#options;
+      const cookie = access.redeem(token);
+      if (cookie === undefined) {
+        // Opened a second time by the browser that opened it first: that one is signed in.
+        if (access.hasSession(request)) {
+          response.writeHead(303, { location: '/', 'cache-control': 'no-store' }).end();
+          return;
+        }
+        // A person gets the page, which says what to do.
+        const page = request.headers.accept?.includes('text/html') === true ? directory : undefined;
+        if (page !== undefined && serveStatic(page, '/', request, response, 401)) return;
         throw new ApiFailure(401, 'BAD_TOKEN', 'This address was opened already, or is of another start', '/', 'Get a new one with `rig dashboard`');
+      }
       response.writeHead(303, { location: '/', 'set-cookie': cookie, 'cache-control': 'no-store' }).end();
       return;
     }

@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** Sends a file of the dashboard; false where there is none of that name. Nothing outside the directory is ever read. */
-export function serveStatic(directory: string, path: string, request: IncomingMessage, response: ServerResponse): boolean {
+export function serveStatic(directory: string, path: string, request: IncomingMessage, response: ServerResponse, status = 200): boolean {
   let file: string;
   try {
     const name = decodeURIComponent(path);
@@ -32,11 +32,11 @@ export function serveStatic(directory: string, path: string, request: IncomingMe
   // Built files carry a hash in their name; the page itself is asked for each time.
   const immutable = /[-.][\w-]{8,}\.\w+$/.test(file) && extname(file) !== '.html';
   const headers = { etag, 'cache-control': immutable ? 'public, max-age=31536000, immutable' : 'no-cache' };
-  if (request.headers['if-none-match'] === etag) {
+  if (status === 200 && request.headers['if-none-match'] === etag) {
     response.writeHead(304, headers).end();
     return true;
   }
-  response.writeHead(200, { ...headers, 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': stat.size });
+  response.writeHead(status, { ...headers, 'content-type': TYPES[extname(file)] ?? 'application/octet-stream', 'content-length': stat.size });
   if (request.method === 'HEAD') response.end();
   else
     createReadStream(file)

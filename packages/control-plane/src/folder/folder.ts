@@ -1,6 +1,6 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { resolve } from 'node:path';
-import { createValidator, problemText, type Resource, readResources, refOf, refText } from '@outrigger/resources';
+import { createValidator, type Resource, readResources, refOf, refText } from '@outrigger/resources';
 import type { Problem } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Configuration, keyText } from '../config/configuration.ts';
@@ -43,6 +43,7 @@ export class WatchedFolder {
   #stopRescan = () => {};
   #running: Promise<void> = Promise.resolve();
   #applied = '';
+  #away = false;
   /** Objects that stand against what was applied otherwise: that may change without the folder. */
   #clashing = false;
 
@@ -60,9 +61,16 @@ export class WatchedFolder {
   async start(): Promise<void> {
     if (!statSync(this.#directory).isDirectory()) throw new Error(`${this.#directory} is not a folder`);
     await this.sync();
+    this.#watch();
+    this.#stopRescan = every(this.#options.clock, RESCAN_MS, () => this.sync());
+  }
+
+  #watch(): void {
+    this.#watcher?.close();
     try {
-      this.#watcher = watch(this.#directory, { recursive: true }, () => this.#debounce.trigger());
-      this.#watcher.on('error', () => this.#watcher?.close());
+      const watcher = watch(this.#directory, { recursive: true }, () => this.#debounce.trigger());
+      watcher.on('error', () => watcher.close());
+      this.#watcher = watcher;
     } catch (error) {
       this.#options.log({
         level: 'warn',
@@ -70,7 +78,6 @@ export class WatchedFolder {
         message: `changes in ${this.#directory} are found by looking every ${RESCAN_MS / 1000} s: ${(error as Error).message}`,
       });
     }
-    this.#stopRescan = every(this.#options.clock, RESCAN_MS, () => this.sync());
   }
 
   stop(): void {
@@ -101,6 +108,7 @@ export class WatchedFolder {
       scan = scanFolder(this.#directory);
     } catch (error) {
       // A folder that is away for a moment (a deployment, a mount) is no order to remove everything.
+      this.#away = true;
       this.#report([
         {
           what: `the folder cannot be read: ${(error as Error).message}; what it gave stays in force`,
@@ -111,7 +119,12 @@ export class WatchedFolder {
       return;
     }
     const present = new Set(scan.files.map(({ path }) => path));
-    let changed = false;
+    let changed = this.#away;
+    if (this.#away) {
+      this.#away = false;
+      // It may be another folder of the same name now.
+      if (this.#watcher !== undefined) this.#watch();
+    }
     for (const path of this.#files.keys()) {
       if (present.has(path)) continue;
       this.#files.delete(path);
@@ -142,7 +155,11 @@ export class WatchedFolder {
     return {
       stamp,
       resources,
-      problems: errors.map((problem) => ({ what: problemText(problem), where: `${problem.file}:${problem.line}`, next: problem.next })),
+      problems: errors.map((problem) => ({
+        what: problem.resource === undefined ? problem.message : `${refText(problem.resource)}: ${problem.message}`,
+        where: `${problem.file}:${problem.line}`,
+        next: problem.next,
+      })),
     };
   }
 
