@@ -2,7 +2,7 @@ import { constants } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
 import type { DownstreamTlsSettings } from '../xds/tls-settings.ts';
-import type { TlsContexts } from './contexts.ts';
+import type { TlsContexts, TlsMaterial } from './contexts.ts';
 import { checkPeer, NO_PEER, peerOf, type TlsPeer } from './peer.ts';
 import type { SecretTable } from './secrets.ts';
 
@@ -25,9 +25,10 @@ export class TlsServer {
   readonly #events: TlsServerEvents;
   readonly #server: tls.Server;
   readonly #stop: () => void;
-  /** Why there is no context, '' while there is one. */
+  /** What new handshakes are made with. */
+  #material: TlsMaterial | undefined;
+  /** Why there is none. */
   #missing = '';
-  #localUri = '';
 
   constructor(settings: DownstreamTlsSettings, handshakeTimeoutMs: number, contexts: TlsContexts, secrets: SecretTable, events: TlsServerEvents) {
     this.#settings = settings;
@@ -53,7 +54,7 @@ export class TlsServer {
 
   /** Takes over an accepted socket; bytes already read must have been put back with `unshift`. */
   accept(socket: net.Socket): void {
-    if (this.#missing !== '') {
+    if (this.#material === undefined) {
       socket.destroy();
       this.#events.onRefused(this.#missing);
       return;
@@ -68,17 +69,17 @@ export class TlsServer {
   #reload(): void {
     const material = this.#contexts.material(this.#settings);
     if (typeof material === 'string') {
+      this.#material = undefined;
       this.#missing = material;
       return;
     }
     try {
       // A resumed session would carry the trust of the time when it was made.
       this.#server.setSecureContext({ ...material.options, secureOptions: constants.SSL_OP_NO_TICKET });
-      this.#localUri = material.localUri;
-      this.#missing = '';
+      this.#material = material;
     } catch (cause) {
       // The last good context stays, if there was one.
-      if (this.#localUri === '') this.#missing = `the certificate or key cannot be used: ${(cause as Error).message}`;
+      this.#missing = `the certificate or key cannot be used: ${(cause as Error).message}`;
     }
   }
 
@@ -90,7 +91,7 @@ export class TlsServer {
       this.#events.onRefused(reason);
       return;
     }
-    this.#events.onSecure(socket, socket.authorized ? peerOf(socket) : NO_PEER, this.#localUri);
+    this.#events.onSecure(socket, socket.authorized ? peerOf(socket) : NO_PEER, this.#material?.localUri ?? '');
   }
 
   #refusal(socket: tls.TLSSocket): string {
@@ -100,8 +101,9 @@ export class TlsServer {
     const certificate = socket.getPeerCertificate();
     if (certificate.raw === undefined) return requireClientCertificate ? 'the client showed no certificate' : '';
     if (!socket.authorized) return `the client's certificate was not accepted: ${String(socket.authorizationError)}`;
-    const material = this.#contexts.material(this.#settings);
-    if (typeof material === 'string') return material;
+    // Of now, not of the begin of the handshake.
+    const material = this.#material;
+    if (material === undefined) return this.#missing;
     // A chain that nothing was verified against proves nothing.
     if (!material.verify) return 'there is no trusted CA to verify the client with';
     const mismatch = checkPeer(certificate, material.rules);

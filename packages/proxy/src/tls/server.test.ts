@@ -1,0 +1,293 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import tls from 'node:tls';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { DownstreamTlsSettings, PeerRules } from '../xds/tls-settings.ts';
+import { TlsContexts } from './contexts.ts';
+import type { TlsPeer } from './peer.ts';
+import { SecretTable } from './secrets.ts';
+import { TlsServer } from './server.ts';
+import { hashesOf, TestAuthority } from './testing/certificates.ts';
+
+const SERVER = 'spiffe://cluster.local/ns/default/sa/payment';
+const CLIENT = 'spiffe://cluster.local/ns/default/sa/order';
+const ca = new TestAuthority();
+/** The same in all but its key. */
+const foreign = new TestAuthority();
+const client = ca.issue({ uri: [CLIENT], commonName: 'order' });
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+function settingsOf(given: Partial<DownstreamTlsSettings> = {}): DownstreamTlsSettings {
+  return {
+    certificates: [{ kind: 'sds', name: 'default' }],
+    validation: { rules: { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [] }, sdsName: 'ROOTCA' },
+    alpn: ['h2', 'http/1.1'],
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.3',
+    cipherSuites: '',
+    requireClientCertificate: true,
+    requireSni: false,
+    ...given,
+  };
+}
+
+class Server {
+  readonly secrets = new SecretTable();
+  readonly accepted: { socket: tls.TLSSocket; peer: TlsPeer; localUri: string }[] = [];
+  readonly refused: string[] = [];
+  port = 0;
+  #changed: () => void = () => {};
+  #tls: TlsServer | undefined;
+
+  static async listen(given: Partial<DownstreamTlsSettings> = {}, rules: PeerRules | null = ca.rules(), handshakeTimeoutMs = 0): Promise<Server> {
+    const server = new Server();
+    if (rules !== null) {
+      server.secrets.setCertificate('default', ca.issue({ uri: [SERVER] }));
+      server.secrets.setRules('ROOTCA', rules);
+    }
+    server.#tls = new TlsServer(settingsOf(given), handshakeTimeoutMs, new TlsContexts(server.secrets), server.secrets, {
+      onSecure: (socket, peer, localUri) => {
+        socket.on('error', () => {});
+        server.accepted.push({ socket, peer, localUri });
+        // Echoes, so that a client can see that its connection lives.
+        socket.pipe(socket);
+        server.#changed();
+      },
+      onRefused: (reason) => {
+        server.refused.push(reason);
+        server.#changed();
+      },
+    });
+    const listener = net.createServer((socket) => {
+      socket.on('error', () => {});
+      server.#tls!.accept(socket);
+    });
+    listener.listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    server.port = (listener.address() as net.AddressInfo).port;
+    cleanups.push(() => {
+      for (const { socket } of server.accepted) socket.destroy();
+      listener.close();
+      server.#tls!.close();
+    });
+    return server;
+  }
+
+  /** The verdict about one more client: 'accepted', or why not. */
+  async verdict(options: tls.ConnectionOptions): Promise<string> {
+    const before = this.accepted.length + this.refused.length;
+    const refusals = this.refused.length;
+    const socket = this.connect(options);
+    while (this.accepted.length + this.refused.length === before) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+    if (this.refused.length > refusals) {
+      socket.destroy();
+      return this.refused.at(-1)!;
+    }
+    return 'accepted';
+  }
+
+  connect(options: tls.ConnectionOptions): tls.TLSSocket {
+    const socket = tls.connect({ port: this.port, host: '127.0.0.1', rejectUnauthorized: false, servername: 'payment', ...options });
+    socket.on('error', () => {});
+    cleanups.push(() => socket.destroy());
+    return socket;
+  }
+}
+
+async function echo(socket: tls.TLSSocket, text: string): Promise<string> {
+  socket.write(text);
+  const [bytes] = await once(socket, 'data');
+  return `${bytes}`;
+}
+
+const shows = ({ chainPem, keyPem }: { chainPem: string; keyPem: string }): tls.ConnectionOptions => ({ cert: chainPem, key: keyPem });
+
+describe('who is accepted', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('a client of the mesh, and what it is, over %s', async (version) => {
+    const server = await Server.listen({}, ca.rules(CLIENT));
+    expect(await server.verdict({ ...shows(client), maxVersion: version, ALPNProtocols: ['h2'] })).toBe('accepted');
+    const { peer, localUri, socket } = server.accepted[0]!;
+    expect(peer).toEqual({ uri: CLIENT, names: { uri: [CLIENT], dns: [], email: [], ip: [] }, sha256: hashesOf(client).certificate, subject: 'CN=order' });
+    expect(localUri).toBe(SERVER);
+    expect([socket.getProtocol(), socket.alpnProtocol]).toEqual([version, 'h2']);
+  });
+
+  it.each<[string, () => tls.ConnectionOptions, RegExp]>([
+    ['no certificate', () => ({}), /showed no certificate/],
+    ['a certificate of a foreign CA with the same name', () => shows(foreign.issue({ uri: [CLIENT] })), /was not accepted: CERT_SIGNATURE_FAILURE/],
+    ['a certificate of a CA that nobody knows', () => shows(new TestAuthority('unknown').issue({ uri: [CLIENT] })), /was not accepted: UNABLE/],
+    ['an expired certificate', () => shows(ca.issue({ uri: [CLIENT] }, { to: new Date(Date.now() - 60_000) })), /CERT_HAS_EXPIRED/],
+    ['a certificate that is not valid yet', () => shows(ca.issue({ uri: [CLIENT] }, { from: new Date(Date.now() + 60_000) })), /CERT_NOT_YET_VALID/],
+    [
+      'another name',
+      () => shows(ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/ledger'] })),
+      /is for spiffe:\/\/cluster\.local\/ns\/default\/sa\/ledger; expected URI spiffe/,
+    ],
+    ['the name as a DNS name', () => shows(ca.issue({ dns: [CLIENT] })), /is for spiffe/],
+    ['the name inside another', () => shows(ca.issue({ uri: [`${CLIENT}-evil`] })), /-evil; expected/],
+    ['no name', () => shows(ca.issue({})), /is for nobody/],
+    ['a DNS name that pretends to hold a URI', () => shows(ca.issue({ dns: [`x, URI:${CLIENT}`] })), /expected URI/],
+    ['a certificate that signs itself', () => shows(new TestAuthority('order').issue({ uri: [CLIENT] })), /was not accepted/],
+  ])('nobody with %s', async (_name, options, reason) => {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const server = await Server.listen({}, ca.rules(CLIENT));
+      expect(await server.verdict({ ...options(), maxVersion: version })).toMatch(reason);
+      expect(server.accepted).toEqual([]);
+    }
+  });
+
+  it('a client without a certificate only where none is required, and then it is nobody', async () => {
+    const server = await Server.listen({ requireClientCertificate: false });
+    expect(await server.verdict({})).toBe('accepted');
+    expect(server.accepted[0]!.peer.uri).toBe('');
+    // But one that shows a wrong one is refused.
+    expect(await server.verdict(shows(foreign.issue({ uri: [CLIENT] })))).toMatch(/not accepted/);
+  });
+
+  it('nobody by a name where no CA is trusted: a name alone proves nothing', async () => {
+    const server = await Server.listen({}, { ...ca.rules(CLIENT), trustedCaPem: '' });
+    expect(await server.verdict(shows(client))).toMatch(/no trusted CA/);
+    const nameless = await Server.listen({}, { ...ca.rules(), trustedCaPem: '' });
+    expect(await nameless.verdict(shows(client))).toMatch(/no trusted CA|not accepted/);
+    expect(nameless.accepted).toEqual([]);
+  });
+
+  it('whoever has one of the pinned certificates or keys', async () => {
+    const hashes = hashesOf(client);
+    const other = shows(ca.issue({ uri: [CLIENT] }));
+    for (const pins of [{ certificateSha256: [hashes.certificate] }, { spkiSha256: [hashes.spki] }]) {
+      const server = await Server.listen({}, { ...ca.rules(), ...pins });
+      expect(await server.verdict(shows(client))).toBe('accepted');
+      expect(await server.verdict(other)).toMatch(/hash of its (certificate|public key) is not among/);
+    }
+  });
+
+  it('only who names a server, where that is asked', async () => {
+    const server = await Server.listen({ requireSni: true });
+    expect(await server.verdict(shows(client))).toBe('accepted');
+    expect(await server.verdict({ ...shows(client), servername: '' })).toMatch(/no server name/);
+  });
+
+  it('nobody who speaks no TLS, or nothing', async () => {
+    const server = await Server.listen({}, ca.rules(), 50);
+    const plain = net.connect(server.port, '127.0.0.1');
+    plain.on('error', () => {});
+    plain.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(plain, 'close');
+    const silent = net.connect(server.port, '127.0.0.1');
+    silent.on('error', () => {});
+    await once(silent, 'close');
+    expect(server.refused).toEqual([expect.stringMatching(/^TLS handshake failed/), expect.stringMatching(/^TLS handshake failed: ERR_TLS_HANDSHAKE_TIMEOUT/)]);
+  });
+});
+
+describe('secrets that change', () => {
+  it('hold for new handshakes and touch no connection that is there', async () => {
+    const server = await Server.listen();
+    const old = server.connect(shows(client));
+    await once(old, 'secureConnect');
+    const before = old.getPeerCertificate().fingerprint256;
+    for (let i = 0; i < 20; i++) {
+      server.secrets.setCertificate('default', ca.issue({ uri: [`${SERVER}-${i}`] }));
+      expect(await server.verdict(shows(client))).toBe('accepted');
+      expect(server.accepted.at(-1)!.localUri).toBe(`${SERVER}-${i}`);
+      expect(await echo(old, `${i}`)).toBe(`${i}`);
+    }
+    const fresh = server.connect(shows(client));
+    await once(fresh, 'secureConnect');
+    expect(fresh.getPeerCertificate().fingerprint256).not.toBe(before);
+    expect(server.refused).toEqual([]);
+  });
+
+  it('end the trust in a CA for new handshakes', async () => {
+    const server = await Server.listen();
+    const next = new TestAuthority('next root');
+    const both = { ...ca.rules(), trustedCaPem: ca.pem + next.pem };
+    server.secrets.setRules('ROOTCA', both);
+    expect(await server.verdict(shows(client))).toBe('accepted');
+    expect(await server.verdict(shows(next.issue({ uri: [CLIENT] })))).toBe('accepted');
+    server.secrets.setRules('ROOTCA', next.rules());
+    expect(await server.verdict(shows(client))).toMatch(/not accepted/);
+    expect(await server.verdict(shows(next.issue({ uri: [CLIENT] })))).toBe('accepted');
+  });
+
+  it('end the trust in a CA for a handshake that had begun before', async () => {
+    const server = await Server.listen();
+    // Carries the first flight of the client over, and the next ones when the rules have changed.
+    const relay = net.createServer((inner) => {
+      const outer = net.connect(server.port, '127.0.0.1');
+      inner.on('error', () => {}).on('close', () => outer.destroy());
+      outer.on('error', () => {}).on('close', () => inner.destroy());
+      outer.pipe(inner);
+      inner.once('data', (hello) => {
+        outer.write(hello);
+        inner.once('data', (rest) => {
+          server.secrets.setRules('ROOTCA', ca.rules('spiffe://cluster.local/ns/default/sa/other'));
+          outer.write(rest);
+          inner.pipe(outer);
+        });
+      });
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    cleanups.push(() => relay.close());
+    const slow = server.connect({ ...shows(client), port: (relay.address() as net.AddressInfo).port });
+    await once(slow, 'close');
+    expect(server.accepted).toEqual([]);
+    expect(server.refused[0]).toMatch(/expected URI spiffe:\/\/cluster\.local\/ns\/default\/sa\/other/);
+  });
+
+  it('are waited for: a client is refused until they are there', async () => {
+    const server = await Server.listen({}, null);
+    expect(await server.verdict(shows(client))).toBe('the secret default has not come yet');
+    server.secrets.setCertificate('default', ca.issue({ uri: [SERVER] }));
+    expect(await server.verdict(shows(client))).toBe('the secret ROOTCA has not come yet');
+    server.secrets.setRules('ROOTCA', ca.rules());
+    expect(await server.verdict(shows(client))).toBe('accepted');
+  });
+
+  it.each([
+    ['with a URI', { uri: [SERVER] }],
+    ['without a URI', { dns: ['payment'] }],
+  ])('that cannot be used leave the last good ones in force, %s', async (_name, names) => {
+    const server = await Server.listen();
+    server.secrets.setCertificate('default', ca.issue(names));
+    expect(await server.verdict(shows(client))).toBe('accepted');
+    server.secrets.setCertificate('default', { chainPem: 'broken', keyPem: 'broken' });
+    expect(await server.verdict(shows(client))).toBe('accepted');
+    expect(server.accepted.at(-1)!.localUri).toBe(names.uri?.[0] ?? '');
+  });
+
+  it('that cannot be used from the begin let nobody in', async () => {
+    const server = await Server.listen({}, null);
+    server.secrets.setRules('ROOTCA', ca.rules());
+    server.secrets.setCertificate('default', { chainPem: 'broken', keyPem: 'broken' });
+    expect(await server.verdict(shows(client))).toMatch(/^the certificate or key cannot be used/);
+  });
+});
+
+describe('sessions', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)('are never resumed over %s: each connection proves who it is', async (version) => {
+    const server = await Server.listen();
+    const options = { ...shows(client), minVersion: version, maxVersion: version } as const;
+    const first = server.connect(options);
+    const sessions: Buffer[] = [];
+    first.on('session', (session) => sessions.push(session));
+    await once(first, 'secureConnect');
+    await echo(first, 'x');
+    const session = sessions.at(-1) ?? first.getSession();
+    const second = server.connect({ ...options, session: session! });
+    await once(second, 'secureConnect');
+    expect(await echo(second, 'y')).toBe('y');
+    expect(second.isSessionReused()).toBe(false);
+    expect(server.accepted[1]!.socket.isSessionReused()).toBe(false);
+  });
+});
