@@ -6,7 +6,7 @@ import { createGrpcServer, createRelay } from '@outrigger/xds';
 import { Application } from '../workload/application.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceDirectory } from '../workload/directory.ts';
-import { identityLog, identityOf } from '../workload/identity.ts';
+import { followRoots, identityLog, identityOf } from '../workload/identity.ts';
 import { nodeOf } from '../workload/node.ts';
 import { Registration } from '../workload/registration.ts';
 import { type RunOptions, workloadOptions } from './run.ts';
@@ -78,7 +78,7 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
       proxyPid: 0,
       controlPlaneTarget: () =>
         controlPlane.socketPath === undefined ? { ...controlPlane.address(), tls: () => agent.clientTls() } : { socketPath: controlPlane.socketPath },
-      trustBundleChanged: () => agent.renew(),
+      trustBundle: (rootsPem) => followRoots(agent, rootsPem),
     },
     applicationPid: () => 0,
     log,

@@ -25,6 +25,16 @@ export async function identityOf(agent: WorkloadAgent): Promise<Svid> {
   }
 }
 
+/** Gets a certificate with the new roots where the mesh has others than this identity was given: each stream begins by telling them. */
+export function followRoots(agent: Pick<WorkloadAgent, 'current' | 'renew'>, rootsPem: readonly string[]): void {
+  const text = (roots: readonly string[]): string =>
+    roots
+      .map((root) => root.trim())
+      .sort()
+      .join('\n');
+  if (text(rootsPem) !== text(agent.current()?.trustBundlePem ?? [])) agent.renew();
+}
+
 /** Logs what happens to an identity: a fault when it comes, not at each try, and its end. */
 export function identityLog(log: (message: string) => void): (event: AgentEvent) => void {
   let said = '';

@@ -13,7 +13,7 @@ const reconnectMaxMs = 2000;
 const firstAnswerMs = 5000;
 
 /** What stands between callers and the application: a sidecar, or the application's own gRPC library. */
-export type Front = Pick<Sidecar, 'inbound' | 'metricsAddress' | 'nodeId' | 'proxyPid' | 'controlPlaneTarget' | 'trustBundleChanged'>;
+export type Front = Pick<Sidecar, 'inbound' | 'metricsAddress' | 'nodeId' | 'proxyPid' | 'controlPlaneTarget' | 'trustBundle'>;
 
 export interface RegistrationSetup {
   readonly options: WorkloadOptions;
@@ -107,7 +107,7 @@ export class Registration {
         message.value.heartbeatIntervalMs || defaultHeartbeatMs,
       );
       this.#registered();
-    } else if (message.case === 'trustBundle') this.#setup.front.trustBundleChanged();
+    } else if (message.case === 'trustBundle') this.#setup.front.trustBundle(message.value.rootsPem);
   }
 
   private lost(why: string): void {

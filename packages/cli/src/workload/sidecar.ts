@@ -3,7 +3,7 @@ import { type ControlPlaneTarget, createAgent, type WorkloadAgent } from '@outri
 import { bootstrapText, envoyBootstrap, type InboundPort, type ProxyNode } from '@outrigger/translate';
 import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay } from '@outrigger/xds';
 import { InstanceDirectory } from './directory.ts';
-import { identityLog, identityOf } from './identity.ts';
+import { followRoots, identityLog, identityOf } from './identity.ts';
 import { nodeOf } from './node.ts';
 import type { WorkloadOptions } from './options.ts';
 import { freePorts } from './ports.ts';
@@ -118,8 +118,9 @@ export class Sidecar {
     return socketPath === undefined ? this.adsTarget() : { socketPath };
   }
 
-  trustBundleChanged(): void {
-    this.#agent?.renew();
+  /** The roots of the mesh as the control plane has them now. */
+  trustBundle(rootsPem: readonly string[]): void {
+    if (this.#agent !== undefined) followRoots(this.#agent, rootsPem);
   }
 
   async restartProxy(): Promise<void> {
