@@ -1,95 +1,60 @@
-import { continueTrace, ResponseFlag, type StreamInfo, TRACE_HEADERS, type TraceContext, traceHeaders } from '@outrigger/telemetry';
+import { ResponseFlag } from '@outrigger/telemetry';
 import { PEER_HEADER } from '../filters/peer.ts';
-import { denialDetails } from '../filters/rbac/rbac.ts';
-import { type HeaderList, type RequestHead, type ResetReason, ResponseHead, type ServerStream, type StreamEvents } from '../http/message.ts';
+import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream, StreamEvents } from '../http/message.ts';
 import { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
-import { GAVE_UP, GAVE_UP_HEADER } from '../resilience/given-up.ts';
 import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
-import { headerIndex, headerValue, removeHeader, setHeader } from '../routing/headers.ts';
+import { headerValue, removeHeader, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
-import { BodyBuffer } from './body-buffer.ts';
-import type { HttpManager } from './http-manager.ts';
-import { localReplyHead } from './local-reply.ts';
+import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
+import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
+import { directReplyHead, localReplyHead } from './local-reply.ts';
 import { proxyStatus } from './proxy-status.ts';
-import { enterRequest, requestIdOf } from './request-entry.ts';
+import { RequestContent } from './request-content.ts';
+import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
+import { enterResponse, markGivenUp } from './response-entry.ts';
 import type { RouteWaiter } from './route-slot.ts';
+import { routeTimeoutMs } from './route-timeout.ts';
+import { StreamRecord } from './stream-record.ts';
 import { UpstreamAttempt } from './upstream-attempt.ts';
 
 /** How long a request waits for routes or a cluster that were asked for, ms. */
 export const ON_DEMAND_TIMEOUT_MS = 5_000;
 const NOTHING = Buffer.alloc(0);
-const NO_HEADERS: HeaderList = [];
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
 const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5 } as const;
 
-/** What Envoy says of a failed attempt: flag, words of the body, and of the details. */
-const FAILURES: Readonly<Record<AttemptFailure, readonly [flag: number, words: string, detail: string]>> = {
-  'connect-failure': [ResponseFlag.upstreamConnectionFailure, 'remote connection failure', 'remote_connection_failure'],
-  'connect-timeout': [ResponseFlag.upstreamConnectionFailure, 'connection timeout', 'connection_timeout'],
-  'refused-stream': [ResponseFlag.upstreamRemoteReset, 'remote refused stream reset', 'remote_refused_stream_reset'],
-  'reset-before-request': [ResponseFlag.upstreamConnectionTermination, 'connection termination', 'connection_termination'],
-  reset: [ResponseFlag.upstreamConnectionTermination, 'connection termination', 'connection_termination'],
-  'per-try-timeout': [ResponseFlag.upstreamRequestTimeout, 'per try timeout', 'per_try_timeout'],
-  'protocol-error': [ResponseFlag.upstreamProtocolError, 'protocol error', 'protocol_error'],
-  overflow: [ResponseFlag.upstreamOverflow, 'overflow', 'overflow'],
-};
-
 /**
  * One request from its head to the last byte of its answer. All fields are made in the constructor so that every stream
  * has one shape; nothing of it is a closure or a promise (bench: npm run bench, pair-mtls-1k).
  */
-export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, RouteWaiter {
-  readonly manager: HttpManager;
-  readonly connection: HttpConnection;
-  readonly head: RequestHead;
+export class ActiveStream extends StreamRecord implements StreamEvents, TimerTarget, RouteWaiter {
   readonly #stream: ServerStream;
-  readonly #startMs: number;
-  readonly startTimeMs: number;
   readonly #random: number;
+  readonly #content: RequestContent;
   /** Kept by the manager. */
   previous: ActiveStream | null = null;
   next: ActiveStream | null = null;
   moved = true;
   idleSteps = 0;
 
-  readonly originalPath: string;
-  requestId = '';
-  trace: TraceContext | null = null;
-  /** x-outrigger-peer as it came, only over mTLS. */
-  sourcePeer = '';
-  #requestEnded: boolean;
-  #requestTrailers: HeaderList | null = null;
-  #buffer: BodyBuffer | null = null;
-  /** Content is kept for another attempt. */
-  #retain = false;
-  #replayable = true;
-  /** The route's, where it has one. */
-  #bufferLimitBytes: number;
   #replayed = false;
-  #downstreamPaused = false;
-
-  route: RouteEntry | null = null;
   #choice: ClusterChoice | null = null;
-  cluster: Cluster | null = null;
-  #host: UpstreamHost | null = null;
   #retry: RetryState | null = null;
   #tried: UpstreamHost[] | null = null;
   #lb: LbContext | null = null;
   #attempt: UpstreamAttempt | null = null;
   #raw = false;
-  upstreamRequestAttemptCount = 0;
   #retryHeld = false;
   #connectTimedOut = false;
   #gaveUp = false;
-  #failureReason = '';
 
   #routeTimer: WheelTimer | undefined = undefined;
   #durationTimer: WheelTimer | undefined = undefined;
@@ -97,36 +62,16 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   #waitTimer: WheelTimer | undefined = undefined;
   #waiting = false;
 
-  #response: ResponseHead | null = null;
   #tunnel = false;
   #responseEnded = false;
   #done = false;
-  responseCode = 0;
-  responseCodeDetails = '';
-  responseFlags = 0;
-  responseTrailers: HeaderList = NO_HEADERS;
-  bytesReceived = 0;
-  bytesSent = 0;
-  #requestEndMs = -1;
-  #responseStartMs = -1;
-  #endMs = -1;
-  upstreamPeerUri = '';
-  upstreamSecure = false;
-  #upstreamLocal = '';
 
   constructor(connection: HttpConnection, stream: ServerStream, head: RequestHead, fin: boolean) {
-    this.manager = connection.manager;
-    this.connection = connection;
-    this.head = head;
+    super(connection, head);
     this.#stream = stream;
-    const { runtime } = connection.manager;
-    this.#startMs = runtime.nowMs();
-    this.startTimeMs = runtime.unixMs();
-    this.#random = runtime.random.uint32();
-    this.originalPath = head.path;
-    this.#requestEnded = fin;
-    this.#bufferLimitBytes = connection.manager.bufferLimitBytes;
-    if (fin) this.#requestEndMs = this.#startMs;
+    this.#random = connection.manager.runtime.random.uint32();
+    this.#content = new RequestContent(stream, fin, connection.manager.bufferLimitBytes);
+    if (fin) this.requestEndMs = this.startMs;
   }
 
   /** From the head to the route. */
@@ -135,13 +80,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     manager.link(this);
     const entry = enterRequest(manager, this.connection.info, head);
     this.requestId = requestIdOf(manager, this.connection.info, head);
-    if (manager.config.tracing !== undefined) {
-      const trace = continueTrace(head.headers, manager.runtime.random, manager.samplingRatio);
-      for (let i = 0; i < TRACE_HEADERS.length; i++) removeHeader(head.headers, TRACE_HEADERS[i]!);
-      const headers = traceHeaders(trace);
-      for (let i = 0; i < headers.length; i++) head.headers.push(headers[i]!);
-      this.trace = trace;
-    }
+    if (manager.config.tracing !== undefined) this.trace = enterTrace(manager, head);
     if (manager.direction === 'inbound' && this.connection.info.mutual) this.sourcePeer = headerValue(head.headers, PEER_HEADER) ?? '';
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
@@ -178,7 +117,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     if (this.#done || !this.#waiting) return;
     this.#endWait();
     if (given) this.#matchRoute();
-    else this.#noRoute();
+    else this.#heed(NO_ROUTE);
   }
 
   #endWait(): void {
@@ -187,61 +126,25 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     this.#waitTimer = undefined;
   }
 
-  #noRoute(): void {
-    this.reply(404, '', 'route_not_found', ResponseFlag.noRouteFound);
-  }
-
-  /** HTTP filters in their order; policies hold also where no route does, as in Envoy. */
   #filter(): void {
-    const { filters } = this.manager.config;
-    const { route, head } = this;
-    for (let i = 0; i < filters.rbac.length; i++) {
-      const rbac = filters.rbac[i]!;
-      if (route?.fields.filters.disabled.has(rbac.name)) continue;
-      const verdict = (route?.fields.filters.rbac ?? rbac.filter).decide(this.connection.info, head);
-      if (!verdict.allowed) {
-        this.reply(403, 'RBAC: access denied', denialDetails(verdict), 0);
-        return;
-      }
-    }
-    if (route === null) {
-      this.#noRoute();
-      return;
-    }
-    if (filters.cors) {
-      const verdict = route.fields.filters.cors.decide(head, this.#random);
-      if (verdict === 'preflight' || verdict === 'preflight-refused') {
-        this.#direct(200, verdict === 'preflight' ? route.fields.filters.cors.preflightHeaders(head) : [], NOTHING, 'cors_response');
-        return;
-      }
-    }
-    if (filters.mutations !== null) filters.mutations.request.apply(head.headers, this);
-    if (!route.fields.filters.requestMutations.empty) route.fields.filters.requestMutations.apply(head.headers, this);
-    if (filters.fault !== null && this.#fault(route)) return;
-    this.#act(route);
+    this.#heed(runFilters(this, this.#random));
   }
 
-  /** True: the request is held back or was answered. */
-  #fault(route: RouteEntry): boolean {
-    const fault = route.fields.filters.fault.enabled ? route.fields.filters.fault : this.manager.config.filters.fault!;
-    const cluster = route.kind === 'forward' ? route.pickCluster(this.head, this.#random).clusterName(this.head) : '';
-    if (!fault.appliesTo(this.head, cluster)) return false;
-    const { runtime } = this.manager;
-    const delayMs = (this.responseFlags & ResponseFlag.delayInjected) !== 0 ? 0 : fault.delayMs(this.head, runtime.random.uint32());
-    if (delayMs > 0) {
-      this.responseFlags |= ResponseFlag.delayInjected;
-      this.#waitTimer = runtime.wheel.arm(delayMs, this, Timer.DELAY);
-      return true;
+  #heed(verdict: FilterVerdict): void {
+    switch (verdict.kind) {
+      case 'pass':
+        this.#act(this.route!);
+        break;
+      case 'refuse':
+        this.reply(verdict.status, verdict.body, verdict.details, verdict.flag);
+        break;
+      case 'answer':
+        this.#direct(verdict.status, verdict.headers, NOTHING, verdict.details);
+        break;
+      case 'delay':
+        this.responseFlags |= ResponseFlag.delayInjected;
+        this.#waitTimer = this.manager.runtime.wheel.arm(verdict.delayMs, this, Timer.DELAY);
     }
-    if (!fault.aborts(this.head, runtime.random.uint32())) return false;
-    const status = fault.abortStatus(this.head);
-    this.reply(
-      status === 0 ? grpcToHttpStatus(fault.abortGrpcStatus(this.head)) : status,
-      'fault filter abort',
-      'fault_filter_abort',
-      ResponseFlag.faultInjected,
-    );
-    return true;
   }
 
   #act(route: RouteEntry): void {
@@ -257,10 +160,10 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
         return;
       }
       case 'non-forwarding':
-        this.#noRoute();
+        this.#heed(NO_ROUTE);
         return;
     }
-    if ((head.protocol !== '' || head.method === 'CONNECT') && !this.#allowsUpgrade(route)) {
+    if ((head.protocol !== '' || head.method === 'CONNECT') && !allowsUpgrade(this, route)) {
       this.reply(403, '', 'upgrade_failed', 0);
       return;
     }
@@ -268,12 +171,6 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     const choice = route.pickCluster(head, this.#random);
     this.#choice = choice;
     this.#toCluster(choice.clusterName(head));
-  }
-
-  /** CONNECT only where it is said; other upgrades pass unless it is said that they do not, as if no proxy were there. */
-  #allowsUpgrade(route: RouteEntry): boolean {
-    const token = this.head.method === 'CONNECT' ? 'connect' : this.head.protocol;
-    return route.fields.upgrades.get(token) ?? this.manager.config.upgrades.get(token) ?? token !== 'connect';
   }
 
   #toCluster(name: string): void {
@@ -299,11 +196,10 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   #prepareForward(cluster: Cluster): void {
     const route = this.route!;
     const { head } = this;
-    if (route.retry.appliesTo(head) && head.method !== 'CONNECT' && head.protocol === '') this.#retry = new RetryState(route.retry);
-    if (route.fields.bufferLimitBytes >= 0) this.#bufferLimitBytes = route.fields.bufferLimitBytes;
-    // A length that is known to be too long is not copied at all.
-    this.#retain = !this.#requestEnded && head.bodyLength <= this.#bufferLimitBytes && head.method !== 'CONNECT' && head.protocol === '';
-    this.#replayable = this.#requestEnded || this.#retain;
+    const tunnel = head.method === 'CONNECT' || head.protocol !== '';
+    if (route.retry.appliesTo(head) && !tunnel) this.#retry = new RetryState(route.retry);
+    const { bufferLimitBytes } = route.fields;
+    this.#content.prepare(head.bodyLength, bufferLimitBytes >= 0 ? bufferLimitBytes : this.manager.bufferLimitBytes, tunnel);
     if (!route.fields.hash.empty) {
       this.#lb = new LbContext();
       route.fields.hash.apply(head, this.connection.info.remoteHost, this.manager.runtime.random, this.#lb);
@@ -311,7 +207,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     const maxDurationMs = route.fields.maxStreamDurationMs;
     if (maxDurationMs > 0 && this.#durationTimer === undefined) this.#durationTimer = this.manager.runtime.wheel.arm(maxDurationMs, this, Timer.DURATION);
     if (cluster.forwardProxy === null) route.finalizeRequest(head, this.#choice!, this);
-    if (this.#requestEnded) this.#armRouteTimeout();
+    if (this.#content.ended) this.#armRouteTimeout();
     if (cluster.forwardProxy !== null) this.#resolveForward(cluster);
     else this.#tryHost(cluster.pick(this.#pickContext()));
   }
@@ -322,7 +218,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     cluster.forwardProxy!.resolve(this.head.authority, port, (host, error) => {
       if (this.#done) return;
       if (host === null) {
-        this.#failureReason = error;
+        this.upstreamTransportFailureReason = error;
         this.reply(503, 'DNS resolution failure', `dns_resolution_failure{${error}}`, ResponseFlag.dnsResolutionFailed);
       } else this.#tryHost(host);
     });
@@ -347,14 +243,14 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       this.reply(503, 'no healthy upstream', 'no_healthy_upstream', ResponseFlag.noHealthyUpstream);
       return;
     }
-    this.#host = host;
+    this.endpoint = host;
     this.upstreamRequestAttemptCount++;
     const route = this.route!;
     if (route.fields.rewrite.autoHost && host.endpoint.hostname !== '') this.head.authority = host.endpoint.hostname;
     if (route.fields.includeRequestAttemptCount) setHeader(this.head.headers, 'x-envoy-attempt-count', String(this.upstreamRequestAttemptCount));
     const attempt = new UpstreamAttempt(this, cluster, host);
     this.#attempt = attempt;
-    if (this.#requestEnded && route.retry.perTryTimeoutMs > 0) attempt.armPerTry(route.retry.perTryTimeoutMs);
+    if (this.#content.ended && route.retry.perTryTimeoutMs > 0) attempt.armPerTry(route.retry.perTryTimeoutMs);
     if (this.#raw) attempt.startRaw();
     else {
       const { protocol } = cluster.config.http;
@@ -364,27 +260,16 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
 
   /** Whether the head that goes upstream is all of the request. */
   get upstreamFin(): boolean {
-    return this.#requestEnded && this.#buffer === null && this.#requestTrailers === null;
+    return this.#content.headIsAll;
   }
 
   /** A connection took the head: what is kept of the content follows. */
   onAttached(attempt: UpstreamAttempt): void {
     attempt.markAttached();
-    this.#upstreamLocal = attempt.localAddress;
+    this.upstreamLocalAddress = attempt.localAddress;
     this.upstreamPeerUri = attempt.peerUri;
     this.upstreamSecure = attempt.secure;
-    const client = attempt.client;
-    if (client === null) return;
-    const buffer = this.#buffer;
-    let room = true;
-    if (buffer !== null) {
-      const last = buffer.chunks.length - 1;
-      const ends = this.#requestEnded && this.#requestTrailers === null;
-      for (let i = 0; i <= last; i++) room = client.sendBody(buffer.chunks[i]!, 0, buffer.chunks[i]!.length, ends && i === last);
-      if (!this.#retain) this.#buffer = null;
-    }
-    if (this.#requestTrailers !== null) client.sendTrailers(this.#requestTrailers);
-    if (room && this.#downstreamPaused && !this.#requestEnded) this.#resumeDownstream();
+    if (attempt.client !== null) this.#content.sendTo(attempt.client);
   }
 
   onBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
@@ -392,37 +277,19 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     this.moved = true;
     this.bytesReceived += end - start;
     if (fin) this.#onRequestEnd();
-    const client = this.#attempt?.client ?? null;
-    if (client === null || this.#retain) {
-      this.#buffer ??= new BodyBuffer();
-      this.#buffer.add(buffer, start, end);
-      // An end without content is known by the flag alone.
-      if (this.#buffer.chunks.length === 0) this.#buffer = null;
-      if (this.#buffer !== null && this.#buffer.bytes > this.#bufferLimitBytes) {
-        if (client === null) this.#pauseDownstream();
-        else {
-          this.#buffer = null;
-          this.#retain = false;
-        }
-        this.#replayable = false;
-      }
-    }
-    if (client !== null) {
-      if (!client.sendBody(buffer, start, end, fin) && !fin) this.#pauseDownstream();
-    }
+    this.#content.receive(buffer, start, end, fin, this.#attempt?.client ?? null);
     if (fin && this.#tunnel && this.#responseEnded) this.#complete();
   }
 
   onTrailers(trailers: HeaderList): void {
     if (this.#done) return;
-    this.#requestTrailers = trailers;
     this.#onRequestEnd();
-    this.#attempt?.client?.sendTrailers(trailers);
+    this.#content.receiveTrailers(trailers, this.#attempt?.client ?? null);
   }
 
   #onRequestEnd(): void {
-    this.#requestEnded = true;
-    this.#requestEndMs = this.manager.runtime.nowMs();
+    this.#content.ended = true;
+    this.requestEndMs = this.manager.runtime.nowMs();
     if (this.route === null || this.cluster === null) return;
     this.#armRouteTimeout();
     const { perTryTimeoutMs } = this.route.retry;
@@ -431,18 +298,9 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
 
   /** As in Envoy: it runs from the end of the request. */
   #armRouteTimeout(): void {
-    if (this.#routeTimer !== undefined || this.#response !== null) return;
-    const timeoutMs = this.#timeoutMs(this.route!);
+    if (this.#routeTimer !== undefined || this.response !== null) return;
+    const timeoutMs = routeTimeoutMs(this.route!, this.head);
     if (timeoutMs > 0) this.#routeTimer = this.manager.runtime.wheel.arm(timeoutMs, this, Timer.ROUTE);
-  }
-
-  #timeoutMs(route: RouteEntry): number {
-    const { grpcTimeoutMaxMs, grpcTimeoutOffsetMs } = route.fields;
-    if (grpcTimeoutMaxMs < 0) return route.timeoutMs;
-    const asked = grpcTimeoutHeaderMs(this.head.headers);
-    if (asked < 0) return route.timeoutMs;
-    const less = grpcTimeoutOffsetMs > 0 && asked > grpcTimeoutOffsetMs ? asked - grpcTimeoutOffsetMs : asked;
-    return grpcTimeoutMaxMs === 0 ? less : asked === 0 ? grpcTimeoutMaxMs : Math.min(less, grpcTimeoutMaxMs);
   }
 
   /** The downstream went away. */
@@ -457,17 +315,6 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
 
   onDrain(): void {
     this.#attempt?.client?.resume();
-  }
-
-  #pauseDownstream(): void {
-    if (this.#downstreamPaused) return;
-    this.#downstreamPaused = true;
-    this.#stream.pause();
-  }
-
-  #resumeDownstream(): void {
-    this.#downstreamPaused = false;
-    this.#stream.resume();
   }
 
   // ---- upstream ----
@@ -497,14 +344,14 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
         this.#gaveUp = true;
       }
     }
-    this.#responseStartMs = nowMs;
+    this.responseStartMs = nowMs;
     this.responseCodeDetails = 'via_upstream';
     this.#commit(head, fin);
   }
 
   /** Whether the content is still there, and the budget allows one more. */
   #mayRetry(): boolean {
-    if (!this.#replayable || (this.#buffer === null && !this.#requestEnded && this.bytesReceived > 0)) return false;
+    if (!this.#content.replayable) return false;
     this.#releaseRetry();
     if (!this.cluster!.limits.tryRetry()) {
       this.responseFlags |= ResponseFlag.upstreamOverflow;
@@ -532,57 +379,24 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
 
   #retryNow(): void {
     const cluster = this.cluster!;
-    if (cluster.forwardProxy !== null) this.#tryHost(this.#host);
+    if (cluster.forwardProxy !== null) this.#tryHost(this.endpoint);
     else this.#tryHost(cluster.pick(this.#pickContext()));
   }
 
   #commit(head: ResponseHead, fin: boolean): void {
-    const { manager } = this;
-    const { headers } = head;
-    this.#response = head;
+    this.response = head;
     this.#tunnel = head.tunnel;
     this.responseCode = head.status;
     // Nothing is sent again from here on.
-    this.#retain = false;
-    if (this.#attempt?.client !== null) this.#buffer = null;
+    this.#content.stopKeeping(this.#attempt?.client !== null);
     this.#cancelTimers();
-    this.#markGivenUp(head);
-    const route = this.route;
-    if (route !== null) {
-      route.finalizeResponse(headers, this.#choice, this);
-      const { filters } = route.fields;
-      if (!filters.responseMutations.empty) filters.responseMutations.apply(headers, this);
-      if (manager.config.filters.cors && filters.cors.enabled && filters.cors.decide(this.head, this.#random) === 'actual')
-        filters.cors.applyToResponse(this.head, headers);
-      if (route.fields.includeAttemptCountInResponse) setHeader(headers, 'x-envoy-attempt-count', String(this.upstreamRequestAttemptCount));
-    }
-    manager.config.filters.mutations?.response.apply(headers, this);
-    if (this.#lb !== null && this.#lb.setCookie !== '') headers.push('set-cookie', this.#lb.setCookie);
+    markGivenUp(this, head, this.#gaveUp);
+    enterResponse(this, head, this.#choice, this.#lb, this.#random);
     if ((this.responseFlags & SIGNED_FLAGS) !== 0 && this.responseCodeDetails === 'via_upstream') this.#sign(head);
-    if (manager.config.alwaysSetRequestIdInResponse && this.requestId !== '') setHeader(headers, 'x-request-id', this.requestId);
     if (this.connection.draining) this.connection.drain();
     if (fin) this.#responseEnded = true;
     if (!this.#stream.sendResponse(head, fin) && !fin) this.#attempt?.client?.pause();
     if (fin) this.#afterResponse();
-  }
-
-  /**
-   * "Do not retry this again", by what docs/xds.md says: remembered where the application's own call was given up, put on
-   * what goes to another proxy, taken off what goes to an application.
-   */
-  #markGivenUp(head: ResponseHead): void {
-    const { direction, runtime } = this.manager;
-    if (head.status < 500 && !this.#gaveUp) return;
-    if (direction === 'inbound') {
-      if (this.#gaveUp || (head.status >= 500 && runtime.givenUp.has(this.requestId, runtime.nowMs()))) setHeader(head.headers, GAVE_UP_HEADER, GAVE_UP);
-      return;
-    }
-    const index = headerIndex(head.headers, GAVE_UP_HEADER);
-    if (index >= 0 && head.headers[index + 1] === GAVE_UP) {
-      this.#gaveUp = true;
-      if (direction === 'outbound') removeHeader(head.headers, GAVE_UP_HEADER);
-    } else if (this.#gaveUp && direction === 'unspecified') setHeader(head.headers, GAVE_UP_HEADER, GAVE_UP);
-    if (this.#gaveUp) runtime.givenUp.add(this.requestId, runtime.nowMs());
   }
 
   onUpstreamBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
@@ -606,17 +420,12 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   }
 
   onUpstreamDrain(): void {
-    if (this.#downstreamPaused && !this.#done) this.#resumeDownstream();
+    if (!this.#done) this.#content.resume();
   }
 
   onUpstreamReset(attempt: UpstreamAttempt, reason: ResetReason, detail: string): void {
-    if (this.#response !== null) {
-      this.responseFlags |=
-        reason === 'ProtocolError'
-          ? ResponseFlag.upstreamProtocolError
-          : reason === 'RemoteReset'
-            ? ResponseFlag.upstreamRemoteReset
-            : ResponseFlag.upstreamConnectionTermination;
+    if (this.response !== null) {
+      this.responseFlags |= flagOfLateReset(reason);
       this.responseCodeDetails = `upstream_reset_after_response_started{${detail === '' ? reason : detail}}`;
       attempt.cluster.outlier.onLocalOriginFailure(attempt.host, 'reset', this.manager.runtime.nowMs());
       this.#stream.reset(reason === 'ProtocolError' ? 'ProtocolError' : 'RemoteReset');
@@ -624,7 +433,14 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       return;
     }
     // A keep-alive connection that its upstream closed just as the request was written: not the endpoint's fault, and not a retry.
-    if (attempt.reused && !attempt.responseStarted && reason === 'ConnectionTermination' && !this.#replayed && this.#replayable && isIdempotent(this.head)) {
+    if (
+      attempt.reused &&
+      !attempt.responseStarted &&
+      reason === 'ConnectionTermination' &&
+      !this.#replayed &&
+      this.#content.replayable &&
+      isIdempotent(this.head)
+    ) {
       this.#replayed = true;
       attempt.cluster.outlier.onAttemptCancelled(attempt.host);
       this.#attempt = null;
@@ -636,27 +452,26 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   }
 
   onPerTryTimeout(attempt: UpstreamAttempt): void {
-    if (this.#done || this.#response !== null || attempt !== this.#attempt) return;
+    if (this.#done || this.response !== null || attempt !== this.#attempt) return;
     attempt.host.stats.requestTimeout++;
     this.onAttemptFailed(attempt, 'per-try-timeout', '');
   }
 
   onAttemptFailed(attempt: UpstreamAttempt, failure: AttemptFailure, detail: string, otherFlag = 0): void {
     if (this.#done) return;
-    const [flag, words, name] = FAILURES[failure];
     const { outlier } = attempt.cluster;
     const nowMs = this.manager.runtime.nowMs();
     attempt.host.stats.requestError++;
     if (failure === 'overflow') outlier.onAttemptCancelled(attempt.host);
     else if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(attempt.host, failure, nowMs);
     else outlier.onLocalOriginFailure(attempt.host, failure === 'per-try-timeout' ? 'timeout' : 'reset', nowMs);
-    this.#failureReason = detail;
+    this.upstreamTransportFailureReason = detail;
     this.#connectTimedOut = failure === 'connect-timeout';
-    let flags = otherFlag === 0 ? flag : otherFlag;
+    let flags = otherFlag === 0 ? flagOfFailure(failure) : otherFlag;
     if (this.#retry !== null) {
       const verdict = this.#retry.onFailure(this.head, failure);
       // A connection that was refused has cost nobody anything: the budget is for tries that may be work.
-      if (verdict === 'retry' && (failure === 'connect-failure' ? this.#replayable : this.#mayRetry())) {
+      if (verdict === 'retry' && (failure === 'connect-failure' ? this.#content.replayable : this.#mayRetry())) {
         this.#scheduleRetry(attempt, -1);
         return;
       }
@@ -667,19 +482,8 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     }
     this.#attempt = null;
     attempt.finish(false);
-    if (failure === 'per-try-timeout') {
-      this.reply(504, 'upstream request timeout', 'upstream_per_try_timeout', flags);
-      return;
-    }
-    const transport = detail === '' ? '' : `, transport failure reason: ${detail}`;
-    const reason = otherFlag === ResponseFlag.upstreamRemoteReset ? 'remote reset' : words;
-    const detailName = detail === '' ? name : `${name}|${detail.replaceAll(' ', '_')}`;
-    this.reply(
-      503,
-      `upstream connect error or disconnect/reset before headers. reset reason: ${reason}${transport}`,
-      `upstream_reset_before_response_started{${detailName}}`,
-      flags,
-    );
+    const answer = failureAnswer(failure, detail, otherFlag === ResponseFlag.upstreamRemoteReset);
+    this.reply(answer.status, answer.body, answer.details, flags);
   }
 
   // ---- answers made here ----
@@ -700,10 +504,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   }
 
   #direct(status: number, headers: HeaderList, body: Buffer, details: string): void {
-    const head = new ResponseHead();
-    head.status = status;
-    head.headers = ['content-length', String(body.length), ...headers];
-    head.bodyLength = body.length;
+    const head = directReplyHead(status, headers, body.length);
     this.responseCodeDetails = details;
     if (status >= 400) this.#sign(head);
     this.#send(head, this.head.method === 'HEAD' ? NOTHING : body);
@@ -715,7 +516,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
 
   #send(head: ResponseHead, body: Buffer): void {
     this.#abandonAttempt();
-    if (this.#done || this.#response !== null) return;
+    if (this.#done || this.response !== null) return;
     this.#commit(head, body.length === 0);
     if (body.length > 0) this.onUpstreamBody(body, 0, body.length, true);
   }
@@ -737,7 +538,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
         break;
       case Timer.DELAY:
         this.#waitTimer = undefined;
-        if (!this.#fault(this.route!)) this.#act(this.route!);
+        this.#heed(injectFault(this, this.route!, this.#random));
         break;
       case Timer.WAIT:
         this.#waitTimer = undefined;
@@ -760,7 +561,7 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
       attempt.host.stats.requestTimeout++;
       attempt.cluster.outlier.onLocalOriginFailure(attempt.host, 'timeout', this.manager.runtime.nowMs());
     }
-    if (this.#response === null) {
+    if (this.response === null) {
       this.reply(504, 'upstream request timeout', details, flag);
       return;
     }
@@ -773,11 +574,11 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   /** Nothing has moved for the idle timeout. */
   onIdle(): void {
     if (this.#done) return;
-    if (this.#response === null) {
+    if (this.response === null) {
       const attempt = this.#attempt;
       if (attempt !== null) attempt.cluster.outlier.onAttemptCancelled(attempt.host);
       // Who is at fault: the client that does not finish its request, or the upstream that does not answer.
-      if (this.#requestEnded) this.reply(504, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
+      if (this.#content.ended) this.reply(504, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
       else this.reply(408, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
       return;
     }
@@ -796,14 +597,14 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
   // ---- end ----
 
   #afterResponse(): void {
-    if (!this.#tunnel || this.#requestEnded) this.#complete();
+    if (!this.#tunnel || this.#content.ended) this.#complete();
   }
 
   #complete(): void {
     if (this.#done) return;
     this.#done = true;
     const { manager } = this;
-    this.#endMs = manager.runtime.nowMs();
+    this.endMs = manager.runtime.nowMs();
     this.#cancelTimers();
     if (this.#durationTimer !== undefined) manager.runtime.wheel.cancel(this.#durationTimer);
     if (this.#waiting) manager.routes.cancel(this);
@@ -811,122 +612,9 @@ export class ActiveStream implements StreamEvents, StreamInfo, TimerTarget, Rout
     this.#attempt = null;
     attempt?.finish(this.#responseEnded);
     if (this.#retryHeld) this.#releaseRetry();
-    this.#buffer = null;
+    this.#content.stopKeeping(true);
     manager.unlink(this);
     manager.recorder.record(this);
     this.connection.onStreamEnd();
   }
-
-  // ---- StreamInfo ----
-
-  get durationMs(): number {
-    return (this.#endMs < 0 ? this.manager.runtime.nowMs() : this.#endMs) - this.#startMs;
-  }
-  get requestDurationMs(): number {
-    return this.#requestEndMs < 0 ? -1 : this.#requestEndMs - this.#startMs;
-  }
-  get responseDurationMs(): number {
-    return this.#responseStartMs < 0 ? -1 : this.#responseStartMs - this.#startMs;
-  }
-  get responseTxDurationMs(): number {
-    return this.#responseStartMs < 0 || this.#endMs < 0 ? -1 : this.#endMs - this.#responseStartMs;
-  }
-  get protocol(): string {
-    return this.head.version === 20 ? 'HTTP/2' : this.head.version === 10 ? 'HTTP/1.0' : 'HTTP/1.1';
-  }
-  get method(): string {
-    return this.head.method;
-  }
-  get path(): string {
-    return this.head.path;
-  }
-  get scheme(): string {
-    return this.head.scheme;
-  }
-  get authority(): string {
-    return this.head.authority;
-  }
-  get requestHeaders(): HeaderList {
-    return this.head.headers;
-  }
-  get responseHeaders(): HeaderList {
-    return this.#response === null ? NO_HEADERS : this.#response.headers;
-  }
-  get connectionTerminationDetails(): string {
-    return '';
-  }
-  get routeName(): string {
-    return this.route === null ? '' : this.route.name;
-  }
-  get virtualClusterName(): string {
-    return '';
-  }
-  get upstreamCluster(): string {
-    return this.cluster === null ? '' : this.cluster.name;
-  }
-  get upstreamHost(): string {
-    return this.#host === null ? '' : this.#host.address;
-  }
-  /** The endpoint of the last attempt. */
-  get endpoint(): UpstreamHost | null {
-    return this.#host;
-  }
-  get upstreamLocalAddress(): string {
-    return this.#upstreamLocal;
-  }
-  get upstreamTransportFailureReason(): string {
-    return this.#failureReason;
-  }
-  get downstreamLocalAddress(): string {
-    return this.connection.info.localAddress;
-  }
-  get downstreamRemoteAddress(): string {
-    return this.connection.info.remoteAddress;
-  }
-  get downstreamDirectRemoteAddress(): string {
-    return this.connection.info.remoteAddress;
-  }
-  get requestedServerName(): string {
-    return this.connection.info.requestedServerName;
-  }
-  get downstreamTlsVersion(): string {
-    return this.connection.info.tlsVersion;
-  }
-  get downstreamPeerUri(): string {
-    return this.connection.info.peer.uri;
-  }
-  get downstreamLocalUri(): string {
-    return this.connection.info.localUri;
-  }
-  get traceId(): string {
-    return this.trace === null ? '' : this.trace.traceId;
-  }
-  get connectionId(): number {
-    return this.connection.info.id;
-  }
-}
-
-function failureOf(reason: ResetReason): AttemptFailure {
-  switch (reason) {
-    case 'RemoteRefusedStream':
-    case 'LocalRefusedStream':
-      return 'refused-stream';
-    case 'ConnectionFailure':
-    case 'ConnectError':
-      return 'connect-failure';
-    case 'ProtocolError':
-      return 'protocol-error';
-    case 'Overflow':
-      return 'overflow';
-    default:
-      return 'reset';
-  }
-}
-
-const GRPC_UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-
-/** gRPC over HTTP/2: at most eight digits and a unit. -1: absent or not readable. */
-function grpcTimeoutHeaderMs(headers: readonly string[]): number {
-  const match = /^(\d{1,8})([HMSmun])$/.exec(headerValue(headers, 'grpc-timeout') ?? '');
-  return match === null ? -1 : Number(match[1]) * GRPC_UNITS[match[2]!]!;
 }

@@ -1,4 +1,4 @@
-import { type RequestHead, ResponseHead } from '../http/message.ts';
+import { type HeaderList, type RequestHead, ResponseHead } from '../http/message.ts';
 import { headerValue } from '../routing/headers.ts';
 
 /** grpc-status for the HTTP status of a local answer (Envoy: Grpc::Utility::httpToGrpcStatus). */
@@ -49,6 +49,15 @@ export function localReplyHead(request: RequestHead, status: number, body: strin
   head.bodyLength = bytes.length;
   head.headers = body === '' ? ['content-length', '0'] : ['content-length', String(bytes.length), 'content-type', 'text/plain'];
   return { head, body: request.method === 'HEAD' ? EMPTY : bytes };
+}
+
+/** Head of an answer that a route or a filter gives. */
+export function directReplyHead(status: number, headers: HeaderList, bodyLength: number): ResponseHead {
+  const head = new ResponseHead();
+  head.status = status;
+  head.headers = ['content-length', String(bodyLength), ...headers];
+  head.bodyLength = bodyLength;
+  return head;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-import { makeRequestId } from '@outrigger/telemetry';
+import { continueTrace, makeRequestId, TRACE_HEADERS, type TraceContext, traceHeaders } from '@outrigger/telemetry';
 import type { RequestHead } from '../http/message.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import { headerIndex, headerValue, removeHeader, setHeader } from '../routing/headers.ts';
@@ -55,6 +55,16 @@ export function requestIdOf(manager: HttpManager, connection: ConnectionInfo, he
   if (index >= 0) head.headers[index + 1] = id;
   else head.headers.push('x-request-id', id);
   return id;
+}
+
+/** The trace that this request is part of, the caller's or a new one; from here on its headers name this proxy's span. */
+export function enterTrace(manager: HttpManager, head: RequestHead): TraceContext {
+  const { headers } = head;
+  const trace = continueTrace(headers, manager.runtime.random, manager.samplingRatio);
+  for (let i = 0; i < TRACE_HEADERS.length; i++) removeHeader(headers, TRACE_HEADERS[i]!);
+  const own = traceHeaders(trace);
+  for (let i = 0; i < own.length; i++) headers.push(own[i]!);
+  return trace;
 }
 
 function stripHost(manager: HttpManager, connection: ConnectionInfo, head: RequestHead): void {

@@ -1,0 +1,100 @@
+import type { ClientStream, HeaderList, ServerStream } from '../http/message.ts';
+import { BodyBuffer } from './body-buffer.ts';
+
+/**
+ * The content of a request on its way: passed on as it comes, kept until a connection is there and, within a limit, for
+ * another attempt. Holds the downstream back where nobody takes it.
+ */
+export class RequestContent {
+  readonly #downstream: ServerStream;
+  /** The last byte, or the trailers, have come. */
+  ended: boolean;
+  trailers: HeaderList | null = null;
+  #buffer: BodyBuffer | null = null;
+  /** What comes is kept for another attempt. */
+  #keeping = false;
+  #whole = true;
+  #limitBytes: number;
+  #paused = false;
+  #receivedAny = false;
+
+  constructor(downstream: ServerStream, ended: boolean, limitBytes: number) {
+    this.#downstream = downstream;
+    this.ended = ended;
+    this.#limitBytes = limitBytes;
+  }
+
+  /** Before the first attempt. `lengthBytes` -1: not known; `tunnel`: what follows is no content that could be sent twice. */
+  prepare(lengthBytes: number, limitBytes: number, tunnel: boolean): void {
+    this.#limitBytes = limitBytes;
+    // A length that is known to be too long is not copied at all.
+    this.#keeping = !this.ended && lengthBytes <= limitBytes && !tunnel;
+    this.#whole = this.ended || this.#keeping;
+  }
+
+  /** Whether the head that goes upstream is all of the request. */
+  get headIsAll(): boolean {
+    return this.ended && this.#buffer === null && this.trailers === null;
+  }
+
+  /** Whether all that has come can be sent once more. */
+  get replayable(): boolean {
+    return this.#whole && (this.#buffer !== null || this.ended || !this.#receivedAny);
+  }
+
+  /** `client`: where it goes, null while there is no connection. */
+  receive(buffer: Buffer, start: number, end: number, fin: boolean, client: ClientStream | null): void {
+    if (end > start) this.#receivedAny = true;
+    if (client === null || this.#keeping) this.#keep(buffer, start, end, client !== null);
+    if (client !== null && !client.sendBody(buffer, start, end, fin) && !fin) this.#pause();
+  }
+
+  receiveTrailers(trailers: HeaderList, client: ClientStream | null): void {
+    this.trailers = trailers;
+    client?.sendTrailers(trailers);
+  }
+
+  /** A connection took the head: what is kept follows. */
+  sendTo(client: ClientStream): void {
+    const buffer = this.#buffer;
+    let room = true;
+    if (buffer !== null) {
+      const last = buffer.chunks.length - 1;
+      const ends = this.ended && this.trailers === null;
+      for (let i = 0; i <= last; i++) room = client.sendBody(buffer.chunks[i]!, 0, buffer.chunks[i]!.length, ends && i === last);
+      if (!this.#keeping) this.#buffer = null;
+    }
+    if (this.trailers !== null) client.sendTrailers(this.trailers);
+    if (room && !this.ended) this.resume();
+  }
+
+  /** Nothing is sent again. What no connection has taken yet stays where `drop` is false. */
+  stopKeeping(drop: boolean): void {
+    this.#keeping = false;
+    if (drop) this.#buffer = null;
+  }
+
+  /** The upstream takes more. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#downstream.resume();
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#downstream.pause();
+  }
+
+  #keep(buffer: Buffer, start: number, end: number, sent: boolean): void {
+    // An end without content is known by the flag alone.
+    if (end === start) return;
+    this.#buffer ??= new BodyBuffer();
+    this.#buffer.add(buffer, start, end);
+    if (this.#buffer.bytes <= this.#limitBytes) return;
+    this.#whole = false;
+    if (sent) this.stopKeeping(true);
+    else this.#pause();
+  }
+}
