@@ -16,6 +16,10 @@ const MAX_EARLY_BYTES = 64 * 1024;
 /** Unsent bytes of one direction from which the other stops reading. */
 const HIGH_WATER_BYTES = 128 * 1024;
 const CLUSTER_TIMEOUT_MS = 5_000;
+/** Once both sides have ended: how long a reader may take none of what is still to be sent. */
+const LINGER_MS = 30_000;
+
+const Timer = { IDLE: 0, MAX_AGE: 1, LINGER: 2 } as const;
 
 /** Told of each connection: opened when its upstream is there, closed with what passed. */
 export interface TcpRecorder {
@@ -40,12 +44,17 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   #earlyBytes = 0;
   #downstreamEnded = false;
   #upstreamEnded = false;
+  #downstreamGone = false;
+  #upstreamGone = false;
   #attempts = 0;
   #closed = false;
   #counted = false;
   #moved = true;
   #idle: WheelTimer | undefined;
   #maxAge: WheelTimer | undefined;
+  #linger: WheelTimer | undefined;
+  /** Bytes still to be sent when last looked at. */
+  #lingering = 0;
   cluster: Cluster | null = null;
   host: UpstreamHost | null = null;
   bytesReceived = 0;
@@ -83,8 +92,8 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
       this.#refuse(ResponseFlag.unauthorizedExternalService, 'rbac_access_denied');
       return;
     }
-    if (this.config.idleTimeoutMs > 0) this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, 0);
-    if (this.config.maxConnectionDurationMs > 0) this.#maxAge = this.#runtime.wheel.arm(this.config.maxConnectionDurationMs, this, 1);
+    if (this.config.idleTimeoutMs > 0) this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, Timer.IDLE);
+    if (this.config.maxConnectionDurationMs > 0) this.#maxAge = this.#runtime.wheel.arm(this.config.maxConnectionDurationMs, this, Timer.MAX_AGE);
     const name = this.#pickCluster();
     const cluster = this.#clusters.get(name);
     if (cluster?.warm === true) this.#toCluster(cluster);
@@ -162,6 +171,11 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
 
   receive(buffer: Buffer, start: number, end: number): void {
     this.#moved = true;
+    if (this.#upstreamGone) {
+      // It had ended its half, and now is gone for good: what the client sends has nowhere to go.
+      this.close();
+      return;
+    }
     this.bytesReceived += end - start;
     // The read buffer is shared, and the transport may hold what it is given until the kernel takes it.
     const chunk = Buffer.from(buffer.subarray(start, end));
@@ -183,15 +197,16 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
 
   transportClosed(detail: string): void {
     if (this.#closed) return;
+    this.#downstreamGone = true;
     if (!this.#upstreamEnded || !this.#downstreamEnded) {
       this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
       this.details = detail;
-    }
-    this.close();
+      this.close();
+    } else if (this.#upstreamGone) this.close();
   }
 
   transportDrained(): void {
-    this.#upstream?.transport.resume();
+    if (this.#open) this.#upstream!.transport.resume();
   }
 
   upstreamReceive(buffer: Buffer, start: number, end: number): void {
@@ -209,13 +224,12 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
 
   upstreamClosed(detail: string): void {
     if (this.#closed) return;
+    this.#upstreamGone = true;
     if (!this.#upstreamEnded) {
       this.responseFlags |= ResponseFlag.upstreamConnectionTermination;
       this.details = detail;
       this.close();
-      return;
-    }
-    this.#upstreamEnded = true;
+    } else if (this.#downstreamGone) this.close();
   }
 
   upstreamDrained(): void {
@@ -223,12 +237,16 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   onTimer(kind: number): void {
-    if (kind === 1) {
+    if (kind === Timer.MAX_AGE) {
       this.details = 'max_connection_duration';
       this.close();
+    } else if (kind === Timer.LINGER) {
+      const unsent = this.#unsent;
+      if (unsent >= this.#lingering) this.close();
+      else this.#awaitClose(unsent);
     } else if (this.#moved) {
       this.#moved = false;
-      this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, 0);
+      this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, Timer.IDLE);
     } else {
       this.responseFlags |= ResponseFlag.streamIdleTimeout;
       this.close();
@@ -241,8 +259,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.#closed = true;
     this.endMs = this.#runtime.nowMs();
     const { wheel } = this.#runtime;
-    if (this.#idle !== undefined) wheel.cancel(this.#idle);
-    if (this.#maxAge !== undefined) wheel.cancel(this.#maxAge);
+    for (const timer of [this.#idle, this.#maxAge, this.#linger]) if (timer !== undefined) wheel.cancel(timer);
     this.#downstream.destroy();
     if (this.#open) this.#upstream!.transport.destroy();
     else this.#upstream?.abort();
@@ -251,17 +268,18 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.#onGone(this);
   }
 
-  /** Both halves have ended: what was written still leaves, then the sockets close by themselves. */
+  /** Both sides have ended: what was written still leaves, then the transports close by themselves, or are made to. */
   #checkEnd(): void {
-    if (!this.#downstreamEnded || !this.#upstreamEnded || this.#closed) return;
-    this.#closed = true;
-    this.endMs = this.#runtime.nowMs();
-    const { wheel } = this.#runtime;
-    if (this.#idle !== undefined) wheel.cancel(this.#idle);
-    if (this.#maxAge !== undefined) wheel.cancel(this.#maxAge);
-    this.#release();
-    this.#recorder.closed(this);
-    this.#onGone(this);
+    if (this.#downstreamEnded && this.#upstreamEnded && this.#linger === undefined && !this.#closed) this.#awaitClose(this.#unsent);
+  }
+
+  #awaitClose(unsent: number): void {
+    this.#lingering = unsent;
+    this.#linger = this.#runtime.wheel.arm(LINGER_MS, this, Timer.LINGER);
+  }
+
+  get #unsent(): number {
+    return this.#downstream.writableLength + this.#upstream!.transport.writableLength;
   }
 
   #refuse(flag: number, details: string): void {

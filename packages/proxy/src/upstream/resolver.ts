@@ -1,4 +1,5 @@
 import { type LookupAddress, lookup } from 'node:dns';
+import { ownText } from '../http/own-text.ts';
 import type { DnsSettings } from '../xds/cluster-config.ts';
 
 export interface Resolver {
@@ -65,7 +66,7 @@ export class DnsCache {
     if (entry === undefined) {
       entry = { addresses: [], error: '', expiresMs: 0, waiters: null };
       if (this.#entries.size >= MAX_CACHED_HOSTS) this.#entries.delete(this.#entries.keys().next().value!);
-      this.#entries.set(host, entry);
+      this.#entries.set(ownText(host), entry);
     }
     if (entry.waiters !== null) {
       entry.waiters.push(done);
