@@ -41,7 +41,7 @@ import { TestUpstream } from './test-upstream.ts';
 const PATIENCE_MS = 120_000;
 
 /** What is known of a request that is over. */
-export interface StreamRecord {
+export interface Outcome {
   readonly code: number;
   readonly flags: string;
   readonly details: string;
@@ -64,7 +64,7 @@ export class TestEngine {
   readonly managers: HttpManager[] = [];
   readonly slots = new Map<string, RouteSlot>();
   /** Requests that are over, in that order. */
-  readonly records: StreamRecord[] = [];
+  readonly records: Outcome[] = [];
   readonly log: string[] = [];
   readonly #seen = new Set<Cluster>();
   readonly #connections = new Set<HttpConnection>();
@@ -135,7 +135,7 @@ export class TestEngine {
     return http2Options({ names: this.runtime.names, nowMs: this.runtime.nowMs });
   }
 
-  get last(): StreamRecord {
+  get last(): Outcome {
     return this.records.at(-1)!;
   }
 
@@ -260,7 +260,7 @@ export class TestEngine {
   }
 }
 
-function recordOf(stream: StreamInfo): StreamRecord {
+function recordOf(stream: StreamInfo): Outcome {
   return {
     code: stream.responseCode,
     flags: formatResponseFlags(stream.responseFlags),

@@ -132,7 +132,7 @@ export class HttpPool implements TimerTarget {
       connection.inReady = true;
       this.#ready.push(connection);
     }
-    if (this.#sweep === undefined && connection.activeStreams === 0) this.#sweep = this.runtime.wheel.arm(this.#idleLimitMs(), this);
+    if (this.#sweep === undefined && connection.activeStreams === 0) this.#armSweep(this.#idleLimitMs());
   }
 
   /** No more requests there. */
@@ -143,21 +143,25 @@ export class HttpPool implements TimerTarget {
 
   /** `idleMs`: how long it had been idle when the upstream closed it; -1 where we did, or it was busy. */
   onClosed(connection: PooledConnection, idleMs: number): void {
-    if (idleMs >= MIN_LEARNED_IDLE_MS) this.host.learnedIdleMs = Math.min(this.host.learnedIdleMs, idleMs * LEARNED_IDLE_SHARE);
     this.#unready(connection);
+    if (idleMs >= MIN_LEARNED_IDLE_MS && idleMs * LEARNED_IDLE_SHARE < this.host.learnedIdleMs) {
+      this.host.learnedIdleMs = idleMs * LEARNED_IDLE_SHARE;
+      // The others may be due sooner than it is armed for.
+      if (this.#sweep !== undefined) this.#armSweep(0);
+    }
     this.#forget(connection);
     this.#grow();
   }
 
   drain(): void {
     this.#draining = true;
+    this.#disarmSweep();
     for (const connection of [...this.#all]) if (connection.activeStreams === 0 && connection.opened && this.#pending.length === 0) connection.retire();
   }
 
   close(): void {
     this.#draining = true;
-    if (this.#sweep !== undefined) this.runtime.wheel.cancel(this.#sweep);
-    this.#sweep = undefined;
+    this.#disarmSweep();
     for (const connection of [...this.#all]) connection.destroy();
   }
 
@@ -174,7 +178,17 @@ export class HttpPool implements TimerTarget {
         connection.retire();
       } else oldestMs = Math.min(oldestMs, connection.idleSinceMs);
     }
-    if (oldestMs !== Number.POSITIVE_INFINITY) this.#sweep = this.runtime.wheel.arm(Math.max(10, oldestMs + limitMs - nowMs), this);
+    if (oldestMs !== Number.POSITIVE_INFINITY) this.#armSweep(Math.max(10, oldestMs + limitMs - nowMs));
+  }
+
+  #armSweep(delayMs: number): void {
+    this.#disarmSweep();
+    this.#sweep = this.runtime.wheel.arm(delayMs, this);
+  }
+
+  #disarmSweep(): void {
+    if (this.#sweep !== undefined) this.runtime.wheel.cancel(this.#sweep);
+    this.#sweep = undefined;
   }
 
   #idleLimitMs(): number {
@@ -191,7 +205,7 @@ export class HttpPool implements TimerTarget {
   }
 
   #grow(): void {
-    const each = this.http2 ? STREAMS_OF_UNOPENED : 1;
+    const each = this.http2 ? Math.min(STREAMS_OF_UNOPENED, this.cluster.config.http.maxConcurrentStreams) : 1;
     while (this.#pending.length > this.#connecting * each) {
       if (this.#hostFull() || !this.limits.tryConnection()) {
         // One connection is always allowed, else nothing would ever move (as in Envoy).

@@ -34,8 +34,10 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
     return this.#codec !== undefined;
   }
 
+  /** By the peer's word, and by max_concurrent_streams of the cluster. */
   get capacity(): number {
-    return this.#retired || this.#codec === undefined ? 0 : this.#codec.capacity;
+    if (this.#retired || this.#codec === undefined) return 0;
+    return Math.min(this.#codec.capacity, Math.max(0, this.pool.cluster.config.http.maxConcurrentStreams - this.#codec.activeStreams));
   }
 
   get activeStreams(): number {

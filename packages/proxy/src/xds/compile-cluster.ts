@@ -118,7 +118,9 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
   const http2 =
     choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions'
       ? choice.value.protocolConfig.value
-      : config.http2ProtocolOptions;
+      : choice?.case === 'useDownstreamProtocolConfig'
+        ? choice.value.http2ProtocolOptions
+        : config.http2ProtocolOptions;
   const upstream = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
   return {
     protocol: protocolOf(options, config, report),
