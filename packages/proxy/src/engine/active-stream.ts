@@ -7,13 +7,14 @@ import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
-import { headerValue, removeHeader, setHeader } from '../routing/headers.ts';
+import { headerValue, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
-import { directReplyHead, localReplyHead } from './local-reply.ts';
+import { IdleClock, type IdleTarget } from './idle-clock.ts';
+import { directReplyHead, isGrpc, localReplyHead } from './local-reply.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
@@ -29,13 +30,13 @@ const NOTHING = Buffer.alloc(0);
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
-const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5 } as const;
+const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6 } as const;
 
 /**
  * One request from its head to the last byte of its answer. All fields are made in the constructor so that every stream
  * has one shape; nothing of it is a closure or a promise (bench: npm run bench, pair-mtls-1k).
  */
-export class ActiveStream extends StreamRecord implements StreamEvents, TimerTarget, RouteWaiter {
+export class ActiveStream extends StreamRecord implements StreamEvents, TimerTarget, IdleTarget, RouteWaiter {
   readonly #stream: ServerStream;
   readonly #random: number;
   readonly #content: RequestContent;
@@ -44,6 +45,8 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   next: ActiveStream | null = null;
   moved = true;
   idleSteps = 0;
+  /** The route has an idle timeout of its own. */
+  ownIdle = false;
 
   #replayed = false;
   #choice: ClusterChoice | null = null;
@@ -56,13 +59,17 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   #connectTimedOut = false;
   #gaveUp = false;
 
+  /** Of the route; until the request is whole, of the whole request. */
   #routeTimer: WheelTimer | undefined = undefined;
   #durationTimer: WheelTimer | undefined = undefined;
+  #idleClock: IdleClock | null = null;
   /** Of whatever it waits for: routes, a delay, the next attempt. */
   #waitTimer: WheelTimer | undefined = undefined;
   #waiting = false;
 
   #tunnel = false;
+  /** Its status comes at its end. */
+  #grpcAnswer = false;
   #responseEnded = false;
   #done = false;
 
@@ -82,6 +89,8 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.requestId = requestIdOf(manager, this.connection.info, head);
     if (manager.config.tracing !== undefined) this.trace = enterTrace(manager, head);
     if (manager.direction === 'inbound' && this.connection.info.mutual) this.sourcePeer = headerValue(head.headers, PEER_HEADER) ?? '';
+    if (manager.config.requestTimeoutMs > 0 && !this.#content.ended)
+      this.#routeTimer = manager.runtime.wheel.arm(manager.config.requestTimeoutMs, this, Timer.REQUEST);
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
     else if (entry.kind === 'redirect') this.#redirect(307, entry.path);
@@ -103,6 +112,9 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     }
     if (virtualHost !== null) slot.demand?.touch(virtualHost);
     this.route = virtualHost === null ? null : virtualHost.match(head, this.#random);
+    const idleTimeoutMs = this.route === null ? -1 : this.route.fields.idleTimeoutMs;
+    this.ownIdle = idleTimeoutMs >= 0;
+    if (idleTimeoutMs > 0) this.#idleClock = new IdleClock(this, this.manager.runtime.wheel, idleTimeoutMs);
     this.#filter();
   }
 
@@ -290,6 +302,8 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   #onRequestEnd(): void {
     this.#content.ended = true;
     this.requestEndMs = this.manager.runtime.nowMs();
+    if (this.#routeTimer !== undefined) this.manager.runtime.wheel.cancel(this.#routeTimer);
+    this.#routeTimer = undefined;
     if (this.route === null || this.cluster === null) return;
     this.#armRouteTimeout();
     const { perTryTimeoutMs } = this.route.retry;
@@ -308,9 +322,14 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (this.#done) return;
     this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
     if (this.responseCodeDetails === '') this.responseCodeDetails = 'downstream_remote_disconnect';
+    this.#cancelTrial();
+    this.#complete();
+  }
+
+  /** The attempt under way ends without a word about its endpoint. */
+  #cancelTrial(): void {
     const attempt = this.#attempt;
     if (attempt !== null && !attempt.responseStarted) attempt.cluster.outlier.onAttemptCancelled(attempt.host);
-    this.#complete();
   }
 
   onDrain(): void {
@@ -329,8 +348,10 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.moved = true;
     const { runtime } = this.manager;
     const nowMs = runtime.nowMs();
+    this.#grpcAnswer = isGrpc(head.headers);
     const grpcStatus = fin ? headerValue(head.headers, 'grpc-status') : undefined;
-    attempt.cluster.outlier.onResponse(attempt.host, grpcStatus === undefined ? head.status : grpcToHttpStatus(Number(grpcStatus)), nowMs);
+    if (this.#grpcAnswer && !fin && head.status === 200) attempt.cluster.outlier.onGrpcHead(attempt.host);
+    else attempt.cluster.outlier.onResponse(attempt.host, grpcStatus === undefined ? head.status : grpcToHttpStatus(Number(grpcStatus)), nowMs);
     if (head.status < 500) attempt.host.stats.requestSuccess++;
     else attempt.host.stats.requestError++;
     if (this.#retry !== null) {
@@ -413,7 +434,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.#responseEnded = true;
     const attempt = this.#attempt;
     const grpcStatus = headerValue(trailers, 'grpc-status');
-    if (attempt !== null && grpcStatus !== undefined && grpcStatus !== '0')
+    if (attempt !== null && this.#grpcAnswer && grpcStatus !== undefined)
       attempt.cluster.outlier.onResponse(attempt.host, grpcToHttpStatus(Number(grpcStatus)), this.manager.runtime.nowMs());
     this.#stream.sendTrailers(trailers);
     this.#afterResponse();
@@ -552,6 +573,11 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
       case Timer.DURATION:
         this.#durationTimer = undefined;
         this.#onTimeout('max_duration_timeout', ResponseFlag.durationTimeout);
+        break;
+      case Timer.REQUEST:
+        this.#routeTimer = undefined;
+        this.#cancelTrial();
+        this.reply(408, 'request timeout', 'request_overall_timeout', 0);
     }
   }
 
@@ -575,8 +601,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   onIdle(): void {
     if (this.#done) return;
     if (this.response === null) {
-      const attempt = this.#attempt;
-      if (attempt !== null) attempt.cluster.outlier.onAttemptCancelled(attempt.host);
+      this.#cancelTrial();
       // Who is at fault: the client that does not finish its request, or the upstream that does not answer.
       if (this.#content.ended) this.reply(504, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
       else this.reply(408, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
@@ -607,6 +632,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.endMs = manager.runtime.nowMs();
     this.#cancelTimers();
     if (this.#durationTimer !== undefined) manager.runtime.wheel.cancel(this.#durationTimer);
+    this.#idleClock?.cancel();
     if (this.#waiting) manager.routes.cancel(this);
     const attempt = this.#attempt;
     this.#attempt = null;

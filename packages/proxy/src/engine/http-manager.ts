@@ -6,13 +6,11 @@ import type { StreamRecorder } from '../observe/stream-recorder.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
+import { IDLE_STEPS } from './idle-clock.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
 
 export type Direction = 'inbound' | 'outbound' | 'unspecified';
-
-/** Looks at each idle clock this often within one timeout. */
-const IDLE_STEPS = 4;
 
 /** An HTTP connection manager at work: what all its streams share. */
 export class HttpManager implements TimerTarget {
@@ -87,7 +85,9 @@ export class HttpManager implements TimerTarget {
     let stream = this.#first;
     while (stream !== null) {
       const next: ActiveStream | null = stream.next;
-      if (stream.moved) {
+      if (stream.ownIdle) {
+        // Its own clock looks at it.
+      } else if (stream.moved) {
         stream.moved = false;
         stream.idleSteps = 0;
       } else if (++stream.idleSteps >= IDLE_STEPS) stream.onIdle();

@@ -22,8 +22,9 @@ function grpcStatusOf(status: number): number {
   }
 }
 
-export function isGrpc(head: RequestHead): boolean {
-  const type = headerValue(head.headers, 'content-type');
+/** Of a request or an answer. */
+export function isGrpc(headers: readonly string[]): boolean {
+  const type = headerValue(headers, 'content-type');
   return type !== undefined && (type === 'application/grpc' || type.startsWith('application/grpc+') || type.startsWith('application/grpc;'));
 }
 
@@ -37,7 +38,7 @@ function grpcMessage(text: string): string {
 /** Head of an answer that this proxy makes: in a gRPC call one that a gRPC client understands, without a body. */
 export function localReplyHead(request: RequestHead, status: number, body: string): { readonly head: ResponseHead; readonly body: Buffer } {
   const head = new ResponseHead();
-  if (isGrpc(request)) {
+  if (isGrpc(request.headers)) {
     head.status = 200;
     head.headers = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
     if (body !== '') head.headers.push('grpc-message', grpcMessage(body));

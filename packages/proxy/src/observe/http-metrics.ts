@@ -96,7 +96,7 @@ export class HttpMetrics {
   #add(set: SeriesSet, key: number, stream: ActiveStream, grpcStatus: number): HttpSeries {
     const series = this.#metrics.http({
       ...set.labels,
-      request_protocol: grpcStatus >= 0 || isGrpc(stream.head) ? 'grpc' : 'http',
+      request_protocol: grpcStatus >= 0 || isGrpc(stream.head.headers) ? 'grpc' : 'http',
       response_code: String(stream.responseCode),
       grpc_response_status: grpcStatus < 0 ? '' : String(grpcStatus),
       response_flags: formatResponseFlags(stream.responseFlags),

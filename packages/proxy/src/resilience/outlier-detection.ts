@@ -157,6 +157,14 @@ export class OutlierDetector<H extends OutlierHost> {
     this.#countAnswer(host, status, nowMs);
   }
 
+  /**
+   * The head of a gRPC answer, whose status comes with its trailers: it says nothing yet, but a trial has an answer, and
+   * must not keep all others out for as long as a stream lasts.
+   */
+  onGrpcHead(host: H): void {
+    if (host.outlier.state === 'half-open') this.#close(host);
+  }
+
   onLocalOriginFailure(host: H, failure: LocalOriginFailure, nowMs: number): void {
     if (!this.policy.enabled) return;
     if (!this.policy.splitLocalOrigin) {
