@@ -1,20 +1,20 @@
-import { existsSync, rmSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import type { TopRow } from '@outrigger/control-plane/api';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, describe, ExitCode } from '../error.ts';
 import { onStopSignals } from '../signals.ts';
 import { meshDirectory } from '../state.ts';
-import { Child, signalNumber } from '../workload/child.ts';
-import { controlPlaneOf } from '../workload/control-plane.ts';
+import { type Child, signalNumber } from '../workload/child.ts';
 import { freePorts } from '../workload/ports.ts';
-import { Workload } from '../workload/workload.ts';
+import type { Workload } from '../workload/workload.ts';
+import { callThrough } from './call.ts';
 import { serveDemo } from './control.ts';
+import { clearState, startControlPlane } from './control-plane.ts';
 import { experiments } from './experiments.ts';
 import { type LoadReport, loadReport, mtlsShare, noLoadYet, screen, summary } from './screen.ts';
-import { findProgram, goService, type ShopInstance, servicePort, shop } from './shop.ts';
+import { examplesDirectory, findProgram, goService, type ShopInstance, shop } from './shop.ts';
+import { loadWorkload, type Surroundings, shopWorkload } from './workloads.ts';
 
 export interface DemoSetup {
   readonly state: string;
@@ -26,7 +26,6 @@ export interface DemoSetup {
   readonly keepState: boolean;
 }
 
-const controlPlaneReadyMs = 15_000;
 const redrawMs = 1000;
 const maxNews = 4;
 /** As `rig up`'s own; others are taken where these are in use. */
@@ -80,13 +79,16 @@ class Demo {
   readonly #examples = examplesDirectory();
   readonly #startedMs = performance.now();
 
+  readonly #around: Surroundings;
+
   constructor(setup: DemoSetup) {
     this.#setup = setup;
+    this.#around = { ...setup, say: (text) => this.say(text) };
   }
 
   async start(): Promise<void> {
     const { state } = this.#setup;
-    if (!this.#setup.keepState) this.clearState();
+    if (!this.#setup.keepState) clearState(state);
     const python = findProgram(['python3', 'python'], ['--version']);
     if (python === '') this.say('no Python here: fraud-service runs in Node');
     const shapes = shop(this.#examples, { python, goService: goService(this.#examples, (text) => this.say(text)) });
@@ -102,7 +104,8 @@ class Demo {
     await this.startControlPlane(xdsPort, dashboardPort);
     if (this.#finishing) return;
     this.say(`control plane ready; starting ${shapes.length} services, each with its sidecar`);
-    const load = this.newLoad();
+    const load = loadWorkload(this.#examples, this.#setup.ratePerSecond, this.#around);
+    this.#load = load;
     await Promise.all([load.prepare(), ...shapes.map((shape, index) => this.startInstance(shape, applicationPorts[index] ?? 0))]);
     if (this.#finishing) return;
     await this.startLoad(load);
@@ -112,110 +115,23 @@ class Demo {
     );
   }
 
-  private clearState(): void {
-    try {
-      rmSync(join(this.#setup.state, 'store'), { recursive: true, force: true });
-      rmSync(join(this.#setup.state, 'sidecars'), { recursive: true, force: true });
-    } catch (cause) {
-      throw new CliError(`the demo's state cannot be cleared: ${(cause as Error).message}`, {
-        where: this.#setup.state,
-        next: 'end the demo that runs, or choose another --state',
-        cause,
-      });
-    }
-  }
-
   private async startControlPlane(xdsPort: number, dashboardPort: number): Promise<void> {
-    const rig = process.env['OUTRIGGER_RIG'] ?? process.argv[1] ?? '';
-    const child = new Child(
-      [
-        process.execPath,
-        rig,
-        '--state',
-        this.#setup.state,
-        'up',
-        '-o',
-        'json',
-        '--xds-address',
-        `127.0.0.1:${xdsPort}`,
-        '--dashboard-address',
-        `127.0.0.1:${dashboardPort}`,
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe'], detached: true },
-      'TERM',
-    );
-    this.#controlPlane = child;
-    let text = '';
-    let complaint = '';
-    child.process.stderr?.on('data', (chunk: Buffer) => {
-      complaint = (complaint + chunk.toString()).slice(-4000);
+    const { state } = this.#setup;
+    const { child, dashboard } = await startControlPlane(state, xdsPort, dashboardPort, (started) => {
+      this.#controlPlane = started;
     });
-    const addresses = await new Promise<{ dashboard: string }>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new CliError(`the control plane was not ready within ${controlPlaneReadyMs / 1000} s`, { where: complaint })),
-        controlPlaneReadyMs,
-      );
-      child.process.stdout?.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-        try {
-          const parsed = JSON.parse(text) as { dashboard: string };
-          clearTimeout(timer);
-          resolve(parsed);
-        } catch {
-          // Not whole yet.
-        }
-      });
-      child.exited.then(
-        ({ code }) => {
-          clearTimeout(timer);
-          reject(new CliError(`the control plane ended with ${code}`, { where: complaint.trim() }));
-        },
-        (error: Error) => reject(error),
-      );
-    });
-    this.#dashboard = addresses.dashboard;
+    this.#dashboard = dashboard;
     child.exited.then(
       ({ code, signal }) => {
         if (!this.#finishing)
-          this.say(
-            `the control plane ended (${signal ?? code}); the sidecars go on with what they know. Start it again: npx rig --state ${this.#setup.state} up`,
-          );
+          this.say(`the control plane ended (${signal ?? code}); the sidecars go on with what they know. Start it again: npx rig --state ${state} up`);
       },
       () => {},
     );
   }
 
   private async startInstance(shape: ShopInstance, applicationPort: number): Promise<void> {
-    const workload = new Workload({
-      options: {
-        name: shape.name,
-        namespace: 'default',
-        version: shape.version,
-        serviceAccount: shape.name,
-        instance: shape.instance,
-        labels: { app: shape.name, version: shape.version },
-        locality: '',
-        ports: [{ protocol: 'http', servicePort, applicationPort }],
-        upstreams: [],
-        dataPlane: this.#setup.envoyServices.includes(shape.name) ? 'envoy' : 'outrigger',
-        healthPath: '/healthz',
-        certificateTtlSeconds: 0,
-        otlp: '',
-      },
-      command: shape.command,
-      environment: {
-        ...process.env,
-        NAME: shape.name,
-        VERSION: shape.version,
-        PORT: String(applicationPort),
-        ...(shape.next === '' ? { NEXT: '' } : { NEXT: `http://${shape.next}:${servicePort}/` }),
-      },
-      stateDirectory: this.#setup.state,
-      controlPlane: controlPlaneOf(this.#setup.state, undefined, undefined),
-      log: (message) => this.say(`${shape.instance}: ${message}`),
-      stdout: 'ignore',
-      detached: true,
-    });
+    const workload = shopWorkload(shape, applicationPort, this.#around);
     this.#workloads.set(shape.instance, { shape, applicationPort, workload });
     await this.startWorkload(shape.instance, workload);
   }
@@ -230,34 +146,6 @@ class Demo {
     if (this.#finishing) return;
     const { code, signal } = await workload.ended;
     throw new CliError(`${instance} ended (${signal ?? code}) before it took requests`, { next: 'see what it wrote above' });
-  }
-
-  private newLoad(): Workload {
-    this.#load = new Workload({
-      options: {
-        name: 'load',
-        namespace: 'default',
-        version: '',
-        serviceAccount: 'load',
-        instance: 'load',
-        labels: { app: 'load' },
-        locality: '',
-        ports: [],
-        upstreams: [],
-        dataPlane: this.#setup.envoyServices.includes('load') ? 'envoy' : 'outrigger',
-        healthPath: '',
-        certificateTtlSeconds: 0,
-        otlp: '',
-      },
-      command: [process.execPath, join(this.#examples, 'load.mjs')],
-      environment: { ...process.env, TARGET: `http://web:${servicePort}/`, RATE: String(this.#setup.ratePerSecond) },
-      stateDirectory: this.#setup.state,
-      controlPlane: controlPlaneOf(this.#setup.state, undefined, undefined),
-      log: (message) => this.say(`load: ${message}`),
-      stdout: 'pipe',
-      detached: true,
-    });
-    return this.#load;
   }
 
   /** Until it has had its first good answer. */
@@ -331,7 +219,7 @@ class Demo {
       }
       case 'call': {
         const { workload } = this.instance(first);
-        const answer = await curl(workload.sidecar.httpProxyAddress, second);
+        const answer = await callThrough(workload.sidecar.httpProxyAddress, second);
         return `${first} -> ${second}\n${answer}`;
       }
       default:
@@ -383,46 +271,4 @@ class Demo {
     if (this.#redraw !== undefined) this.#news = [...this.#news, `${new Date().toLocaleTimeString()} ${text}`].slice(-maxNews);
     else process.stderr.write(`demo: ${text}\n`);
   }
-}
-
-/** The shop's programs, in the checkout that this program is of. */
-function examplesDirectory(): string {
-  const given = process.env['OUTRIGGER_EXAMPLES'];
-  if (given !== undefined) return given;
-  const own = fileURLToPath(import.meta.url);
-  for (let folder = dirname(own); folder !== dirname(folder); folder = dirname(folder)) {
-    const examples = join(folder, 'examples/shop');
-    if (existsSync(join(examples, 'service.mjs'))) return examples;
-  }
-  throw new CliError('the programs of the shop are not there', {
-    where: `examples/shop, above ${dirname(own)}`,
-    next: 'run the demo from a checkout, or set OUTRIGGER_EXAMPLES to its examples/shop',
-  });
-}
-
-/** One request through a sidecar's forward proxy, with what came back. */
-async function curl(proxyAddress: string, url: string): Promise<string> {
-  const { request } = await import('node:http');
-  const { hostPort } = await import('../workload/control-plane.ts');
-  let target: URL;
-  try {
-    target = new URL(url);
-  } catch {
-    throw new CliError(`${url}: no URL`, { next: 'for example http://payment-service:8080/' });
-  }
-  return new Promise((resolve, reject) => {
-    request({ ...hostPort(proxyAddress, 'proxy'), path: target.href, headers: { host: target.host }, agent: false }, (response) => {
-      let text = `HTTP/${response.httpVersion} ${response.statusCode} ${response.statusMessage}\n`;
-      for (let index = 0; index < response.rawHeaders.length; index += 2) text += `${response.rawHeaders[index]}: ${response.rawHeaders[index + 1]}\n`;
-      text += '\n';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve(text.endsWith('\n') ? text : `${text}\n`));
-      response.on('error', reject);
-    })
-      .on('error', reject)
-      .end();
-  });
 }

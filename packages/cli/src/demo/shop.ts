@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CliError } from '../error.ts';
 
 /** Port at which every service of the shop is called. */
 export const servicePort = 8080;
@@ -17,6 +19,21 @@ export interface ShopInstance {
   readonly next: string;
   readonly command: readonly string[];
   readonly language: 'Node' | 'Python' | 'Go';
+}
+
+/** The shop's programs, in the checkout that this program is of. */
+export function examplesDirectory(): string {
+  const given = process.env['OUTRIGGER_EXAMPLES'];
+  if (given !== undefined) return given;
+  const own = fileURLToPath(import.meta.url);
+  for (let folder = dirname(own); folder !== dirname(folder); folder = dirname(folder)) {
+    const examples = join(folder, 'examples/shop');
+    if (existsSync(join(examples, 'service.mjs'))) return examples;
+  }
+  throw new CliError('the programs of the shop are not there', {
+    where: `examples/shop, above ${dirname(own)}`,
+    next: 'run the demo from a checkout, or set OUTRIGGER_EXAMPLES to its examples/shop',
+  });
 }
 
 /** web -> order-service (v1, v2) -> payment-service (3) -> fraud-service -> ledger-service. */

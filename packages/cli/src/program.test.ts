@@ -1,0 +1,180 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startControlPlane } from '@outrigger/control-plane';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { main } from './program.ts';
+
+const program = fileURLToPath(new URL('./main.ts', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'rig-'));
+const state = join(directory, 'state');
+const path = (name: string) => join(directory, name);
+let controlPlane: Awaited<ReturnType<typeof startControlPlane>>;
+
+beforeAll(async () => {
+  vi.stubEnv('OUTRIGGER_STATE', state);
+  controlPlane = await startControlPlane({ version: 'test', stateDirectory: state, grpc: { port: 0 }, api: { port: 0 } });
+  writeFileSync(path('rule.yaml'), rule('v1'));
+  writeFileSync(path('other.yaml'), rule('v2'));
+  writeFileSync(path('misspelt.yaml'), rule('v1').replace('DestinationRule', 'DestinationRul'));
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await controlPlane.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function rule(version: string): string {
+  return `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: order-service}
+spec: {host: order-service, subsets: [{name: v, labels: {version: ${version}}}]}
+`;
+}
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `rig ARGS`, in this process: each one of its own would take most of a second. */
+async function rig(...args: string[]): Promise<Ended> {
+  let [stdout, stderr] = ['', ''];
+  const spies = [
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      stdout += String(text);
+      return true;
+    }),
+    vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      stderr += String(text);
+      return true;
+    }),
+    vi.spyOn(console, 'log').mockImplementation((line) => {
+      stdout += `${line}\n`;
+    }),
+    vi.spyOn(console, 'error').mockImplementation((line) => {
+      stderr += `${line}\n`;
+    }),
+  ];
+  const before = process.exitCode;
+  process.exitCode = 0;
+  try {
+    await main(['node', 'rig', ...args]);
+    return { code: Number(process.exitCode), stdout, stderr };
+  } finally {
+    process.exitCode = before;
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+test('--version', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--version'], { encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expect.stringMatching(/^rig \d+\.\d+\.\d+\n$/) as string, stderr: '' });
+});
+
+describe('with no control plane', () => {
+  test.each([['status'], ['get'], ['top'], ['apply', '-f', 'rule.yaml'], ['token', 'create', '--name', 'web'], ['dashboard'], ['demo', 'kill', 'web']])(
+    'rig %s %s ends with 3 and what to do',
+    async (...args) => {
+      const ended = await rig('--state', path('nobody'), ...args.map((arg) => (arg === 'rule.yaml' ? path(arg) : arg)));
+      expect(ended).toMatchObject({
+        code: 3,
+        stdout: '',
+        stderr: expect.stringMatching(/^rig: no (control plane|demo) is running\n {2}where: .*\n {2}next: /) as string,
+      });
+    },
+  );
+});
+
+describe('a command line that rig does not know ends with 2:', () => {
+  test.each([
+    ['an unknown command', ['bogus'], "unknown command 'bogus'"],
+    ['no name', ['run', '--', 'true'], "'--name <name>' not specified"],
+    ['no application', ['run', '--name', 'web'], "missing required argument 'command'"],
+    ['a bad name', ['run', '--name', 'A_B', '--', 'true'], '--name A_B: not a name'],
+    ['a bad port', ['sidecar', '--name', 'web', '--port', '99999'], '"99999" is no port'],
+    ['one port twice', ['sidecar', '--name', 'web', '--port', '80', '80:81'], '--port 80 is given twice'],
+    ['no such data plane', ['sidecar', '--name', 'web', '--data-plane', 'nginx'], '--data-plane nginx: no data plane'],
+    ['a control plane elsewhere without a token', ['sidecar', '--name', 'web', '--control-plane', '192.0.2.1:15012'], '--control-plane needs --join-token'],
+    ['a bad namespace', ['apply', '-f', 'x', '-n', 'A'], '--namespace A: not a name'],
+    ['no such output', ['get', '-o', 'xml'], "'xml' is invalid"],
+    ['a bad trust domain', ['--state', directory, 'up', '--trust-domain', 'A B'], 'where: --trust-domain'],
+    ['no file', ['apply', '-f', '/nonexistent.yaml'], 'there is no such file'],
+  ])('%s', async (_, args, message) => {
+    const ended = await rig(...args);
+    expect(ended).toMatchObject({ code: 2, stderr: expect.stringContaining(message) as string });
+  });
+});
+
+test('resources from the first diff to their removal', async () => {
+  const created = await rig('diff', '-f', path('rule.yaml'));
+  expect(created).toMatchObject({ code: 1, stdout: expect.stringContaining('DestinationRule default/order-service would be created') as string });
+  expect(await rig('apply', '-f', path('rule.yaml'), '--dry-run')).toMatchObject({
+    code: 0,
+    stdout: 'DestinationRule default/order-service created (dry run)\n',
+  });
+  expect((await rig('get')).stdout).toBe('no resources\n');
+
+  const applied = await rig('apply', '-f', path('rule.yaml'), '--wait');
+  expect(applied.code).toBe(0);
+  expect(applied.stdout).toMatch(/^DestinationRule default\/order-service created\nin effect on 0 of 0 proxies after \d/);
+  expect(applied.stderr).toMatch(/^Warning \[IST0174\] \(DestinationRule default\/order-service .*rule\.yaml:4\)/);
+  expect(await rig('diff', '-f', path('rule.yaml'))).toMatchObject({ code: 0, stdout: 'no difference\n' });
+  expect(await rig('diff', '-f', path('other.yaml'))).toMatchObject({ code: 1, stdout: expect.stringMatching(/-.*v1\n\+.*v2/) as string });
+
+  expect((await rig('get')).stdout).toMatch(/DestinationRule +default +order-service +without-effect +without effect because host order-service/);
+  expect(JSON.parse((await rig('get', 'destinationrule', 'order-service', '-o', 'json')).stdout)).toMatchObject([
+    { origin: { file: path('rule.yaml'), line: 1 } },
+  ]);
+  expect((await rig('get', 'DestinationRule', '-o', 'yaml')).stdout).toContain('host: order-service\n');
+  expect(JSON.parse((await rig('status', '-o', 'json')).stdout)).toMatchObject({ version: { version: 'test' }, proxies: [], problems: [] });
+
+  const refused = await rig('apply', '-f', path('rule.yaml'), path('misspelt.yaml'));
+  expect(refused).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('misspelt.yaml:2) Schema validation error: no matches for kind "DestinationRul"') as string,
+  });
+  expect(refused.stderr).toContain('refused: 1 error; nothing has been changed');
+  expect(await rig('get', 'Deployment')).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no kind "Deployment"') as string });
+
+  expect(await rig('delete', '-f', path('rule.yaml'))).toMatchObject({ code: 0, stdout: 'DestinationRule default/order-service deleted\n' });
+  expect(await rig('delete', 'DestinationRule', 'order-service')).toMatchObject({ code: 1, stderr: expect.stringContaining('not in the mesh') as string });
+});
+
+test('analyze needs no mesh', async () => {
+  const found = await rig('--state', path('nobody'), 'analyze', '-o', 'json', path('misspelt.yaml'));
+  expect(found.code).toBe(1);
+  expect(JSON.parse(found.stdout)).toMatchObject([
+    {
+      code: 'IST0106',
+      level: 'Error',
+      resource: { kind: 'DestinationRul', namespace: 'default', name: 'order-service' },
+      file: path('misspelt.yaml'),
+      line: 2,
+    },
+  ]);
+});
+
+test('check finds the machine ready and the mesh well', async () => {
+  const { code, stdout } = await rig('check', '-o', 'json');
+  expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ area: 'mesh', what: 'control plane', ok: true }));
+  expect(code).toBe(0);
+});
+
+test('token and dashboard print what is used once', async () => {
+  expect((await rig('token', 'create', '--name', 'web')).stdout).toMatch(/^ojt1(\.[\w-]+){3}\n$/);
+  expect((await rig('dashboard')).stdout).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{43}\n$/);
+});
+
+test('a second control plane, and a port in use, are refused in words', async () => {
+  expect(await rig('up')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`(process ${process.pid}) runs with this state directory already`) as string,
+  });
+  const taken = await rig('--state', path('second'), 'up', '--xds-address', controlPlane.addresses.grpc);
+  expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`${controlPlane.addresses.grpc} is in use by another program`) as string });
+});
