@@ -1,5 +1,6 @@
 // `npm start`: whatever is missing is installed, generated and built; then the demo mesh runs.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, prepare, root } from './prepare.mjs';
 
@@ -8,7 +9,16 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   process.exit(1);
 }
 prepare();
-const rig = spawn(join(root, 'node_modules/.bin/node'), [join(root, 'packages/cli/dist/rig.js'), 'demo', ...process.argv.slice(2)], {
+// Where the system can, the demo ends with this process, however that ends.
+const setpriv = '/usr/bin/setpriv';
+const [program, ...args] = [
+  ...(existsSync(setpriv) ? [setpriv, '--pdeathsig', 'TERM', '--'] : []),
+  join(root, 'node_modules/.bin/node'),
+  join(root, 'packages/cli/dist/rig.js'),
+  'demo',
+  ...process.argv.slice(2),
+];
+const rig = spawn(program, args, {
   cwd: root,
   stdio: 'inherit',
   env: environment,

@@ -58,7 +58,7 @@ export async function runDemo(setup: DemoSetup): Promise<number> {
     }
     return await demo.finish();
   } catch (error) {
-    await demo.finish().catch(() => 1);
+    await demo.end();
     throw error;
   }
 }
@@ -242,11 +242,20 @@ class Demo {
 
   /** Ends every process, and says how it went. */
   async finish(): Promise<number> {
+    const rows = await this.top();
+    const problems = await this.end();
+    for (const problem of problems) process.stderr.write(`${problem}\n`);
+    if (this.#report.lastFailure !== '') process.stderr.write(`last failure: ${this.#report.lastFailure}\n`);
+    process.stdout.write(`${summary(this.#report, mtlsShare(rows))}\n`);
+    return this.#report.failures === 0 && this.#report.requests > 0 && problems.length === 0 ? ExitCode.ok : ExitCode.failed;
+  }
+
+  /** Ends every process; gives what went wrong with that. */
+  async end(): Promise<string[]> {
     this.#finishing = true;
     clearTimeout(this.#redraw);
     this.#redraw = undefined;
     this.#control?.close();
-    const rows = await this.top();
     // The load ends first: what the others do while they end is nobody's request.
     const problems: string[] = [];
     const attempt = (what: Promise<unknown> | undefined): Promise<unknown> =>
@@ -254,10 +263,7 @@ class Demo {
     await attempt(this.#load?.stop('SIGTERM'));
     await Promise.all([...this.#workloads.values()].map(({ workload }) => attempt(workload.stop('SIGTERM'))));
     await attempt(this.#controlPlane?.stop(3000));
-    for (const problem of problems) process.stderr.write(`${problem}\n`);
-    if (this.#report.lastFailure !== '') process.stderr.write(`last failure: ${this.#report.lastFailure}\n`);
-    process.stdout.write(`${summary(this.#report, mtlsShare(rows))}\n`);
-    return this.#report.failures === 0 && this.#report.requests > 0 && problems.length === 0 ? ExitCode.ok : ExitCode.failed;
+    return problems;
   }
 
   /** How a person calls rig for this mesh. */
