@@ -4,7 +4,6 @@ import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream, 
 import { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
-import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerValue, setHeader } from '../routing/headers.ts';
@@ -14,7 +13,7 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
 import { IdleClock, type IdleTarget } from './idle-clock.ts';
-import { directReplyHead, isGrpc, localReplyHead } from './local-reply.ts';
+import { directReplyHead, localReplyHead } from './local-reply.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
@@ -68,8 +67,6 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   #waiting = false;
 
   #tunnel = false;
-  /** Its status comes at its end. */
-  #grpcAnswer = false;
   #responseEnded = false;
   #done = false;
 
@@ -322,14 +319,8 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (this.#done) return;
     this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
     if (this.responseCodeDetails === '') this.responseCodeDetails = 'downstream_remote_disconnect';
-    this.#cancelTrial();
+    this.#attempt?.judgeNothing();
     this.#complete();
-  }
-
-  /** The attempt under way ends without a word about its endpoint. */
-  #cancelTrial(): void {
-    const attempt = this.#attempt;
-    if (attempt !== null && !attempt.responseStarted) attempt.cluster.outlier.onAttemptCancelled(attempt.host);
   }
 
   onDrain(): void {
@@ -348,12 +339,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.moved = true;
     const { runtime } = this.manager;
     const nowMs = runtime.nowMs();
-    this.#grpcAnswer = isGrpc(head.headers);
-    const grpcStatus = fin ? headerValue(head.headers, 'grpc-status') : undefined;
-    if (this.#grpcAnswer && !fin && head.status === 200) attempt.cluster.outlier.onGrpcHead(attempt.host);
-    else attempt.cluster.outlier.onResponse(attempt.host, grpcStatus === undefined ? head.status : grpcToHttpStatus(Number(grpcStatus)), nowMs);
-    if (head.status < 500) attempt.host.stats.requestSuccess++;
-    else attempt.host.stats.requestError++;
+    attempt.judgeHead(head, fin, nowMs);
     if (this.#retry !== null) {
       const verdict = this.#retry.onResponse(this.head, head);
       if (verdict === 'retry' && this.#mayRetry()) {
@@ -432,10 +418,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   onUpstreamTrailers(trailers: HeaderList): void {
     this.responseTrailers = trailers;
     this.#responseEnded = true;
-    const attempt = this.#attempt;
-    const grpcStatus = headerValue(trailers, 'grpc-status');
-    if (attempt !== null && this.#grpcAnswer && grpcStatus !== undefined)
-      attempt.cluster.outlier.onResponse(attempt.host, grpcToHttpStatus(Number(grpcStatus)), this.manager.runtime.nowMs());
+    this.#attempt?.judgeTrailers(trailers, this.manager.runtime.nowMs());
     this.#stream.sendTrailers(trailers);
     this.#afterResponse();
   }
@@ -448,7 +431,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (this.response !== null) {
       this.responseFlags |= flagOfLateReset(reason);
       this.responseCodeDetails = `upstream_reset_after_response_started{${detail === '' ? reason : detail}}`;
-      attempt.cluster.outlier.onLocalOriginFailure(attempt.host, 'reset', this.manager.runtime.nowMs());
+      attempt.judgeLateReset(this.manager.runtime.nowMs());
       this.#stream.reset(reason === 'ProtocolError' ? 'ProtocolError' : 'RemoteReset');
       this.#complete();
       return;
@@ -463,7 +446,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
       isIdempotent(this.head)
     ) {
       this.#replayed = true;
-      attempt.cluster.outlier.onAttemptCancelled(attempt.host);
+      attempt.judgeNothing();
       this.#attempt = null;
       attempt.finish(true);
       this.#tryHost(attempt.host);
@@ -474,18 +457,12 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
 
   onPerTryTimeout(attempt: UpstreamAttempt): void {
     if (this.#done || this.response !== null || attempt !== this.#attempt) return;
-    attempt.host.stats.requestTimeout++;
     this.onAttemptFailed(attempt, 'per-try-timeout', '');
   }
 
   onAttemptFailed(attempt: UpstreamAttempt, failure: AttemptFailure, detail: string, otherFlag = 0): void {
     if (this.#done) return;
-    const { outlier } = attempt.cluster;
-    const nowMs = this.manager.runtime.nowMs();
-    attempt.host.stats.requestError++;
-    if (failure === 'overflow') outlier.onAttemptCancelled(attempt.host);
-    else if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(attempt.host, failure, nowMs);
-    else outlier.onLocalOriginFailure(attempt.host, failure === 'per-try-timeout' ? 'timeout' : 'reset', nowMs);
+    attempt.judgeFailure(failure, this.manager.runtime.nowMs());
     this.upstreamTransportFailureReason = detail;
     this.#connectTimedOut = failure === 'connect-timeout';
     let flags = otherFlag === 0 ? flagOfFailure(failure) : otherFlag;
@@ -576,17 +553,13 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
         break;
       case Timer.REQUEST:
         this.#routeTimer = undefined;
-        this.#cancelTrial();
+        this.#attempt?.judgeNothing();
         this.reply(408, 'request timeout', 'request_overall_timeout', 0);
     }
   }
 
   #onTimeout(details: string, flag: number): void {
-    const attempt = this.#attempt;
-    if (attempt !== null && !attempt.responseStarted) {
-      attempt.host.stats.requestTimeout++;
-      attempt.cluster.outlier.onLocalOriginFailure(attempt.host, 'timeout', this.manager.runtime.nowMs());
-    }
+    this.#attempt?.judgeTimeout(this.manager.runtime.nowMs());
     if (this.response === null) {
       this.reply(504, 'upstream request timeout', details, flag);
       return;
@@ -601,7 +574,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   onIdle(): void {
     if (this.#done) return;
     if (this.response === null) {
-      this.#cancelTrial();
+      this.#attempt?.judgeNothing();
       // Who is at fault: the client that does not finish its request, or the upstream that does not answer.
       if (this.#content.ended) this.reply(504, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
       else this.reply(408, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);

@@ -1,12 +1,15 @@
 import type { ClientStream, HeaderList, ResetReason, ResponseEvents, ResponseHead } from '../http/message.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import type { AttemptFailure } from '../resilience/retry-policy.ts';
+import { headerValue } from '../routing/headers.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
 import type { PooledConnection } from '../upstream/pooled-connection.ts';
 import { RawTunnel } from '../upstream/raw-tunnel.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { ActiveStream } from './active-stream.ts';
+import { isGrpc } from './local-reply.ts';
 
 /** One try of a request at one endpoint. What comes after it is over is not heard. */
 export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget {
@@ -25,6 +28,8 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   /** The connection had carried a request before: an upstream may have closed it just then. */
   reused = false;
   responseStarted = false;
+  /** The answer is gRPC and its status is still to come. */
+  #statusAtEnd = false;
 
   constructor(stream: ActiveStream, cluster: Cluster, host: UpstreamHost) {
     this.#stream = stream;
@@ -114,6 +119,51 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
 
   onDrain(): void {
     if (!this.#over) this.#stream.onUpstreamDrain();
+  }
+
+  // ---- what it says of its endpoint ----
+
+  judgeHead(head: ResponseHead, fin: boolean, nowMs: number): void {
+    const { host } = this;
+    const { outlier } = this.cluster;
+    if (head.status < 500) host.stats.requestSuccess++;
+    else host.stats.requestError++;
+    const grpcStatus = fin ? headerValue(head.headers, 'grpc-status') : undefined;
+    this.#statusAtEnd = !fin && head.status === 200 && isGrpc(head.headers);
+    if (this.#statusAtEnd) outlier.onGrpcHead(host);
+    else outlier.onResponse(host, grpcStatus === undefined ? head.status : grpcToHttpStatus(Number(grpcStatus)), nowMs);
+  }
+
+  judgeTrailers(trailers: HeaderList, nowMs: number): void {
+    const grpcStatus = this.#statusAtEnd ? headerValue(trailers, 'grpc-status') : undefined;
+    if (grpcStatus !== undefined) this.cluster.outlier.onResponse(this.host, grpcToHttpStatus(Number(grpcStatus)), nowMs);
+  }
+
+  judgeFailure(failure: AttemptFailure, nowMs: number): void {
+    const { host } = this;
+    const { outlier } = this.cluster;
+    host.stats.requestError++;
+    if (failure === 'per-try-timeout') host.stats.requestTimeout++;
+    if (failure === 'overflow') outlier.onAttemptCancelled(host);
+    else if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(host, failure, nowMs);
+    else outlier.onLocalOriginFailure(host, failure === 'per-try-timeout' ? 'timeout' : 'reset', nowMs);
+  }
+
+  /** The answer had begun. */
+  judgeLateReset(nowMs: number): void {
+    this.cluster.outlier.onLocalOriginFailure(this.host, 'reset', nowMs);
+  }
+
+  /** The request's time is over, whoever used it up; an endpoint that has begun to answer is not blamed. */
+  judgeTimeout(nowMs: number): void {
+    if (this.responseStarted) return;
+    this.host.stats.requestTimeout++;
+    this.cluster.outlier.onLocalOriginFailure(this.host, 'timeout', nowMs);
+  }
+
+  /** It ends without a word about its endpoint: if it was a trial, the next one is. */
+  judgeNothing(): void {
+    if (!this.responseStarted) this.cluster.outlier.onAttemptCancelled(this.host);
   }
 
   onTimer(): void {
