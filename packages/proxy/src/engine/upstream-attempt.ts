@@ -17,6 +17,8 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   readonly cluster: Cluster;
   readonly host: UpstreamHost;
   #pool: HttpPool | null = null;
+  /** Until it is open. */
+  #tunnel: RawTunnel | null = null;
   #over = false;
   #perTry: WheelTimer | undefined = undefined;
   /** null while it waits for a connection. */
@@ -60,14 +62,17 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
           this.localAddress = tunnel.localAddress;
           this.peerUri = tunnel.peerUri;
           this.secure = tunnel.secure;
+          this.#tunnel = null;
           this.client = tunnel;
           this.#stream.onAttached(this);
           tunnel.answer();
         },
         onOpenFailed: (timeout, detail) => this.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail),
+        onOverflow: (detail) => this.onPoolFailure('overflow', detail),
       },
       this,
     );
+    this.#tunnel = tunnel;
     tunnel.connect();
   }
 
@@ -186,6 +191,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     if (client === null && pool !== null && !this.#attached) pool.cancel(this);
     else pool?.release();
     if (!clean) client?.reset('LocalReset');
+    this.#tunnel?.reset('LocalReset');
   }
 
   /** Whether it got a connection at all. */

@@ -8,20 +8,25 @@ import { UpstreamTransport, type UpstreamTransportEvents } from './upstream-tran
 
 const NOTHING = Buffer.alloc(0);
 
+export interface RawTunnelEvents extends UpstreamTransportEvents {
+  /** The cluster may have no more connections. */
+  onOverflow(detail: string): void;
+}
+
 /** A connection whose bytes are the payload of a CONNECT: seen from the engine a response of 200 with a tunnel behind it. */
 export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvents {
   readonly #runtime: Runtime;
   readonly #cluster: Cluster;
   readonly #host: UpstreamHost;
-  readonly #open: UpstreamTransportEvents;
+  readonly #open: RawTunnelEvents;
   readonly #transport: UpstreamTransport;
-  #writer!: TurnWriter;
+  #writer: TurnWriter | null = null;
   #readEnded = false;
   #sendEnded = false;
   #closed = false;
   events: ResponseEvents;
 
-  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, open: UpstreamTransportEvents, events: ResponseEvents) {
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, open: RawTunnelEvents, events: ResponseEvents) {
     this.#runtime = runtime;
     this.#cluster = cluster;
     this.#host = host;
@@ -44,7 +49,7 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
 
   connect(): void {
     if (!this.#cluster.limits.tryConnection()) {
-      queueMicrotask(() => this.#open.onOpenFailed(false, 'max_connections of the cluster is reached'));
+      queueMicrotask(() => this.#open.onOverflow('max_connections of the cluster is reached'));
       this.#closed = true;
       return;
     }
@@ -75,22 +80,25 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
 
   sendBody(buffer: Buffer, start: number, end: number, fin: boolean): boolean {
     if (this.#closed || this.#sendEnded) return true;
-    if (end > start) this.#writer.bytes(buffer, start, end);
+    const writer = this.#writer!;
+    if (end > start) writer.bytes(buffer, start, end);
     if (fin) {
       this.#sendEnded = true;
-      this.#writer.end();
+      writer.end();
     }
-    return !this.#writer.blocked;
+    return !writer.blocked;
   }
 
   sendTrailers(): void {
     this.sendBody(NOTHING, 0, 0, true);
   }
 
+  /** Also while it is not open yet: then nobody hears of it again. */
   reset(_reason: ResetReason): void {
     if (this.#closed) return;
     this.#forget();
-    this.#writer.destroy();
+    if (this.#writer === null) this.#transport.abort();
+    else this.#writer.destroy();
   }
 
   pause(): void {
@@ -113,13 +121,13 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
 
   transportClosed(detail: string): void {
     if (this.#closed) return;
-    const clean = this.#readEnded && this.#sendEnded && detail === '';
     this.#forget();
-    if (!clean && !this.#readEnded) this.events.onReset('ConnectionTermination', detail);
+    // Its last word may have been said: what is still to be sent has nowhere to go.
+    if (!this.#readEnded || !this.#sendEnded) this.events.onReset('ConnectionTermination', detail);
   }
 
   transportDrained(): void {
-    this.#writer.drained();
+    this.#writer!.drained();
     this.events.onDrain();
   }
 
