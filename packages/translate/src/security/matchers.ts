@@ -34,6 +34,13 @@ export function principalMatcher(value: string): StringMatcherInit {
   return { matchPattern: { case: 'exact', value: `spiffe://${value}` } };
 }
 
+/** SPIFFE ids of a trust domain, whose name may have one "*". */
+export function trustDomainMatcher(value: string): StringMatcherInit {
+  if (value === '*') return { matchPattern: { case: 'prefix', value: 'spiffe://' } };
+  if (value.includes('*')) return regex(`spiffe://${value.split('*').map(quoted).join('[^/]*')}/.*`);
+  return { matchPattern: { case: 'prefix', value: `spiffe://${value}/` } };
+}
+
 export function namespaceMatcher(value: string): StringMatcherInit {
   return regex(`.*/ns/${value.split('*').map(quoted).join('.*')}/.*`);
 }
