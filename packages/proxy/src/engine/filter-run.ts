@@ -22,25 +22,26 @@ export function runFilters(stream: StreamRecord, random: number): FilterVerdict 
   for (let i = 0; i < filters.rbac.length; i++) {
     const rbac = filters.rbac[i]!;
     if (route?.fields.filters.disabled.has(rbac.name)) continue;
-    const verdict = (route?.fields.filters.rbac ?? rbac.filter).decide(stream.connection.info, head);
+    const verdict = (route?.fields.filters.rbac.get(rbac.name) ?? rbac.filter).decide(stream.connection.info, head);
     if (!verdict.allowed) return { kind: 'refuse', status: 403, body: 'RBAC: access denied', details: denialDetails(verdict), flag: 0 };
   }
   if (route === null) return NO_ROUTE;
-  if (filters.cors) {
-    const { cors } = route.fields.filters;
+  const { cors, disabled, requestMutations } = route.fields.filters;
+  if (filters.cors !== '' && !disabled.has(filters.cors)) {
     const verdict = cors.decide(head, random);
     if (verdict === 'preflight' || verdict === 'preflight-refused')
       return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? cors.preflightHeaders(head) : [], details: 'cors_response' };
   }
-  if (filters.mutations !== null) filters.mutations.request.apply(head.headers, stream);
-  const { requestMutations } = route.fields.filters;
-  if (!requestMutations.empty) requestMutations.apply(head.headers, stream);
-  return filters.fault === null ? PASS : injectFault(stream, route, random);
+  if (filters.mutations !== null && !disabled.has(filters.mutations.name)) {
+    filters.mutations.request.apply(head.headers, stream);
+    if (!requestMutations.empty) requestMutations.apply(head.headers, stream);
+  }
+  return filters.fault === null || disabled.has(filters.fault.name) ? PASS : injectFault(stream, route, random);
 }
 
 /** Asked again after its delay, which is given once. */
 export function injectFault(stream: StreamRecord, route: RouteEntry, random: number): FilterVerdict {
-  const fault = route.fields.filters.fault.enabled ? route.fields.filters.fault : stream.manager.config.filters.fault!;
+  const fault = route.fields.filters.fault.enabled ? route.fields.filters.fault : stream.manager.config.filters.fault!.policy;
   const { head } = stream;
   const cluster = route.kind === 'forward' ? route.pickCluster(head, random).clusterName(head) : '';
   if (!fault.appliesTo(head, cluster)) return PASS;

@@ -11,13 +11,16 @@ export function enterResponse(stream: StreamRecord, head: ResponseHead, choice: 
   const { headers } = head;
   if (route !== null) {
     route.finalizeResponse(headers, choice, stream);
-    const { filters } = route.fields;
-    if (!filters.responseMutations.empty) filters.responseMutations.apply(headers, stream);
-    if (manager.config.filters.cors && filters.cors.enabled && filters.cors.decide(stream.head, random) === 'actual')
-      filters.cors.applyToResponse(stream.head, headers);
+    const { cors: corsName } = manager.config.filters;
+    const { cors, disabled } = route.fields.filters;
+    if (corsName !== '' && cors.enabled && !disabled.has(corsName) && cors.decide(stream.head, random) === 'actual') cors.applyToResponse(stream.head, headers);
     if (route.fields.includeAttemptCountInResponse) setHeader(headers, 'x-envoy-attempt-count', String(stream.upstreamRequestAttemptCount));
   }
-  manager.config.filters.mutations?.response.apply(headers, stream);
+  const { mutations } = manager.config.filters;
+  if (mutations !== null && !route?.fields.filters.disabled.has(mutations.name)) {
+    mutations.response.apply(headers, stream);
+    if (route !== null) route.fields.filters.responseMutations.apply(headers, stream);
+  }
   if (lb !== null && lb.setCookie !== '') headers.push('set-cookie', lb.setCookie);
   if (manager.config.alwaysSetRequestIdInResponse && stream.requestId !== '') setHeader(headers, 'x-request-id', stream.requestId);
 }

@@ -16,7 +16,8 @@ import { ALLOW_EVERYTHING, compileRbacInto, type RbacFilter } from './rbac/rbac.
 export interface FilterLevel {
   readonly cors: CorsPolicy | null;
   readonly fault: FaultPolicy | null;
-  readonly rbac: RbacFilter | null;
+  /** By the filter's name: there may be several, and each has its own. */
+  readonly rbac: ReadonlyMap<string, RbacFilter>;
   readonly requestMutations: HeaderMutations;
   readonly responseMutations: HeaderMutations;
   readonly disabled: ReadonlySet<string>;
@@ -27,8 +28,8 @@ export interface FilterLevel {
 export interface RouteFilters {
   readonly cors: CorsPolicy;
   readonly fault: FaultPolicy;
-  /** Instead of the filter's own policy; null: the filter's own holds. */
-  readonly rbac: RbacFilter | null;
+  /** Instead of the policy of the filter of that name. */
+  readonly rbac: ReadonlyMap<string, RbacFilter>;
   readonly requestMutations: HeaderMutations;
   readonly responseMutations: HeaderMutations;
   /** Names of filters that are switched off here (FilterConfig.disabled). */
@@ -39,7 +40,7 @@ export function compileFilterLevel(configs: Readonly<Record<string, Any>>, path:
   const level = {
     cors: null as CorsPolicy | null,
     fault: null as FaultPolicy | null,
-    rbac: null as RbacFilter | null,
+    rbac: new Map<string, RbacFilter>(),
     requestMutations: NO_MUTATIONS,
     responseMutations: NO_MUTATIONS,
     disabled: new Set<string>(),
@@ -80,7 +81,7 @@ export function compileFilterLevel(configs: Readonly<Record<string, Any>>, path:
       case RBACPerRouteSchema.typeName: {
         const perRoute = unpack(any, RBACPerRouteSchema, at, report);
         // Without an inner policy the filter is off for this route.
-        if (perRoute !== undefined) level.rbac = perRoute.rbac === undefined ? ALLOW_EVERYTHING : compileRbacInto(perRoute.rbac, `${at}.rbac`, report);
+        if (perRoute !== undefined) level.rbac.set(name, perRoute.rbac === undefined ? ALLOW_EVERYTHING : compileRbacInto(perRoute.rbac, `${at}.rbac`, report));
         break;
       }
       default:
@@ -94,7 +95,9 @@ export function compileFilterLevel(configs: Readonly<Record<string, Any>>, path:
 /** The most specific level wins; header mutations of all levels run, the most specific first. `levels` come in that order. */
 export function mergeFilterLevels(levels: readonly FilterLevel[], legacyCors: CorsPolicy | null): RouteFilters {
   const disabled = new Set<string>();
+  const rbac = new Map<string, RbacFilter>();
   for (const level of [...levels].reverse()) {
+    for (const [name, filter] of level.rbac) rbac.set(name, filter);
     for (const name of level.enabled) disabled.delete(name);
     for (const name of level.disabled) disabled.add(name);
   }
@@ -108,7 +111,7 @@ export function mergeFilterLevels(levels: readonly FilterLevel[], legacyCors: Co
   return {
     cors: first((level) => level.cors) ?? legacyCors ?? NO_CORS,
     fault: first((level) => level.fault) ?? NO_FAULT,
-    rbac: first((level) => level.rbac),
+    rbac,
     requestMutations: concatMutations(levels.map((level) => level.requestMutations)),
     responseMutations: concatMutations(levels.map((level) => level.responseMutations)),
     disabled,

@@ -15,13 +15,23 @@ export interface NamedRbac {
   readonly filter: RbacFilter;
 }
 
+export interface NamedFault {
+  readonly name: string;
+  readonly policy: FaultPolicy;
+}
+
+export interface NamedMutations extends CompiledMutations {
+  readonly name: string;
+}
+
 /** The filters of an HTTP connection manager. They run in the order RBAC, CORS, header mutation, fault, router. */
 export interface HttpFilters {
   readonly rbac: readonly NamedRbac[];
-  readonly cors: boolean;
+  /** Its name, '' if there is none. */
+  readonly cors: string;
   /** null: there is no such filter. */
-  readonly fault: FaultPolicy | null;
-  readonly mutations: CompiledMutations | null;
+  readonly fault: NamedFault | null;
+  readonly mutations: NamedMutations | null;
 }
 
 /** Network RBAC. */
@@ -36,13 +46,17 @@ const INHERENT: ReadonlySet<string> = new Set([
   'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig',
 ]);
 
+/** One of each is all that the engine has a place for. */
+const ONCE: ReadonlySet<string> = new Set([CORS, HTTPFaultSchema.typeName, HeaderMutationSchema.typeName]);
+
 /** An unknown filter is an error unless it is optional: it may be the one that keeps somebody out. */
 export function compileHttpFilters(filters: readonly HttpFilter[], path: string, report: CompileReport): HttpFilters {
   const rbac: NamedRbac[] = [];
-  let cors = false;
-  let fault: FaultPolicy | null = null;
-  let mutations: CompiledMutations | null = null;
+  let cors = '';
+  let fault: NamedFault | null = null;
+  let mutations: NamedMutations | null = null;
   let routed = false;
+  const kinds = new Set<string>();
   filters.forEach((filter, index) => {
     const at = `${path}[${index}]`;
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
@@ -52,12 +66,16 @@ export function compileHttpFilters(filters: readonly HttpFilter[], path: string,
       return;
     }
     if (routed) report.error(at, 'stands behind the router, which ends the chain');
+    if (ONCE.has(type) && kinds.has(type)) report.error(at, `a second ${type} is not supported by this proxy`);
+    // Policies would be held against what the client sent, and not against what the filter before them made of it.
+    if (type === RBACSchema.typeName && mutations !== null) report.error(at, 'an RBAC filter behind a header mutation is not supported by this proxy');
+    kinds.add(type);
     switch (type) {
       case ROUTER:
         routed = true;
         return;
       case CORS:
-        cors = true;
+        cors = filter.name;
         return;
       case RBACSchema.typeName: {
         const config = unpack(any, RBACSchema, `${at}.typed_config`, report);
@@ -66,12 +84,12 @@ export function compileHttpFilters(filters: readonly HttpFilter[], path: string,
       }
       case HTTPFaultSchema.typeName: {
         const config = unpack(any, HTTPFaultSchema, `${at}.typed_config`, report);
-        if (config !== undefined) fault = compileFault(config, `${at}.typed_config`, report);
+        if (config !== undefined) fault = { name: filter.name, policy: compileFault(config, `${at}.typed_config`, report) };
         return;
       }
       case HeaderMutationSchema.typeName: {
         const config = unpack(any, HeaderMutationSchema, `${at}.typed_config`, report);
-        if (config !== undefined) mutations = compileMutations(config.mutations, `${at}.typed_config.mutations`, report);
+        if (config !== undefined) mutations = { name: filter.name, ...compileMutations(config.mutations, `${at}.typed_config.mutations`, report) };
         return;
       }
       default:
