@@ -7,6 +7,7 @@ import { Problems } from './problems.tsx';
 import { Proxies } from './proxies.tsx';
 import { Resources } from './resources.tsx';
 import { Services } from './services.tsx';
+import { failing } from './summary.ts';
 import { count, duration } from './text.ts';
 
 const pages = ['Overview', 'Services', 'Proxies', 'Resources', 'Problems'] as const;
@@ -147,7 +148,8 @@ function Mesh({ data: { version }, nowMs }: { data: MeshData; nowMs: number }) {
 /** One line that is always there, so that nothing moves when something is wrong. */
 function Condition({ data, fault, nothing, staleMs }: { data: MeshData; fault: Fault | undefined; nothing: boolean; staleMs: number }) {
   const { problems } = data;
-  const grade = fault !== undefined ? 'bad' : nothing ? 'unknown' : (problems?.length ?? 0) > 0 ? 'bad' : 'good';
+  const trouble = failing(data);
+  const grade = fault !== undefined || (problems?.length ?? 0) > 0 ? 'bad' : nothing ? 'unknown' : trouble === '' ? 'good' : 'warn';
   return (
     <div class={`condition ${grade}`}>
       <span class="dot" aria-hidden="true" />
@@ -159,7 +161,7 @@ function Condition({ data, fault, nothing, staleMs }: { data: MeshData; fault: F
         ) : nothing ? (
           'Asking the control plane ...'
         ) : problems === undefined || problems.length === 0 ? (
-          'Live. No problem known.'
+          `Live. ${trouble === '' ? 'No problem known.' : `${trouble} The configuration has no problem that is known.`}`
         ) : (
           <>
             <a href="#problems">{count(problems.length, 'problem')}</a>: {withCode(problems[0]?.what ?? '')}

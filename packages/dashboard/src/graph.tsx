@@ -20,7 +20,11 @@ export function Graph({ graph, edges, rows }: { graph: GraphView; edges: readonl
   const [frameElement, size] = useSize();
   const [chosen, setChosen] = useState<string | undefined>(undefined);
   const details = new Map(rows.map((row) => [rowKey(row), row]));
-  const texts = graph.nodes.map((node) => ({ node, row: details.get(rowKey(node)), text: nodeText(node, details.get(rowKey(node))) }));
+  const called = new Set(edges.map(({ to }) => to));
+  const texts = graph.nodes.map((node) => {
+    const row = details.get(rowKey(node));
+    return { node, row, text: nodeText(node, row, called.has(node.id)) };
+  });
   const boxes = texts.map(({ node, text }) => ({
     id: node.id,
     width: Math.max(64, Math.ceil(Math.max(widthOf(text.name, 'name'), widthOf(text.detail, 'detail'))) + 24),
@@ -114,9 +118,9 @@ interface NodeText {
   readonly detail: string;
 }
 
-function nodeText(node: Node, row: TopRow | undefined): NodeText {
-  if (node.service === 'unknown') return { name: 'unknown caller', detail: 'no sidecar' };
-  const instances = row === undefined || row.instances === 0 ? (row === undefined ? 'calls only' : 'no instance') : count(row.instances, 'instance');
+function nodeText(node: Node, row: TopRow | undefined, called: boolean): NodeText {
+  if (node.service === '') return { name: node.id, detail: called ? 'no service of the mesh' : 'no sidecar' };
+  const instances = row === undefined ? (called ? 'not reached' : 'calls only') : row.instances === 0 ? 'no instance' : count(row.instances, 'instance');
   return { name: serviceName(node), detail: [node.version, instances].filter(Boolean).join(' \u00b7 ') };
 }
 

@@ -87,6 +87,13 @@ function resources({ resources: all }: MeshData): Tile {
   };
 }
 
+/** Whether requests fail, or cannot be sent: coarse, so that it is not read out anew each second. */
+export function failing({ graph, top }: MeshData): string {
+  const grade = gradeOfSuccess(weighted(graph?.edges, 'successRatio'));
+  if (grade === 'bad') return 'Requests fail.';
+  return top?.some(({ breaker }) => breaker.open > 0) ? 'A breaker is open.' : '';
+}
+
 /** Mean of what is known, by requests. */
 function weighted<Field extends 'successRatio' | 'mtlsRatio'>(
   edges: readonly ({ requestsPerSecond: number } & Record<Field, number | null>)[] | undefined,

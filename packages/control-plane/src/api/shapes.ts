@@ -108,7 +108,8 @@ export interface ServiceView {
     proxyPid: number | null;
   }[];
 }
-/** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. null: not known, as of an edge whose requests reached nobody. */
+/** GET /api/v1/graph?windowMs=10000: who calls whom, as the sidecars counted. null: not known, as of an edge whose requests reached nobody.
+ * Two nodes have no service: "unknown caller" (no sidecar) and "unknown destination" (no service of the mesh). */
 export interface GraphView {
   windowMs: number;
   nodes: { id: string; service: string; namespace: string; version: string }[];

@@ -77,7 +77,7 @@ function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add
   const [short = '', space = ''] = host.split('.');
   const to = endpoint ?? (host === '' ? UNKNOWN : { service: short, namespace: space, version: '' });
   // Envoy's log does not say how it reached the endpoint.
-  if (to !== UNKNOWN) add({ reporter: 'source', from: self, to }, traffic(undefined));
+  add({ reporter: 'source', from: self, to }, traffic(undefined));
 }
 
 function peerOf(header: string | undefined): Party | undefined {

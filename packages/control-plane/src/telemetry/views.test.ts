@@ -61,6 +61,16 @@ test('an edge has the caller’s count, and the called side’s word on mutual T
   ]);
 });
 
+test('requests that were for no service of the mesh, and callers without a sidecar, are in the graph', () => {
+  const nobody = { service: '', namespace: '', version: '' };
+  const { nodes, edges } = graphOf([traffic(web, nobody, 'source', { failures: 10 }), traffic(nobody, order, 'destination', { plain: 10 })], [], 10_000);
+  expect(nodes.map(({ id }) => id)).toEqual(['order-service.default v1', 'unknown caller', 'unknown destination', 'web.default v1']);
+  expect(edges).toMatchObject([
+    { from: 'unknown caller', to: 'order-service.default v1', successRatio: 1, mtlsRatio: 0 },
+    { from: 'web.default v1', to: 'unknown destination', successRatio: 0, mtlsRatio: null },
+  ]);
+});
+
 test.each([
   ['reached nobody', {}, null],
   ['went out in plain text', { plain: 10 }, 0],

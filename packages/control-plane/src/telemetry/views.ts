@@ -9,6 +9,10 @@ export interface Group extends Party {
   readonly halfOpen: number;
 }
 
+/** Nodes of the graph without a service: callers without a sidecar, and what requests were for that no service of the mesh is. */
+const UNKNOWN_CALLER = 'unknown caller';
+const UNKNOWN_DESTINATION = 'unknown destination';
+
 interface Sum {
   requests: number;
   failures: number;
@@ -53,10 +57,8 @@ export function graphOf(traffic: readonly EdgeTraffic[], groups: readonly Group[
   for (const group of groups) nodes.set(partyId(group), group);
   const edges = new Map<string, { from: string; to: string; source: Sum; destination: Sum }>();
   for (const edge of traffic) {
-    if (edge.to.service === '') continue;
-    const from = edge.from.service === '' ? { service: 'unknown', namespace: '', version: '' } : edge.from;
-    const ends = { from: partyId(from), to: partyId(edge.to) };
-    nodes.set(ends.from, from);
+    const ends = { from: edge.from.service === '' ? UNKNOWN_CALLER : partyId(edge.from), to: edge.to.service === '' ? UNKNOWN_DESTINATION : partyId(edge.to) };
+    nodes.set(ends.from, edge.from);
     nodes.set(ends.to, edge.to);
     const key = `${ends.from} ${ends.to}`;
     let found = edges.get(key);

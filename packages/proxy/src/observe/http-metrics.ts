@@ -60,6 +60,12 @@ export function destinationLabels(peer: Workload, principal: string, cluster: Cl
 
 const NOBODY: Workload = { workload: '', namespace: '', service: '', version: '' };
 
+/** Whom a cluster is of that the proxy does not have: "outbound|8080|v9|web.default.svc.cluster.local". */
+function meantBy(clusterName: string): { readonly peer: Workload; readonly host: string } {
+  const match = /^outbound\|\d+\|[^|]*\|(([^.|]+)\.([^.|]+)\.svc\.[^|]+)$/.exec(clusterName);
+  return match === null ? { peer: NOBODY, host: '' } : { peer: { workload: '', namespace: match[3]!, service: match[2]!, version: '' }, host: match[1]! };
+}
+
 /** What a caller's sidecar says of it, believed only so far as its certificate goes. */
 export function sourceOf(header: string, uri: string): Workload {
   const peer = header === '' ? undefined : parsePeer(header);
@@ -127,10 +133,11 @@ export class HttpMetrics {
       const name = stream.upstreamCluster;
       let set = this.#withoutHost.get(name);
       if (set === undefined) {
+        const meant = stream.cluster === null ? meantBy(name) : { peer: NOBODY, host: '' };
         set = new SeriesSet({
           reporter: 'source',
           ...sourceLabels(this.#node, ''),
-          ...destinationLabels(NOBODY, '', stream.cluster, ''),
+          ...destinationLabels(meant.peer, '', stream.cluster, meant.host),
           connection_security_policy: NONE,
         });
         this.#withoutHost.set(name, set);
