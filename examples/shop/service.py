@@ -56,7 +56,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+class Server(ThreadingHTTPServer):
+    # Python's 5 is too few for the connections of a burst: the sixth waits a second.
+    request_queue_size = 128
+
+
+server = Server(("127.0.0.1", PORT), Handler)
 server.daemon_threads = True
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 server.serve_forever()
