@@ -169,7 +169,7 @@ spec:
         dataPlane,
         client: true,
         args: ['--port', `grpc:8080:${port}`],
-        command: [...library.command!, 'server', `127.0.0.1:${port}`, name],
+        command: () => [...library.command!, 'server', `127.0.0.1:${port}`, name],
       });
       await until(`${name} is registered`, async () => (await mesh.api('GET', '/services')).body.includes(`"${name}"`));
       await mesh.apply(`apiVersion: security.istio.io/v1

@@ -7,9 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const node = join(root, 'node_modules/.bin/node');
+export const node = join(root, 'node_modules/.bin/node');
 const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
 const appProgram = join(root, 'tests/harness/app.mjs');
+
+/** Several sidecars at once on two busy cores. */
+const startTimeoutMs = 45_000;
+const startPollMs = 50;
 
 export type DataPlane = 'outrigger' | 'envoy';
 
@@ -30,8 +34,8 @@ export interface WorkloadSpec {
   readonly protocol?: string;
   readonly next?: string;
   readonly args?: readonly string[];
-  /** Instead of tests/harness/app.mjs. `PORT` is in its environment. */
-  readonly command?: readonly string[];
+  /** Instead of tests/harness/app.mjs; given the port to listen on. */
+  readonly command?: (port: number) => readonly string[];
 }
 
 /** One `rig run` with its application. */
@@ -42,10 +46,16 @@ export interface RunningWorkload {
   readonly applicationPort: number;
   /** "127.0.0.1:PORT" of its sidecar's forward proxy. */
   readonly proxy: string;
-  /** "127.0.0.1:PORT" where its sidecar listens for the mesh. */
+  /** "127.0.0.1:PORT" where its sidecar listens for the mesh, for its first port. */
   readonly meshAddress: string;
+  /** Of its sidecar. */
+  readonly adminAddress: string;
+  /** Prometheus page of its sidecar; Envoy has it on its admin interface. */
+  readonly metricsAddress: string;
   /** One request from this workload: plain HTTP through its sidecar, as an unchanged application sends it. */
   call(url: string, options?: CallOptions): Promise<Answer>;
+  /** An unchanged program as a child of its application, in the environment that `rig run` gives. */
+  exec(command: readonly string[], options?: ExecOptions): Promise<Executed>;
   /** How often a path reached its application. */
   count(path: string): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -56,6 +66,19 @@ export interface CallOptions {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string;
+}
+
+export interface ExecOptions {
+  /** On top of what `rig run` gives. */
+  readonly environment?: Record<string, string>;
+  readonly input?: string;
+}
+
+export interface Executed {
+  /** -1 where the program could not be started; a signal's name where one ended it. */
+  readonly code: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** A control plane and its workloads as real processes, in a state directory of their own. */
@@ -110,25 +133,35 @@ export class TestMesh {
       spec.dataPlane ?? 'outrigger',
       ...(spec.args ?? []).filter((arg) => arg !== '--sidecar'),
       '--',
-      ...(spec.command ?? [node, appProgram]),
+      ...(spec.command?.(port) ?? [node, appProgram]),
     ];
     const child = this.spawn(args, { NAME: spec.name, VERSION: spec.version ?? '', INSTANCE: instance, PORT: String(port), NEXT: spec.next ?? '' });
     const direct = (path: string): Promise<Answer> => call({ host: '127.0.0.1', port, path });
     let proxy = '';
     const custom = spec.command !== undefined;
-    await until(`workload ${instance}`, async () => {
-      if (child.process.exitCode !== null) throw new Fatal(`rig run of ${instance} ended with ${child.process.exitCode}: ${child.output()}`);
-      if (!custom) proxy = (JSON.parse((await direct('/env')).body) as { proxy: string }).proxy.replace('http://', '');
-      return spec.client ? proxy !== '' || custom : await this.healthy(spec.name, instance);
-    });
+    await until(
+      `workload ${instance}`,
+      async () => {
+        if (child.process.exitCode !== null) throw new Fatal(`rig run of ${instance} ended with ${child.process.exitCode}: ${child.output()}`);
+        if (!custom) proxy = (JSON.parse((await direct('/env')).body) as { proxy: string }).proxy.replace('http://', '');
+        return spec.client ? proxy !== '' || custom : await this.healthy(spec.name, instance);
+      },
+      startTimeoutMs,
+      startPollMs,
+      () => `; it said: ${child.output()}`,
+    );
+    // Order of ports in the instance's directory: forward proxy, admin, metrics, then one for each of its own.
+    const [forwardProxy, admin, metrics, mesh] = this.portsOf(spec.namespace ?? 'default', instance).map((each) => `127.0.0.1:${each}`);
+    if (custom) proxy = forwardProxy ?? '';
     return {
       name: spec.name,
       instance,
       process: child.process,
       applicationPort: port,
       proxy,
-      // Order of ports in the instance's directory: forward proxy, admin, metrics, then one for each of its own.
-      meshAddress: spec.client ? '' : `127.0.0.1:${this.portsOf(spec.namespace ?? 'default', instance)[3]}`,
+      meshAddress: mesh ?? '',
+      adminAddress: admin ?? '',
+      metricsAddress: (spec.dataPlane === 'envoy' ? admin : metrics) ?? '',
       output: child.output,
       call: (url, options = {}) => {
         const [host = '', proxyPort = ''] = proxy.split(':');
@@ -141,13 +174,29 @@ export class TestMesh {
           ...(options.body === undefined ? {} : { body: options.body }),
         });
       },
+      exec: async (command, options = {}) => {
+        const answer = await call({
+          host: '127.0.0.1',
+          port,
+          path: '/exec',
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ command, ...options }),
+        });
+        return JSON.parse(answer.body) as Executed;
+      },
       count: async (path) => (JSON.parse((await direct('/counts')).body) as Record<string, number>)[path] ?? 0,
       stop: (signal = 'SIGTERM') => stop(child.process, signal),
     };
   }
 
   private portsOf(namespace: string, instance: string): number[] {
-    return JSON.parse(readFileSync(join(this.state, 'sidecars', `${namespace}.${instance}`, 'ports.json'), 'utf8')) as number[];
+    try {
+      return JSON.parse(readFileSync(join(this.state, 'sidecars', `${namespace}.${instance}`, 'ports.json'), 'utf8')) as number[];
+    } catch {
+      // A client with a command of its own is not waited for.
+      return [];
+    }
   }
 
   private async healthy(service: string, instance: string): Promise<boolean> {
@@ -229,7 +278,7 @@ export class TestMesh {
 /** An end that no waiting will mend. */
 class Fatal extends Error {}
 
-export async function until(what: string, test: () => Promise<boolean>, timeoutMs = 20_000, intervalMs = 25): Promise<void> {
+export async function until(what: string, test: () => Promise<boolean>, timeoutMs = 20_000, intervalMs = 25, said = () => ''): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -239,7 +288,7 @@ export async function until(what: string, test: () => Promise<boolean>, timeoutM
       if (error instanceof Fatal) throw error;
       last = error;
     }
-    if (performance.now() > endMs) throw new Error(`${what}: not within ${timeoutMs / 1000} s${last instanceof Error ? `: ${last.message}` : ''}`);
+    if (performance.now() > endMs) throw new Error(`${what}: not within ${timeoutMs / 1000} s${last instanceof Error ? `: ${last.message}` : ''}${said()}`);
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }
 }
@@ -271,21 +320,27 @@ export function call({ body, ...options }: HttpCall): Promise<Answer> {
   });
 }
 
+/** Below the sidecars' ports, and so below those that the system takes for outgoing connections: nobody gets one between here and its use. */
+const firstPort = 8_000;
+const lastPort = 15_999;
+let nextPort = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
+
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = nextPort;
+    nextPort = nextPort === lastPort ? firstPort : nextPort + 1;
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

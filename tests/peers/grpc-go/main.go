@@ -5,6 +5,12 @@
 //	grpc-go client TARGET -              the same for each COUNT that is a line of its input, over one channel
 //	grpc-go server ADDRESS INSTANCE      plain gRPC
 //	grpc-go xds-server ADDRESS INSTANCE  proxyless: listeners and certificates by xDS
+//
+// And gRPC's own interoperability tests, as plain gRPC:
+//
+//	grpc-go interop-server ADDRESS -     grpc.testing.TestService
+//	grpc-go interop TARGET CASE,CASE     -> passed
+//	grpc-go unary TARGET NAME=VALUE,...  -> {"code": 14, "message": "...", "header": {...}, "trailer": {...}}
 package main
 
 import (
@@ -110,13 +116,19 @@ func serve(address, instance string, proxyless bool) {
 
 func main() {
 	if len(os.Args) != 4 {
-		fail(fmt.Errorf("usage: grpc-go client TARGET COUNT | server ADDRESS INSTANCE | xds-server ADDRESS INSTANCE"))
+		fail(fmt.Errorf("usage: grpc-go MODE ADDRESS ARGUMENT"))
 	}
 	switch os.Args[1] {
 	case "client":
 		client(os.Args[2], os.Args[3])
 	case "server", "xds-server":
 		serve(os.Args[2], os.Args[3], os.Args[1] == "xds-server")
+	case "interop-server":
+		serveInterop(os.Args[2])
+	case "interop":
+		runCases(os.Args[2], os.Args[3])
+	case "unary":
+		callOnce(os.Args[2], os.Args[3])
 	default:
 		fail(fmt.Errorf("%s: no such mode", os.Args[1]))
 	}

@@ -1,0 +1,3 @@
+module outrigger.dev/tests/peers/go-http
+
+go 1.22
