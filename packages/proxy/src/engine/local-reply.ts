@@ -46,6 +46,10 @@ export function localReplyHead(request: RequestHead, status: number, body: strin
     return { head, body: EMPTY };
   }
   head.status = status;
+  if (hasNoContent(status)) {
+    head.bodyLength = 0;
+    return { head, body: EMPTY };
+  }
   const bytes = body === '' ? EMPTY : Buffer.from(body);
   head.bodyLength = bytes.length;
   head.headers = body === '' ? ['content-length', '0'] : ['content-length', String(bytes.length), 'content-type', 'text/plain'];
@@ -56,9 +60,14 @@ export function localReplyHead(request: RequestHead, status: number, body: strin
 export function directReplyHead(status: number, headers: HeaderList, bodyLength: number): ResponseHead {
   const head = new ResponseHead();
   head.status = status;
-  head.headers = ['content-length', String(bodyLength), ...headers];
+  head.headers = hasNoContent(status) ? [...headers] : ['content-length', String(bodyLength), ...headers];
   head.bodyLength = bodyLength;
   return head;
+}
+
+/** RFC 9110 section 6.4.1; nor is there a length to tell. */
+function hasNoContent(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 const EMPTY = Buffer.alloc(0);

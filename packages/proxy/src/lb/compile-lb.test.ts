@@ -46,6 +46,8 @@ describe('balancing of a cluster', () => {
 
   it.each<[string, JsonObject, string]>([
     ['a table that is not prime', { lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: '1000' } }, 'maglev_lb_config.table_size'],
+    ['a ring without points', { lbPolicy: 'RING_HASH', ringHashLbConfig: { maximumRingSize: '0' } }, 'ring_hash_lb_config.minimum_ring_size'],
+    ['a ring that fills the memory', { lbPolicy: 'RING_HASH', ringHashLbConfig: { maximumRingSize: '99999999' } }, 'ring_hash_lb_config.maximum_ring_size'],
     ['another hash', { lbPolicy: 'RING_HASH', ringHashLbConfig: { hashFunction: 'MURMUR_HASH_2' } }, 'ring_hash_lb_config.hash_function'],
     ['subsets by metadata', { lbSubsetConfig: {} }, 'lb_subset_config'],
     ['policies that nobody knows', { loadBalancingPolicy: { policies: [{ typedExtensionConfig: { name: 'x' } }] } }, 'load_balancing_policy'],

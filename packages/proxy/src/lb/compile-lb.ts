@@ -41,6 +41,22 @@ function tableSize(given: bigint | undefined, path: string, report: CompileRepor
   return size;
 }
 
+/** Points on a ring: Envoy's limit, and never none. */
+function ringSizes(
+  minimum: bigint | undefined,
+  maximum: bigint | undefined,
+  base: LbOptions,
+  path: string,
+  report: CompileReport,
+): Pick<LbOptions, 'minimumRingSize' | 'maximumRingSize'> {
+  const minimumRingSize = Number(minimum ?? base.minimumRingSize);
+  const maximumRingSize = Number(maximum ?? base.maximumRingSize);
+  if (minimumRingSize < 1 || minimumRingSize > maximumRingSize) report.error(`${path}.minimum_ring_size`, 'must be at least 1 and not above maximum_ring_size');
+  if (maximumRingSize > DEFAULT_LB_OPTIONS.maximumRingSize)
+    report.error(`${path}.maximum_ring_size`, `must not be above ${DEFAULT_LB_OPTIONS.maximumRingSize}`);
+  return { minimumRingSize, maximumRingSize };
+}
+
 /** Cluster.load_balancing_policy: the first policy known here, as Envoy takes it. */
 function fromPolicies(policies: Policies, base: LbOptions, path: string, report: CompileReport): LbOptions {
   for (const [index, { typedExtensionConfig }] of policies.policies.entries()) {
@@ -74,8 +90,7 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
       return {
         ...base,
         policy: 'ring-hash',
-        minimumRingSize: Number(ringHash.minimumRingSize ?? base.minimumRingSize),
-        maximumRingSize: Number(ringHash.maximumRingSize ?? base.maximumRingSize),
+        ...ringSizes(ringHash.minimumRingSize, ringHash.maximumRingSize, base, at, report),
       };
     }
     const maglev = anyUnpack(any, MaglevSchema);
@@ -131,8 +146,7 @@ export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
       options = {
         ...options,
         policy: 'ring-hash',
-        minimumRingSize: Number(ring?.minimumRingSize ?? options.minimumRingSize),
-        maximumRingSize: Number(ring?.maximumRingSize ?? options.maximumRingSize),
+        ...ringSizes(ring?.minimumRingSize, ring?.maximumRingSize, options, 'ring_hash_lb_config', report),
       };
       break;
     }

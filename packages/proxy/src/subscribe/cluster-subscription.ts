@@ -47,10 +47,11 @@ export class ClusterSubscription implements ClusterDemand {
     clusters.demand = this;
   }
 
-  wantCluster(name: string): void {
-    if (this.#wildcard || this.#clusters.isStatic(name)) return;
+  wantCluster(name: string): boolean {
+    if (this.#wildcard || this.#clusters.isStatic(name)) return true;
     this.#fresh.add(name);
     this.#cds.add([name]);
+    return true;
   }
 
   wantEndpoints(serviceName: string): void {

@@ -1,4 +1,5 @@
 import type { Runtime } from '../engine/runtime.ts';
+import type { TimerTarget, TimerWheel, WheelTimer } from '../net/timer-wheel.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
 import type { EndpointSetConfig } from '../xds/endpoint-config.ts';
 import { Cluster, type ClusterPolicies } from './cluster.ts';
@@ -6,12 +7,13 @@ import { DnsDiscovery } from './dns-discovery.ts';
 
 /** Asks for what is not here. Implemented by the xDS side; without one, what is not in the bootstrap does not exist. */
 export interface ClusterDemand {
-  wantCluster(name: string): void;
+  /** False: it is not to be had, so nobody need wait for it. */
+  wantCluster(name: string): boolean;
   wantEndpoints(serviceName: string): void;
   dropEndpoints(serviceName: string): void;
 }
 
-const NO_DEMAND: ClusterDemand = { wantCluster: () => {}, wantEndpoints: () => {}, dropEndpoints: () => {} };
+const NO_DEMAND: ClusterDemand = { wantCluster: () => false, wantEndpoints: () => {}, dropEndpoints: () => {} };
 
 /** All clusters of a proxy by name, swapped whole. */
 export class ClusterSet {
@@ -23,7 +25,7 @@ export class ClusterSet {
   readonly #assignments = new Map<string, EndpointSetConfig>();
   /** Names that the server says do not exist. */
   readonly #absent = new Set<string>();
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<ClusterWaiter>();
   demand: ClusterDemand = NO_DEMAND;
 
   constructor(runtime: Runtime) {
@@ -78,18 +80,16 @@ export class ClusterSet {
   /** Gone, or known not to exist. */
   remove(name: string): void {
     if (this.#static.has(name)) return;
-    this.#absent.add(name);
     this.forget(name);
+    this.#absent.add(name);
     this.#changed();
   }
 
   /** Nobody uses it any more. */
   forget(name: string): void {
     const cluster = this.#clusters.get(name);
-    if (cluster === undefined) {
-      this.#absent.delete(name);
-      return;
-    }
+    this.#absent.delete(name);
+    if (cluster === undefined) return;
     this.#clusters.delete(name);
     this.#retire(cluster);
     if (cluster.config.discovery === 'eds') this.#dropUnusedEndpoints(cluster.config.edsServiceName);
@@ -118,23 +118,11 @@ export class ClusterSet {
   ready(names: Iterable<string>, timeoutMs: number): Promise<boolean> {
     const missing = new Set<string>();
     for (const name of names) {
-      if (!this.#clusters.has(name)) this.demand.wantCluster(name);
-      if (!this.settled(name)) missing.add(name);
+      const known = this.#clusters.has(name) || this.demand.wantCluster(name);
+      if (known && !this.settled(name)) missing.add(name);
     }
     if (missing.size === 0) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const check = () => {
-        for (const name of missing) if (this.settled(name)) missing.delete(name);
-        if (missing.size === 0) done(true);
-      };
-      const done = (there: boolean) => {
-        clearTimeout(timer);
-        this.#waiters.delete(check);
-        resolve(there);
-      };
-      const timer = setTimeout(() => done(false), timeoutMs);
-      this.#waiters.add(check);
-    });
+    return new Promise((resolve) => this.#waiters.add(new ClusterWaiter(this.#runtime.wheel, timeoutMs, missing, resolve, this.#waiters)));
   }
 
   close(): void {
@@ -143,10 +131,11 @@ export class ClusterSet {
       cluster.close();
     }
     this.#clusters.clear();
+    for (const waiter of [...this.#waiters]) waiter.done(false);
   }
 
   #changed(): void {
-    for (const waiter of [...this.#waiters]) waiter();
+    for (const waiter of [...this.#waiters]) waiter.check(this);
   }
 
   #retire(cluster: Cluster): void {
@@ -159,5 +148,37 @@ export class ClusterSet {
     for (const cluster of this.#clusters.values()) if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) return;
     this.#assignments.delete(serviceName);
     this.demand.dropEndpoints(serviceName);
+  }
+}
+
+/** Who waits until clusters are settled. */
+class ClusterWaiter implements TimerTarget {
+  readonly #missing: Set<string>;
+  readonly #resolve: (there: boolean) => void;
+  readonly #waiters: Set<ClusterWaiter>;
+  readonly #wheel: TimerWheel;
+  readonly #timer: WheelTimer;
+
+  constructor(wheel: TimerWheel, timeoutMs: number, missing: Set<string>, resolve: (there: boolean) => void, waiters: Set<ClusterWaiter>) {
+    this.#missing = missing;
+    this.#resolve = resolve;
+    this.#waiters = waiters;
+    this.#wheel = wheel;
+    this.#timer = wheel.arm(timeoutMs, this);
+  }
+
+  check(clusters: ClusterSet): void {
+    for (const name of this.#missing) if (clusters.settled(name)) this.#missing.delete(name);
+    if (this.#missing.size === 0) this.done(true);
+  }
+
+  onTimer(): void {
+    this.done(false);
+  }
+
+  done(there: boolean): void {
+    this.#wheel.cancel(this.#timer);
+    this.#waiters.delete(this);
+    this.#resolve(there);
   }
 }

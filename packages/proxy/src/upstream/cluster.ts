@@ -55,6 +55,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
   readonly #hosts = new Map<string, UpstreamHost>();
   #sweep: WheelTimer | undefined;
   #sweepAtMs = Number.POSITIVE_INFINITY;
+  #draining = false;
 
   constructor(runtime: Runtime, config: ClusterConfig, policies: ClusterPolicies) {
     this.#runtime = runtime;
@@ -132,17 +133,25 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
 
   /** Takes nothing new; requests under way end. */
   drain(): void {
+    this.#disarmSweep();
     for (const host of this.hosts) host.drain();
   }
 
   close(): void {
-    if (this.#sweep !== undefined) this.#runtime.wheel.cancel(this.#sweep);
-    this.#sweep = undefined;
+    this.#disarmSweep();
     for (const host of this.hosts) host.close();
     this.forwardProxy?.close();
   }
 
+  /** Nobody comes any more whom an endpoint could be let back for. */
+  #disarmSweep(): void {
+    this.#draining = true;
+    if (this.#sweep !== undefined) this.#runtime.wheel.cancel(this.#sweep);
+    this.#sweep = undefined;
+  }
+
   #armSweep(): void {
+    if (this.#draining) return;
     const atMs = this.outlier.nextSweepMs();
     if (atMs >= this.#sweepAtMs) return;
     if (this.#sweep !== undefined) this.#runtime.wheel.cancel(this.#sweep);

@@ -20,6 +20,8 @@ const LB_ENDPOINT = fieldPolicy('endpoint health_status metadata load_balancing_
 const ENDPOINT = fieldPolicy('address hostname', 'health_check_config additional_addresses');
 
 const EMPTY: JsonObject = {};
+/** Envoy's limit. */
+const MAX_PRIORITY = 128;
 
 const HEALTH: Readonly<Record<number, HostHealth>> = {
   [HealthStatus.UNKNOWN]: 'healthy',
@@ -84,6 +86,7 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
     const at = `${path}endpoints[${groupIndex}]`;
     checkFields(LocalityLbEndpointsSchema, group, LOCALITY, at, report);
     const locality = localityText(group.locality);
+    if (group.priority > MAX_PRIORITY) report.error(`${at}.priority`, `must not be above ${MAX_PRIORITY}`);
     group.lbEndpoints.forEach((lbEndpoint, index) => {
       const where = `${at}.lb_endpoints[${index}]`;
       checkFields(LbEndpointSchema, lbEndpoint, LB_ENDPOINT, where, report);

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compileWhole } from '../subscribe/cluster-subscription.ts';
+import { cluster as message, routeTo, typed } from '../testing/messages.ts';
+import { TestEngine } from '../testing/test-engine.ts';
+import type { UpstreamHost } from './upstream-host.ts';
+
+let engine: TestEngine;
+
+beforeEach(() => {
+  engine = new TestEngine();
+});
+afterEach(async () => {
+  expect(await engine.close()).toEqual([]);
+});
+
+function hosts(name = 'c'): UpstreamHost[] {
+  return [...engine.clusters.get(name)!.hosts];
+}
+
+describe('endpoints that stay', () => {
+  it('keep their connections and their breaker, and take new weight, health and labels', async () => {
+    const a = engine.upstream('a').script(500);
+    engine.cluster('c', { fields: { outlierDetection: { consecutive5xx: 2, maxEjectionPercent: 100 } } });
+    engine.endpoints('c', ['a']);
+    await engine.listener('in', { routes: [routeTo('c')] });
+    await engine.client('in').call();
+    const [before] = hosts();
+    engine.endpoints('c', [
+      { at: 'a', loadBalancingWeight: 7, metadata: { filterMetadata: { istio: { workload: 'pay-v1;default;pay;v1;' } } } },
+      { at: 'b', healthStatus: 'UNHEALTHY' },
+    ]);
+    const [after, b] = hosts();
+    expect(after).toBe(before);
+    expect(after).toMatchObject({ weight: 7, health: 'healthy', peer: { workload: 'pay-v1', namespace: 'default', service: 'pay', version: 'v1' } });
+    expect(b!.health).toBe('unhealthy');
+    expect(after!.outlier.consecutive5xx).toBe(1);
+    await engine.client('in').call();
+    expect(a.connections).toHaveLength(1);
+    expect(after!.outlier.state).toBe('open');
+  });
+
+  it('get new connections where their transport socket is another by now', async () => {
+    const a = engine.upstream('a').script(200);
+    const tls = {
+      name: 'tls',
+      match: { tlsMode: 'istio' },
+      transportSocket: { name: 'tls', typedConfig: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext') },
+    };
+    engine.cluster('c', { fields: { transportSocketMatches: [tls] } });
+    engine.endpoints('c', ['a']);
+    await engine.listener('in', { routes: [routeTo('c')] });
+    await engine.client('in').call();
+    expect(hosts()[0]!.socket).toBeNull();
+    engine.endpoints('c', [{ at: 'a', metadata: { filterMetadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } } }]);
+    await engine.settle();
+    expect(hosts()[0]!.socket).not.toBeNull();
+    expect(a.open).toBe(0);
+  });
+});
+
+it.each([
+  ['lb_subset_config', { lbSubsetConfig: {} }],
+  ['connect_timeout', { connectTimeout: '0s' }],
+])('a message that cannot be used is refused with the field: %s', (path, fields) => {
+  expect(compileWhole(message('c', { endpoints: ['a'], fields }))).toContain(path);
+});
+
+it('a breaker that is open leaves no timer behind when its cluster is replaced', async () => {
+  engine.upstream('a').script(500);
+  engine.cluster('c', {
+    endpoints: ['a'],
+    mesh: { outlier: { halfOpen: true } },
+    fields: { outlierDetection: { consecutive5xx: 1, maxEjectionPercent: 100 } },
+  });
+  await engine.listener('in', { routes: [routeTo('c')] });
+  await engine.client('in').call();
+  expect(hosts()[0]!.outlier.state).toBe('open');
+  // Replaced: nobody will ever ask the old one again.
+  engine.cluster('c', { endpoints: ['a'] });
+});
