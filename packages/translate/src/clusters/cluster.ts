@@ -13,6 +13,7 @@ import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extension
 import { socketAddress } from '../addresses.ts';
 import { HTTP_TUNNEL, inboundCluster, type OutboundName, PASSTHROUGH_CLUSTER, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import { durationOf } from '../durations.ts';
+import { http1Options } from '../http1.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
@@ -199,10 +200,12 @@ function protocolOptions(reader: Reader, policy: EffectivePolicy, http2: boolean
       },
       upstreamProtocolOptions:
         http?.useClientProtocol === true
-          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: h2 } }
+          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: http1Options(reader.node), http2ProtocolOptions: h2 } }
           : {
               case: 'explicitHttpConfig',
-              value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: h2 } : { case: 'httpProtocolOptions', value: {} } },
+              value: {
+                protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: h2 } : { case: 'httpProtocolOptions', value: http1Options(reader.node) },
+              },
             },
     }),
   };
@@ -224,7 +227,7 @@ function passthroughCluster(reader: Reader): Cluster | undefined {
     }),
     typedExtensionProtocolOptions: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
-        upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'httpProtocolOptions', value: {} } } },
+        upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'httpProtocolOptions', value: http1Options(reader.node) } } },
       }),
     },
   });
@@ -285,7 +288,11 @@ function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
             'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
               upstreamProtocolOptions: {
                 case: 'explicitHttpConfig',
-                value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: http2Options } : { case: 'httpProtocolOptions', value: {} } },
+                value: {
+                  protocolConfig: http2
+                    ? { case: 'http2ProtocolOptions', value: http2Options }
+                    : { case: 'httpProtocolOptions', value: http1Options(reader.node) },
+                },
               },
             }),
           },

@@ -16,6 +16,7 @@ import {
 import { UuidRequestIdConfigSchema } from '@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid';
 import { OTLP_CLUSTER } from '../cluster-name.ts';
 import { dnsCache } from '../clusters/dns-cache.ts';
+import { http1Options } from '../http1.ts';
 import { any, filter, type Init, milliseconds } from '../messages.ts';
 import { hostPortText, type ProxyNode } from '../node.ts';
 import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
@@ -51,7 +52,10 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
     routeSpecifier: options.routes,
     httpFilters: [...options.filters, filter('envoy.filters.http.router', RouterSchema, { suppressEnvoyHeaders: true, startChildSpan: false })],
     upgradeConfigs: options.upgrades.map((upgradeType) => ({ upgradeType })),
+    httpProtocolOptions: http1Options(node),
     http2ProtocolOptions: { allowConnect: true },
+    // Whether content is wanted is the application's to say.
+    proxy100Continue: node.dataPlane === 'envoy',
     generateRequestId: true,
     preserveExternalRequestId: true,
     // An Envoy writes why it traced into the id, also into one that it only passes on, and draws by it.
