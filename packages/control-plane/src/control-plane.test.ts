@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
@@ -245,9 +246,17 @@ test('stops within two seconds with clients connected', async () => {
   web.ads.subscribe(ClusterSchema, ['*'], web.handler('CDS'));
   web.ads.start();
   await web.until(() => web.ads.status().connected);
+  const [host, port] = controlPlane.addresses.grpc.split(':');
+  const silent = connect({ host: host!, port: Number(port) });
+  silent.on('error', () => {});
+  cleanups.push(() => void silent.destroy());
+  await new Promise<void>((resolve) => silent.once('connect', resolve));
+  const closed = new Promise<void>((resolve) => silent.once('close', () => resolve()));
   const started = performance.now();
   await controlPlane.stop();
   expect(performance.now() - started).toBeLessThan(2_000);
+  // It has not even begun its handshake.
+  await closed;
 });
 
 test.each([

@@ -2,6 +2,7 @@ import { askDemo } from '../demo/control.ts';
 import { demoSocket, runDemo } from '../demo/run.ts';
 import { CliError, ExitCode } from '../error.ts';
 import type { OutputFormat } from '../output.ts';
+import { exitSoon } from '../signals.ts';
 import { demoStateDirectory } from '../state.ts';
 
 export interface DemoOptions {
@@ -28,7 +29,7 @@ export async function demo(options: DemoOptions): Promise<void> {
   const ratePerSecond = Number(options.rate);
   if (!(ratePerSecond > 0 && ratePerSecond <= 10_000))
     throw new CliError(`--rate ${options.rate}: not a number of requests a second`, { exitCode: ExitCode.usage });
-  process.exitCode = await runDemo({
+  const code = await runDemo({
     state,
     headless: options.headless === true || !process.stdout.isTTY,
     exitAfterSeconds,
@@ -36,4 +37,5 @@ export async function demo(options: DemoOptions): Promise<void> {
     ratePerSecond,
     keepState: options.keepState === true,
   });
+  exitSoon(code);
 }

@@ -1,5 +1,5 @@
 import { CliError, ExitCode } from '../error.ts';
-import { onStopSignals } from '../signals.ts';
+import { exitSoon, onStopSignals } from '../signals.ts';
 import { signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
@@ -49,7 +49,7 @@ export async function run(options: RunOptions): Promise<void> {
   );
   await workload.start();
   const { code } = await workload.ended;
-  process.exitCode = code;
+  exitSoon(code);
 }
 
 /** A second copy beside the first gets a number, unless it was given a name: `rig run --name web -- curl ...` goes beside a web that runs. */

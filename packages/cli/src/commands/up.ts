@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { StartError, startControlPlane } from '@outrigger/control-plane';
 import { CliError, ExitCode } from '../error.ts';
 import { type OutputFormat, printJson } from '../output.ts';
+import { exitSoon, onStopSignals } from '../signals.ts';
 import { version } from '../version.ts';
 
 export interface UpOptions {
@@ -71,12 +72,15 @@ export async function up(options: UpOptions): Promise<void> {
     if (options.config !== undefined) console.log(`  watching:  ${options.config}`);
     console.log('Ctrl-C ends it; sidecars go on with what they know.');
   }
-  const ended = new Promise<void>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
-  });
+  const ended = new Promise<void>((resolve) =>
+    onStopSignals(
+      () => resolve(),
+      () => process.exit(ExitCode.failed),
+    ),
+  );
   await ended;
   await controlPlane.stop();
+  exitSoon(ExitCode.ok);
 }
 
 function bind(text: string, option: string): { host: string; port: number } {

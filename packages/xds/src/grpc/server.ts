@@ -1,6 +1,6 @@
 import { chmodSync, renameSync, statSync, unlinkSync } from 'node:fs';
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
@@ -87,6 +87,11 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
     });
   });
   server.on('sessionError', () => {});
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
 
   const { listen } = options;
   const release = 'socketPath' in listen ? await listenOnPath(server, listen.socketPath) : await listenOnPort(server, listen.host, listen.port);
@@ -102,6 +107,8 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // GOAWAY does not end a discovery stream: only this does.
       for (const session of sessions) session.destroy();
+      // Nor does that end a connection in its handshake, or one whose client died at this moment.
+      for (const socket of sockets) socket.destroy();
       await closed;
     },
   };
