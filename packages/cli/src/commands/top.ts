@@ -13,9 +13,10 @@ export async function top(options: { once?: boolean; output: OutputFormat; state
     console.log(topTable(await rows()));
     return;
   }
+  process.stdout.write('\x1b[2J');
   for (;;) {
     const text = topTable(await rows());
-    process.stdout.write(`\x1b[H\x1b[2J${text}\n`);
+    process.stdout.write(`\x1b[H${text.split('\n').join('\x1b[K\n')}\x1b[K\n\x1b[J`);
     await new Promise((resolve) => setTimeout(resolve, refreshMs));
   }
 }
@@ -23,7 +24,7 @@ export async function top(options: { once?: boolean; output: OutputFormat; state
 export function topTable(rows: readonly TopRow[]): string {
   if (rows.length === 0) return 'no traffic yet';
   return table(
-    ['SERVICE', 'VERSION', 'INSTANCES', 'RATE', 'SUCCESS', 'P50', 'P99', 'MTLS', 'BREAKER'],
+    ['SERVICE', 'VER', 'INST', 'RATE', 'SUCCESS', 'P50', 'P99', 'MTLS', 'BREAKER'],
     rows.map((row) => [
       row.namespace === 'default' ? row.service : `${row.service}.${row.namespace}`,
       row.version || '-',

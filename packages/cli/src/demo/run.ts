@@ -6,13 +6,14 @@ import { CliError, describe, ExitCode } from '../error.ts';
 import { onStopSignals } from '../signals.ts';
 import { meshDirectory } from '../state.ts';
 import { type Child, signalNumber } from '../workload/child.ts';
+import { promisePorts } from '../workload/directory.ts';
 import { freePorts } from '../workload/ports.ts';
 import type { Workload } from '../workload/workload.ts';
 import { callThrough } from './call.ts';
 import { serveDemo } from './control.ts';
 import { clearState, startControlPlane } from './control-plane.ts';
 import { experiments } from './experiments.ts';
-import { type LoadReport, loadReport, mtlsShare, noLoadYet, screen, summary } from './screen.ts';
+import { type LoadReport, loadReport, mtlsShare, noLoadYet, overdraw, screen, showCursor, summary } from './screen.ts';
 import { examplesDirectory, findProgram, goService, type ShopInstance, shop } from './shop.ts';
 import { loadWorkload, type Surroundings, shopWorkload } from './workloads.ts';
 
@@ -30,8 +31,6 @@ const redrawMs = 1000;
 const maxNews = 4;
 /** As `rig up`'s own; others are taken where these are in use. */
 const controlPlanePorts = [15_012, 15_014];
-/** Of the applications, one after the other. */
-const firstApplicationPort = 9_101;
 
 export function demoSocket(state: string): string {
   return join(state, 'run', 'demo.sock');
@@ -73,6 +72,9 @@ class Demo {
   #control: Awaited<ReturnType<typeof serveDemo>> | undefined;
   #redraw: NodeJS.Timeout | undefined;
   #news: readonly string[] = [];
+  /** As the control plane answered last. */
+  #rows: readonly TopRow[] = [];
+  #rowsMs = performance.now();
   #finishing = false;
   /** Instances that an experiment ends. */
   readonly #ended = new Set<string>();
@@ -99,7 +101,8 @@ class Demo {
         exitCode: ExitCode.usage,
       });
     const [xdsPort = 0, dashboardPort = 0, ...applicationPorts] = await freePorts(controlPlanePorts.length + shapes.length, {
-      preferred: [...controlPlanePorts, ...shapes.map((_, index) => firstApplicationPort + index)],
+      preferred: controlPlanePorts,
+      promise: (ports) => promisePorts(state, 'demo', ports),
     });
     await this.startControlPlane(xdsPort, dashboardPort);
     if (this.#finishing) return;
@@ -174,16 +177,35 @@ class Demo {
     const draw = async (): Promise<void> => {
       const rows = await this.top();
       if (this.#finishing) return;
-      process.stdout.write(`\x1b[H\x1b[2J${screen({ dashboard: this.#dashboard, rows, load: this.#report, news: this.#news, experiments: offered })}\n`);
+      if (rows !== undefined) {
+        this.#rows = rows;
+        this.#rowsMs = performance.now();
+      }
+      const view = {
+        dashboard: this.#dashboard,
+        rig: this.rig(),
+        rows: this.#rows,
+        silentMs: rows === undefined ? performance.now() - this.#rowsMs : undefined,
+        load: this.#report,
+        news: this.#news,
+        experiments: offered,
+      };
+      // Where a terminal does not say how large it is, it is the usual one.
+      process.stdout.write(overdraw(screen(view, { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 })));
       this.#redraw = setTimeout(() => void draw(), redrawMs);
     };
+    process.stdout.write('\x1b[2J');
+    // Also where a second Ctrl-C ends it at once.
+    process.once('exit', () => process.stdout.write(showCursor));
+    process.stdout.on('resize', () => process.stdout.write('\x1b[2J'));
     void draw();
   }
 
-  private top(): Promise<TopRow[]> {
+  /** undefined: no answer. */
+  private top(): Promise<TopRow[] | undefined> {
     return apiOf(this.#setup.state)
       .get<TopRow[]>('/top?windowMs=10000', 1000)
-      .catch(() => []);
+      .catch(() => undefined);
   }
 
   private async experiment(verb: string, args: readonly string[]): Promise<string> {
@@ -242,7 +264,7 @@ class Demo {
 
   /** Ends every process, and says how it went. */
   async finish(): Promise<number> {
-    const rows = await this.top();
+    const rows = (await this.top()) ?? this.#rows;
     const problems = await this.end();
     for (const problem of problems) process.stderr.write(`${problem}\n`);
     if (this.#report.lastFailure !== '') process.stderr.write(`last failure: ${this.#report.lastFailure}\n`);
@@ -254,7 +276,11 @@ class Demo {
   async end(): Promise<string[]> {
     this.#finishing = true;
     clearTimeout(this.#redraw);
-    this.#redraw = undefined;
+    if (this.#redraw !== undefined) {
+      this.#redraw = undefined;
+      process.stdout.write(`${showCursor}\r\n`);
+      this.say('ending every process ...');
+    }
     this.#control?.close();
     // The load ends first: what the others do while they end is nobody's request.
     const problems: string[] = [];

@@ -1,6 +1,6 @@
 import type { TopRow } from '@outrigger/control-plane/api';
 import { topTable } from '../commands/top.ts';
-import { milliseconds, percent } from '../output.ts';
+import { duration, milliseconds, percent, visibleLength } from '../output.ts';
 import type { Experiment } from './experiments.ts';
 
 /** What the load says of itself, once a second. */
@@ -24,30 +24,83 @@ export function loadReport(line: string): LoadReport | undefined {
   }
 }
 
-/** The whole screen: where the dashboard is, a line per service, what to try. */
-export function screen(view: {
-  dashboard: string;
-  rows: readonly TopRow[];
-  load: LoadReport;
+export interface View {
+  readonly dashboard: string;
+  /** How `rig` is called for this mesh. */
+  readonly rig: string;
+  readonly rows: readonly TopRow[];
+  /** Since when the control plane has not answered; undefined: it does. */
+  readonly silentMs: number | undefined;
+  readonly load: LoadReport;
   /** What happened lately. */
-  news: readonly string[];
-  experiments: readonly Experiment[];
-}): string {
-  const { load } = view;
-  return [
-    `Outrigger demo: a shop of five services, every hop under mTLS.   Dashboard: ${view.dashboard}`,
-    '',
-    topTable(view.rows),
-    '',
-    `load: ${load.requests} requests, ${load.failures} failed, p50 ${milliseconds(load.p50Ms)}, p99 ${milliseconds(load.p99Ms)} through the whole chain${load.lastFailure === '' ? '' : `; last failure: ${load.lastFailure}`}`,
-    ...view.news,
-    '',
-    'To try, in another terminal:',
-    ...view.experiments.map(({ title, command, undo, look }, index) => `${index + 1}. ${title}\n     ${command}\n     undo: ${undo}\n     see:  ${look}`),
-    '',
-    'Ctrl-C ends all of it.',
-  ].join('\n');
+  readonly news: readonly string[];
+  readonly experiments: readonly Experiment[];
 }
+
+/** Room that a terminal has. */
+export interface Room {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/**
+ * The whole screen: where the dashboard is, a line per service, what to try. As much as there is room for: the experiments
+ * give up their explanations first, then the last lines go, since a screen that scrolls flickers.
+ */
+export function screen(view: View, room: Room): string[] {
+  const { load, news } = view;
+  const top = [
+    'Outrigger demo: a shop of five services, every hop under mutual TLS',
+    `dashboard: ${view.dashboard}`,
+    ...(room.rows < roomyRows ? [] : [`           (opens once; a new address: ${view.rig} dashboard)`, '']),
+    ...topTable(view.rows)
+      .split('\n')
+      .map((line) => cut(line, room)),
+    ...(view.silentMs === undefined ? [] : [`The control plane does not answer: these figures are ${duration(view.silentMs)} old; the sidecars go on.`]),
+    `load: ${load.requests} requests, ${load.failures} failed; p50 ${milliseconds(load.p50Ms)}, p99 ${milliseconds(load.p99Ms)} through the chain, since the start`,
+    ...(load.lastFailure === '' ? [] : [cut(`last failure: ${load.lastFailure}`, room)]),
+  ];
+  const heading = 'To try, in another terminal, in this folder (Ctrl-C here ends everything):';
+  const full = [
+    ...top,
+    ...news.map((line) => cut(line, room)),
+    '',
+    heading,
+    ...view.experiments.flatMap(({ title, command, undo, look }, index) => [
+      `${index + 1} ${title}`,
+      `    ${command}`,
+      `    undo: ${undo}`,
+      `    see:  ${look}`,
+    ]),
+  ];
+  if (height(full, room) <= room.rows) return full;
+  const compact = [
+    ...top,
+    ...news.slice(-1).map((line) => cut(line, room)),
+    heading,
+    ...view.experiments.flatMap(({ command, undo }, index) => [`${index + 1}       ${command}`, `  undo: ${undo}`]),
+  ];
+  while (height(compact, room) > room.rows) compact.pop();
+  return compact;
+}
+
+/** Fewer than these, and every line counts. */
+const roomyRows = 30;
+
+function height(lines: readonly string[], { columns }: Room): number {
+  return lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleLength(line) / columns)), 0);
+}
+
+function cut(line: string, { columns }: Room): string {
+  return line.length <= columns ? line : `${line.slice(0, columns - 3)}...`;
+}
+
+/** Draws over what is there, line by line: a terminal that is cleared first flickers. */
+export function overdraw(lines: readonly string[]): string {
+  return `\x1b[?25l\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`;
+}
+
+export const showCursor = '\x1b[?25h';
 
 /** Of all hops, those under mutual TLS; null where none was counted. */
 export function mtlsShare(rows: readonly TopRow[]): number | null {
