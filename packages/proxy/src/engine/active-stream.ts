@@ -1,9 +1,9 @@
 import { ResponseFlag } from '@outrigger/telemetry';
 import { PEER_HEADER } from '../filters/peer.ts';
-import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream, StreamEvents } from '../http/message.ts';
+import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream } from '../http/message.ts';
 import { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
-import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { WheelTimer } from '../net/timer-wheel.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerValue, setHeader } from '../routing/headers.ts';
@@ -12,15 +12,14 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
-import { IdleClock, type IdleTarget } from './idle-clock.ts';
-import { directReplyHead, localReplyHead } from './local-reply.ts';
+import { GuardedStream } from './guarded-stream.ts';
+import { IdleClock } from './idle-clock.ts';
+import { directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
 import { enterResponse, markGivenUp } from './response-entry.ts';
-import type { RouteWaiter } from './route-slot.ts';
 import { routeTimeoutMs } from './route-timeout.ts';
-import { StreamRecord } from './stream-record.ts';
 import { UpstreamAttempt } from './upstream-attempt.ts';
 
 /** How long a request waits for routes or a cluster that were asked for, ms. */
@@ -35,7 +34,7 @@ const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6 }
  * One request from its head to the last byte of its answer. All fields are made in the constructor so that every stream
  * has one shape; nothing of it is a closure or a promise (bench: npm run bench, pair-mtls-1k).
  */
-export class ActiveStream extends StreamRecord implements StreamEvents, TimerTarget, IdleTarget, RouteWaiter {
+export class ActiveStream extends GuardedStream {
   readonly #stream: ServerStream;
   readonly #random: number;
   readonly #content: RequestContent;
@@ -54,7 +53,6 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   #lb: LbContext | null = null;
   #attempt: UpstreamAttempt | null = null;
   #raw = false;
-  #retryHeld = false;
   #connectTimedOut = false;
   #gaveUp = false;
 
@@ -79,9 +77,8 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   }
 
   /** From the head to the route. */
-  start(): void {
+  protected begin(): void {
     const { manager, head } = this;
-    manager.link(this);
     const entry = enterRequest(manager, this.connection.info, head);
     this.requestId = requestIdOf(manager, this.connection.info, head);
     if (manager.config.tracing !== undefined) this.trace = enterTrace(manager, head);
@@ -90,18 +87,19 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
       this.#routeTimer = manager.runtime.wheel.arm(manager.config.requestTimeoutMs, this, Timer.REQUEST);
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
-    else if (entry.kind === 'redirect') this.#redirect(307, entry.path);
+    else if (entry.kind === 'redirect') this.#direct(307, ['location', entry.path], NOTHING, 'direct_response');
     else this.#matchRoute();
   }
 
   #matchRoute(): void {
     const slot = this.manager.routes;
-    const table = slot.table;
+    const { head } = this;
+    const { table } = slot;
     if (table === null) {
-      if (this.#wait()) slot.wait(this);
+      this.#wait();
+      slot.wait(this);
       return;
     }
-    const { head } = this;
     const virtualHost = table.findVirtualHost(head.authority);
     if (virtualHost === null && slot.demand !== null && slot.demand.request(head.authority, this)) {
       this.#wait();
@@ -112,18 +110,22 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     const idleTimeoutMs = this.route === null ? -1 : this.route.fields.idleTimeoutMs;
     this.ownIdle = idleTimeoutMs >= 0;
     if (idleTimeoutMs > 0) this.#idleClock = new IdleClock(this, this.manager.runtime.wheel, idleTimeoutMs);
-    this.#filter();
+    this.#heed(runFilters(this, this.#random));
   }
 
   /** Bounds the time that a request waits for configuration. */
-  #wait(): boolean {
+  #wait(): void {
     this.#waiting = true;
     this.#waitTimer ??= this.manager.runtime.wheel.arm(ON_DEMAND_TIMEOUT_MS, this, Timer.WAIT);
-    return true;
   }
 
-  onRoutes(given: boolean): void {
+  /** Of what it waits for: routes, then its cluster. */
+  protected routes(given: boolean): void {
     if (this.#done || !this.#waiting) return;
+    if (this.#choice !== null) {
+      this.#toCluster(this.#choice.clusterName(this.head));
+      return;
+    }
     this.#endWait();
     if (given) this.#matchRoute();
     else this.#heed(NO_ROUTE);
@@ -133,10 +135,6 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.#waiting = false;
     if (this.#waitTimer !== undefined) this.manager.runtime.wheel.cancel(this.#waitTimer);
     this.#waitTimer = undefined;
-  }
-
-  #filter(): void {
-    this.#heed(runFilters(this, this.#random));
   }
 
   #heed(verdict: FilterVerdict): void {
@@ -158,28 +156,19 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
 
   #act(route: RouteEntry): void {
     const { head } = this;
-    switch (route.kind) {
-      case 'redirect':
-        this.#redirect(route.fields.redirect!.status, route.fields.redirect!.location(head));
-        return;
-      case 'direct-response': {
-        const direct = route.fields.direct!;
-        const body = Buffer.from(direct.body.buffer, direct.body.byteOffset, direct.body.length);
-        this.#direct(direct.status, body.length > 0 ? ['content-type', 'text/plain'] : [], body, 'direct_response');
-        return;
-      }
-      case 'non-forwarding':
-        this.#heed(NO_ROUTE);
-        return;
+    if (route.kind !== 'forward') {
+      const answer = routeAnswer(route, head);
+      if (answer === null) this.#heed(NO_ROUTE);
+      else this.#direct(answer.status, answer.headers, answer.body, 'direct_response');
+      return;
     }
     if ((head.protocol !== '' || head.method === 'CONNECT') && !allowsUpgrade(this, route)) {
       this.reply(403, '', 'upgrade_failed', 0);
       return;
     }
     this.#raw = head.method === 'CONNECT' && route.fields.connectTerminates;
-    const choice = route.pickCluster(head, this.#random);
-    this.#choice = choice;
-    this.#toCluster(choice.clusterName(head));
+    this.#choice = route.pickCluster(head, this.#random);
+    this.#toCluster(this.#choice.clusterName(head));
   }
 
   #toCluster(name: string): void {
@@ -192,9 +181,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
       }
       // Rare: the table was held back until its clusters were there, or the request itself named this one.
       this.#waiting = true;
-      this.manager.clusters.ready([name], ON_DEMAND_TIMEOUT_MS).then(() => {
-        if (!this.#done) this.#toCluster(name);
-      });
+      this.manager.clusters.ready([name], ON_DEMAND_TIMEOUT_MS).then((there) => this.onRoutes(there));
       return;
     }
     this.#endWait();
@@ -224,13 +211,19 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   #resolveForward(cluster: Cluster): void {
     const port = this.head.scheme === 'https' ? 443 : 80;
     this.route!.finalizeRequest(this.head, this.#choice!, this);
-    cluster.forwardProxy!.resolve(this.head.authority, port, (host, error) => {
-      if (this.#done) return;
+    cluster.forwardProxy!.resolve(this.head.authority, port, (host, error) => this.#resolved(host, error));
+  }
+
+  #resolved(host: UpstreamHost | null, error: string): void {
+    if (this.#done) return;
+    try {
       if (host === null) {
         this.upstreamTransportFailureReason = error;
         this.reply(503, 'DNS resolution failure', `dns_resolution_failure{${error}}`, ResponseFlag.dnsResolutionFailed);
       } else this.#tryHost(host);
-    });
+    } catch (mistake) {
+      this.fail(mistake);
+    }
   }
 
   #pickContext(): LbContext {
@@ -281,7 +274,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (attempt.client !== null) this.#content.sendTo(attempt.client);
   }
 
-  onBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
+  protected body(buffer: Buffer, start: number, end: number, fin: boolean): void {
     if (this.#done) return;
     this.moved = true;
     this.bytesReceived += end - start;
@@ -290,7 +283,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (fin && this.#tunnel && this.#responseEnded) this.#complete();
   }
 
-  onTrailers(trailers: HeaderList): void {
+  protected trailers(trailers: HeaderList): void {
     if (this.#done) return;
     this.#onRequestEnd();
     this.#content.receiveTrailers(trailers, this.#attempt?.client ?? null);
@@ -315,7 +308,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   }
 
   /** The downstream went away. */
-  onReset(_reason: ResetReason, _detail: string): void {
+  protected downstreamReset(_reason: ResetReason, _detail: string): void {
     if (this.#done) return;
     this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
     if (this.responseCodeDetails === '') this.responseCodeDetails = 'downstream_remote_disconnect';
@@ -323,7 +316,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.#complete();
   }
 
-  onDrain(): void {
+  protected downstreamDrained(): void {
     this.#attempt?.client?.resume();
   }
 
@@ -359,19 +352,9 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   /** Whether the content is still there, and the budget allows one more. */
   #mayRetry(): boolean {
     if (!this.#content.replayable) return false;
-    this.#releaseRetry();
-    if (!this.cluster!.limits.tryRetry()) {
-      this.responseFlags |= ResponseFlag.upstreamOverflow;
-      return false;
-    }
-    this.#retryHeld = true;
-    return true;
-  }
-
-  #releaseRetry(): void {
-    if (!this.#retryHeld) return;
-    this.#retryHeld = false;
-    this.cluster!.limits.releaseRetry();
+    if (this.#retry!.hold(this.cluster!.limits)) return true;
+    this.responseFlags |= ResponseFlag.upstreamOverflow;
+    return false;
   }
 
   #scheduleRetry(attempt: UpstreamAttempt, requestedMs: number): void {
@@ -508,26 +491,18 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     this.#send(head, this.head.method === 'HEAD' ? NOTHING : body);
   }
 
-  #redirect(status: number, location: string): void {
-    this.#direct(status, ['location', location], NOTHING, 'direct_response');
-  }
-
   #send(head: ResponseHead, body: Buffer): void {
-    this.#abandonAttempt();
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    attempt?.finish(false);
     if (this.#done || this.response !== null) return;
     this.#commit(head, body.length === 0);
     if (body.length > 0) this.onUpstreamBody(body, 0, body.length, true);
   }
 
-  #abandonAttempt(): void {
-    const attempt = this.#attempt;
-    this.#attempt = null;
-    attempt?.finish(false);
-  }
-
   // ---- time ----
 
-  onTimer(kind: number): void {
+  protected timer(kind: number): void {
     if (this.#done) return;
     switch (kind) {
       case Timer.RETRY:
@@ -541,7 +516,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
       case Timer.WAIT:
         this.#waitTimer = undefined;
         this.manager.routes.cancel(this);
-        this.onRoutes(false);
+        this.routes(false);
         break;
       case Timer.ROUTE:
         this.#routeTimer = undefined;
@@ -571,7 +546,7 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
   }
 
   /** Nothing has moved for the idle timeout. */
-  onIdle(): void {
+  protected idle(): void {
     if (this.#done) return;
     if (this.response === null) {
       this.#attempt?.judgeNothing();
@@ -598,6 +573,15 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (!this.#tunnel || this.#content.ended) this.#complete();
   }
 
+  fail(error: unknown): void {
+    const { faults } = this.manager.runtime;
+    faults.report(error, 'a request was ended');
+    const where = 'a request was not ended well';
+    if (!this.#done && this.response === null) faults.guard(where, () => this.reply(500, 'internal error', 'internal_error', 0));
+    if (!this.#done) faults.guard(where, () => this.#stream.reset('LocalReset'));
+    if (!this.#done) faults.guard(where, () => this.#complete());
+  }
+
   #complete(): void {
     if (this.#done) return;
     this.#done = true;
@@ -607,13 +591,17 @@ export class ActiveStream extends StreamRecord implements StreamEvents, TimerTar
     if (this.#durationTimer !== undefined) manager.runtime.wheel.cancel(this.#durationTimer);
     this.#idleClock?.cancel();
     if (this.#waiting) manager.routes.cancel(this);
+    this.#retry?.release();
+    this.#content.stopKeeping(true);
+    manager.unlink(this);
+    this.connection.onStreamEnd();
     const attempt = this.#attempt;
     this.#attempt = null;
     attempt?.finish(this.#responseEnded);
-    if (this.#retryHeld) this.#releaseRetry();
-    this.#content.stopKeeping(true);
-    manager.unlink(this);
-    manager.recorder.record(this);
-    this.connection.onStreamEnd();
+    try {
+      manager.recorder.record(this);
+    } catch (error) {
+      manager.runtime.faults.report(error, 'a request was not recorded');
+    }
   }
 }

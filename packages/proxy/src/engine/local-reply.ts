@@ -1,5 +1,8 @@
 import { type HeaderList, type RequestHead, ResponseHead } from '../http/message.ts';
 import { headerValue } from '../routing/headers.ts';
+import type { RouteEntry } from '../routing/route-entry.ts';
+
+const EMPTY = Buffer.alloc(0);
 
 /** grpc-status for the HTTP status of a local answer (Envoy: Grpc::Utility::httpToGrpcStatus). */
 function grpcStatusOf(status: number): number {
@@ -65,9 +68,16 @@ export function directReplyHead(status: number, headers: HeaderList, bodyLength:
   return head;
 }
 
+/** What a route answers itself; null: it forwards, or has nothing to say. */
+export function routeAnswer(route: RouteEntry, head: RequestHead): { readonly status: number; readonly headers: HeaderList; readonly body: Buffer } | null {
+  const { redirect, direct } = route.fields;
+  if (route.kind === 'redirect') return { status: redirect!.status, headers: ['location', redirect!.location(head)], body: EMPTY };
+  if (route.kind !== 'direct-response') return null;
+  const body = Buffer.from(direct!.body.buffer, direct!.body.byteOffset, direct!.body.length);
+  return { status: direct!.status, headers: body.length > 0 ? ['content-type', 'text/plain'] : [], body };
+}
+
 /** RFC 9110 section 6.4.1; nor is there a length to tell. */
 function hasNoContent(status: number): boolean {
   return status === 204 || status === 304;
 }
-
-const EMPTY = Buffer.alloc(0);

@@ -11,7 +11,7 @@ import { InternalListeners } from '../listener/internal-listeners.ts';
 import type { ListenerParts } from '../listener/listener.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
 import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
-import { systemClock, TimerWheel } from '../net/timer-wheel.ts';
+import { DEFAULT_TICK_MS, systemClock, TimerWheel } from '../net/timer-wheel.ts';
 import { Turn } from '../net/turn-writer.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
@@ -26,6 +26,7 @@ import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
 import { systemResolver } from '../upstream/resolver.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
+import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
 import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
@@ -283,10 +284,11 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
   const bytes = randomBytes(16);
   const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
   const identity = new LocalIdentity(secrets);
+  const faults = new Faults(log);
   return {
-    turn: new Turn(setImmediate),
+    turn: new Turn(setImmediate, (error) => faults.report(error, 'a write was lost')),
     readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
-    wheel: new TimerWheel(systemClock),
+    wheel: new TimerWheel(systemClock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
     random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
     names: new HeaderNames(),
     secrets,
@@ -298,6 +300,7 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
     unixMs: () => Date.now(),
     localUri: () => identity.uri,
     log,
+    faults,
   };
 }
 

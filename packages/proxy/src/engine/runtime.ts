@@ -7,6 +7,7 @@ import type { GivenUpMemory } from '../resilience/given-up.ts';
 import type { TlsContexts } from '../tls/contexts.ts';
 import type { SecretTable } from '../tls/secrets.ts';
 import type { Resolver } from '../upstream/resolver.ts';
+import type { Faults } from './faults.ts';
 import type { ProxyLog } from './options.ts';
 
 /** What all parts of one proxy share. */
@@ -28,4 +29,5 @@ export interface Runtime {
   /** Our own SPIFFE id, '' while there is none. */
   readonly localUri: () => string;
   readonly log: ProxyLog;
+  readonly faults: Faults;
 }

@@ -80,8 +80,18 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     if (!this.#over && this.#perTry === undefined) this.#perTry = this.#stream.manager.runtime.wheel.arm(timeoutMs, this);
   }
 
+  // ---- ways in: what throws behind them ends this request alone ----
+
   onPoolReady(connection: PooledConnection): void {
     if (this.#over) return;
+    try {
+      this.#ready(connection);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
+  }
+
+  #ready(connection: PooledConnection): void {
     this.reused = connection.requests > 0;
     this.localAddress = connection.localAddress;
     this.peerUri = connection.peerUri;
@@ -95,35 +105,67 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     if (this.#over) return;
     // The pool holds nothing of ours any more.
     this.#pool = null;
-    this.#stream.onAttemptFailed(this, failure, detail);
+    try {
+      this.#stream.onAttemptFailed(this, failure, detail);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onInformational(head: ResponseHead): void {
-    if (!this.#over) this.#stream.onUpstreamInformational(head);
+    if (this.#over) return;
+    try {
+      this.#stream.onUpstreamInformational(head);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onResponse(head: ResponseHead, fin: boolean): void {
     if (this.#over) return;
     this.responseStarted = true;
-    this.#stream.onUpstreamHead(this, head, fin);
+    try {
+      this.#stream.onUpstreamHead(this, head, fin);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
-    if (!this.#over) this.#stream.onUpstreamBody(buffer, start, end, fin);
+    if (this.#over) return;
+    try {
+      this.#stream.onUpstreamBody(buffer, start, end, fin);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onTrailers(trailers: HeaderList): void {
-    if (!this.#over) this.#stream.onUpstreamTrailers(trailers);
+    if (this.#over) return;
+    try {
+      this.#stream.onUpstreamTrailers(trailers);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onReset(reason: ResetReason, detail: string): void {
     if (this.#over) return;
     this.client = null;
-    this.#stream.onUpstreamReset(this, reason, detail);
+    try {
+      this.#stream.onUpstreamReset(this, reason, detail);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   onDrain(): void {
-    if (!this.#over) this.#stream.onUpstreamDrain();
+    if (this.#over) return;
+    try {
+      this.#stream.onUpstreamDrain();
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   // ---- what it says of its endpoint ----
@@ -173,7 +215,11 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
 
   onTimer(): void {
     this.#perTry = undefined;
-    this.#stream.onPerTryTimeout(this);
+    try {
+      this.#stream.onPerTryTimeout(this);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
   }
 
   /** Ends it: the answer was whole, or is not wanted any more. `clean`: the exchange is over by itself. */

@@ -53,6 +53,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   onRequest(stream: ServerStream, head: RequestHead, fin: boolean): void {
     const active = new ActiveStream(this, stream, head, fin);
     stream.events = active;
+    this.manager.link(active);
     active.start();
   }
 

@@ -1,6 +1,7 @@
 import { statSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { GuardedSink } from '../engine/faults.ts';
 import type { HttpManager } from '../engine/http-manager.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { parseIp } from '../filters/rbac/ip-address.ts';
@@ -79,7 +80,7 @@ export class Listener {
       if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
-        onSecure: (socket, peer, localUri) => this.#onSecure(chain, socket, peer, localUri),
+        onSecure: (socket, peer, localUri) => this.#guarded(socket, () => this.#onSecure(chain, socket, peer, localUri)),
         onRefused: (reason) => this.#onRefused(reason),
       });
       this.#tls.set(chain, server);
@@ -109,18 +110,20 @@ export class Listener {
   async bind(before: Listener | undefined): Promise<void> {
     const { address, name } = this.config;
     if (address.kind === 'internal') {
-      this.#internal = (transport, setSink) => this.#acceptInternal(transport, setSink);
+      this.#internal = (transport, setSink) => this.#guarded(transport, () => this.#acceptInternal(transport, setSink));
       this.#parts.runtime.internalListeners.set(name, this.#internal);
       return;
     }
     const taken = before?.release(this.config);
     if (taken !== undefined) {
       taken.removeAllListeners('connection');
-      taken.on('connection', (socket) => this.#accept(socket));
+      taken.on('connection', (socket) => this.#guarded(socket, () => this.#accept(socket)));
       this.#server = taken;
       return;
     }
-    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#guarded(socket, () => this.#accept(socket)),
+    );
     if (address.kind === 'pipe') removeStaleSocket(address.path);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause: NodeJS.ErrnoException) =>
@@ -172,6 +175,17 @@ export class Listener {
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);
   }
 
+  /** A mistake of this proxy on the way of a connection to its filters costs that connection alone. */
+  #guarded(transport: { destroy(): void }, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#parts.runtime.faults.report(error, `a connection to listener ${this.config.name} was ended`);
+      transport.destroy();
+      this.#parts.onConnectionGone();
+    }
+  }
+
   #accept(socket: net.Socket): void {
     this.stats.accepted++;
     if (!this.#parts.admit()) {
@@ -186,7 +200,7 @@ export class Listener {
         this.#parts.runtime,
         config,
         socket,
-        (transport, serverName, alpn) => this.#inspected(socket, transport, serverName, alpn),
+        (transport, serverName, alpn) => this.#guarded(socket, () => this.#inspected(socket, transport, serverName, alpn)),
         () => this.#drop(),
       );
       return;
@@ -285,12 +299,12 @@ export class Listener {
     if (chain.filter.kind === 'http') {
       const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, gone);
       this.#connections.add(connection);
-      return connection;
+      return new GuardedSink(connection, this.#parts.runtime.faults, () => transport.destroy());
     }
     const proxy = new TcpProxy(this.#parts.runtime, this.#parts.clusters, chain.filter.tcp, info, transport, this.#parts.tcpRecorder, gone);
     this.#connections.add(proxy);
     proxy.start();
-    return proxy;
+    return new GuardedSink(proxy, this.#parts.runtime.faults, () => transport.destroy());
   }
 
   #infoOf(socket: net.Socket, secure: boolean, peer: TlsPeer, localUri: string, serverName: string, tlsVersion: string, alpn: string): ConnectionInfo {

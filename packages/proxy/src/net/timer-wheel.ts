@@ -46,12 +46,15 @@ export class TimerWheel {
   readonly #clock: TimerClock;
   readonly #tickMs: number;
   readonly #wake: () => void;
+  readonly #onFault: (error: unknown) => void;
   #count = 0;
   #tick: number;
   #wakeTick = Number.POSITIVE_INFINITY;
   #cancelWake: (() => void) | undefined;
 
-  constructor(clock: TimerClock = systemClock, tickMs: number = DEFAULT_TICK_MS) {
+  /** `onFault`: what a callback throws; the other timers fire all the same. */
+  constructor(clock: TimerClock = systemClock, tickMs: number = DEFAULT_TICK_MS, onFault: (error: unknown) => void = rethrow) {
+    this.#onFault = onFault;
     this.#clock = clock;
     this.#tickMs = tickMs;
     this.#tick = Math.floor(clock.nowMs() / tickMs);
@@ -118,7 +121,11 @@ export class TimerWheel {
         // A callback may cancel its neighbour, so the walk restarts from the head after each one that fired.
         if (timer.dueMs <= nowMs) {
           this.cancel(timer);
-          timer.target.onTimer(timer.kind);
+          try {
+            timer.target.onTimer(timer.kind);
+          } catch (error) {
+            this.#onFault(error);
+          }
           timer = this.#heads[(from + step) % SLOTS];
         } else timer = timer.next;
       }
@@ -131,4 +138,8 @@ export class TimerWheel {
       }
     }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }

@@ -20,14 +20,17 @@ const NO_SLAB = Buffer.alloc(0);
 export class Turn {
   private readonly schedule: (run: () => void) => void;
   private readonly run: () => void;
+  private readonly onFault: (error: unknown) => void;
   private scheduled: boolean;
   private due: TurnWriter[];
   private spare: TurnWriter[];
   private readonly freeSmall: Buffer[];
   private readonly freeLarge: Buffer[];
 
-  constructor(schedule: (run: () => void) => void) {
+  /** `onFault`: what a write throws; the other connections of the turn write all the same. */
+  constructor(schedule: (run: () => void) => void, onFault: (error: unknown) => void = rethrow) {
     this.schedule = schedule;
+    this.onFault = onFault;
     this.run = () => this.end();
     this.scheduled = false;
     this.due = [];
@@ -59,9 +62,19 @@ export class Turn {
     this.due = this.spare;
     this.spare = due;
     this.scheduled = false;
-    for (let i = 0; i < due.length; i++) due[i]!.endTurn();
+    for (let i = 0; i < due.length; i++) {
+      try {
+        due[i]!.endTurn();
+      } catch (error) {
+        this.onFault(error);
+      }
+    }
     due.length = 0;
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 /**

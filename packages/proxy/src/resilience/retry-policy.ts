@@ -2,6 +2,7 @@ import type { Random } from '@outrigger/telemetry';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { HeaderMatcher } from '../routing/header-matcher.ts';
 import { headerValue } from '../routing/headers.ts';
+import type { ResourceLimits } from './limits.ts';
 
 /** Conditions of retry_on and of x-envoy-retry-grpc-on, as bits. */
 export const RetryOn = {
@@ -184,12 +185,14 @@ export class RetryState {
   /** Retries so far. */
   retries = 0;
   #connectTimeoutRetries = 0;
+  /** Where its retry under way is counted. */
+  #held: ResourceLimits | null = null;
 
   constructor(policy: RetryPolicy) {
     this.policy = policy;
   }
 
-  /** A 'retry' is counted. The budget (ResourceLimits.tryRetry) is asked after it. */
+  /** A 'retry' is counted. The budget (`hold`) is asked after it. */
   onResponse(head: RequestHead, response: ResponseHead): RetryVerdict {
     if (!this.policy.retriesResponse(head, response)) return 'no';
     return this.#take();
@@ -203,6 +206,19 @@ export class RetryState {
       this.#connectTimeoutRetries++;
     }
     return this.#take();
+  }
+
+  /** Takes a place in the budget, in the place of the one before; false: there is none. */
+  hold(limits: ResourceLimits): boolean {
+    this.release();
+    if (!limits.tryRetry()) return false;
+    this.#held = limits;
+    return true;
+  }
+
+  release(): void {
+    this.#held?.releaseRetry();
+    this.#held = null;
   }
 
   #take(): RetryVerdict {

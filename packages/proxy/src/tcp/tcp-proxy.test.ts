@@ -1,5 +1,6 @@
 import { ResponseFlag } from '@outrigger/telemetry';
 import { describe, expect, it } from 'vitest';
+import { Faults } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
@@ -138,6 +139,7 @@ class Scene {
       unixMs: () => this.clock.now,
       random: { uint32: () => 7 },
       internalListeners: this.listeners,
+      faults: new Faults(() => {}),
     } as unknown as Runtime;
     const [ours, theirs] = memoryPair();
     this.client = new End(theirs);

@@ -1,5 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { FastRandom, formatResponseFlags, type StreamInfo, writePrometheus } from '@outrigger/telemetry';
+import { Faults } from '../engine/faults.ts';
 import { HttpManager } from '../engine/http-manager.ts';
 import { RouteSlot } from '../engine/route-slot.ts';
 import type { Runtime } from '../engine/runtime.ts';
@@ -74,16 +75,21 @@ export class TestEngine {
   constructor(given: { readonly resolver?: Resolver; readonly localUri?: string } = {}) {
     const secrets = new SecretTable();
     const { clock } = this;
+    const log: Runtime['log'] = (level, message, fields) => this.log.push(`${level} ${message} ${fields?.['stack'] ?? ''}`);
+    const faults = new Faults(log);
     this.runtime = {
-      turn: new Turn((run) => {
-        this.#scheduledTurns++;
-        setImmediate(() => {
-          this.#scheduledTurns--;
-          run();
-        });
-      }),
+      turn: new Turn(
+        (run) => {
+          this.#scheduledTurns++;
+          setImmediate(() => {
+            this.#scheduledTurns--;
+            run();
+          });
+        },
+        (error) => faults.report(error, 'a write'),
+      ),
       readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
-      wheel: new TimerWheel(clock),
+      wheel: new TimerWheel(clock, 10, (error) => faults.report(error, 'a timer')),
       random: new FastRandom([1, 2, 3, 4]),
       names: new HeaderNames(),
       secrets,
@@ -94,7 +100,8 @@ export class TestEngine {
       nowMs: () => clock.nowMs(),
       unixMs: () => 1_700_000_000_000 + clock.nowMs(),
       localUri: () => given.localUri ?? '',
-      log: (level, message) => this.log.push(`${level} ${message}`),
+      log,
+      faults,
     };
     this.clusters = new ClusterSet(this.runtime);
     this.telemetry = new ProxyTelemetry(

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type net from 'node:net';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Faults } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { UpstreamTransport } from '../upstream/upstream-transport.ts';
@@ -57,7 +58,12 @@ function client(rules: PeerRules): { secrets: SecretTable; settings: UpstreamTls
     cipherSuites: '',
     sni: 'outbound_.8080_._.payment.default.svc.cluster.local',
   };
-  const runtime = { wheel: new TimerWheel(), tls: new TlsContexts(secrets), readBuffer: Buffer.alloc(65_536) } as unknown as Runtime;
+  const runtime = {
+    wheel: new TimerWheel(),
+    tls: new TlsContexts(secrets),
+    readBuffer: Buffer.alloc(65_536),
+    faults: new Faults(() => {}),
+  } as unknown as Runtime;
   const connect = (port: number) =>
     new Promise<UpstreamTransport | string>((resolve) => {
       const transport: UpstreamTransport = new UpstreamTransport(runtime, {

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
+import { GuardedSink } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
@@ -50,7 +51,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   }
 
   set sink(sink: ByteSink) {
-    this.#setSink(sink);
+    this.#setSink(new GuardedSink(sink, this.#runtime.faults, () => this.transport.destroy()));
   }
 
   onTimer(): void {
@@ -160,7 +161,12 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     if (this.#over) return;
     this.#open = true;
     this.#disarm();
-    this.#events.onOpen();
+    try {
+      this.#events.onOpen();
+    } catch (error) {
+      this.#runtime.faults.report(error, 'an upstream connection was ended');
+      this.transport.destroy();
+    }
   }
 
   #fail(timeout: boolean, detail: string): void {
@@ -169,7 +175,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     this.#disarm();
     this.#setSink(SILENT);
     this.transport?.destroy();
-    this.#events.onOpenFailed(timeout, detail);
+    this.#runtime.faults.guard('an upstream connection that failed', () => this.#events.onOpenFailed(timeout, detail));
   }
 
   #disarm(): void {
