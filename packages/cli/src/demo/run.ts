@@ -185,7 +185,7 @@ class Demo {
         dashboard: this.#dashboard,
         rig: this.rig(),
         rows: this.#rows,
-        silentMs: rows === undefined ? performance.now() - this.#rowsMs : undefined,
+        silentMs: performance.now() - this.#rowsMs,
         load: this.#report,
         news: this.#news,
         experiments: offered,
@@ -300,7 +300,7 @@ class Demo {
 
   /** Below what is redrawn a line would be gone within a second: there it is a part of the screen. */
   private say(text: string): void {
-    if (this.#redraw !== undefined) this.#news = [...this.#news, `${new Date().toLocaleTimeString()} ${text}`].slice(-maxNews);
+    if (this.#redraw !== undefined) this.#news = [...this.#news, `${new Date().toTimeString().slice(0, 8)} ${text}`].slice(-maxNews);
     else process.stderr.write(`demo: ${text}\n`);
   }
 }

@@ -6,6 +6,8 @@ import { CliError } from '../error.ts';
 /** Unix socket paths are cut at 108 bytes by the kernel. */
 const maxSocketPathBytes = 104;
 
+const PORTS_FILE = 'ports.json';
+
 /** Another process is that instance now. */
 export class InstanceTaken extends CliError {}
 
@@ -85,7 +87,7 @@ export class InstanceDirectory {
   }
 
   rememberPorts(ports: readonly number[]): void {
-    this.write(join(this.path, 'ports.json'), JSON.stringify(ports));
+    this.write(join(this.path, PORTS_FILE), JSON.stringify(ports));
   }
 
   write(path: string, text: string): void {
@@ -94,9 +96,16 @@ export class InstanceDirectory {
   }
 }
 
+/** Keeps ports that no instance of this state directory is to take for itself, under a name that is no instance's. */
+export function promisePorts(stateDirectory: string, name: string, ports: readonly number[]): void {
+  const directory = join(stateDirectory, 'sidecars', name);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  writeFileSync(join(directory, PORTS_FILE), JSON.stringify(ports));
+}
+
 function portsIn(instance: string): number[] {
   try {
-    const ports: unknown = JSON.parse(readFileSync(join(instance, 'ports.json'), 'utf8'));
+    const ports: unknown = JSON.parse(readFileSync(join(instance, PORTS_FILE), 'utf8'));
     return Array.isArray(ports) && ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536) ? ports : [];
   } catch {
     return [];
