@@ -138,7 +138,7 @@ test('what was written is there when it is opened again, frozen', async () => {
   open();
   const item = await store.get(keyOf(object('a')));
   expect(item?.object['spec']).toEqual({ deep: { x: 1 } });
-  expect(Object.isFrozen((item?.object['spec'] as { deep: object }).deep)).toBe(true);
+  expect(Object.isFrozen((item!.object['spec'] as { deep: object }).deep)).toBe(true);
 });
 
 test('a record with a flipped bit is found', async () => {
