@@ -28,7 +28,7 @@ const view: View = {
     row('payment-service', 'v1'),
     row('web', 'v1'),
   ],
-  silentMs: undefined,
+  silentMs: 0,
   load,
   news: ['12:00:00 payment-service-2 was killed', '12:00:09 payment-service-2 is back'],
   experiments: experiments('npx rig', 'examples/shop'),

@@ -29,8 +29,8 @@ export interface View {
   /** How `rig` is called for this mesh. */
   readonly rig: string;
   readonly rows: readonly TopRow[];
-  /** Since when the control plane has not answered; undefined: it does. */
-  readonly silentMs: number | undefined;
+  /** How old the rows are. */
+  readonly silentMs: number;
   readonly load: LoadReport;
   /** What happened lately. */
   readonly news: readonly string[];
@@ -50,14 +50,14 @@ export interface Room {
 export function screen(view: View, room: Room): string[] {
   const { load, news } = view;
   const top = [
-    'Outrigger demo: a shop of five services, every hop under mutual TLS',
-    `dashboard: ${view.dashboard}`,
-    ...(room.rows < roomyRows ? [] : [`           (opens once; a new address: ${view.rig} dashboard)`, '']),
+    'Outrigger demo: a shop of five services, every hop under mutual TLS. Dashboard:',
+    view.dashboard,
+    ...(room.rows < roomyRows ? [] : [`(opens once; ${view.rig} dashboard prints a new address)`, '']),
     ...topTable(view.rows)
       .split('\n')
       .map((line) => cut(line, room)),
-    ...(view.silentMs === undefined ? [] : [`The control plane does not answer: these figures are ${duration(view.silentMs)} old; the sidecars go on.`]),
-    `load: ${load.requests} requests, ${load.failures} failed; p50 ${milliseconds(load.p50Ms)}, p99 ${milliseconds(load.p99Ms)} through the chain, since the start`,
+    ...(view.silentMs < oldMs ? [] : [`The control plane does not answer: these figures are ${duration(view.silentMs)} old; the sidecars go on.`]),
+    `load: ${load.requests} requests, ${load.failures} failed; p50 ${milliseconds(load.p50Ms)}, p99 ${milliseconds(load.p99Ms)} end to end since the start`,
     ...(load.lastFailure === '' ? [] : [cut(`last failure: ${load.lastFailure}`, room)]),
   ];
   const heading = 'To try, in another terminal, in this folder (Ctrl-C here ends everything):';
@@ -78,12 +78,14 @@ export function screen(view: View, room: Room): string[] {
     ...top,
     ...news.slice(-1).map((line) => cut(line, room)),
     heading,
-    ...view.experiments.flatMap(({ command, undo }, index) => [`${index + 1}       ${command}`, `  undo: ${undo}`]),
+    ...view.experiments.flatMap(({ name, command, undo }) => [`${name.padEnd(8)}${command}`, `  undo: ${undo}`]),
   ];
   while (height(compact, room) > room.rows) compact.pop();
   return compact;
 }
 
+/** A control plane that is busy for a moment is no news. */
+const oldMs = 4000;
 /** Fewer than these, and every line counts. */
 const roomyRows = 30;
 
