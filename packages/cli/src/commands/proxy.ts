@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { runProxy } from '@outrigger/proxy';
+import { version } from '../version.ts';
 
 /** `rig proxy --config FILE`: the data plane from an Envoy bootstrap file, until SIGTERM. */
 export async function proxyCommand(args: string[]): Promise<void> {
@@ -10,6 +11,7 @@ export async function proxyCommand(args: string[]): Promise<void> {
     return;
   }
   await runProxy(values.config, {
+    version,
     ...(values.cache === undefined ? {} : { cacheDir: values.cache }),
     ...(values.metrics === undefined ? {} : { metricsAddress: values.metrics }),
   });

@@ -2,6 +2,8 @@
 export type ProxyLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
 export interface ProxyOptions {
+  /** Of the program, for /server_info. Default: ''. */
+  readonly version?: string;
   /** Where the last good configuration is kept; absent: nowhere. */
   readonly cacheDir?: string;
   /** Prometheus text, apart from the admin interface ("127.0.0.1:0" takes a free port); absent: none. */

@@ -44,8 +44,6 @@ const ADS_SECRETS_TIMEOUT_MS = 10_000;
 const SDS_CLUSTER = 'sds-grpc';
 const CACHE_FILE = 'xds.cache';
 
-const VERSION = '0.0.0';
-
 /** A proxy from its bootstrap; nothing is opened before `start`. Throws a BootstrapError where the bootstrap cannot be used. */
 export function createProxy(bootstrap: BootstrapConfig, options: ProxyOptions = {}): RunnableProxy {
   return new RunningProxy(bootstrap, options);
@@ -256,7 +254,7 @@ class RunningProxy implements RunnableProxy {
     const proxy = this;
     return {
       node: this.#bootstrap.node,
-      version: VERSION,
+      version: this.#options.version ?? '',
       startedAtUnixMs: this.#startedAtUnixMs,
       nowUnixMs: this.#runtime.unixMs,
       registry: this.#telemetry.registry,
