@@ -24,11 +24,16 @@ import { UpstreamAttempt } from './upstream-attempt.ts';
 
 /** How long a request waits for routes or a cluster that were asked for, ms. */
 export const ON_DEMAND_TIMEOUT_MS = 5_000;
+/**
+ * A websocket whose one side has ended is over (RFC 6455 closes by frames, not by halves of a connection), and the other side may
+ * never hear of it: an Envoy in between passes no half-closed upgrade on.
+ */
+const WEBSOCKET_CLOSE_TIMEOUT_MS = 2_000;
 const NOTHING = Buffer.alloc(0);
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
-const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6 } as const;
+const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6, HALF_CLOSED: 7 } as const;
 
 /**
  * One request from its head to the last byte of its answer. All fields are made in the constructor so that every stream
@@ -280,7 +285,7 @@ export class ActiveStream extends GuardedStream {
     this.bytesReceived += end - start;
     if (fin) this.#onRequestEnd();
     this.#content.receive(buffer, start, end, fin, this.#attempt?.client ?? null);
-    if (fin && this.#tunnel && this.#responseEnded) this.#complete();
+    if (fin && this.#tunnel) this.#afterResponse();
   }
 
   protected trailers(trailers: HeaderList): void {
@@ -526,6 +531,11 @@ export class ActiveStream extends GuardedStream {
         this.#durationTimer = undefined;
         this.#onTimeout('max_duration_timeout', ResponseFlag.durationTimeout);
         break;
+      case Timer.HALF_CLOSED:
+        this.#waitTimer = undefined;
+        this.#stream.reset('LocalReset');
+        this.#complete();
+        break;
       case Timer.REQUEST:
         this.#routeTimer = undefined;
         this.#attempt?.judgeNothing();
@@ -569,8 +579,10 @@ export class ActiveStream extends GuardedStream {
 
   // ---- end ----
 
+  /** One side, or both, have said their last word. */
   #afterResponse(): void {
-    if (!this.#tunnel || this.#content.ended) this.#complete();
+    if (this.#responseEnded && (!this.#tunnel || this.#content.ended)) this.#complete();
+    else if (this.head.protocol === 'websocket') this.#waitTimer ??= this.manager.runtime.wheel.arm(WEBSOCKET_CLOSE_TIMEOUT_MS, this, Timer.HALF_CLOSED);
   }
 
   fail(error: unknown): void {

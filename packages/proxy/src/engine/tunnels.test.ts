@@ -211,6 +211,24 @@ describe('Upgrade', () => {
     expect(engine.underWay()).toEqual([]);
   });
 
+  it.each(['client', 'upstream'])('to a websocket is over soon after its %s has ended', async (side) => {
+    const a = engine.upstream('a', { http2: true });
+    engine.cluster('c', { endpoints: ['a'], http2: true });
+    await engine.listener('in', { routes: [routeTo('c')], manager: { upgradeConfigs: [{ upgradeType: 'websocket' }] } });
+    a.onRequest = (received) => received.begin(101, [], false, true);
+    const call = engine.client('in').send({ method: 'GET', protocol: 'websocket' });
+    await engine.settle();
+    if (side === 'client') call.write('bye', true);
+    else a.last.write('bye', true);
+    await engine.settle();
+    expect(side === 'client' ? a.last.body : call.body).toBe('bye');
+    await engine.advance(1_000);
+    expect(engine.managers[0]!.activeStreams).toBe(1);
+    await engine.advance(2_000);
+    expect(engine.managers[0]!.activeStreams).toBe(0);
+    expect(engine.underWay()).toEqual([]);
+  });
+
   it('that the application declines is an ordinary answer', async () => {
     const a = engine.upstream('a');
     engine.cluster('c', { endpoints: ['a'] });
