@@ -76,10 +76,13 @@ export function waitExitCode(waited: WaitResult): number {
 }
 
 export function printWait(waited: WaitResult): void {
-  if (waited.done) console.log(`in effect on ${waited.acknowledged} of ${waited.affected} proxies after ${milliseconds(waited.elapsedMs)}`);
+  if (waited.done)
+    console.log(
+      `in effect on ${waited.acknowledged} of ${waited.affected} ${waited.affected === 1 ? 'proxy' : 'proxies'} after ${milliseconds(waited.elapsedMs)}`,
+    );
   else
     console.log(
-      `after ${milliseconds(waited.elapsedMs)} acknowledged by ${waited.acknowledged} of ${waited.affected} proxies; still missing: ${waited.laggards.join(', ')}`,
+      `after ${milliseconds(waited.elapsedMs)} acknowledged by ${waited.acknowledged} of ${waited.affected} ${waited.affected === 1 ? 'proxy' : 'proxies'}; still missing: ${waited.laggards.join(', ')}`,
     );
   for (const { node, message } of waited.refused) console.log(`refused by ${node}: ${message}`);
 }

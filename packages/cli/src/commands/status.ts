@@ -13,7 +13,7 @@ export async function status(options: { output: OutputFormat; state: string }): 
   else
     console.log(
       table(
-        ['PROXY', 'DATA PLANE', 'CONNECTED', 'SYNC', 'CONFIGURATION', 'CERTIFICATE'],
+        ['PROXY', 'DATA PLANE', 'CONNECTED', 'SYNC', 'CONFIG', 'CERTIFICATE'],
         proxies.map((proxy) => [
           proxy.node,
           proxy.dataPlane,
