@@ -124,7 +124,8 @@ function Calls(props: {
         {edges.map((edge) => (
           <li key={edgeKey(edge)}>
             <b>{other(edge)}</b>
-            {own !== undefined && <span class="quiet"> ({own(edge)})</span>} {describe(edge)}
+            {own !== undefined && <span class="quiet"> ({own(edge)})</span>}
+            <div class="figures">{describe(edge)}</div>
           </li>
         ))}
       </ul>

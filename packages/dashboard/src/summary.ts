@@ -82,7 +82,7 @@ function resources({ resources: all }: MeshData): Tile {
   return {
     ...tile,
     value: `${inEffect} of ${all.length}`,
-    detail: bad > 0 ? `${bad} quarantined` : idle > 0 ? `${idle} without effect` : '',
+    detail: bad > 0 ? `${bad} quarantined` : idle > 0 ? `${idle} without effect` : inEffect === all.length ? 'every one' : 'see their status',
     grade: bad > 0 ? 'bad' : inEffect === all.length ? 'good' : 'warn',
   };
 }
