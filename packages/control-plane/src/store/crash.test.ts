@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Snapshot } from './testing/crash-model.ts';
 
 const KILLS = 200;
-const CHAINS = 2;
+const CHAINS = 4;
 const writer = fileURLToPath(new URL('./testing/crash-writer.ts', import.meta.url));
 
 const directories: string[] = [];
@@ -31,7 +31,7 @@ async function live(directory: string, compileCache: string): Promise<Life> {
   let found: Snapshot | undefined;
   let acknowledged = 0;
   // Not at the very moment of an answer: anywhere between two.
-  const dieAfter = 1 + Math.floor(Math.random() * 8);
+  const dieAfter = 1 + Math.floor(Math.random() * 4);
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (found === undefined) {
       found = JSON.parse(line) as Snapshot;
@@ -47,7 +47,7 @@ async function live(directory: string, compileCache: string): Promise<Life> {
 }
 
 test(`${KILLS} times killed in the midst of writes: every acknowledged write is there, the one under way is whole or absent`, {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   let inFlight = 0;
   const newDirectory = (): string => {
