@@ -78,6 +78,18 @@ describe('PeerAuthentication', () => {
     expect(chains(config)).toEqual(expected);
   });
 
+  test.each<readonly [string, string, readonly Resource[], boolean, number | undefined]>([
+    ['HTTP: the caller speaks first', 'HTTP', [], true, undefined],
+    ['TCP: a silent caller is taken for plain text', 'TCP', [], true, 2],
+    ['TCP under STRICT: it is not', 'TCP', [strict], true, undefined],
+    ['TCP without mTLS: nobody is waited for', 'TCP', [peers('w', { ...mine, mtls: { mode: 'DISABLE' } })], false, 2],
+  ])('first bytes on %s', (_, protocol, config, inspected, waitSeconds) => {
+    const message = inbound(config, payment({ inbound: [{ ...port, protocol: protocol as InboundPort['protocol'] }] })).message!;
+    expect(message.listenerFilters.map(({ name }) => name)).toEqual(inspected ? ['envoy.filters.listener.tls_inspector'] : []);
+    expect(message.listenerFiltersTimeout?.seconds).toBe(waitSeconds === undefined ? undefined : BigInt(waitSeconds));
+    expect(message.continueOnListenerFiltersTimeout).toBe(waitSeconds !== undefined);
+  });
+
   test('the mTLS chain takes the trust domain and its aliases, and no session again', () => {
     const chain = inbound([], payment(), { trustDomain: 'td', trustDomainAliases: ['old'] }).message!.filterChains[0]!;
     expect(chain.filterChainMatch).toMatchObject({

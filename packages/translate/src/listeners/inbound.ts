@@ -24,6 +24,12 @@ const MESH_ALPN = ['istio', 'istio-peer-exchange', 'istio-http/1.0', 'istio-http
 const HTTP_ALPN = ['h2', 'http/1.1'];
 const TCP_ALPN = ['istio-peer-exchange', 'istio'];
 
+/**
+ * Of a port whose protocol may have the server speak first: so long a caller in plain text waits for its greeting. Mesh clients send their
+ * first bytes at once; one that was slower would be taken for plain text.
+ */
+const SILENT_CALLER_MS = 2_000;
+
 export function inboundListenerName({ mesh }: InboundPort): string {
   return `inbound_${mesh.host}_${mesh.port}`;
 }
@@ -45,7 +51,9 @@ export function inboundListener(reader: Reader, port: InboundPort): Listener {
     name: inboundListenerName(port),
     address: socketAddress(port.mesh.host, port.mesh.port),
     trafficDirection: TrafficDirection.INBOUND,
-    listenerFilters: [filter('envoy.filters.listener.tls_inspector', TlsInspectorSchema)],
+    // With nothing to choose from nobody's first bytes are waited for.
+    listenerFilters: mode === 'DISABLE' ? [] : [filter('envoy.filters.listener.tls_inspector', TlsInspectorSchema)],
+    ...(mode !== 'STRICT' && !isHttp(port.protocol) ? { listenerFiltersTimeout: milliseconds(SILENT_CALLER_MS), continueOnListenerFiltersTimeout: true } : {}),
     filterChains: chains,
   });
 }
