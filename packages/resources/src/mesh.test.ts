@@ -109,7 +109,7 @@ spec: {hosts: [s.example.com], resolution: STATIC, ports: [{number: 80, name: ht
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: dns}
-spec: {hosts: [a.example.com, b.example.com], resolution: DNS, ports: [{number: 443, name: tls}]}
+spec: {hosts: [a.example.com, b.example.com], resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

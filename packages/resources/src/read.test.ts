@@ -11,8 +11,10 @@ const read = (...texts: string[]) =>
     { validator },
   );
 
-const sidecar = (name: string, namespace?: string) =>
-  `apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata:\n  name: ${name}\n${namespace === undefined ? '' : `  namespace: ${namespace}\n`}`;
+const head = (kind: string, name: string, namespace?: string) =>
+  `apiVersion: ${kind}\nmetadata:\n  name: ${name}\n${namespace === undefined ? '' : `  namespace: ${namespace}\n`}`;
+const sidecar = (name: string) => head('networking.istio.io/v1\nkind: Sidecar', name);
+const policy = (name: string, namespace?: string) => head('security.istio.io/v1\nkind: PeerAuthentication', name, namespace);
 const route = (http: string) => `apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
@@ -93,11 +95,11 @@ spec:
   });
 
   it('refuses the second of one name, in one file or in two, and says where the first is', async () => {
-    const { problems, resources } = await read(`${sidecar('a')}---\n${sidecar('a', 'default')}---\n${sidecar('a', 'other')}`, sidecar('a'));
+    const { problems, resources } = await read(`${policy('a')}---\n${policy('a', 'default')}---\n${policy('a', 'other')}`, policy('a'));
     expect(resources).toHaveLength(2);
     expect(problems.map((problem) => `${problem.code} ${problemText(problem)}`)).toEqual([
-      'DUPLICATE 1.yaml:9: Sidecar default/a: Sidecar default/a is already at 1.yaml:1',
-      'DUPLICATE 2.yaml:4: Sidecar default/a: Sidecar default/a is already at 1.yaml:1',
+      'DUPLICATE 1.yaml:9: PeerAuthentication default/a: PeerAuthentication default/a is already at 1.yaml:1',
+      'DUPLICATE 2.yaml:4: PeerAuthentication default/a: PeerAuthentication default/a is already at 1.yaml:1',
     ]);
   });
 
@@ -143,7 +145,9 @@ describe("what Istio's webhook refuses", () => {
     [
       'a bad timeout',
       route('  - timeout: soon\n    route: [{destination: {host: a}}]\n'),
-      ['8 spec.http[0].timeout: Invalid value: "string": Failed to parse duration: invalid syntax evaluating rule: must be a valid duration greater than 1ms'],
+      [
+        "8 spec.http[0].timeout: Invalid value: \"string\": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: must be a valid duration greater than 1ms",
+      ],
     ],
     [
       'an unknown retry policy',

@@ -28,7 +28,7 @@ describe('the words of the API server', () => {
     [
       'a number that int32 does not hold',
       virtualService('hosts: [a]\nhttp:\n- route:\n  - destination: {host: a}\n    weight: 3000000000'),
-      ['10 spec.http[0].route[0].weight: Invalid value: 3000000000: spec.http[0].route[0].weight in body must be of type integer with format int32'],
+      ['10 <nil>: Invalid value: "": Checked value must be of type integer with format int32 in spec.http[0].route[0].weight'],
     ],
     [
       'too great a number',
@@ -63,17 +63,17 @@ describe('the words of the API server', () => {
     [
       'a rule with text of its own',
       httpRoute('rules:\n- filters:\n  - type: RequestMirror'),
-      ['8 spec.rules[0].filters[0]: Invalid value: "object": filter.requestMirror must be specified for RequestMirror filter.type'],
+      ['8 spec.rules[0].filters[0]: Invalid value: filter.requestMirror must be specified for RequestMirror filter.type'],
     ],
     [
       'a rule over a list',
       httpRoute('rules:\n- filters:\n  - type: URLRewrite\n    urlRewrite: {hostname: b}\n  - type: URLRewrite\n    urlRewrite: {hostname: c}'),
-      ['7 spec.rules[0].filters: Invalid value: "array": URLRewrite filter cannot be repeated'],
+      ['7 spec.rules[0].filters: Invalid value: URLRewrite filter cannot be repeated'],
     ],
     [
       'a key of a list twice',
       'apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  gatewayClassName: c\n  listeners:\n  - {name: a, port: 80, protocol: HTTP}\n  - {name: a, port: 81, protocol: HTTP}\n',
-      ['8 spec.listeners[1]: Duplicate value: {"name":"a"}', '6 spec.listeners: Invalid value: "array": Listener name must be unique within the Gateway'],
+      ['8 spec.listeners[1]: Duplicate value: {"name":"a"}', '6 spec.listeners: Invalid value: Listener name must be unique within the Gateway'],
     ],
     [
       'a name that is none',
@@ -160,7 +160,7 @@ describe('resources', () => {
 
   it('take the namespace that they name, or the default that the caller gives', async () => {
     const text =
-      'apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a}\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a, namespace: b}\n';
+      'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a, namespace: b}\n';
     const { resources } = await readResources([{ file: 'x', text }], { validator, defaultNamespace: 'shop' });
     expect(resources.map(({ metadata }) => metadata.namespace)).toEqual(['shop', 'b']);
   });

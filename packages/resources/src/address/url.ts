@@ -50,5 +50,7 @@ function hostOf(authority: string): Pick<RequestUrl, 'host' | 'hostname' | 'port
   if (!hostPattern.test(host)) return undefined;
   const colon = host.lastIndexOf(':');
   if (colon < 0) return { host, hostname: host, port: '' };
+  // An IPv6 address stands in brackets.
+  if (host.indexOf(':') !== colon) return undefined;
   return /^\d*$/.test(host.slice(colon + 1)) ? { host, hostname: host.slice(0, colon), port: host.slice(colon + 1) } : undefined;
 }

@@ -1,117 +1,107 @@
-import { durationMs } from '../duration.ts';
-import type { Json } from '../json.ts';
-import type { HttpRoute, VirtualServiceSpec } from '../kinds/virtual-service.ts';
-import { type FieldError, invalid, required } from '../schema/field-error.ts';
-import { hostFault } from './hosts.ts';
+import { ipFamily } from '../address/ip.ts';
+import type { HttpRoute, L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualServiceSpec } from '../kinds/virtual-service.ts';
+import type { Resource } from '../resource.ts';
+import { duplicate, type FieldError, forbidden, invalid, required } from '../schema/field-error.ts';
+import { checkExportTo, checkLabels, checkPort } from './checks.ts';
+import { checkDestination, checkGatewayNames, checkWeights } from './destinations.ts';
+import { isClaim } from './http-headers.ts';
+import { checkHttpRoute } from './http-route.ts';
+import { hostsOverlap, hostWithin, isSubnet, wildcardDomainFault } from './names.ts';
 
-const maxPercent = 100;
-const statusCodes = { min: 200, max: 599 };
-
-/** Envoy's and gRPC's names for what may be retried, besides bare status codes. */
-const retryPolicies: ReadonlySet<string> = new Set([
-  '5xx',
-  'gateway-error',
-  'reset',
-  'reset-before-request',
-  'connect-failure',
-  'envoy-ratelimited',
-  'refused-stream',
-  'retriable-4xx',
-  'retriable-headers',
-  'retriable-status-codes',
-  'http3-post-connect-failure',
-  'cancelled',
-  'deadline-exceeded',
-  'internal',
-  'resource-exhausted',
-  'unavailable',
-]);
+const meshGateway = 'mesh';
+/** SNI of mesh traffic that crosses a gateway: "outbound_.80_.SUBSET_.HOST". */
+const meshSniPattern = /^outbound_\.?\d+_[^_]*_\.?[A-Za-z]/;
 
 /** What is wrong with a VirtualService that its schema accepts. */
-export function virtualServiceErrors(spec: VirtualServiceSpec): readonly FieldError[] {
+export function virtualServiceErrors({ spec, metadata }: Resource<VirtualServiceSpec>): readonly FieldError[] {
   const errors: FieldError[] = [];
   const hosts = spec.hosts ?? [];
-  const delegate = hosts.length === 0;
-  for (const [index, host] of hosts.entries()) {
-    const fault = hostFault(host);
-    if (fault !== undefined) errors.push(invalid(`spec.hosts[${index}]`, host, fault));
-  }
-  if ((spec.http ?? []).length === 0 && (spec.tcp ?? []).length === 0 && (spec.tls ?? []).length === 0) {
+  const gateways = spec.gateways ?? [];
+  const forMesh = gateways.length === 0 || gateways.includes(meshGateway);
+  if (hosts.length === 0) checkDelegate(spec, errors);
+  checkGatewayNames(gateways, 'spec.gateways', errors);
+  checkHosts(spec, hosts, forMesh, errors);
+  if ((spec.http ?? []).length === 0 && (spec.tcp ?? []).length === 0 && (spec.tls ?? []).length === 0)
     errors.push(required('spec.http', 'http, tcp or tls must be provided in virtual service'));
+  for (const [index, route] of (spec.http ?? []).entries()) {
+    checkHttpRoute(route, `spec.http[${index}]`, hosts.length === 0, errors);
+    if (forMesh) checkClaims(route, `spec.http[${index}]`, errors);
   }
-  if (delegate && ((spec.tcp ?? []).length > 0 || (spec.tls ?? []).length > 0)) {
-    errors.push(required('spec.hosts', 'a virtual service without hosts is a delegate, and a delegate may have http routes only'));
+  for (const [index, route] of (spec.tcp ?? []).entries()) {
+    const path = `spec.tcp[${index}]`;
+    for (const [number, match] of (route.match ?? []).entries()) checkL4Match(match, `${path}.match[${number}]`, errors);
+    checkL4Destinations(route.route ?? [], path, errors);
   }
-  for (const [index, route] of (spec.http ?? []).entries()) httpRouteErrors(route, `spec.http[${index}]`, errors);
-  for (const kind of ['tcp', 'tls'] as const) {
-    for (const [index, route] of (spec[kind] ?? []).entries()) {
-      if ((route.route ?? []).length === 0) errors.push(required(`spec.${kind}[${index}].route`, 'at least one destination is needed'));
-      weightErrors(route.route ?? [], `spec.${kind}[${index}].route`, errors);
+  for (const [index, route] of (spec.tls ?? []).entries()) {
+    const path = `spec.tls[${index}]`;
+    if ((route.match ?? []).length === 0) errors.push(required(`${path}.match`, 'a TLS route needs at least one match, with the names that it is for'));
+    for (const [number, match] of (route.match ?? []).entries()) {
+      checkL4Match(match, `${path}.match[${number}]`, errors);
+      checkSniHosts(match, `${path}.match[${number}].sniHosts`, hosts, gateways, errors);
     }
+    checkL4Destinations(route.route ?? [], path, errors);
   }
+  checkExportTo(spec.exportTo, { namespace: metadata.namespace }, errors);
   return errors;
 }
 
-function httpRouteErrors(route: HttpRoute, path: string, errors: FieldError[]): void {
-  const destinations = route.route ?? [];
-  const answers = [
-    destinations.length > 0 && 'route',
-    route.redirect && 'redirect',
-    route.directResponse && 'directResponse',
-    route.delegate && 'delegate',
-  ].filter(Boolean);
-  if (answers.length === 0) errors.push(required(path, 'HTTP route, redirect, directResponse or delegate is required'));
-  if (answers.length > 1) errors.push(invalid(path, 'object', `HTTP route cannot contain both ${answers[0]} and ${answers[1]}`));
-  weightErrors(destinations, `${path}.route`, errors);
-  if (route.timeout !== undefined) durationErrors(route.timeout, `${path}.timeout`, errors);
-  const { retries } = route;
-  if (retries !== undefined) {
-    if ((retries.attempts ?? 0) < 0) errors.push(atLeast(`${path}.retries.attempts`, retries.attempts as number, 0));
-    if (retries.perTryTimeout !== undefined) durationErrors(retries.perTryTimeout, `${path}.retries.perTryTimeout`, errors);
-    for (const policy of retries.retryOn?.split(',') ?? []) {
-      const name = policy.trim();
-      if (name === '' && retries.retryOn === '') continue;
-      if (!retryPolicies.has(name) && !isStatusCode(name)) {
-        errors.push(invalid(`${path}.retries.retryOn`, retries.retryOn ?? '', `"${name}" is no retry policy of Envoy or gRPC and no status code`));
-      }
+/** Without hosts it is a delegate, a part of another one. */
+function checkDelegate(spec: VirtualServiceSpec, errors: FieldError[]): void {
+  for (const field of ['gateways', 'tls', 'tcp'] as const) {
+    if ((spec[field] ?? []).length > 0)
+      errors.push(forbidden(`spec.${field}`, 'a virtual service without hosts is a delegate, and a delegate may have http routes only'));
+  }
+}
+
+function checkHosts(spec: VirtualServiceSpec, hosts: readonly string[], forMesh: boolean, errors: FieldError[]): void {
+  const before = errors.length;
+  const bySni = !forMesh && (spec.tls ?? []).some(({ match }) => (match ?? []).some(({ sniHosts }) => (sniHosts ?? []).length > 0));
+  for (const [index, host] of hosts.entries()) {
+    const path = `spec.hosts[${index}]`;
+    if (bySni && meshSniPattern.test(host)) continue;
+    const fault = wildcardDomainFault(host);
+    if (fault !== undefined && ipFamily(host) === undefined) errors.push(invalid(path, host, fault));
+    else if (host === '*' && forMesh) errors.push(invalid(path, host, 'a virtual service of the mesh cannot be for every host'));
+  }
+  if (errors.length > before) return;
+  for (const [index, host] of hosts.entries()) {
+    if (hosts.slice(0, index).some((earlier) => hostsOverlap(earlier, host))) errors.push(duplicate(`spec.hosts[${index}]`, host));
+  }
+}
+
+function checkClaims(route: HttpRoute, path: string, errors: FieldError[]): void {
+  for (const [index, match] of (route.match ?? []).entries()) {
+    for (const field of ['headers', 'withoutHeaders'] as const) {
+      for (const name of Object.keys(match[field] ?? {}))
+        if (isClaim(name)) errors.push(forbidden(`${path}.match[${index}].${field}`, `routing by the JWT claim ${name} is for gateways only`));
     }
   }
-  percentErrors(route.mirrorPercentage?.value, `${path}.mirrorPercentage.value`, errors);
-  percentErrors(route.fault?.delay?.percentage?.value, `${path}.fault.delay.percentage.value`, errors);
-  percentErrors(route.fault?.delay?.percent, `${path}.fault.delay.percent`, errors);
-  percentErrors(route.fault?.abort?.percentage?.value, `${path}.fault.abort.percentage.value`, errors);
-  const abortStatus = route.fault?.abort?.httpStatus;
-  if (abortStatus !== undefined && (abortStatus < statusCodes.min || abortStatus > statusCodes.max)) {
-    errors.push(invalid(`${path}.fault.abort.httpStatus`, abortStatus, `must be a status code of ${statusCodes.min} to ${statusCodes.max}`));
+}
+
+function checkL4Match(match: L4MatchAttributes | TlsMatchAttributes, path: string, errors: FieldError[]): void {
+  for (const [index, subnet] of (match.destinationSubnets ?? []).entries()) {
+    if (!isSubnet(subnet)) errors.push(invalid(`${path}.destinationSubnets[${index}]`, subnet, 'must be an IP address or a CIDR block'));
+  }
+  if (match.port !== 0) checkPort(match.port, `${path}.port`, errors);
+  checkLabels(match.sourceLabels, `${path}.sourceLabels`, errors);
+  checkGatewayNames(match.gateways, `${path}.gateways`, errors);
+}
+
+function checkSniHosts({ sniHosts }: TlsMatchAttributes, path: string, hosts: readonly string[], gateways: readonly string[], errors: FieldError[]): void {
+  if ((sniHosts ?? []).length === 0) errors.push(required(path, 'at least one name'));
+  for (const [index, sni] of (sniHosts ?? []).entries()) {
+    const place = `${path}[${index}]`;
+    if (ipFamily(sni) !== undefined && wildcardDomainFault(sni) !== undefined) continue;
+    const ofMesh = !gateways.includes(meshGateway) && meshSniPattern.test(sni);
+    const fault = ofMesh ? undefined : wildcardDomainFault(sni);
+    if (fault !== undefined) errors.push(invalid(place, sni, fault));
+    else if (!hosts.some((host) => hostWithin(sni, host)))
+      errors.push(invalid(place, sni, `is none of the hosts of the virtual service (${hosts.join(', ')})`));
   }
 }
 
-function weightErrors(destinations: readonly { readonly weight?: number }[], path: string, errors: FieldError[]): void {
-  let total = 0;
-  for (const [index, { weight }] of destinations.entries()) {
-    if (weight !== undefined && weight < 0) errors.push(atLeast(`${path}[${index}].weight`, weight, 0));
-    total += weight ?? 0;
-  }
-  if (destinations.length > 1 && total === 0) {
-    errors.push(
-      invalid(path, destinations.map(({ weight }) => weight ?? 0) as unknown as Json, 'total destination weight = 0, so no destination would get any request'),
-    );
-  }
-}
-
-function durationErrors(text: string, path: string, errors: FieldError[]): void {
-  const value = durationMs(text);
-  if (value === undefined || value < 0) errors.push(invalid(path, text, 'must be a valid duration, such as 1.5s'));
-}
-
-function percentErrors(value: number | undefined, path: string, errors: FieldError[]): void {
-  if (value !== undefined && (value < 0 || value > maxPercent)) errors.push(invalid(path, value, `must be in the range of 0 to ${maxPercent}`));
-}
-
-function atLeast(path: string, value: number, least: number): FieldError {
-  return invalid(path, value, `${path} in body should be greater than or equal to ${least}`);
-}
-
-function isStatusCode(text: string): boolean {
-  return /^[1-5]\d\d$/.test(text);
+function checkL4Destinations(destinations: readonly RouteDestination[], path: string, errors: FieldError[]): void {
+  if (destinations.length === 0) errors.push(required(`${path}.route`, 'at least one destination is needed'));
+  checkWeights(destinations, `${path}.route`, errors);
+  for (const [index, { destination }] of destinations.entries()) checkDestination(destination, `${path}.route[${index}].destination`, errors);
 }

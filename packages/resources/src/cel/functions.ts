@@ -27,7 +27,7 @@ const urls: CelFunc[] = [
   celFunc('isURL', [STRING], BOOL, (text) => parseRequestUrl(text) !== undefined),
   celFunc('url', [STRING], opaque, (text) => {
     const url = parseRequestUrl(text);
-    if (url === undefined) throw new Error('URL parse error during conversion from string');
+    if (url === undefined) throw new Error(`URL parse error during conversion from string: parse ${JSON.stringify(text)}: invalid URI for request`);
     return new Map(Object.entries({ [typeKey]: 'url', ...url }));
   }),
   ...Object.entries(urlParts).map(([method, part]) =>

@@ -51,13 +51,12 @@ export class RuleValidator {
     const bindings = { self: values.of(value, schema) };
     const result = compiled.program(bindings);
     if (result === true) return;
-    const type = schema.type ?? '';
     const field = rule.fieldPath === undefined ? path : `${path}${rule.fieldPath}`;
     if (result === false) {
-      errors.push(failure(rule, field, type, this.#message(compiled, bindings)));
+      errors.push(failure(rule, field, value, this.#message(compiled, bindings)));
     } else {
-      const cause = isCelError(result) ? result.message.replace(/^field not found:/, 'no such key:') : 'not a bool';
-      errors.push(invalid(field, type, `${cause} evaluating rule: ${(rule.message ?? rule.rule).trim()}`));
+      const cause = isCelError(result) ? inKubernetesWords(result.message) : 'not a bool';
+      errors.push(invalid(field, schema.type ?? '', `${cause} evaluating rule: ${(rule.message ?? rule.rule).trim()}`));
     }
   }
 
@@ -93,15 +92,22 @@ export class RuleValidator {
   }
 }
 
-function failure(rule: ValidationRule, field: string, type: string, detail: string): FieldError {
+/** What cel-go, which Kubernetes evaluates by, says where our library says it otherwise. */
+function inKubernetesWords(message: string): string {
+  if (message.startsWith('Failed to parse duration')) return "type conversion error from 'string' to 'google.protobuf.Duration'";
+  if (/^Cannot convert .* to a BigInt$/s.test(message)) return "type conversion error from 'string' to 'int'";
+  return message.replace(/^field not found:/, 'no such key:');
+}
+
+function failure(rule: ValidationRule, field: string, value: Json, detail: string): FieldError {
   switch (rule.reason) {
     case 'FieldValueForbidden':
       return forbidden(field, detail);
     case 'FieldValueRequired':
       return required(field, detail);
     case 'FieldValueDuplicate':
-      return duplicate(field, type);
+      return duplicate(field, value);
     default:
-      return invalid(field, type, detail);
+      return invalid(field, isJsonObject(value) || Array.isArray(value) ? undefined : value, detail);
   }
 }

@@ -42,7 +42,7 @@ export interface LoadBalancerSettings {
   readonly localityLbSetting?: LocalityLoadBalancerSetting;
   readonly warmup?: { readonly duration: DurationText; readonly minimumPercent?: number | null; readonly aggression?: number | null };
   readonly warmupDurationSecs?: DurationText;
-  readonly zoneAwareLbSetting?: unknown;
+  readonly zoneAwareLbSetting?: Pick<LocalityLoadBalancerSetting, 'failover' | 'failoverPriority'>;
   readonly backendUtilization?: unknown;
 }
 

@@ -82,12 +82,26 @@ export interface SidecarPort {
   readonly targetPort?: number;
 }
 
+/** TLS that is ended for callers from outside of the mesh. */
+export interface ServerTlsSettings {
+  readonly mode?: 'PASSTHROUGH' | 'SIMPLE' | 'MUTUAL' | 'AUTO_PASSTHROUGH' | 'ISTIO_MUTUAL' | 'OPTIONAL_MUTUAL';
+  readonly httpsRedirect?: boolean;
+  readonly serverCertificate?: string;
+  readonly privateKey?: string;
+  readonly caCertificates?: string;
+  readonly caCrl?: string;
+  readonly subjectAltNames?: readonly string[];
+  readonly credentialName?: string;
+  readonly credentialNames?: readonly string[];
+  readonly tlsCertificates?: readonly unknown[];
+}
+
 export interface IstioIngressListener {
   readonly port: SidecarPort;
   readonly bind?: string;
   readonly captureMode?: 'DEFAULT' | 'IPTABLES' | 'NONE';
   readonly defaultEndpoint?: string;
-  readonly tls?: unknown;
+  readonly tls?: ServerTlsSettings;
   readonly connectionPool?: ConnectionPoolSettings;
 }
 

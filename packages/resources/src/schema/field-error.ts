@@ -37,8 +37,9 @@ export function required(field: string, detail = ''): FieldError {
   return { type: 'Required', field, message: `${place(field)}: Required value${detail === '' ? '' : `: ${detail}`}` };
 }
 
-export function invalid(field: string, value: Json, detail: string): FieldError {
-  return { type: 'Invalid', field, message: `${place(field)}: Invalid value: ${shown(value)}: ${detail}` };
+/** Without a value, as the API server leaves out objects and lists, what is wrong stands alone. */
+export function invalid(field: string, value: Json | undefined, detail: string): FieldError {
+  return { type: 'Invalid', field, message: `${place(field)}: Invalid value: ${value === undefined ? '' : `${shown(value)}: `}${detail}` };
 }
 
 export function typeInvalid(field: string, expected: string, actual: string): FieldError {
@@ -52,7 +53,7 @@ export function typeInvalid(field: string, expected: string, actual: string): Fi
 }
 
 export function notSupported(field: string, value: Json, supported: readonly Json[], suggestion: string | undefined): FieldError {
-  const message = `${place(field)}: Unsupported value: ${shown(value)}: supported values: ${supported.map((item) => JSON.stringify(item)).join(', ')}`;
+  const message = `${place(field)}: Unsupported value: ${shown(value)}: supported values: ${supported.map((item) => (typeof item === 'string' ? JSON.stringify(item) : `"${JSON.stringify(item)}"`)).join(', ')}`;
   return suggestion === undefined ? { type: 'NotSupported', field, message } : { type: 'NotSupported', field, message, suggestion };
 }
 
@@ -69,7 +70,7 @@ export function tooLong(field: string, max: number): FieldError {
 }
 
 export function tooMany(field: string, actual: number, max: number): FieldError {
-  return { type: 'TooMany', field, message: `${place(field)}: Too many: ${actual}: must have at most ${max} items` };
+  return { type: 'TooMany', field, message: `${place(field)}: Too many: ${actual}: must have at most ${max} ${max === 1 ? 'item' : 'items'}` };
 }
 
 export function unknownField(field: string, suggestion: string | undefined): FieldError {

@@ -13,3 +13,13 @@ export class Patterns {
     return compiled.test(text);
   }
 }
+
+/** Whether it is an expression of RE2 at all. */
+export function compilesInRe2(pattern: string): boolean {
+  try {
+    RE2JS.compile(pattern);
+    return true;
+  } catch {
+    return false;
+  }
+}

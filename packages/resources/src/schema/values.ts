@@ -6,6 +6,9 @@ import { fitsFormat, hasFormat } from './formats.ts';
 import type { Patterns } from './patterns.ts';
 import type { Schema } from './structural.ts';
 
+/** Of a list that is refused for its length: thousands of items more are not looked at one by one. */
+const maxItemsOfTooMany = 64;
+
 /** Checks values against a schema as Kubernetes' OpenAPI validator does, with its sentences. */
 export class ValueValidator {
   readonly #patterns: Patterns;
@@ -16,7 +19,7 @@ export class ValueValidator {
 
   validate(value: Json, schema: Schema, path: string, errors: FieldError[]): void {
     if (!this.#type(value, schema, path, errors) || value === null) {
-      if (value === null) this.#enum(value, schema, path, errors);
+      this.#enum(value, schema, path, errors);
       return;
     }
     this.#combinations(value, schema, path, errors);
@@ -61,7 +64,15 @@ export class ValueValidator {
         if (matching === 0) this.#bestFailure(value, schema.oneOf, path, errors);
       }
     }
-    for (const option of schema.allOf ?? []) this.validate(value, option, path, errors);
+    if (schema.allOf !== undefined) {
+      let valid = 0;
+      for (const option of schema.allOf) {
+        const before = errors.length;
+        this.validate(value, option, path, errors);
+        if (errors.length === before) valid++;
+      }
+      if (valid < schema.allOf.length) combination(`must validate all the schemas (allOf)${valid === 0 ? '. None validated' : ''}`);
+    }
     if (schema.not !== undefined && this.#valid(value, schema.not, path)) combination('must not validate the schema (not)');
   }
 
@@ -96,7 +107,8 @@ export class ValueValidator {
       errors.push(invalid(path, value, `${path} in body should be ${detail}`));
     };
     if (schema.format !== undefined && Number.isInteger(value) && !fitsFormat(value, schema.format)) {
-      errors.push(invalid(path, value, `${path} in body must be of type ${schema.type} with format ${schema.format}`));
+      const detail = `Checked value must be of type ${schema.type} with format ${schema.format} in ${path}`;
+      errors.push({ type: 'Invalid', field: path, message: `<nil>: Invalid value: "": ${detail}` });
     }
     const { maximum, minimum, multipleOf } = schema;
     if (multipleOf !== undefined && !Number.isInteger(value / multipleOf)) fail(`a multiple of ${multipleOf}`);
@@ -114,16 +126,16 @@ export class ValueValidator {
     if (schema.minItems !== undefined && value.length < schema.minItems) {
       errors.push(invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
     }
+    let looked: readonly Json[] = value;
     if (schema.maxItems !== undefined && value.length > schema.maxItems) {
-      // Thousands of items that are refused anyway are not looked at one by one.
       errors.push(tooMany(path, value.length, schema.maxItems));
-      return;
+      looked = value.slice(0, maxItemsOfTooMany);
     }
     if (schema.uniqueItems === true && new Set(value.map((item) => canonical(item))).size < value.length) {
       errors.push(invalid(path, '', `${path} in body shouldn't contain duplicates`));
     }
     if (schema.items === undefined) return;
-    for (const [index, item] of value.entries()) this.validate(item, schema.items, `${path}[${index}]`, errors);
+    for (const [index, item] of looked.entries()) this.validate(item, schema.items, `${path}[${index}]`, errors);
   }
 
   #enum(value: Json, schema: Schema, path: string, errors: FieldError[]): void {
