@@ -81,7 +81,7 @@ export function Graph({ graph, edges, rows }: { graph: GraphView; edges: readonl
         </defs>
         {layout.apartY !== undefined && edges.length > 0 && (
           <text class="apart" x="0" y={layout.apartY - 14}>
-            No request in the last minute
+            No request in the last 10 s
           </text>
         )}
         {sorted.map((edge, index) => {

@@ -33,8 +33,8 @@ export interface Layout {
 type Link = readonly [from: string, to: string];
 
 const sweeps = 8;
-/** Above the nodes that nobody calls, for their heading. */
-const headingHeight = 44;
+/** Above the nodes that nobody calls: for the labels of the edges, and for their heading. */
+const headingHeight = 76;
 const backEdgeDrop = 46;
 
 /**
