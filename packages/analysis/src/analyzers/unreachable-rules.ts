@@ -28,11 +28,22 @@ function reportRules(context: Context, resource: Resource<VirtualServiceSpec>, p
     return candidate !== undefined && 'name' in candidate && candidate.name !== undefined ? JSON.stringify(candidate.name) : `#${rule}`;
   };
   const earlier: PlacedMatch[] = [];
+  let everythingTaken = false;
   for (const [rule, { match }] of rules.entries()) {
     const place = `spec.${protocol}[${rule}]`;
     const matches = match ?? [];
+    if (everythingTaken) {
+      context.report(
+        resource,
+        place,
+        'IST0130',
+        labelOf(rule),
+        matches.length === 0 ? 'only the last rule can have no matches' : 'route without matches defined before',
+      );
+      continue;
+    }
     if (matches.length === 0) {
-      if (rule < rules.length - 1) context.report(resource, place, 'IST0130', labelOf(rule), 'only the last rule can have no matches');
+      everythingTaken = true;
       continue;
     }
     let duplicates = 0;
