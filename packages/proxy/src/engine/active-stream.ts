@@ -317,7 +317,6 @@ export class ActiveStream extends GuardedStream {
     if (this.#done) return;
     this.responseFlags |= ResponseFlag.downstreamConnectionTermination;
     if (this.responseCodeDetails === '') this.responseCodeDetails = 'downstream_remote_disconnect';
-    this.#attempt?.judgeNothing();
     this.#complete();
   }
 
@@ -434,7 +433,6 @@ export class ActiveStream extends GuardedStream {
       isIdempotent(this.head)
     ) {
       this.#replayed = true;
-      attempt.judgeNothing();
       this.#attempt = null;
       attempt.finish(true);
       this.#tryHost(attempt.host);
@@ -538,7 +536,6 @@ export class ActiveStream extends GuardedStream {
         break;
       case Timer.REQUEST:
         this.#routeTimer = undefined;
-        this.#attempt?.judgeNothing();
         this.reply(408, 'request timeout', 'request_overall_timeout', 0);
     }
   }
@@ -559,7 +556,6 @@ export class ActiveStream extends GuardedStream {
   protected idle(): void {
     if (this.#done) return;
     if (this.response === null) {
-      this.#attempt?.judgeNothing();
       // Who is at fault: the client that does not finish its request, or the upstream that does not answer.
       if (this.#content.ended) this.reply(504, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
       else this.reply(408, 'stream timeout', 'stream_idle_timeout', ResponseFlag.streamIdleTimeout);
@@ -607,13 +603,13 @@ export class ActiveStream extends GuardedStream {
     this.#content.stopKeeping(true);
     manager.unlink(this);
     this.connection.onStreamEnd();
-    const attempt = this.#attempt;
-    this.#attempt = null;
-    attempt?.finish(this.#responseEnded);
     try {
       manager.recorder.record(this);
     } catch (error) {
       manager.runtime.faults.report(error, 'a request was not recorded');
     }
+    const attempt = this.#attempt;
+    this.#attempt = null;
+    attempt?.finish(this.#responseEnded);
   }
 }

@@ -30,6 +30,8 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   /** The connection had carried a request before: an upstream may have closed it just then. */
   reused = false;
   responseStarted = false;
+  /** On it depends whether its endpoint's circuit closes; until it has said something of it. */
+  #trial = false;
   /** The answer is gRPC and its status is still to come. */
   #statusAtEnd = false;
 
@@ -40,18 +42,14 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   }
 
   start(http2: boolean): void {
-    this.host.activeRequests++;
-    this.host.stats.requestTotal++;
-    this.cluster.outlier.onAttempt(this.host);
+    this.#begin();
     this.#pool = this.cluster.pool(this.host, http2);
     this.#pool.acquire(this);
   }
 
   /** The payload goes as raw bytes over a connection of its own (CONNECT that ends here). */
   startRaw(): void {
-    this.host.activeRequests++;
-    this.host.stats.requestTotal++;
-    this.cluster.outlier.onAttempt(this.host);
+    this.#begin();
     const tunnel = new RawTunnel(
       this.#stream.manager.runtime,
       this.cluster,
@@ -74,6 +72,14 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     );
     this.#tunnel = tunnel;
     tunnel.connect();
+  }
+
+  #begin(): void {
+    const { host } = this;
+    host.activeRequests++;
+    host.stats.requestTotal++;
+    this.#trial = host.outlier.admitsTrial;
+    this.cluster.outlier.onAttempt(host);
   }
 
   armPerTry(timeoutMs: number): void {
@@ -173,6 +179,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   judgeHead(head: ResponseHead, fin: boolean, nowMs: number): void {
     const { host } = this;
     const { outlier } = this.cluster;
+    this.#trial = false;
     if (head.status < 500) host.stats.requestSuccess++;
     else host.stats.requestError++;
     const grpcStatus = fin ? headerValue(head.headers, 'grpc-status') : undefined;
@@ -191,8 +198,10 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     const { outlier } = this.cluster;
     host.stats.requestError++;
     if (failure === 'per-try-timeout') host.stats.requestTimeout++;
-    if (failure === 'overflow') outlier.onAttemptCancelled(host);
-    else if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(host, failure, nowMs);
+    // A limit of ours: nothing of it is the endpoint's.
+    if (failure === 'overflow') return;
+    this.#trial = false;
+    if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(host, failure, nowMs);
     else outlier.onLocalOriginFailure(host, failure === 'per-try-timeout' ? 'timeout' : 'reset', nowMs);
   }
 
@@ -204,13 +213,9 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   /** The request's time is over, whoever used it up; an endpoint that has begun to answer is not blamed. */
   judgeTimeout(nowMs: number): void {
     if (this.responseStarted) return;
+    this.#trial = false;
     this.host.stats.requestTimeout++;
     this.cluster.outlier.onLocalOriginFailure(this.host, 'timeout', nowMs);
-  }
-
-  /** It ends without a word about its endpoint: if it was a trial, the next one is. */
-  judgeNothing(): void {
-    if (!this.responseStarted) this.cluster.outlier.onAttemptCancelled(this.host);
   }
 
   onTimer(): void {
@@ -238,6 +243,8 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     else pool?.release();
     if (!clean) client?.reset('LocalReset');
     this.#tunnel?.reset('LocalReset');
+    // Without a word about its endpoint: if it was a trial, the next one is.
+    if (this.#trial) this.cluster.outlier.onAttemptCancelled(this.host);
   }
 
   /** Whether it got a connection at all. */

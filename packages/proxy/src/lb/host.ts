@@ -33,6 +33,6 @@ export class Host {
   /** Whether requests may go to it at all: not ejected, and no trial under way. */
   get admits(): boolean {
     const outlier = this.outlier;
-    return outlier.state === 'closed' || (outlier.state === 'half-open' && !outlier.trialInFlight);
+    return outlier.state === 'closed' || outlier.admitsTrial;
   }
 }

@@ -128,13 +128,12 @@ export class OutlierDetector<H extends OutlierHost> {
 
   /** An attempt goes to this host. In half-open it becomes the trial. */
   onAttempt(host: H): void {
-    const outlier = host.outlier;
-    if (outlier.state !== 'half-open' || outlier.trialInFlight) return;
-    outlier.trialInFlight = true;
+    if (!host.outlier.admitsTrial) return;
+    host.outlier.trialInFlight = true;
     this.#events.onOutlierChange(host);
   }
 
-  /** The attempt ended and says nothing about the host (the caller went away). The next one is the trial then. */
+  /** A trial ended and says nothing about the host (the caller went away). The next attempt is the trial then. */
   onAttemptCancelled(host: H): void {
     if (!host.outlier.trialInFlight) return;
     host.outlier.trialInFlight = false;

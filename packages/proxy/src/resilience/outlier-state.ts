@@ -15,4 +15,9 @@ export class OutlierState {
   ejections = 0;
   /** Half-open and its trial request is under way: nobody else is let in. */
   trialInFlight = false;
+
+  /** The next attempt is the trial. */
+  get admitsTrial(): boolean {
+    return this.state === 'half-open' && !this.trialInFlight;
+  }
 }

@@ -71,6 +71,9 @@ export class Call implements ResponseEvents {
 
   /** Gives it up: RST_STREAM, or the end of the connection. */
   abort(): void {
+    if (this.over) return;
+    this.reset = 'LocalReset';
+    this.ends++;
     this.#stream.reset('LocalReset');
   }
 

@@ -64,6 +64,8 @@ export class TestEngine {
   readonly telemetry: ProxyTelemetry;
   readonly managers: HttpManager[] = [];
   readonly slots = new Map<string, RouteSlot>();
+  /** Requests that have come to a listener. */
+  begun = 0;
   /** Requests that are over, in that order. */
   readonly records: Outcome[] = [];
   readonly log: string[] = [];
@@ -123,6 +125,11 @@ export class TestEngine {
             telemetry.record(stream);
           };
           const manager = new HttpManager(this.runtime, http, this.clusters, slot, { record }, direction, bufferLimitBytes);
+          const link = manager.link.bind(manager);
+          manager.link = (stream) => {
+            this.begun++;
+            link(stream);
+          };
           this.managers.push(manager);
           return manager;
         },

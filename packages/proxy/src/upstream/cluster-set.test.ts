@@ -151,6 +151,22 @@ describe('a change', () => {
     expect(x.open).toBe(1);
   });
 
+  it('of a cluster leaves no connection open that a last retry of the old one made', async () => {
+    const x = engine.upstream('x');
+    const y = engine.upstream('y').script(200);
+    engine.cluster('c', { endpoints: ['x'] });
+    await engine.listener('in', { routes: [routeTo('c', { retryPolicy: { retryOn: '5xx' } })] });
+    const call = engine.client('in').send();
+    await engine.settle();
+    const old = engine.clusters.get('c')!;
+    old.setEndpoints({ ...old.config.endpoints!, endpoints: engine.cluster('d', { endpoints: ['y'] }).config.endpoints!.endpoints });
+    engine.cluster('c', { endpoints: ['x'] });
+    x.last.respond(503);
+    await engine.until(() => call.over);
+    await engine.settle();
+    expect([call.status, y.requests.length, y.open, old.limits.connections]).toEqual([200, 1, 0, 0]);
+  });
+
   it('of the EDS name lets the old endpoints go', () => {
     engine.cluster('c', {});
     engine.cluster('c', { fields: { type: 'EDS', edsClusterConfig: { edsConfig: { ads: {} }, serviceName: 'other' } } });

@@ -88,11 +88,17 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
 
   pool(host: UpstreamHost, http2: boolean): HttpPool {
     if (http2) {
-      host.http2 ??= new HttpPool(this.#runtime, this, host, true);
+      host.http2 ??= this.#newPool(host, true);
       return host.http2;
     }
-    host.http1 ??= new HttpPool(this.#runtime, this, host, false);
+    host.http1 ??= this.#newPool(host, false);
     return host.http1;
+  }
+
+  #newPool(host: UpstreamHost, http2: boolean): HttpPool {
+    const pool = new HttpPool(this.#runtime, this, host, http2);
+    if (host.draining) pool.drain();
+    return pool;
   }
 
   /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */

@@ -29,6 +29,7 @@ export class UpstreamHost extends Host {
   peer: PeerWorkload;
   http1: HttpPool | undefined = undefined;
   http2: HttpPool | undefined = undefined;
+  draining = false;
   /** Connections to it, TCP proxies' too. */
   connections = 0;
   /**
@@ -60,8 +61,9 @@ export class UpstreamHost extends Host {
     this.health = endpoint.health;
   }
 
-  /** Its pools close what is idle and take nothing new. */
+  /** Its pools close what is idle and keep nothing, those too that a last retry makes. */
   drain(): void {
+    this.draining = true;
     this.http1?.drain();
     this.http2?.drain();
   }
