@@ -4,11 +4,12 @@
 //   /slow/MS          200 after so long
 //   /chain            calls NEXT, answers 500 where that failed
 //   /digest           how many bytes came and their SHA-256, as JSON
-//   /bytes/N          N bytes, the same each time, as fast as they are read
+//   /bytes/N          N bytes, the same each time, as fast as they are read; /given says how many of the last ones were
+//   /hold             reads no content until /release, then as /digest
 //   /trailers         the trailers that came, as JSON in chunks, with trailers of its own
 //   /refuse           417 to who asks first (Expect: 100-continue), without a byte of content
 //   Upgrade           websocket: echoes frames of up to 125 bytes; another token: 101, then every byte as it comes
-//   /env /counts      for the test, asked at the application's own port
+//   /env /counts /given /release  for the test, asked at the application's own port
 //   /exec             runs {command, environment, input} as a child of this application, with what `rig run` has put into its environment
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -18,12 +19,28 @@ import { Readable } from 'node:stream';
 const { NAME = 'app', VERSION = '', INSTANCE = NAME, PORT = '0', NEXT = '' } = process.env;
 /** RFC 6455 section 1.3. */
 const WEBSOCKET_KEY_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const CLOSE_OPCODE = 8;
+/** A program that hangs is ended, so that the test can say so. */
+const EXEC_TIMEOUT_MS = 40_000;
 const counts = {};
 const mesh = { proxy: process.env.HTTP_PROXY ?? '' };
+let givenBytes = 0;
+let release = () => {};
 
 const verbs = {
   counts: (_request, response) => response.end(JSON.stringify(counts)),
   env: (_request, response) => response.end(JSON.stringify(mesh)),
+  given: (_request, response) => response.end(JSON.stringify(givenBytes)),
+  release(_request, response) {
+    release();
+    response.end();
+  },
+  async hold(request, response) {
+    await new Promise((resolve) => {
+      release = resolve;
+    });
+    await verbs.digest(request, response);
+  },
   exec: async (request, response) => response.end(JSON.stringify(await execute(JSON.parse(await text(request))))),
   seq(request, response, [, list = '']) {
     const statuses = list.split(',').map(Number);
@@ -55,6 +72,7 @@ const verbs = {
   },
   bytes(_request, response, [count]) {
     response.setHeader('content-length', count);
+    givenBytes = 0;
     Readable.from(blocks(Number(count))).pipe(response);
   },
   async trailers(request, response) {
@@ -90,7 +108,7 @@ function pathOf(request) {
 function answer(request, response) {
   const path = pathOf(request);
   const [, verb = '', ...rest] = path.split('/');
-  if (!['counts', 'env', 'exec'].includes(verb)) {
+  if (!['counts', 'env', 'exec', 'given', 'release'].includes(verb)) {
     counts[path] = (counts[path] ?? 0) + 1;
     response.setHeader('x-instance', INSTANCE);
     response.setHeader('x-version', VERSION);
@@ -114,7 +132,10 @@ server.on('upgrade', (request, socket, head) => {
   const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}${WEBSOCKET_KEY_SUFFIX}`).digest('base64');
   const own = upgrade === 'websocket' ? `Sec-WebSocket-Accept: ${accept}\r\n` : '';
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${upgrade}\r\nConnection: Upgrade\r\n${own}\r\n`);
-  const receive = (chunk) => socket.write(upgrade === 'websocket' ? unmasked(chunk) : chunk);
+  const receive = (chunk) => {
+    socket.write(upgrade === 'websocket' ? unmasked(chunk) : chunk);
+    if (upgrade === 'websocket' && (chunk[0] & 0x0f) === CLOSE_OPCODE) socket.end();
+  };
   if (head.length > 0) receive(head);
   socket.on('data', receive);
   socket.on('end', () => socket.end());
@@ -130,7 +151,10 @@ function unmasked(frame) {
 
 function* blocks(total) {
   const block = Buffer.from(Array.from({ length: 65_536 }, (_, index) => (index * 31) & 0xff));
-  for (let left = total; left > 0; left -= block.length) yield left < block.length ? block.subarray(0, left) : block;
+  for (let left = total; left > 0; left -= block.length) {
+    givenBytes += Math.min(left, block.length);
+    yield left < block.length ? block.subarray(0, left) : block;
+  }
 }
 
 async function text(stream) {
@@ -141,7 +165,7 @@ async function text(stream) {
 
 function execute({ command, environment, input }) {
   const [program, ...args] = command;
-  const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'], timeout: EXEC_TIMEOUT_MS });
   child.stdin.on('error', () => {});
   child.stdin.end(input);
   const ended = new Promise((resolve, reject) => child.once('error', reject).once('close', (code, signal) => resolve(code ?? signal)));

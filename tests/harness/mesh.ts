@@ -14,6 +14,8 @@ const appProgram = join(root, 'tests/harness/app.mjs');
 /** Several sidecars at once on two busy cores. */
 const startTimeoutMs = 45_000;
 const startPollMs = 50;
+/** Longer than the application gives a program. */
+const execTimeoutMs = 50_000;
 
 export type DataPlane = 'outrigger' | 'envoy';
 
@@ -56,6 +58,8 @@ export interface RunningWorkload {
   call(url: string, options?: CallOptions): Promise<Answer>;
   /** An unchanged program as a child of its application, in the environment that `rig run` gives. */
   exec(command: readonly string[], options?: ExecOptions): Promise<Executed>;
+  /** A path of its application, asked at the application's own port. */
+  ask(path: string): Promise<Answer>;
   /** How often a path reached its application. */
   count(path: string): Promise<number>;
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -180,11 +184,13 @@ export class TestMesh {
           port,
           path: '/exec',
           method: 'POST',
+          timeoutMs: execTimeoutMs,
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify({ command, ...options }),
         });
         return JSON.parse(answer.body) as Executed;
       },
+      ask: direct,
       count: async (path) => (JSON.parse((await direct('/counts')).body) as Record<string, number>)[path] ?? 0,
       stop: (signal = 'SIGTERM') => stop(child.process, signal),
     };
@@ -299,13 +305,14 @@ interface HttpCall {
   readonly socketPath?: string;
   readonly method?: string;
   readonly path: string;
+  readonly timeoutMs?: number;
   readonly headers?: Record<string, string>;
   readonly body?: string;
 }
 
-export function call({ body, ...options }: HttpCall): Promise<Answer> {
+export function call({ body, timeoutMs = 30_000, ...options }: HttpCall): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ ...options, agent: false, timeout: 30_000 }, (response) => {
+    const outgoing = request({ ...options, agent: false, timeout: timeoutMs }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -314,7 +321,7 @@ export function call({ body, ...options }: HttpCall): Promise<Answer> {
       response.on('error', reject);
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer to ${options.path} within 30 s`)));
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer to ${options.path} within ${timeoutMs / 1000} s`)));
     outgoing.on('error', reject);
     outgoing.end(body);
   });

@@ -7,7 +7,7 @@ import java.net.http.HttpResponse;
 import java.security.MessageDigest;
 import java.util.HexFormat;
 
-/** An unchanged Java program: {@code java Client.java HttpClient|URLConnection URL} makes three calls and prints what came of them as JSON. */
+/** An unchanged Java program: {@code java Client HttpClient|URLConnection URL} makes three calls and prints what came of them as JSON. */
 final class Client {
     private static byte[] byHttpClient(String method, String url, byte[] body, String name) throws Exception {
         HttpRequest.BodyPublisher content = body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofByteArray(body);
