@@ -7,7 +7,7 @@ import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts'
 
 /** Hosts that requests may have asked for at once; beyond it the one unused for longest goes, and if all are waited for, the new one is not found. */
 export const MAX_HOSTS_ON_DEMAND = 1024;
-/** A virtual host that no request has used for so long is forgotten, ms. */
+/** A virtual host that no request has used for so long is forgotten, ms; so is one that does not exist. */
 export const VIRTUAL_HOST_IDLE_MS = 15 * 60_000;
 /** Longer authorities are not asked for (a DNS name and a port). */
 const MAX_AUTHORITY_LENGTH = 262;
@@ -31,6 +31,8 @@ interface Asked {
   /** False once the server has said what there is. */
   open: boolean;
   readonly waiters: Set<RouteWaiter>;
+  /** By a request that found nothing. */
+  askedAtMs: number;
 }
 
 /** One route configuration with the virtual hosts that came on demand: builds its tables aside, and gives them to its slot. */
@@ -131,10 +133,11 @@ export class RouteAssembly implements VirtualHostDemand {
     let asked = this.#asked.get(name);
     if (asked === undefined) {
       if (this.#asked.size >= MAX_HOSTS_ON_DEMAND && !this.#makeRoom()) return false;
-      asked = { open: true, waiters: new Set() };
+      asked = { open: true, waiters: new Set(), askedAtMs: 0 };
       this.#asked.set(name, asked);
       this.#events.want(name);
     }
+    asked.askedAtMs = this.#events.nowMs();
     if (!asked.open) return false;
     asked.waiters.add(waiter);
     return true;
@@ -161,6 +164,8 @@ export class RouteAssembly implements VirtualHostDemand {
       }
     }
     this.#used.clear();
+    for (const [name, { waiters, askedAtMs }] of this.#asked)
+      if (waiters.size === 0 && nowMs - askedAtMs >= VIRTUAL_HOST_IDLE_MS && this.#hostOf(name) === undefined) this.#forget([name]);
     if (changed && this.#rebuild() === null && this.pending !== null) this.publish(this.pending);
   }
 

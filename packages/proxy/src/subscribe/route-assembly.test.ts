@@ -1,0 +1,210 @@
+import type { JsonObject } from '@bufbuild/protobuf';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { RouteSlot, type RouteWaiter } from '../engine/route-slot.ts';
+import { routeConfiguration, routeTo, virtualHost } from '../testing/messages.ts';
+import { MAX_HOSTS_ON_DEMAND, RouteAssembly, VIRTUAL_HOST_IDLE_MS } from './route-assembly.ts';
+
+class Waiter implements RouteWaiter {
+  readonly heard: boolean[] = [];
+  onRoutes(given: boolean): void {
+    this.heard.push(given);
+  }
+}
+
+let nowMs: number;
+let wanted: string[];
+let dropped: string[];
+let slot: RouteSlot;
+let assembly: RouteAssembly;
+
+beforeEach(() => {
+  nowMs = 0;
+  wanted = [];
+  dropped = [];
+  slot = new RouteSlot('http_proxy', null);
+  assembly = new RouteAssembly(slot, { want: (name) => wanted.push(name), drop: (names) => dropped.push(...names), nowMs: () => nowMs });
+});
+
+const VHDS: JsonObject = { name: 'http_proxy', vhds: { configSource: { ads: {} } } };
+
+function configure(json: JsonObject = VHDS): ReturnType<RouteAssembly['configure']> {
+  const result = assembly.configure(routeConfiguration(json));
+  if (result.ok) assembly.publish(result.value);
+  return result;
+}
+
+function host(name: string, domains: string[], routes: JsonObject[] = [routeTo('c')]) {
+  return virtualHost({ name, domains, routes });
+}
+
+/** As RouteSubscription does it. */
+function give(name: string, domains: string[], aliases: string[] = []): void {
+  expect(assembly.setVirtualHost(`http_proxy/${name}`, host(name, domains), aliases)).toBeNull();
+  assembly.publish(assembly.pending!);
+}
+
+describe('a virtual host on demand', () => {
+  it('is asked for once, and wakes all who wait when it is in effect', () => {
+    configure();
+    const waiters = [new Waiter(), new Waiter()];
+    for (const waiter of waiters) expect(assembly.request('Orders:8080', waiter)).toBe(true);
+    expect(wanted).toEqual(['http_proxy/orders:8080']);
+    expect(assembly.setVirtualHost('http_proxy/orders:8080', host('orders:8080', ['orders:8080']), [])).toBeNull();
+    // Its clusters are still fetched: not in effect yet.
+    expect(waiters.map(({ heard }) => heard)).toEqual([[], []]);
+    expect(slot.table!.findVirtualHost('orders:8080')).toBeNull();
+    assembly.publish(assembly.pending!);
+    expect(waiters.map(({ heard }) => heard)).toEqual([[true], [true]]);
+    expect(slot.table!.findVirtualHost('orders:8080')?.name).toBe('orders:8080');
+  });
+
+  it('answers for its other names too', () => {
+    configure();
+    const waiter = new Waiter();
+    assembly.request('orders.default:8080', waiter);
+    give('orders:8080', ['orders:8080', 'orders.default:8080'], ['http_proxy/orders.default:8080']);
+    expect(waiter.heard).toEqual([true]);
+  });
+
+  it('that does not exist wakes all who wait with the bad news, and is known for that from then on', () => {
+    configure();
+    const waiter = new Waiter();
+    assembly.request('nobody', waiter);
+    expect(assembly.removeVirtualHost('http_proxy/nobody')).toBe(false);
+    expect(waiter.heard).toEqual([false]);
+    expect(assembly.request('nobody', new Waiter())).toBe(false);
+    // It may come all the same: it is still subscribed to.
+    expect(dropped).toEqual([]);
+    give('nobody', ['nobody']);
+    expect(slot.table!.findVirtualHost('nobody')).not.toBeNull();
+  });
+
+  it('that a request no longer waits for wakes nobody', () => {
+    configure();
+    const waiter = new Waiter();
+    assembly.request('orders', waiter);
+    assembly.cancel(waiter);
+    give('orders', ['orders']);
+    expect(waiter.heard).toEqual([]);
+  });
+
+  it('with a name that no DNS would have is not asked for', () => {
+    configure();
+    expect(assembly.request('x'.repeat(263), new Waiter())).toBe(false);
+    expect(assembly.request('', new Waiter())).toBe(false);
+    expect(wanted).toEqual([]);
+  });
+
+  it('that cannot be compiled changes nothing, and the one before stays', () => {
+    configure();
+    give('orders', ['orders']);
+    const before = slot.table;
+    const errors = assembly.setVirtualHost('http_proxy/orders', host('orders', ['orders'], [{ match: { prefix: '/' } }]), []);
+    expect(errors?.[0]?.message).toContain('needs one of route');
+    assembly.publish(assembly.pending!);
+    expect(slot.table).toBe(before);
+  });
+
+  it('whose domain another one has already is refused, and the other stays', () => {
+    configure();
+    give('orders', ['orders']);
+    const errors = assembly.setVirtualHost('http_proxy/thief', host('thief', ['orders']), []);
+    expect(errors).not.toBeNull();
+    give('payment', ['payment']);
+    expect(slot.table!.findVirtualHost('orders')?.name).toBe('orders');
+    expect(slot.table!.findVirtualHost('payment')?.name).toBe('payment');
+  });
+
+  it('needs its route configuration first', () => {
+    expect(assembly.setVirtualHost('http_proxy/orders', host('orders', ['orders']), [])?.[0]?.message).toContain('has not come yet');
+  });
+});
+
+describe('a new route configuration', () => {
+  it('keeps what came on demand, compiled anew under it', () => {
+    configure();
+    give('orders', ['orders']);
+    const before = slot.table!.findVirtualHost('orders');
+    configure({ ...VHDS, responseHeadersToAdd: [{ header: { key: 'x', value: '1' } }] });
+    const after = slot.table!.findVirtualHost('orders');
+    expect([after?.name, after === before]).toEqual(['orders', false]);
+  });
+
+  it('that is wrong changes nothing', () => {
+    configure();
+    give('orders', ['orders']);
+    const before = slot.table;
+    expect(configure({ ...VHDS, virtualHosts: [{ name: 'bad', domains: [], routes: [] }] }).ok).toBe(false);
+    expect(slot.table).toBe(before);
+  });
+
+  it('without VHDS asks for nothing on demand', () => {
+    configure();
+    expect(slot.demand).toBe(assembly);
+    configure({ name: 'http_proxy', virtualHosts: [{ name: 'all', domains: ['*'], routes: [routeTo('c')] }] });
+    expect(slot.demand).toBeNull();
+  });
+
+  it('does not come after a newer one', () => {
+    const first = assembly.configure(routeConfiguration(VHDS));
+    const second = assembly.configure(routeConfiguration({ ...VHDS, virtualHosts: [{ name: 'new', domains: ['new'], routes: [routeTo('c')] }] }));
+    if (!first.ok || !second.ok) throw new Error('refused');
+    assembly.publish(second.value);
+    assembly.publish(first.value);
+    expect(slot.table).toBe(second.value);
+  });
+});
+
+describe('what is no longer used', () => {
+  it('is forgotten after its idle time, with all its names; what requests go to stays', () => {
+    configure();
+    for (const name of ['used', 'idle', 'idle.default']) assembly.request(name, new Waiter());
+    give('used', ['used']);
+    give('idle', ['idle', 'idle.default'], ['http_proxy/idle.default']);
+    for (; nowMs < VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) {
+      assembly.touch(slot.table!.findVirtualHost('used')!);
+      assembly.sweep(nowMs);
+    }
+    assembly.sweep(nowMs);
+    expect(dropped.sort()).toEqual(['http_proxy/idle', 'http_proxy/idle.default']);
+    expect(slot.table!.findVirtualHost('idle')).toBeNull();
+    expect(slot.table!.findVirtualHost('used')).not.toBeNull();
+    // It comes back when somebody asks for it again.
+    expect(assembly.request('idle', new Waiter())).toBe(true);
+    expect(wanted.at(-1)).toBe('http_proxy/idle');
+  });
+
+  it('that does not exist is forgotten too: a name asked for once is not subscribed to for ever', () => {
+    configure();
+    assembly.request('typo', new Waiter());
+    assembly.removeVirtualHost('http_proxy/typo');
+    for (nowMs = 0; nowMs <= VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) assembly.sweep(nowMs);
+    expect(dropped).toEqual(['http_proxy/typo']);
+  });
+
+  it('makes room when too many hosts are asked for: the one unused for longest goes', () => {
+    configure();
+    for (let i = 0; i < MAX_HOSTS_ON_DEMAND; i++) {
+      nowMs = i;
+      assembly.request(`h${i}`, new Waiter());
+      give(`h${i}`, [`h${i}`]);
+    }
+    expect(assembly.request('one-more', new Waiter())).toBe(true);
+    expect(dropped).toEqual(['http_proxy/h0']);
+  });
+
+  it('a host that is waited for is never the one to go; if all are, the new one is not found', () => {
+    configure();
+    for (let i = 0; i < MAX_HOSTS_ON_DEMAND; i++) assembly.request(`h${i}`, new Waiter());
+    expect(assembly.request('one-more', new Waiter())).toBe(false);
+    expect(dropped).toEqual([]);
+  });
+
+  it('all of it goes when the listener goes, and those who wait are told', () => {
+    configure();
+    const waiter = new Waiter();
+    assembly.request('orders', waiter);
+    assembly.close();
+    expect([waiter.heard, dropped]).toEqual([[false], ['http_proxy/orders']]);
+  });
+});
