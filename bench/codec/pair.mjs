@@ -87,8 +87,8 @@ function batch() {
   turns.end();
 }
 
-const calls = Math.ceil(200_000 / BATCH);
-const perBatch = measure(`pair, ${BATCH} requests a turn: a batch`, batch, calls, 7);
+const calls = Math.ceil(40_000 / BATCH);
+const perBatch = measure(`pair, ${BATCH} requests a turn: a batch`, batch, calls, 6);
 report('pair: a request', perBatch / BATCH, 'ns');
 if (done === 0) throw new Error('no answer came through');
 const links = clientWire.bytes + serverWire.bytes;

@@ -24,17 +24,22 @@ export const HeaderKind = {
   COOKIE: 16,
 } as const;
 
+const NO_BYTES = new Uint8Array(0);
+
 /** A header name as met on the wire, looked at once. */
 export class HeaderName {
   /** As it was on the wire. */
   readonly wire: string;
   readonly lower: string;
   readonly kind: number;
+  /** `wire` again, to compare what was received without making a string of it; empty where the name is not remembered. */
+  readonly bytes: Uint8Array;
 
-  constructor(wire: string, lower: string, kind: number) {
+  constructor(wire: string, lower: string, kind: number, bytes: Uint8Array = NO_BYTES) {
     this.wire = wire;
     this.lower = lower;
     this.kind = kind;
+    this.bytes = bytes;
   }
 }
 
@@ -63,6 +68,9 @@ export const MAX_CACHED_NAMES = 1024;
 /** A longer name is looked at each time. */
 export const MAX_CACHED_NAME_LENGTH = 64;
 
+/** Names found by their bytes: a power of two, larger than what meshes use so that few share a place. */
+const BYTE_SLOTS = 2048;
+
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -73,11 +81,29 @@ export class HeaderNames {
   private readonly kinds: ReadonlyMap<string, number>;
   private current: Map<string, HeaderName>;
   private previous: Map<string, HeaderName>;
+  /** By a hash of a few of their bytes; a later name takes the place of an earlier one. */
+  private readonly slots: (HeaderName | undefined)[];
 
   constructor() {
     this.kinds = new Map(KINDS);
     this.current = new Map();
     this.previous = new Map();
+    this.slots = new Array<HeaderName | undefined>(BYTE_SLOTS).fill(undefined);
+  }
+
+  /** The name in these bytes: no string is made of one that is known (bench/codec/http1.mjs). */
+  find(buffer: Buffer, start: number, end: number): HeaderName {
+    const length = end - start;
+    let hash = length * 31 + buffer[start]!;
+    hash = hash * 31 + buffer[end - 1]!;
+    hash = hash * 31 + buffer[start + (length >> 1)]!;
+    hash = hash * 31 + buffer[start + (length >> 2)]!;
+    const slot = (Math.imul(hash, 0x9e3779b1) >>> 16) & (BYTE_SLOTS - 1);
+    const name = this.slots[slot];
+    if (name === undefined || name.bytes.length !== length) return this.findNew(buffer, start, end, slot);
+    const bytes = name.bytes;
+    for (let i = 0; i < length; i++) if (bytes[i] !== buffer[start + i]) return this.findNew(buffer, start, end, slot);
+    return name;
   }
 
   lookup(name: string): HeaderName {
@@ -85,13 +111,20 @@ export class HeaderNames {
     return known === undefined ? this.learn(name) : known;
   }
 
+  private findNew(buffer: Buffer, start: number, end: number, slot: number): HeaderName {
+    const name = this.lookup(buffer.latin1Slice(start, end));
+    if (name.bytes.length > 0) this.slots[slot] = name;
+    return name;
+  }
+
   private learn(name: string): HeaderName {
     let entry = this.previous.get(name);
     if (entry === undefined) {
-      const kept = name.length > MAX_CACHED_NAME_LENGTH ? name : ownText(name);
-      const lower = kept.toLowerCase();
-      entry = new HeaderName(kept, lower, this.classify(lower));
-      if (kept.length > MAX_CACHED_NAME_LENGTH) return entry;
+      const lower = name.toLowerCase();
+      const kind = this.classify(lower);
+      if (name.length > MAX_CACHED_NAME_LENGTH) return new HeaderName(name, lower, kind);
+      const kept = ownText(name);
+      entry = new HeaderName(kept, name === lower ? kept : lower, kind, Uint8Array.from(Buffer.from(kept, 'latin1')));
     }
     if (this.current.size >= MAX_CACHED_NAMES) {
       this.previous = this.current;

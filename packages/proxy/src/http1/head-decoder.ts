@@ -142,17 +142,17 @@ export class HeadDecoder {
 
   /** Trailers without those that say something about framing, routing or the connection (RFC 9110 section 6.5.1). */
   trailers(text: string): HeaderList | null {
-    const { offsets, count } = this.scanner;
+    const { offsets, found, count } = this.scanner;
     const list: HeaderList = [];
     for (let i = 0, j = 0; i < count; i++, j += 4) {
-      const name = this.names.lookup(text.slice(offsets[j]!, offsets[j + 1]!));
+      const name = found[i] ?? this.names.lookup(text.slice(offsets[j]!, offsets[j + 1]!));
       if (name.kind === HeaderKind.ORDINARY) list.push(name.wire, value(text, offsets[j + 2]!, offsets[j + 3]!));
     }
     return list;
   }
 
   private fields(text: string): HeaderList | null {
-    const { offsets, count } = this.scanner;
+    const { offsets, found, count } = this.scanner;
     const headers: HeaderList = [];
     this.contentLength = -1;
     this.transferEncoding = '';
@@ -165,7 +165,7 @@ export class HeadDecoder {
     this.expectContinue = false;
     this.trailersAccepted = false;
     for (let i = 0, j = 0; i < count; i++, j += 4) {
-      const name = this.names.lookup(text.slice(offsets[j]!, offsets[j + 1]!));
+      const name = found[i] ?? this.names.lookup(text.slice(offsets[j]!, offsets[j + 1]!));
       const text_ = value(text, offsets[j + 2]!, offsets[j + 3]!);
       if (name.kind === HeaderKind.ORDINARY) headers.push(name.wire, text_);
       else if (!this.special(name, text_, headers)) return null;

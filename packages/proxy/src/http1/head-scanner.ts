@@ -1,4 +1,5 @@
 import { FIELD_BYTES, START_LINE_BYTE, TOKEN_BYTE, VALUE_BYTE } from '../http/field-bytes.ts';
+import type { HeaderName, HeaderNames } from '../http/header-names.ts';
 import type { Http1Options } from './options.ts';
 
 /** What a scan came to. */
@@ -18,6 +19,8 @@ const COLON = 58;
 export class HeadScanner {
   /** Of each field: start and end of its name and of its value (with trailing space), counted from the head's first byte. */
   readonly offsets: number[];
+  /** Of each field: its name, null where it came in pieces and must be read from the text. */
+  readonly found: (HeaderName | null)[];
   /** Fields found. */
   count: number;
   /** Bytes of the head so far. */
@@ -30,9 +33,11 @@ export class HeadScanner {
   private mark: number;
   private maxBytes: number;
   private readonly options: Http1Options;
+  private readonly names: HeaderNames;
 
   constructor(options: Http1Options) {
     this.offsets = [];
+    this.found = [];
     this.count = 0;
     this.length = 0;
     this.startLineEnd = 0;
@@ -42,6 +47,7 @@ export class HeadScanner {
     this.mark = 0;
     this.maxBytes = options.maxHeadBytes;
     this.options = options;
+    this.names = options.names;
   }
 
   beginHead(): void {
@@ -73,6 +79,8 @@ export class HeadScanner {
         const i = this.count * 4;
         offsets[i] = this.mark;
         offsets[i + 1] = p + base;
+        const nameStart = this.mark - base;
+        this.found[this.count] = nameStart >= start ? this.names.find(buffer, nameStart, p) : null;
         p++;
         phase = Phase.OWS;
       } else if (phase === Phase.OWS) {

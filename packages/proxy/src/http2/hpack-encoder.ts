@@ -20,6 +20,8 @@ const MAX_NAMES = 512;
 const MAX_NAME_LENGTH = 64;
 /** A longer line is not worth its place in a table of 4096 bytes. */
 const MAX_INDEXED_BYTES = 512;
+/** A shorter text is written sooner by a loop than by a call out of JavaScript (bench/codec/hpack.mjs). */
+const MAX_LOOP_LENGTH = 16;
 /** Of a field beside its name and value: representation, index and two lengths. */
 export const FIELD_OVERHEAD_BYTES = 16;
 /** Of two table size updates. */
@@ -32,6 +34,9 @@ class EncoderName {
   readonly staticIndex: number;
   /** By value: insertion number, or the static index, negative. */
   readonly values: Map<string, number>;
+  /** What was sent last, and where it is (as in `values`): most values come again at once. */
+  lastValue: string;
+  lastAt: number;
   /** Insertion number of the newest entry of this name. */
   newest: number;
   insertions: number;
@@ -42,6 +47,8 @@ class EncoderName {
     this.policy = policy;
     this.staticIndex = staticIndex;
     this.values = new Map();
+    this.lastValue = '';
+    this.lastAt = 0;
     this.newest = 0;
     this.insertions = 0;
     this.hits = 0;
@@ -107,15 +114,26 @@ export class HpackEncoder {
     const known = this.names.get(name);
     const entry = known === undefined ? this.learn(name) : known;
     if (entry.policy === Policy.INDEX && !never) {
-      const at = entry.values.get(value);
-      if (at === undefined) this.newLine(entry, value);
-      else if (at < 0) this.writer.buffer[this.writer.position++] = 0x80 | -at;
+      let at = entry.lastAt;
+      if (value !== entry.lastValue || (at >= 0 && at <= this.evicted)) {
+        const known = entry.values.get(value);
+        if (known === undefined) {
+          this.newLine(entry, value);
+          return;
+        }
+        at = known;
+        entry.lastValue = at < 0 ? STATIC_TABLE[-at - 1]![1] : this.entryValues[at & this.mask]!;
+        entry.lastAt = at;
+      }
+      if (at < 0) this.writer.buffer[this.writer.position++] = 0x80 | -at;
       else {
         entry.hits++;
         this.integer(0x80, 0x7f, STATIC_ENTRIES + 1 + this.inserted - at);
       }
     } else if (entry.policy === Policy.DROP) return;
     else if (entry.policy === Policy.NEVER || never) this.literal(0x10, 0x0f, entry, value);
+    // Once, for its name: a byte then stands for it.
+    else if (entry.newest <= this.evicted && entry.staticIndex === 0) this.newLine(entry, value);
     else this.literal(0x00, 0x0f, entry, value);
   }
 
@@ -163,7 +181,14 @@ export class HpackEncoder {
     const writer = this.writer;
     const length = text.length;
     this.integer(0, 0x7f, length);
-    writer.position += writer.buffer.latin1Write(text, writer.position);
+    if (length > MAX_LOOP_LENGTH) {
+      writer.position += writer.buffer.latin1Write(text, writer.position);
+      return;
+    }
+    const { buffer } = writer;
+    let p = writer.position;
+    for (let i = 0; i < length; i++) buffer[p++] = text.charCodeAt(i);
+    writer.position = p;
   }
 
   private integer(flag: number, prefix: number, value: number): void {
