@@ -55,7 +55,12 @@ describe('an upstream that names no port', () => {
     const { web, keys } = made('later', 0);
     const name = 'upstream|0|later.default.svc.cluster.local';
     const before = routeConfiguration(mesh, web, name);
-    expect(before.message).toBeUndefined();
+    const [absent] = before.message!.virtualHosts;
+    expect(absent?.routes[0]?.action).toMatchObject({ case: 'directResponse', value: { status: 503 } });
+    expect(JSON.stringify(absent?.routes[0]?.action.value)).toContain('later.default.svc.cluster.local is no service of the mesh yet');
+    expect(absent?.routes[0]?.responseHeadersToAdd[0]?.header).toMatchObject({ key: 'proxy-status', value: expect.stringContaining('destination_not_found') });
+    // Of a name that the node has not declared there is nothing.
+    expect(routeConfiguration(mesh, web, 'upstream|0|other.default.svc.cluster.local').message).toBeUndefined();
     expect(upstreamProblems(mesh, web)).toEqual([]);
     const { mesh: after, touched } = changeMesh(mesh, { putServices: [service('later', 5432, 'TCP')] });
     expect([...touched].some((key) => keys.has(key))).toBe(true);

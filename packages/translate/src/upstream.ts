@@ -33,15 +33,25 @@ export function upstreamHost(reader: Reader, visibility: Visibility, service: st
 
 /** Answers every request with what is wrong: a port that is chosen for its caller would be the wrong one some day. */
 export function ambiguousVirtualHost(node: ProxyNode, service: Service): VirtualHost {
+  return answerTo('ambiguous_port', `${ambiguity(service)}\n`, signature(node, 'proxy_configuration_error', 'ambiguous_port'));
+}
+
+/** Until the service is there. Without any answer an Envoy would wait for its routes, and start no listener before. */
+export function absentVirtualHost(node: ProxyNode, host: string, port: number): VirtualHost {
+  const what = `${host} is no service of the mesh yet${port === 0 ? '' : `, or has no port ${port}`}`;
+  return answerTo('no_such_service', `${what}\n`, signature(node, 'destination_not_found', 'no_such_service'));
+}
+
+function answerTo(name: string, text: string, header: ReturnType<typeof signature>): VirtualHost {
   return create(VirtualHostSchema, {
-    name: 'ambiguous_port',
+    name,
     domains: ['*'],
     routes: [
       {
-        name: 'ambiguous_port',
+        name,
         match: { pathSpecifier: { case: 'prefix', value: '' } },
-        action: { case: 'directResponse', value: { status: 503, body: { specifier: { case: 'inlineString', value: `${ambiguity(service)}\n` } } } },
-        responseHeadersToAdd: [signature(node, 'proxy_configuration_error', 'ambiguous_port')],
+        action: { case: 'directResponse', value: { status: 503, body: { specifier: { case: 'inlineString', value: text } } } },
+        responseHeadersToAdd: [header],
       },
     ],
   });

@@ -3,7 +3,7 @@ import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_so
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { parseAuthority } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
-import { ambiguousVirtualHost, upstreamTarget } from '../upstream.ts';
+import { absentVirtualHost, ambiguousVirtualHost, upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
 import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.ts';
 
@@ -15,7 +15,13 @@ export function routeConfigurationNamed(reader: Reader, name: string): RouteConf
   const parsed = upstream === null ? parseAuthority(name) : { host: upstream[2]!, port: Number(upstream[1]) };
   if (parsed?.port === undefined) return undefined;
   const target = upstreamTarget(reader, visibility, parsed.host, parsed.port);
-  if (target === undefined) return undefined;
+  if (target === undefined) {
+    const { node } = reader;
+    const declared =
+      upstream !== null &&
+      node.upstreams.some((one) => one.port === parsed.port && upstreamHost(reader, visibility, one.service.toLowerCase(), one.port) === parsed.host);
+    return declared ? create(RouteConfigurationSchema, { name, virtualHosts: [absentVirtualHost(node, parsed.host, parsed.port)] }) : undefined;
+  }
   const virtualHost =
     target.port === undefined ? ambiguousVirtualHost(reader.node, target.service) : singleVirtualHost(reader, visibility, target.service, target.port);
   return create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost] });
