@@ -26,8 +26,8 @@ export function checkEndpoint(endpoint: WorkloadEntrySpec, path: string, { servi
   if (isUnixAddress(address) && noSocket !== true) {
     checkUnixAddress(address, `${path}.address`, errors);
     if (Object.keys(ports).length > 0) errors.push(forbidden(`${path}.ports`, 'a Unix socket has no ports'));
-    if (servicePorts !== undefined && servicePorts.size !== 1)
-      errors.push(invalid(`${path}.address`, address, 'a Unix socket serves one port: the service must have exactly one'));
+    if (servicePorts !== undefined && servicePorts.size > 1)
+      errors.push(invalid(`${path}.address`, address, 'a Unix socket serves one port, and the service has several'));
   } else if (address === '') {
     if (noSocket === true || !endpoint.network) errors.push(required(`${path}.address`, 'Address is required'));
   } else if (ipFamily(address) === undefined) {
