@@ -112,8 +112,9 @@ class RunningProxy implements RunnableProxy {
     if (metricsAddress !== undefined) this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, 'metrics page');
     this.#secrets = new SecretSubscription(this.#secretTable, this.#sdsPath(), node.id, this.#log);
     for (const cluster of this.#clusters.all) this.#secrets.want(secretsOf(cluster.config));
+    const client = ads === null ? null : this.#subscribe();
     await this.#startStaticListeners();
-    if (ads !== null) await this.#startAds(listenersOverAds);
+    if (client !== null) await this.#startAds(client, listenersOverAds);
     else if (listeners.length === 0) this.#log('warn', 'the bootstrap has neither ads_config nor a listener: this proxy does nothing');
     this.#sweep = setInterval(() => this.#forgetUnused(), SWEEP_INTERVAL_MS);
     this.#sweep.unref();
@@ -170,7 +171,8 @@ class RunningProxy implements RunnableProxy {
     }
   }
 
-  async #startAds(listenersOverAds: boolean): Promise<void> {
+  /** Before there is any listener: one from the bootstrap may name routes that come over ADS. */
+  #subscribe(): AdsClient {
     const { cacheDir } = this.#options;
     if (cacheDir !== undefined) this.#cache = LastGoodCache.open(join(cacheDir, CACHE_FILE), { onWarning: (message) => this.#log('warn', message) });
     const ads = new AdsClient({
@@ -180,12 +182,15 @@ class RunningProxy implements RunnableProxy {
       onEvent: (event) => this.#onAdsEvent(event),
     });
     this.#ads = ads;
-    const secrets = this.#secrets!;
-    this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, secrets, this.#bootstrap.clustersOverAds);
-    const routes = new RouteSubscription(ads, this.#clusters, this.#runtime.nowMs);
-    this.#routes = routes;
+    this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, this.#secrets!, this.#bootstrap.clustersOverAds);
+    this.#routes = new RouteSubscription(ads, this.#clusters, this.#runtime.nowMs);
+    return ads;
+  }
+
+  async #startAds(ads: AdsClient, listenersOverAds: boolean): Promise<void> {
+    const sources = { listeners: this.#listeners, clusters: this.#clusters, routes: this.#routes!, secrets: this.#secrets! };
     await new Promise<void>((resolve) => {
-      if (listenersOverAds) new ListenerSubscription(ads, { listeners: this.#listeners, clusters: this.#clusters, routes, secrets, onFirst: resolve });
+      if (listenersOverAds) new ListenerSubscription(ads, { ...sources, onFirst: resolve });
       else resolve();
       ads.start();
     });
@@ -292,7 +297,10 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
     secrets,
     tls: new TlsContexts(secrets),
     internalListeners: new InternalListeners(),
-    resolver: systemResolver,
+    resolver: {
+      resolve: (host, family, done) =>
+        systemResolver.resolve(host, family, (addresses, error) => faults.guard('an answer of DNS was lost', () => done(addresses, error))),
+    },
     givenUp: new GivenUpMemory(),
     nowMs: () => performance.now(),
     unixMs: () => Date.now(),

@@ -1,5 +1,6 @@
 import type { ClientStream, HeaderList, ResetReason, ResponseEvents, ResponseHead } from '../http/message.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { GAVE_UP, GAVE_UP_HEADER } from '../resilience/given-up.ts';
 import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import type { AttemptFailure } from '../resilience/retry-policy.ts';
 import { headerValue } from '../routing/headers.ts';
@@ -179,9 +180,11 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   judgeHead(head: ResponseHead, fin: boolean, nowMs: number): void {
     const { host } = this;
     const { outlier } = this.cluster;
-    this.#trial = false;
     if (head.status < 500) host.stats.requestSuccess++;
     else host.stats.requestError++;
+    // The failure is one further down, where a circuit of its own opens: this endpoint only passes it on.
+    if (head.status >= 500 && headerValue(head.headers, GAVE_UP_HEADER) === GAVE_UP) return;
+    this.#trial = false;
     const grpcStatus = fin ? headerValue(head.headers, 'grpc-status') : undefined;
     this.#statusAtEnd = !fin && head.status === 200 && isGrpc(head.headers);
     if (this.#statusAtEnd) outlier.onGrpcHead(host);

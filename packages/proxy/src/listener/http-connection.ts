@@ -68,9 +68,13 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     if (this.activeStreams <= 1) this.#idleSinceMs = this.manager.runtime.nowMs();
   }
 
-  /** No new requests; closes when the last one under way has its answer. */
-  drain(): void {
+  /**
+   * No new requests; closes when the last one under way has its answer. With `patient` an HTTP/1 connection that is idle may bring
+   * one more, whose answer says that it is the last: closed just as a request comes, it would lose it. HTTP/2 has GOAWAY for that.
+   */
+  drain(patient = false): void {
     this.draining = true;
+    if (patient && !(this.#codec instanceof Http2ServerConnection) && this.activeStreams === 0) return;
     if (this.#codec === undefined) this.destroy();
     else this.#codec.drain();
   }

@@ -2,10 +2,12 @@ import type { Listener as ListenerMessage } from '@outrigger/xds/protos/envoy/co
 import { describeErrors } from '../routing/compile-result.ts';
 import { compileListener } from '../xds/compile-listener.ts';
 import type { ListenerConfig } from '../xds/listener-config.ts';
-import { Listener, type ListenerParts } from './listener.ts';
+import { Listener, ListenerError, type ListenerParts, sameAddress } from './listener.ts';
 
-/** A listener that was replaced or removed keeps its connections so long, ms; those that end sooner are not waited for. */
-const DRAIN_MS = 2_000;
+/** A listener that was replaced or removed keeps its idle connections so long, ms: an HTTP/1 client may be sending on one. */
+const IDLE_DRAIN_MS = 2_000;
+/** Its requests under way have so long to end, ms. TCP connections, whose policy may be another by now, go with the idle ones. */
+const REQUEST_DRAIN_MS = 60_000;
 
 /** All listeners of a proxy by name. A new one takes over the socket of the one before it. */
 export class ListenerSet {
@@ -41,19 +43,37 @@ export class ListenerSet {
 
   /**
    * Puts it into effect. The connections of the one before, whose filter chains (and so policies) may be others, are told
-   * to end: HTTP/2 by GOAWAY, HTTP/1 by `Connection: close`, what is left after the drain time at once.
+   * to end: HTTP/2 by GOAWAY, HTTP/1 by `Connection: close`. `leaving`: those that are about to be removed, whose address it
+   * may have.
    */
-  async set(config: ListenerConfig): Promise<void> {
+  async set(config: ListenerConfig, leaving: readonly string[] = []): Promise<void> {
     const before = this.#listeners.get(config.name);
+    const there = this.#holderOf(config);
+    if (there !== undefined && there !== before && !leaving.includes(there.config.name))
+      throw new ListenerError(
+        'bind',
+        `listener ${config.name} has the address of listener ${there.config.name}; give it another, or remove that one`,
+        undefined,
+      );
     const listener = new Listener(this.#parts, config);
     try {
-      await listener.bind(before);
+      await listener.bind(there);
     } catch (error) {
       listener.close();
       throw error;
     }
     this.#listeners.set(config.name, listener);
     if (before !== undefined) this.#retire(before);
+  }
+
+  /** Whoever has its address already, first of all the one that it is a new version of. */
+  #holderOf({ name, address }: ListenerConfig): Listener | undefined {
+    const before = this.#listeners.get(name);
+    if (before !== undefined && sameAddress(before.config.address, address)) return before;
+    // Port 0 is another port for each.
+    if (address.kind === 'socket' && address.port === 0) return undefined;
+    for (const listener of this.#listeners.values()) if (sameAddress(listener.config.address, address)) return listener;
+    return undefined;
   }
 
   remove(name: string): void {
@@ -82,13 +102,23 @@ export class ListenerSet {
   }
 
   #retire(listener: Listener): void {
-    listener.drain();
-    this.#draining.add(listener);
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+    const timers: NodeJS.Timeout[] = [];
+    const close = (): void => {
+      for (const timer of timers) {
+        clearTimeout(timer);
+        this.#timers.delete(timer);
+      }
       this.#draining.delete(listener);
       listener.close();
-    }, DRAIN_MS);
-    this.#timers.add(timer);
+    };
+    const endIdle = (): void => {
+      listener.endIdle();
+      listener.onEmpty = close;
+      if (listener.connectionCount === 0) close();
+    };
+    this.#draining.add(listener);
+    timers.push(setTimeout(endIdle, IDLE_DRAIN_MS), setTimeout(close, REQUEST_DRAIN_MS));
+    for (const timer of timers) this.#timers.add(timer);
+    listener.drain(true);
   }
 }

@@ -16,6 +16,7 @@ import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
+import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { FilterChainConfig, HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
 import { ConnectionInfo } from './connection-info.ts';
 import { FilterChainMatcher } from './filter-chain-match.ts';
@@ -67,6 +68,8 @@ export class Listener {
   readonly #handshaking = new Set<net.Socket>();
   #server: net.Server | undefined;
   #internal: InternalAcceptor | undefined;
+  /** The last connection of a listener that drains has gone. */
+  onEmpty: () => void = () => {};
   /** Why the last TLS client was refused, for the admin interface. */
   lastRefusal = '';
   #draining = false;
@@ -103,10 +106,7 @@ export class Listener {
     return this.#internal === undefined ? '' : `internal:${this.config.name}`;
   }
 
-  /**
-   * Starts to accept. Takes over the socket of `before` where the address is the same, so that no connection is refused
-   * in between.
-   */
+  /** Starts to accept. Takes over the socket of `before`, which has the same address, so that no connection is refused in between. */
   async bind(before: Listener | undefined): Promise<void> {
     const { address, name } = this.config;
     if (address.kind === 'internal') {
@@ -114,7 +114,7 @@ export class Listener {
       this.#parts.runtime.internalListeners.set(name, this.#internal);
       return;
     }
-    const taken = before?.release(this.config);
+    const taken = before?.release();
     if (taken !== undefined) {
       taken.removeAllListeners('connection');
       taken.on('connection', (socket) => this.#guarded(socket, () => this.#accept(socket)));
@@ -135,26 +135,27 @@ export class Listener {
     this.#server = server;
   }
 
-  /** Gives its socket away to a listener on the same address; its connections stay with it. */
-  release(next: ListenerConfig): net.Server | undefined {
-    const mine = this.config.address;
-    const theirs = next.address;
-    const same =
-      mine.kind === 'socket' && theirs.kind === 'socket'
-        ? mine.host === theirs.host && mine.port === theirs.port
-        : mine.kind === 'pipe' && theirs.kind === 'pipe' && mine.path === theirs.path;
-    if (!same) return undefined;
+  /** Gives its socket away; its connections stay with it. */
+  release(): net.Server | undefined {
     const server = this.#server;
     this.#server = undefined;
     return server;
   }
 
-  /** Accepts no more, and lets what it has come to its end. */
-  drain(): void {
+  /** Accepts no more, and lets what it has come to its end. `patient`: idle connections too, until `endIdle`. */
+  drain(patient = false): void {
     if (this.#draining) return;
     this.#draining = true;
     this.#stopAccepting();
-    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain();
+    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain(patient);
+  }
+
+  /** Ends what has no request under way, TCP connections among them. */
+  endIdle(): void {
+    for (const connection of [...this.#connections]) {
+      if (!(connection instanceof HttpConnection)) connection.close();
+      else if (connection.activeStreams === 0) connection.drain();
+    }
   }
 
   close(): void {
@@ -295,10 +296,13 @@ export class Listener {
       if (!this.#connections.delete(connection)) return;
       this.stats.active--;
       this.#parts.onConnectionGone();
+      if (this.#draining && this.#connections.size === 0) this.onEmpty();
     };
     if (chain.filter.kind === 'http') {
       const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, gone);
       this.#connections.add(connection);
+      // It was on its way when its listener was replaced.
+      if (this.#draining) connection.drain(true);
       return new GuardedSink(connection, this.#parts.runtime.faults, () => transport.destroy());
     }
     const proxy = new TcpProxy(this.#parts.runtime, this.#parts.clusters, chain.filter.tcp, info, transport, this.#parts.tcpRecorder, gone);
@@ -419,6 +423,11 @@ function criteriaOf(socket: net.Socket, transportProtocol: string, serverName: s
     transportProtocol,
     applicationProtocols,
   };
+}
+
+export function sameAddress(one: EndpointAddress, other: EndpointAddress): boolean {
+  if (one.kind === 'socket' && other.kind === 'socket') return one.host === other.host && one.port === other.port;
+  return one.kind === 'pipe' && other.kind === 'pipe' && one.path === other.path;
 }
 
 function bindMessage(name: string, address: string, cause: NodeJS.ErrnoException): string {

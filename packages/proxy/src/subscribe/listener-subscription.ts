@@ -40,7 +40,7 @@ export class ListenerSubscription {
         }
         await this.#warm(config);
         try {
-          await listeners.set(config);
+          await listeners.set(config, update.removed);
         } catch (error) {
           rejections.push({ name, message: (error as Error).message });
         }
