@@ -251,7 +251,7 @@ describe('gRPC', () => {
 
 it('stays closed where the failure is one further down, and is a trial no more and no less for it', async () => {
   await start(['a']);
-  a.script({ status: 500, headers: ['x-envoy-ratelimited', 'outrigger-gave-up'] });
+  a.answer((received) => received.respond(500, { headers: ['x-envoy-ratelimited', 'outrigger-gave-up'] }));
   await fail(10);
   expect(host('a').outlier.state).toBe('closed');
   expect(a.requests).toHaveLength(10);
