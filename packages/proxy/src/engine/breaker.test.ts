@@ -249,7 +249,7 @@ describe('gRPC', () => {
   });
 });
 
-it('stays closed where the failure is one further down, and is a trial no more and no less for it', async () => {
+it('stays closed where the failure is one further down', async () => {
   await start(['a']);
   a.answer((received) => received.respond(500, { headers: ['x-envoy-ratelimited', 'outrigger-gave-up'] }));
   await fail(10);

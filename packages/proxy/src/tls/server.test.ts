@@ -254,7 +254,7 @@ describe('secrets that change', () => {
     expect(await server.verdict(shows(client))).toBe('accepted');
   });
 
-  it.each([
+  it.each<[string, { uri?: string[]; dns?: string[] }]>([
     ['with a URI', { uri: [SERVER] }],
     ['without a URI', { dns: ['payment'] }],
   ])('that cannot be used leave the last good ones in force, %s', async (_name, names) => {
