@@ -1,9 +1,12 @@
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { type SecretWatch, watchSecrets } from '@outrigger/xds';
 import type { Secret } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
 import type { ProxyLog } from '../engine/options.ts';
 import { CompileReport, describeErrors } from '../routing/compile-result.ts';
 import type { SecretTable } from '../tls/secrets.ts';
 import { compileCertificate, compilePeerRules } from '../xds/compile-tls.ts';
+import type { CertificatePem } from '../xds/tls-settings.ts';
 
 /** Puts a secret into the table; throws with the reason where it is none that can be used. */
 export function applySecret(table: SecretTable, secret: Secret): void {
@@ -12,11 +15,13 @@ export function applySecret(table: SecretTable, secret: Secret): void {
   switch (type.case) {
     case 'tlsCertificate': {
       const certificate = compileCertificate(type.value, 'tls_certificate', report);
+      if (report.errors.length === 0) checkCertificate(certificate, report);
       if (report.errors.length === 0) table.setCertificate(secret.name, certificate);
       break;
     }
     case 'validationContext': {
       const rules = compilePeerRules(type.value, 'validation_context', report);
+      if (type.value.trustedCa !== undefined && report.errors.length === 0) checkRoots(rules.trustedCaPem, report);
       if (report.errors.length === 0) table.setRules(secret.name, rules);
       break;
     }
@@ -24,6 +29,28 @@ export function applySecret(table: SecretTable, secret: Secret): void {
       report.error('type', 'only tls_certificate and validation_context are supported by this proxy');
   }
   if (report.errors.length > 0) throw new Error(describeErrors(report.errors));
+}
+
+/** What TLS would refuse later, with the good one gone, is refused now. */
+function checkCertificate({ chainPem, keyPem }: CertificatePem, report: CompileReport): void {
+  try {
+    createSecureContext({ cert: chainPem, key: keyPem });
+  } catch (cause) {
+    report.error('tls_certificate', `the certificate or key cannot be used: ${(cause as Error).message}`);
+  }
+}
+
+/** OpenSSL takes a text without a certificate in it for an empty list. */
+function checkRoots(pem: string, report: CompileReport): void {
+  const roots = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  if (roots.length === 0) report.error('validation_context.trusted_ca', 'holds no certificate in PEM');
+  for (const root of roots) {
+    try {
+      new X509Certificate(root);
+    } catch (cause) {
+      report.error('validation_context.trusted_ca', `holds a certificate that cannot be read: ${(cause as Error).message}`);
+    }
+  }
 }
 
 /** SDS: the secrets that listeners and clusters name, from the agent's socket. */
