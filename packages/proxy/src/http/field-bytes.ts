@@ -1,16 +1,12 @@
 export const TOKEN_BYTE = 1;
 export const VALUE_BYTE = 2;
-export const START_LINE_BYTE = 4;
 
-/**
- * What a byte may be part of, as flags: 1 a token (RFC 9110 section 5.6.2), 2 a field value (section 5.5, obs-text
- * passes), 4 a start line.
- */
+/** What a byte may be part of, as flags: 1 a token (RFC 9110 section 5.6.2), 2 a field value (section 5.5, obs-text passes). */
 export const FIELD_BYTES: Uint8Array = fieldBytes();
 
 function fieldBytes(): Uint8Array {
   const table = new Uint8Array(256);
-  for (let byte = 0x20; byte < 256; byte++) if (byte !== 0x7f) table[byte] = VALUE_BYTE | START_LINE_BYTE;
+  for (let byte = 0x20; byte < 256; byte++) if (byte !== 0x7f) table[byte] = VALUE_BYTE;
   table[9] = VALUE_BYTE;
   const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   for (let i = 0; i < token.length; i++) table[token.charCodeAt(i)]! |= TOKEN_BYTE;
