@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts, TestMesh, until } from '../harness/mesh.ts';
 import { peer } from '../harness/peers.ts';
@@ -158,6 +160,28 @@ spec:
       const client = await clientOf('web', 'impostor', 'web-3');
       expect(await client.ask(3)).toMatchObject({ errors: 3, instances: {} });
       expect(await (await clientOf('web', 'honest', 'web-4')).ask(3)).toMatchObject({ errors: 0, instances: { 'honest-1': 3 } });
+    });
+
+    test('a client and a server outlive their certificates', async () => {
+      const life = ['--certificate-ttl', '8'];
+      await startServer('lasting', 'lasting-1', ...life);
+      const { environment } = await bootstrap(children, mesh.state, ['--name', 'web', '--instance', 'web-5', ...life]);
+      const certificate = join(dirname(environment['GRPC_XDS_BOOTSTRAP']!), 'certs/cert.pem');
+      const client = new GrpcClient(children, library, 'xds:///lasting:8080', environment);
+      const shown = new Set<string>();
+      // Four certificates: the first has ended for good, and so has the server's.
+      await until(
+        'four certificates',
+        async () => {
+          expect(await client.ask(20)).toMatchObject({ errors: 0, lastError: '' });
+          // A channel of its own shakes hands with the certificates of the moment.
+          const fresh = new GrpcClient(children, library, 'xds:///lasting:8080', environment);
+          expect(await fresh.ask(2)).toMatchObject({ errors: 0, lastError: '' });
+          await fresh.end();
+          return shown.add(readFileSync(certificate, 'utf8')).size >= 4;
+        },
+        40_000,
+      );
     });
 
     const sidecars = ['outrigger', ...(peer('envoy') === undefined ? [] : ['envoy' as const])] as const;

@@ -78,11 +78,13 @@ function firstLine(child: ChildProcess, pattern: RegExp): Promise<string> {
 
 /** One channel that stays open; `ask` makes so many calls on it, one after the other. */
 export class GrpcClient {
+  readonly #children: Children;
   readonly #child: ChildProcess;
   readonly #waiting: { resolve(tally: Tally): void; reject(error: Error): void }[] = [];
   #errors = '';
 
   constructor(children: Children, library: Library, target: string, environment: Record<string, string>) {
+    this.#children = children;
     this.#child = children.start([...library.command!, 'client', target, '-'], environment);
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text;
@@ -91,6 +93,10 @@ export class GrpcClient {
     this.#child.once('exit', (code) => {
       for (const { reject } of this.#waiting.splice(0)) reject(new Error(`the client ended with ${code}: ${this.#errors}`));
     });
+  }
+
+  end(): Promise<void> {
+    return this.#children.end(this.#child);
   }
 
   ask(count: number): Promise<Tally> {

@@ -5,11 +5,17 @@ export interface GrpcBootstrapOptions {
   readonly node: ProxyNode;
   /** "unix:///path" of the agent's relay, or "host:port". */
   readonly serverUri: string;
-  /** Files for clients and servers with xDS credentials, read again as they change; absent: plain text. */
-  readonly certificates?: { readonly certificateFile: string; readonly privateKeyFile: string; readonly bundleFile: string };
+  /** Files for clients and servers with xDS credentials; absent: plain text. */
+  readonly certificates?: {
+    readonly certificateFile: string;
+    readonly privateKeyFile: string;
+    readonly bundleFile: string;
+    /** gRPC looks at the files so often; default 60. Well below the life of the certificate. */
+    readonly refreshIntervalSeconds?: number;
+  };
 }
 
-const REFRESH = '60s';
+const REFRESH_INTERVAL_SECONDS = 60;
 
 /** The JSON that GRPC_XDS_BOOTSTRAP names. The connection to `serverUri` is plain: the agent's socket is on this machine. */
 export function grpcBootstrap(options: GrpcBootstrapOptions): string {
@@ -30,7 +36,7 @@ export function grpcBootstrap(options: GrpcBootstrapOptions): string {
                 certificate_file: certificates.certificateFile,
                 private_key_file: certificates.privateKeyFile,
                 ca_certificate_file: certificates.bundleFile,
-                refresh_interval: REFRESH,
+                refresh_interval: `${certificates.refreshIntervalSeconds ?? REFRESH_INTERVAL_SECONDS}s`,
               },
             },
           },

@@ -13,6 +13,8 @@ import { type RunOptions, workloadOptions } from './run.ts';
 
 /** Callers learn that a server leaves within this time; then the agent ends. */
 const leaveNoticeMs = 300;
+/** The files of a certificate are looked at ten times in its life, but not oftener than the first and not seldomer than the second. */
+const refreshSeconds = { least: 1, most: 60 };
 
 /**
  * Keeps an agent beside a gRPC client (`xds:///`) or server: its identity as files, ADS on a Unix socket, until a signal. A server, which
@@ -45,7 +47,8 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
     directory.write(certificates.privateKeyFile, svid.privateKeyPem);
     directory.write(certificates.certificateFile, svid.certificateChainPem.join('\n'));
   };
-  write(await identityOf(agent));
+  const identity = await identityOf(agent);
+  write(identity);
   agent.onChange(write);
   const relay = createRelay({ upstream: { ...controlPlane.address(), tls: () => agent.clientTls() }, cacheFolder: directory.cache, onWarning: log });
   const server = await createGrpcServer({ listen: { socketPath: directory.adsSocket }, routes: relay.register });
@@ -55,7 +58,7 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
   const text = grpcBootstrap({
     node,
     serverUri: `unix://${directory.adsSocket}`,
-    certificates,
+    certificates: { ...certificates, refreshIntervalSeconds: refreshInterval(identity) },
   });
   const file = options.outputFile ?? join(directory.path, 'grpc-bootstrap.json');
   writeFileSync(file, text, { mode: 0o600 });
@@ -99,4 +102,9 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
   await server.close();
   agent.stop();
   directory.release();
+}
+
+function refreshInterval({ notAfterMs }: Svid): number {
+  const lifeSeconds = Math.floor((notAfterMs - Date.now()) / 1000);
+  return Math.min(refreshSeconds.most, Math.max(refreshSeconds.least, Math.floor(lifeSeconds / 10)));
 }
