@@ -1,3 +1,5 @@
+import { ownText } from '../http/own-text.ts';
+
 /** The value of x-envoy-ratelimited that says "retried already, do not retry again" (docs/xds.md). */
 export const GAVE_UP = 'outrigger-gave-up';
 export const GAVE_UP_HEADER = 'x-envoy-ratelimited';
@@ -28,7 +30,7 @@ export class GivenUpMemory {
     if (requestId === '') return;
     const entries = this.#expiryMs;
     entries.delete(requestId);
-    entries.set(requestId, nowMs + this.#ttlMs);
+    entries.set(ownText(requestId), nowMs + this.#ttlMs);
     for (const [oldest, expiryMs] of entries) {
       if (expiryMs > nowMs && entries.size <= this.#capacity) break;
       entries.delete(oldest);
