@@ -1,6 +1,7 @@
 import { type MetricRegistry, writePrometheus } from '@outrigger/telemetry';
 import type { AdsClient, LastGoodCache } from '@outrigger/xds';
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { Faults } from '../engine/faults.ts';
 import type { ProxyState } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
@@ -26,6 +27,7 @@ export interface AdminSource {
   readonly clusters: ClusterSet;
   readonly slots: Iterable<RouteSlot>;
   readonly secrets: SecretTable;
+  readonly faults: Faults;
 }
 
 export interface AdminAnswer {
@@ -64,6 +66,7 @@ export const ADMIN_PAGES: Readonly<Record<string, AdminPage>> = {
           node: { id: source.node.id, cluster: source.node.cluster },
           control_plane: status === undefined ? null : controlPlane(status, source.nowUnixMs()),
           memory: process.memoryUsage(),
+          mistakes: source.faults.count,
         },
       };
     },

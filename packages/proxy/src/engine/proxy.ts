@@ -267,6 +267,7 @@ class RunningProxy implements RunnableProxy {
       listeners: this.#listeners,
       clusters: this.#clusters,
       secrets: this.#secretTable,
+      faults: this.#runtime.faults,
       get state() {
         return proxy.state;
       },
