@@ -25,7 +25,7 @@ const server = http.createServer(async (request, response) => {
       const next = await fetch(NEXT, { headers });
       const body = await next.text();
       if (!next.ok) {
-        response.statusCode = next.status >= 500 ? 500 : next.status;
+        response.statusCode = Math.min(next.status, 500);
         return response.end(JSON.stringify({ service: NAME, version: VERSION, error: `${NEXT} answered ${next.status}` }) + '\n');
       }
       answer.next = JSON.parse(body);

@@ -27,7 +27,12 @@ export async function configDumpJson(cache: LastGoodCache | undefined): Promise<
     resources: Array.from(cache.entries(typeUrl), ({ name, version, value, aliases }) => {
       const message = anyUnpack(create(AnySchema, { typeUrl, value: value as Uint8Array<ArrayBuffer> }), registry);
       const schema = message === undefined ? undefined : registry.getMessage(message.$typeName);
-      return { name, version, ...(aliases.length > 0 ? { aliases } : {}), resource: schema === undefined ? null : redact(toJson(schema, message!, { registry })) };
+      return {
+        name,
+        version,
+        ...(aliases.length > 0 ? { aliases } : {}),
+        resource: schema === undefined ? null : redact(toJson(schema, message!, { registry })),
+      };
     }),
   }));
   return { last_contact: cache.lastContactMs === undefined ? null : new Date(cache.lastContactMs).toISOString(), configs };
