@@ -17,9 +17,8 @@ export const environment = { ...process.env, PATH: bin + delimiter + (process.en
 export function prepare() {
   const started = performance.now();
   step('dependencies', [readFileSync(join(root, 'package-lock.json')), ...workspaceManifests()], existsSync(node), () => {
-    // Not `npm ci`: it refuses a lock file without download addresses where a package has optional ones for other systems.
     say('installing dependencies (about 30 s, once) ...');
-    run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['install', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
+    run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], process.env);
   });
   run(node, [join(root, 'scripts/generate-protos.mjs')]);
   step('bundle', sources(), existsSync(join(root, 'packages/cli/dist/rig.js')), () => {
