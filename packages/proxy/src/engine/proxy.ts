@@ -104,6 +104,15 @@ class RunningProxy implements RunnableProxy {
   }
 
   async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
     const { admin, ads, node, listenersOverAds, listeners } = this.#bootstrap;
     const { metricsAddress } = this.#options;
     this.state = 'INITIALIZING';

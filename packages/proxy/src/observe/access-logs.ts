@@ -1,41 +1,65 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { type AccessLogFormat, AccessLogWriter, compileJsonLog, compileTextLog, type JsonTemplate } from '@outrigger/telemetry';
-import type { AccessLog } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
-import { FileAccessLogSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file';
+import { type AccessLogFormat, AccessLogWriter } from '@outrigger/telemetry';
 import type { ProxyLog } from '../engine/options.ts';
-import { CompileReport } from '../routing/compile-result.ts';
-import { typeNameOf, unpack } from '../xds/fields.ts';
+import type { AccessLogConfig } from '../xds/compile-access-logs.ts';
 
 /** Lines wait so long for company, ms. */
 const FLUSH_MS = 100;
-
-/** Envoy's default text format. */
-const DEFAULT_FORMAT =
-  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
-  '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
+/** How long after a failure a file is tried again, ms. */
+const REOPEN_MS = 5_000;
 
 export interface AccessLogger {
   readonly format: AccessLogFormat;
   readonly writer: AccessLogWriter;
 }
 
+/** One file, opened anew some time after it failed: a full disk loses lines, never requests, and not for ever. */
 class LogFile {
   readonly writer: AccessLogWriter;
-  readonly #stream: WriteStream;
+  readonly #path: string;
+  readonly #log: ProxyLog;
+  #stream: WriteStream | null;
+  #failed = false;
+  #reopenAtMs = 0;
 
   constructor(path: string, log: ProxyLog) {
-    this.#stream = createWriteStream(path, { flags: 'a' });
-    // A full disk loses lines, never requests.
-    this.#stream.on('error', (error) => log('warn', `access log ${path}: ${error.message}; its lines are lost`));
-    this.writer = new AccessLogWriter({ write: (text) => this.#stream.destroyed || this.#stream.write(text) });
-    this.#stream.on('drain', () => this.writer.drained());
+    this.#path = path;
+    this.#log = log;
+    this.writer = new AccessLogWriter({ write: (text) => this.#write(text) });
+    this.#stream = this.#open();
+  }
+
+  #open(): WriteStream {
+    const stream = createWriteStream(this.#path, { flags: 'a' });
+    stream.on('drain', () => this.writer.drained());
+    stream.on('open', () => {
+      if (this.#failed) this.#log('info', `access log ${this.#path}: written again`);
+      this.#failed = false;
+    });
+    stream.on('error', (error) => {
+      if (!this.#failed) this.#log('warn', `access log ${this.#path}: ${error.message}; its lines are lost until it can be written again`);
+      this.#failed = true;
+      this.#stream = null;
+      this.#reopenAtMs = Date.now() + REOPEN_MS;
+      this.writer.drained();
+    });
+    return stream;
+  }
+
+  #write(text: string): boolean {
+    if (this.#stream === null) {
+      if (Date.now() < this.#reopenAtMs) return true;
+      this.#stream = this.#open();
+    }
+    return this.#stream.write(text);
   }
 
   close(): Promise<void> {
     this.writer.flush();
+    const stream = this.#stream;
     return new Promise((resolve) => {
-      if (this.#stream.destroyed) resolve();
-      else this.#stream.end(() => resolve());
+      if (stream === null || stream.destroyed) resolve();
+      else stream.end(() => resolve());
     });
   }
 }
@@ -50,27 +74,9 @@ export class AccessLogFiles {
     this.#log = log;
   }
 
-  /** Loggers for a connection manager or TCP proxy. Kinds that are Envoy's own (ALS) are left out and named. */
-  loggers(configs: readonly AccessLog[]): { readonly loggers: readonly AccessLogger[]; readonly ignored: readonly string[] } {
-    const loggers: AccessLogger[] = [];
-    const ignored: string[] = [];
-    configs.forEach((config, index) => {
-      const any = config.configType.case === 'typedConfig' ? config.configType.value : undefined;
-      if (typeNameOf(any) !== FileAccessLogSchema.typeName || config.filter !== undefined) {
-        ignored.push(`access_log[${index}]`);
-        return;
-      }
-      const report = new CompileReport();
-      const file = unpack(any, FileAccessLogSchema, '', report);
-      if (file === undefined) return;
-      const format = formatOf(file.accessLogFormat);
-      if (typeof format === 'string') {
-        ignored.push(`access_log[${index}]: ${format}`);
-        return;
-      }
-      loggers.push({ format, writer: this.#file(file.path).writer });
-    });
-    return { loggers, ignored };
+  /** Loggers for a connection manager or TCP proxy. */
+  loggers(configs: readonly AccessLogConfig[]): readonly AccessLogger[] {
+    return configs.map(({ path, format }) => ({ format, writer: this.#file(path).writer }));
   }
 
   /** A line was written: it leaves soon. */
@@ -94,20 +100,4 @@ export class AccessLogFiles {
     }
     return file;
   }
-}
-
-type FileFormat = import('@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file').FileAccessLog['accessLogFormat'];
-
-/** A text says what is wrong with it. */
-function formatOf(config: FileFormat): AccessLogFormat | string {
-  let result: ReturnType<typeof compileTextLog>;
-  if (config.case === 'jsonFormat' || config.case === 'typedJsonFormat') result = compileJsonLog(config.value as { [key: string]: JsonTemplate });
-  else if (config.case === 'format') result = compileTextLog(config.value);
-  else if (config.case === 'logFormat') {
-    const { format } = config.value;
-    if (format.case === 'jsonFormat') result = compileJsonLog(format.value as { [key: string]: JsonTemplate });
-    else if (format.case === 'textFormat') result = compileTextLog(format.value);
-    else return 'text_format_source is not supported';
-  } else result = compileTextLog(DEFAULT_FORMAT);
-  return result.ok ? result.format : result.message;
 }

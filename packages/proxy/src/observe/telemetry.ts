@@ -32,7 +32,7 @@ export class ProxyTelemetry {
 
   /** What records the streams of one connection manager. */
   recorder(config: HttpManagerConfig): StreamRecorder {
-    const { loggers } = this.#files.loggers(config.accessLogs);
+    const loggers = this.#files.loggers(config.accessLogs);
     return new HttpRecorder(this.#http, loggers, this.#files, this.#exporterOf(config));
   }
 
@@ -66,7 +66,7 @@ export class ProxyTelemetry {
     if (config.accessLogs.length === 0) return;
     let loggers = this.#tcpLoggers.get(config);
     if (loggers === undefined) {
-      loggers = this.#files.loggers(config.accessLogs).loggers;
+      loggers = this.#files.loggers(config.accessLogs);
       this.#tcpLoggers.set(config, loggers);
     }
     if (loggers.length === 0) return;

@@ -10,6 +10,7 @@ import {
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
+import { compileAccessLogs } from './compile-access-logs.ts';
 import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
@@ -116,6 +117,6 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
     drainTimeoutMs: durationMs(config.drainTimeout, DEFAULT_DRAIN_TIMEOUT_MS),
     tracing: config.tracing,
-    accessLogs: config.accessLog,
+    accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),
   };
 }

@@ -4,6 +4,7 @@ import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/netwo
 import { type TcpProxy, TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
+import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileHttpManager } from './compile-http-manager.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileNetworkPolicy, type NetworkPolicy } from './http-filters.ts';
@@ -46,7 +47,7 @@ function compileTcpProxy(config: TcpProxy, path: string, policies: readonly Netw
     maxConnectAttempts: config.maxConnectAttempts ?? 1,
     maxConnectionDurationMs: durationMs(config.maxDownstreamConnectionDuration, 0),
     policies,
-    accessLogs: config.accessLog,
+    accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),
   };
 }
 

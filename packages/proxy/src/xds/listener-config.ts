@@ -1,6 +1,6 @@
-import type { AccessLog } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import type { RouteTable } from '../routing/route-table.ts';
+import type { AccessLogConfig } from './compile-access-logs.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import type { HttpFilters, NetworkPolicy } from './http-filters.ts';
 import type { DownstreamTlsSettings } from './tls-settings.ts';
@@ -63,7 +63,7 @@ export interface HttpManagerConfig {
   readonly maxStreamDurationMs: number;
   readonly drainTimeoutMs: number;
   readonly tracing: HttpConnectionManager_Tracing | undefined;
-  readonly accessLogs: readonly AccessLog[];
+  readonly accessLogs: readonly AccessLogConfig[];
 }
 
 export interface WeightedTcpCluster {
@@ -80,7 +80,7 @@ export interface TcpProxyConfig {
   readonly maxConnectAttempts: number;
   readonly maxConnectionDurationMs: number;
   readonly policies: readonly NetworkPolicy[];
-  readonly accessLogs: readonly AccessLog[];
+  readonly accessLogs: readonly AccessLogConfig[];
 }
 
 export type NetworkFilterConfig = { readonly kind: 'http'; readonly http: HttpManagerConfig } | { readonly kind: 'tcp'; readonly tcp: TcpProxyConfig };
