@@ -115,6 +115,31 @@ describe('a virtual host on demand', () => {
     expect(slot.table!.findVirtualHost('payment')?.name).toBe('payment');
   });
 
+  it('takes the place of one under another name that goes with the same update, without a moment between', () => {
+    configure();
+    assembly.request('orders:8080', new Waiter());
+    give('orders:8080', ['orders:8080']);
+    const before = slot.table!.findVirtualHost('orders:8080');
+    const service = host('orders.default:8080', ['orders:8080', 'orders.default:8080']);
+    const aliases = ['http_proxy/orders:8080', 'http_proxy/orders.default:8080'];
+    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', service, aliases)?.[0]?.message).toContain('another virtual host');
+    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', service, aliases, ['http_proxy/orders:8080'])).toBeNull();
+    expect(assembly.removeVirtualHost('http_proxy/orders:8080')).toBe(false);
+    expect(slot.table!.findVirtualHost('orders:8080')).toBe(before);
+    assembly.publish(assembly.pending!);
+    expect(slot.table!.findVirtualHost('orders:8080')?.name).toBe('orders.default:8080');
+  });
+
+  it('that replaces another and is wrong leaves the other in force', () => {
+    configure();
+    give('orders:8080', ['orders:8080']);
+    give('payment:8080', ['payment:8080']);
+    const thief = host('orders.default:8080', ['orders:8080', 'payment:8080']);
+    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', thief, [], ['http_proxy/orders:8080'])).not.toBeNull();
+    give('more:8080', ['more:8080']);
+    expect(['orders:8080', 'payment:8080'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['orders:8080', 'payment:8080']);
+  });
+
   it('needs its route configuration first', () => {
     expect(assembly.setVirtualHost('http_proxy/orders', host('orders', ['orders']), [])?.[0]?.message).toContain('has not come yet');
   });

@@ -41,7 +41,7 @@ export class RouteAssembly implements VirtualHostDemand {
   readonly #events: RouteAssemblyEvents;
   #config: RouteConfiguration | null = null;
   #inline: readonly CompiledVirtualHost[] = [];
-  readonly #onDemand = new Map<string, OnDemandHost>();
+  #onDemand = new Map<string, OnDemandHost>();
   /** By resource name, in the order in which they were asked for. */
   readonly #asked = new Map<string, Asked>();
   readonly #used = new Set<CompiledVirtualHost>();
@@ -86,30 +86,29 @@ export class RouteAssembly implements VirtualHostDemand {
     return table;
   }
 
-  /** null: taken. */
-  setVirtualHost(resourceName: string, message: VirtualHost, aliases: readonly string[]): readonly CompileError[] | null {
+  /** null: taken. `leaving`: what the same update removes, so that its domains are free. */
+  setVirtualHost(resourceName: string, message: VirtualHost, aliases: readonly string[], leaving: readonly string[] = []): readonly CompileError[] | null {
     if (this.#config === null) return [{ path: '', message: `the route configuration ${this.slot.name} has not come yet` }];
     const compiled = compileVirtualHost(this.#config, message);
     if (!compiled.ok) return compiled.errors;
-    const before = this.#onDemand.get(resourceName);
+    const before = new Map(this.#onDemand);
+    for (const name of leaving) this.#onDemand.delete(name);
     this.#onDemand.set(resourceName, { message, aliases, compiled: compiled.value, usedAtMs: this.#events.nowMs() });
     const errors = this.#rebuild();
-    if (errors !== null) {
-      if (before === undefined) this.#onDemand.delete(resourceName);
-      else this.#onDemand.set(resourceName, before);
-      return errors;
-    }
-    return null;
+    if (errors !== null) this.#onDemand = before;
+    return errors;
   }
 
   /** True: the table has changed. */
   removeVirtualHost(resourceName: string): boolean {
     const asked = this.#asked.get(resourceName);
-    if (asked !== undefined) {
+    const removed = this.#onDemand.delete(resourceName);
+    // Another one may answer for that name from now on.
+    if (asked !== undefined && this.#hostOf(resourceName) === undefined) {
       asked.open = false;
       this.#wake(asked, false);
     }
-    return this.#onDemand.delete(resourceName) && this.#rebuild() === null;
+    return removed && this.#rebuild() === null;
   }
 
   /** Puts a table into effect, unless a newer one is already. */

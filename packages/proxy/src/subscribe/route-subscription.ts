@@ -76,14 +76,20 @@ export class RouteSubscription {
   async #onVirtualHosts(update: ResourceUpdate<VirtualHost>): Promise<Rejection[]> {
     const rejections: Rejection[] = [];
     const changed = new Set<RouteAssembly>();
+    const kept = new Set<string>();
     for (const { name, message, aliases } of update.added) {
       const assembly = this.#assemblies.get(routeNameOf(name));
       if (assembly === undefined) continue;
-      const errors = assembly.setVirtualHost(name, message, aliases);
+      const errors = assembly.setVirtualHost(name, message, aliases, update.removed);
       if (errors === null) changed.add(assembly);
-      else rejections.push({ name, message: describeErrors(errors) });
+      else {
+        rejections.push({ name, message: describeErrors(errors) });
+        // What it was to take the place of goes on.
+        for (const alias of aliases) kept.add(alias);
+      }
     }
     for (const name of update.removed) {
+      if (kept.has(name)) continue;
       const assembly = this.#assemblies.get(routeNameOf(name));
       if (assembly?.removeVirtualHost(name) === true) changed.add(assembly);
     }
