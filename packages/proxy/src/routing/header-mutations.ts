@@ -88,7 +88,8 @@ export function compileHeaderOption(option: HeaderValueOption, path: string, rep
     return null;
   }
   const name = checkedName(header.key, `${path}.header.key`, report);
-  const text = header.rawValue.length > 0 ? latin1(header.rawValue) : header.value;
+  // Header lists are bytes: what is no ASCII leaves as the UTF-8 that it is, and no half of it as a line break.
+  const text = latin1(header.rawValue.length > 0 ? header.rawValue : new TextEncoder().encode(header.value));
   if (LINE_BREAK.test(text)) {
     report.error(`${path}.header.value`, 'must not hold a line break');
     return null;

@@ -10,7 +10,7 @@ export interface TlsPeer {
   readonly names: SubjectAltNames;
   /** Lower-case hex SHA-256 of the certificate, as x-forwarded-client-cert has it. */
   readonly sha256: string;
-  /** RFC 2253, most specific first. */
+  /** RFC 4514, most specific first, in ASCII without controls: it is told in headers. */
   readonly subject: string;
 }
 
@@ -51,6 +51,11 @@ export function peerOf(socket: TLSSocket): TlsPeer {
 function subjectText(subject: Readonly<Record<string, string | string[]>> | undefined): string {
   return Object.entries(subject ?? {})
     .reverse()
-    .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => `${key}=${one.replace(/[",+;<>\\]/g, '\\$&')}`))
+    .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => `${key}=${escaped(one)}`))
     .join(',');
+}
+
+/** RFC 4514 section 2.4: bytes of UTF-8 that are no printable ASCII as "\\hh". */
+function escaped(value: string): string {
+  return value.replace(/["+,;<>\\]/g, '\\$&').replace(/[^\x20-\x7e]/gu, (char) => Buffer.from(char).toString('hex').replace(/../g, '\\$&'));
 }

@@ -144,6 +144,15 @@ describe('who is accepted', () => {
     }
   });
 
+  it('a client whose certificate would break a line of a header, told in ASCII without it', async () => {
+    const server = await Server.listen();
+    const evil = ca.issue({ uri: [CLIENT, 'spiffe://a/b\r\nX-Evil: 1'], dns: ['a\nb', 'good'], commonName: 'a\r\nX-Evil: 1, "\u{1f600}\u010a' });
+    expect(await server.verdict(shows(evil))).toBe('accepted');
+    const { peer } = server.accepted[0]!;
+    expect(peer.names).toEqual({ uri: [CLIENT], dns: ['good'], email: [], ip: [] });
+    expect(peer.subject).toBe('CN=a\\0d\\0aX-Evil: 1\\, \\"\\f0\\9f\\98\\80\\c4\\8a');
+  });
+
   it('a client without a certificate only where none is required, and then it is nobody', async () => {
     const server = await Server.listen({ requireClientCertificate: false });
     expect(await server.verdict({})).toBe('accepted');

@@ -6,9 +6,12 @@ export interface SubjectAltNames {
   readonly ip: readonly string[];
 }
 
+const NAME = /^[\x20-\x7e]+$/;
+
 /**
  * Takes Node's one-line form apart (`URI:spiffe://a, DNS:b`). A value that holds a comma or a quote is given by Node as a
- * JSON string, so a name cannot smuggle in another one.
+ * JSON string, so a name cannot smuggle in another one. Names are IA5 (RFC 5280 section 4.2.1.6): one with a control, such
+ * as a line break for the header that it may be told in, is no name.
  */
 export function parseSubjectAltNames(text: string | undefined): SubjectAltNames {
   const uri: string[] = [];
@@ -37,10 +40,12 @@ export function parseSubjectAltNames(text: string | undefined): SubjectAltNames 
       value = all.slice(colon + 1, end);
       at = end;
     }
-    if (kind === 'URI') uri.push(value);
-    else if (kind === 'DNS') dns.push(value);
-    else if (kind === 'email') email.push(value);
-    else if (kind === 'IP Address') ip.push(value);
+    if (NAME.test(value)) {
+      if (kind === 'URI') uri.push(value);
+      else if (kind === 'DNS') dns.push(value);
+      else if (kind === 'email') email.push(value);
+      else if (kind === 'IP Address') ip.push(value);
+    }
     if (all.startsWith(', ', at)) at += 2;
     else break;
   }
