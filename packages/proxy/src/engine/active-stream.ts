@@ -16,6 +16,7 @@ import { GuardedStream } from './guarded-stream.ts';
 import { IdleClock } from './idle-clock.ts';
 import { directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { proxyStatus } from './proxy-status.ts';
+import { mirrorRequest } from './mirror.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
 import { enterResponse, markGivenUp } from './response-entry.ts';
@@ -208,7 +209,10 @@ export class ActiveStream extends GuardedStream {
     const maxDurationMs = route.fields.maxStreamDurationMs;
     if (maxDurationMs > 0 && this.#durationTimer === undefined) this.#durationTimer = this.manager.runtime.wheel.arm(maxDurationMs, this, Timer.DURATION);
     if (cluster.forwardProxy === null) route.finalizeRequest(head, this.#choice!, this);
-    if (this.#content.ended) this.#armRouteTimeout();
+    if (this.#content.ended) {
+      this.#armRouteTimeout();
+      this.#mirror();
+    }
     if (cluster.forwardProxy !== null) this.#resolveForward(cluster);
     else this.#tryHost(cluster.pick(this.#pickContext()));
   }
@@ -285,6 +289,7 @@ export class ActiveStream extends GuardedStream {
     this.bytesReceived += end - start;
     if (fin) this.#onRequestEnd();
     this.#content.receive(buffer, start, end, fin, this.#attempt?.client ?? null);
+    if (fin) this.#mirror();
     if (fin && this.#tunnel) this.#afterResponse();
   }
 
@@ -292,6 +297,11 @@ export class ActiveStream extends GuardedStream {
     if (this.#done) return;
     this.#onRequestEnd();
     this.#content.receiveTrailers(trailers, this.#attempt?.client ?? null);
+    this.#mirror();
+  }
+
+  #mirror(): void {
+    if (this.cluster !== null && this.route!.fields.mirrors.length > 0) mirrorRequest(this, this.#content);
   }
 
   #onRequestEnd(): void {

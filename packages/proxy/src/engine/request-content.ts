@@ -42,6 +42,13 @@ export class RequestContent {
     return this.#whole && (this.#buffer !== null || this.ended || !this.#receivedAny);
   }
 
+  /** All of it, where it has ended and was kept; else null. */
+  get whole(): readonly Buffer[] | null {
+    if (!this.ended || !this.#whole) return null;
+    if (this.#buffer !== null) return this.#buffer.chunks;
+    return this.#receivedAny ? null : [];
+  }
+
   /** `client`: where it goes, null while there is no connection. */
   receive(buffer: Buffer, start: number, end: number, fin: boolean, client: ClientStream | null): void {
     if (end > start) this.#receivedAny = true;
