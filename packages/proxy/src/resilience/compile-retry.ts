@@ -1,8 +1,9 @@
 import type { JsonObject } from '@bufbuild/protobuf';
-import { RetryPolicy_ResetHeaderFormat, type RetryPolicy as RetryPolicyConfig } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { RetryPolicy_ResetHeaderFormat, type RetryPolicy as RetryPolicyConfig, RetryPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileHeaderMatchers } from '../routing/header-matcher.ts';
+import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import { RetryOn, RetryPolicy, type RetryPolicyFields } from './retry-policy.ts';
 
 export const DEFAULT_BACKOFF_BASE_MS = 25;
@@ -28,11 +29,16 @@ const CONDITIONS: ReadonlyMap<string, number> = new Map([
   ['unavailable', RetryOn.grpcUnavailable],
 ]);
 
+const RETRY = fieldPolicy(
+  `retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off
+   rate_limited_retry_back_off retriable_headers retriable_request_headers`,
+  'per_try_idle_timeout retry_priority retry_options_predicates',
+);
+
 const NO_RETRY_FIELDS: RetryPolicyFields = {
   retryOn: 0,
   maxRetries: 0,
   perTryTimeoutMs: 0,
-  perTryIdleTimeoutMs: 0,
   retriableStatusCodes: [],
   retriableHeaders: [],
   retriableRequestHeaders: [],
@@ -54,6 +60,7 @@ export const NO_RETRIES = new RetryPolicy(NO_RETRY_FIELDS);
  */
 export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: JsonObject | undefined, path: string, report: CompileReport): RetryPolicy {
   if (config === undefined) return NO_RETRIES;
+  checkFields(RetryPolicySchema, config, RETRY, path, report);
   let retryOn = 0;
   for (const word of config.retryOn.split(',')) {
     const condition = word.trim();
@@ -66,8 +73,6 @@ export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: 
   const baseMs = Math.max(1, durationMs(config.retryBackOff?.baseInterval, DEFAULT_BACKOFF_BASE_MS));
   const maxMs = Math.max(1, durationMs(config.retryBackOff?.maxInterval, baseMs * BACKOFF_MAX_FACTOR));
   if (maxMs < baseMs) report.error(`${path}.retry_back_off.max_interval`, 'must not be shorter than base_interval');
-  if (config.retryPriority !== undefined) report.ignore(`${path}.retry_priority`);
-  if (config.retryOptionsPredicates.length > 0) report.ignore(`${path}.retry_options_predicates`);
   let avoidPreviousHosts = false;
   config.retryHostPredicate.forEach((predicate, index) => {
     if (predicate.name === 'envoy.retry_host_predicates.previous_hosts') avoidPreviousHosts = true;
@@ -80,7 +85,6 @@ export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: 
     retryOn,
     maxRetries: config.numRetries ?? 1,
     perTryTimeoutMs: durationMs(config.perTryTimeout, 0),
-    perTryIdleTimeoutMs: durationMs(config.perTryIdleTimeout, 0),
     retriableStatusCodes: config.retriableStatusCodes,
     retriableHeaders: compileHeaderMatchers(config.retriableHeaders, `${path}.retriable_headers`, report),
     retriableRequestHeaders: compileHeaderMatchers(config.retriableRequestHeaders, `${path}.retriable_request_headers`, report),

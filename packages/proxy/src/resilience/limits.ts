@@ -1,5 +1,7 @@
-import type { CircuitBreakers, CircuitBreakers_Thresholds } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
+import { type CircuitBreakers, type CircuitBreakers_Thresholds, CircuitBreakers_ThresholdsSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
 import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { CompileReport } from '../routing/compile-result.ts';
+import { checkFields, type FieldPolicy, fieldPolicy } from '../xds/fields.ts';
 
 /** Envoy's defaults (envoy.config.cluster.v3.CircuitBreakers.Thresholds). */
 export const DEFAULT_MAX_CONNECTIONS = 1024;
@@ -100,6 +102,22 @@ function settingsOf(thresholds: CircuitBreakers_Thresholds | undefined): LimitSe
     retryBudgetPercent: budget === undefined ? -1 : (budget.budgetPercent?.value ?? DEFAULT_RETRY_BUDGET_PERCENT),
     minRetryConcurrency: budget?.minRetryConcurrency ?? DEFAULT_MIN_RETRY_CONCURRENCY,
   };
+}
+
+const THRESHOLDS = fieldPolicy('priority max_connections max_pending_requests max_requests max_retries retry_budget', 'track_remaining max_connection_pools');
+const PER_HOST = fieldPolicy('priority max_connections', 'max_pending_requests max_requests max_retries retry_budget track_remaining max_connection_pools');
+
+/** Names what compileLimits and compilePerHostConnections do not look at. */
+export function checkLimits(breakers: CircuitBreakers | undefined, report: CompileReport): void {
+  const check = (list: readonly CircuitBreakers_Thresholds[], policy: FieldPolicy, path: string): void => {
+    list.forEach((thresholds, index) => {
+      const at = `circuit_breakers.${path}[${index}]`;
+      if (thresholds.priority === RoutingPriority.HIGH) report.ignore(at);
+      else checkFields(CircuitBreakers_ThresholdsSchema, thresholds, policy, at, report);
+    });
+  };
+  check(breakers?.thresholds ?? [], THRESHOLDS, 'thresholds');
+  check(breakers?.perHostThresholds ?? [], PER_HOST, 'per_host_thresholds');
 }
 
 /** Cluster.circuit_breakers; absent: Envoy's defaults. */

@@ -67,6 +67,19 @@ describe('breaker', () => {
     expect(host.outlier.state).toBe('closed');
   });
 
+  it.each([
+    ['is tried at once', HALF_OPEN, 'half-open'],
+    ['is let in, without half-open', undefined, 'closed'],
+  ])('whose endpoint has recovered by its health check %s', (_, mesh, state) => {
+    const { detector, hosts, fail } = setUp(MESH, mesh);
+    const [host, well] = hosts as [TestHost, TestHost];
+    fail(host, 5);
+    detector.onRecovered(host);
+    detector.onRecovered(well);
+    expect([host.outlier.state, well.outlier.state]).toEqual([state, 'closed']);
+    expect(host.outlier.trialInFlight).toBe(false);
+  });
+
   it('gives the trial back when its caller goes away', () => {
     const { detector, hosts, fail } = setUp(MESH, HALF_OPEN);
     const host = hosts[0]!;

@@ -1,8 +1,9 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Random } from '@outrigger/telemetry';
-import type { OutlierDetection } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
+import { type OutlierDetection, OutlierDetectionSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
+import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import type { OutlierState } from './outlier-state.ts';
 
 export interface OutlierPolicy {
@@ -46,14 +47,23 @@ const DISABLED: OutlierPolicy = {
   halfOpen: false,
 };
 
+const OUTLIER = fieldPolicy(
+  `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate consecutive_gateway_failure
+   enforcing_consecutive_gateway_failure split_external_local_origin_errors consecutive_local_origin_failure
+   enforcing_consecutive_local_origin_failure enforcing_failure_percentage max_ejection_time max_ejection_time_jitter always_eject_one_host`,
+  `success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor enforcing_local_origin_success_rate failure_percentage_threshold
+   enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts failure_percentage_request_volume
+   successful_active_health_check_uneject_host monitors`,
+);
+
 /** Cluster.outlier_detection with the cluster's `outrigger.dev` metadata (`{outlier: {halfOpen}}`); absent: disabled. */
 export function compileOutlierPolicy(config: OutlierDetection | undefined, mesh: JsonObject | undefined, report: CompileReport): OutlierPolicy {
   if (config === undefined) return DISABLED;
   const path = 'outlier_detection';
   // Statistics over all hosts of a cluster are not kept; Envoy's default for the first would be to enforce it.
-  if ((config.enforcingSuccessRate ?? 0) > 0) report.ignore(`${path}.enforcing_success_rate`);
+  if ((config.enforcingSuccessRate ?? 100) > 0) report.ignore(`${path}.enforcing_success_rate`);
   if ((config.enforcingFailurePercentage ?? 0) > 0) report.ignore(`${path}.enforcing_failure_percentage`);
-  if (config.monitors.length > 0) report.ignore(`${path}.monitors`);
+  checkFields(OutlierDetectionSchema, config, OUTLIER, path, report);
   const outlier = mesh?.['outlier'];
   const extra = typeof outlier === 'object' && outlier !== null && !Array.isArray(outlier) ? outlier : {};
   const baseEjectionMs = durationMs(config.baseEjectionTime, DISABLED.baseEjectionMs);
@@ -179,6 +189,22 @@ export class OutlierDetector<H extends OutlierHost> {
     }
   }
 
+  /**
+   * Whoever checks the endpoint's health has seen it become well: it need not sit its time out (Envoy does so after active health
+   * checks, successful_active_health_check_uneject_host).
+   */
+  onRecovered(host: H): void {
+    if (host.outlier.state !== 'open') return;
+    if (this.policy.halfOpen) this.#halfOpen(host);
+    else this.#close(host);
+  }
+
+  #halfOpen(host: H): void {
+    host.outlier.state = 'half-open';
+    host.outlier.trialInFlight = false;
+    this.#events.onOutlierChange(host);
+  }
+
   #countAnswer(host: H, status: number, nowMs: number): void {
     if (this.#failsTrial(host, nowMs)) return;
     const outlier = host.outlier;
@@ -245,10 +271,7 @@ export class OutlierDetector<H extends OutlierHost> {
   sweep(nowMs: number): void {
     if (this.policy.halfOpen) {
       for (const host of this.#hosts) {
-        if (host.outlier.state !== 'open' || host.outlier.ejectedUntilMs > nowMs) continue;
-        host.outlier.state = 'half-open';
-        host.outlier.trialInFlight = false;
-        this.#events.onOutlierChange(host);
+        if (host.outlier.state === 'open' && host.outlier.ejectedUntilMs <= nowMs) this.#halfOpen(host);
       }
       return;
     }

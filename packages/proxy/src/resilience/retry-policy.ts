@@ -55,7 +55,6 @@ export interface RetryPolicyFields {
   readonly maxRetries: number;
   /** ms; 0: the route's timeout alone. */
   readonly perTryTimeoutMs: number;
-  readonly perTryIdleTimeoutMs: number;
   readonly retriableStatusCodes: readonly number[];
   /** One of them must match the response. */
   readonly retriableHeaders: readonly HeaderMatcher[];

@@ -39,6 +39,24 @@ describe('endpoints that stay', () => {
     expect(after!.outlier.state).toBe('open');
   });
 
+  it('are let back by their health check before their time is over', async () => {
+    engine.upstream('a').script(500, 500, 200);
+    engine.cluster('c', {
+      mesh: { outlier: { halfOpen: true } },
+      fields: { outlierDetection: { consecutive5xx: 2, baseEjectionTime: '30s', maxEjectionPercent: 100 } },
+    });
+    engine.endpoints('c', ['a']);
+    await engine.listener('in', { routes: [routeTo('c')] });
+    for (let call = 0; call < 2; call++) await engine.client('in').call();
+    engine.endpoints('c', ['a']);
+    expect((await engine.client('in').call()).status).toBe(503);
+    engine.endpoints('c', [{ at: 'a', healthStatus: 'UNHEALTHY' }]);
+    expect((await engine.client('in').call()).status).toBe(503);
+    engine.endpoints('c', ['a']);
+    expect((await engine.client('in').call()).status).toBe(200);
+    expect(hosts()[0]!.outlier.state).toBe('closed');
+  });
+
   it('get new connections where their transport socket is another by now', async () => {
     const a = engine.upstream('a').script(200);
     const tls = {

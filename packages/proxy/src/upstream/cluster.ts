@@ -6,7 +6,7 @@ import type { LbContext } from '../lb/context.ts';
 import { LoadBalancer } from '../lb/load-balancer.ts';
 import type { LbOptions } from '../lb/options.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
-import { type ClusterLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
+import { type ClusterLimits, checkLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
 import type { OutlierPolicy } from '../resilience/outlier-detection.ts';
 import { compileOutlierPolicy, OutlierDetector, type OutlierEvents } from '../resilience/outlier-detection.ts';
 import { type CompileError, CompileReport } from '../routing/compile-result.ts';
@@ -30,6 +30,7 @@ export function compileClusterPolicies(
   if (!lb.ok) return lb;
   const report = new CompileReport();
   const outlier = compileOutlierPolicy(config.message.outlierDetection, config.mesh, report);
+  checkLimits(config.message.circuitBreakers, report);
   if (report.errors.length > 0) return { ok: false, errors: report.errors };
   return { ok: true, value: { lb: lb.value, outlier, ignored: [...lb.ignored, ...report.ignored] } };
 }
@@ -105,13 +106,16 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
   setEndpoints(set: EndpointSetConfig): void {
     const nowMs = this.#runtime.nowMs();
     const gone = new Map(this.#hosts);
+    const recovered: UpstreamHost[] = [];
     const localityWeights = new Map<string, number>();
     for (const endpoint of set.endpoints) {
       if (endpoint.localityWeight > 0) localityWeights.set(`${endpoint.priority}|${endpoint.locality}`, endpoint.localityWeight);
       const socket = this.#socketFor(endpoint);
       const known = this.#hosts.get(endpoint.text);
       if (known !== undefined && known.socket === socket) {
+        const wasIll = known.health === 'unhealthy';
         known.apply(endpoint, socket);
+        if (wasIll && known.health !== 'unhealthy') recovered.push(known);
         gone.delete(endpoint.text);
       } else this.#hosts.set(endpoint.text, new UpstreamHost(endpoint, socket, nowMs));
     }
@@ -122,6 +126,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
     const hosts = [...this.#hosts.values()];
     this.outlier.setHosts(hosts);
     this.balancer.update({ hosts, localityWeights, overprovisioning: set.overprovisioningFactor / 100 });
+    for (const host of recovered) this.outlier.onRecovered(host);
     this.warm = true;
   }
 
