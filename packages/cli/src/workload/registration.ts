@@ -76,6 +76,8 @@ export class Registration {
     this.#stopped = true;
     clearTimeout(this.#retry);
     this.disconnect();
+    // An application that ended at once: nobody need wait for the answer any more.
+    this.#registered();
   }
 
   private async connect(): Promise<void> {
