@@ -2,7 +2,7 @@
 import { RequestHead, ResponseHead } from '../../packages/proxy/src/http/message.ts';
 import { Http1ClientConnection } from '../../packages/proxy/src/http1/client-connection.ts';
 import { HeadDecoder } from '../../packages/proxy/src/http1/head-decoder.ts';
-import { Framing, headerLines } from '../../packages/proxy/src/http1/head-encoder.ts';
+import { Framing, HeadEncoder } from '../../packages/proxy/src/http1/head-encoder.ts';
 import { http1Options } from '../../packages/proxy/src/http1/options.ts';
 import { Http1ServerConnection } from '../../packages/proxy/src/http1/server-connection.ts';
 import { measure } from './measure.mjs';
@@ -31,8 +31,15 @@ measure('response head: scan and decode', () => {
 });
 const answer = kept;
 if (!(answer instanceof ResponseHead)) throw new Error('not decoded');
-measure('response head: lines', () => {
-  kept = headerLines(answer.headers, Framing.LENGTH, CONTENT.length);
+const headWire = new Wire();
+const headTurns = new Turns();
+const headWriter = headTurns.writer(headWire);
+const encoder = new HeadEncoder();
+measure('response head: encode', (i) => {
+  encoder.begin('HTTP/1.1 200 OK');
+  encoder.fields(answer.headers, Framing.LENGTH, CONTENT.length);
+  if (!encoder.write(headWriter)) throw new Error('not encoded');
+  if ((i & 15) === 15) headTurns.end();
 });
 
 const turns = new Turns();

@@ -106,6 +106,23 @@ describe('requests', () => {
     expect(client.log.closed).toBeDefined();
   });
 
+  it('sends nothing of a request that would be two, and the connection stays', async () => {
+    const client = new Client();
+    for (const head of [{ path: '/ HTTP/1.1\r\n\r\nGET /x' }, { authority: 'a\r\nX: y' }, { headers: ['A', 'b\u010aX: y'] }, { method: 'GET /\n' }]) {
+      const [stream, log] = client.request(head);
+      expect(log.lines).toEqual([]);
+      send(stream, 'x', true);
+      await Promise.resolve();
+      expect(log.lines).toEqual(['reset ProtocolError: a head with a line break inside a line']);
+      expect(client.sent()).toBe('');
+      expect(client.connection.capacity).toBe(1);
+    }
+    const [, log] = client.request();
+    expect(client.sent()).toBe('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    client.answer(OK);
+    expect(log.ended).toBe(true);
+  });
+
   it('refuses a second request while one is under way', () => {
     const client = new Client();
     expect(client.connection.capacity).toBe(1);

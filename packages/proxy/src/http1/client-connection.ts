@@ -11,8 +11,10 @@ import type {
 import type { Transport } from '../http/transport.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
 import { Http1Connection, NO_BYTES, Reading } from './connection.ts';
-import { Framing, headerLines, requestFraming } from './head-encoder.ts';
+import { Framing, requestFraming } from './head-encoder.ts';
 import type { Http1Options } from './options.ts';
+
+const SPLIT_HEAD = 'a head with a line break inside a line';
 
 class Http1ClientStream implements ClientStream {
   events: ResponseEvents;
@@ -90,19 +92,33 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
     if (this.capacity === 0) throw new Error('request on an HTTP/1 connection without capacity');
     const framing = requestFraming(head, fin);
     const stream = new Http1ClientStream(this, head, fin && framing !== Framing.TUNNEL, events);
+    const length = fin ? 0 : head.bodyLength;
+    if (!this.writeHead(head, framing, length)) {
+      // Nothing was sent, so that the connection is as it was. Later, since nobody has the stream yet.
+      queueMicrotask(() => events.onReset('ProtocolError', SPLIT_HEAD));
+      return stream;
+    }
     // The last stream may have left a pause behind, where this request is made from within its end.
     this.setPaused(false);
     this.stream = stream;
     this.sink = events;
     this.expectHead();
-    const length = fin ? 0 : head.bodyLength;
     this.startContent(framing, length);
-    const target = head.method === 'CONNECT' ? head.authority : head.path || '/';
-    let text = head.method + ' ' + target + ' HTTP/1.1\r\nHost: ' + head.authority + '\r\n' + headerLines(head.headers, framing, length);
-    if (head.protocol !== '') text += 'Connection: Upgrade\r\nUpgrade: ' + head.protocol + '\r\n';
-    if (head.expectContinue) text += 'Expect: 100-continue\r\n';
-    this.writer.latin1(text + '\r\n');
     return stream;
+  }
+
+  private writeHead(head: RequestHead, framing: number, length: number): boolean {
+    const { encoder } = this;
+    const target = head.method === 'CONNECT' ? head.authority : head.path || '/';
+    encoder.begin(head.method + ' ' + target + ' HTTP/1.1');
+    encoder.line('Host', head.authority);
+    encoder.fields(head.headers, framing, length);
+    if (head.protocol !== '') {
+      encoder.line('Connection', 'Upgrade');
+      encoder.line('Upgrade', head.protocol);
+    }
+    if (head.expectContinue) encoder.line('Expect', '100-continue');
+    return encoder.write(this.writer);
   }
 
   receiveEnd(): void {
@@ -165,8 +181,14 @@ export class Http1ClientConnection extends Http1Connection implements ClientConn
   /** Only chunked content can carry trailers; otherwise they are dropped (RFC 9110 section 6.5.1). */
   sendTrailers(stream: Http1ClientStream, trailers: HeaderList): void {
     if (this.stream !== stream || stream.requestDone || this.framing === Framing.TUNNEL) return;
-    if (this.framing === Framing.CHUNKED) this.writer.latin1('0\r\n' + headerLines(trailers, Framing.TUNNEL, 0) + '\r\n');
-    else if (!this.writeContent(NO_BYTES, 0, 0, true)) {
+    if (this.framing === Framing.CHUNKED) {
+      this.encoder.begin('0');
+      this.encoder.fields(trailers, Framing.EMPTY, 0);
+      if (!this.encoder.write(this.writer)) {
+        this.abort(stream, 'ProtocolError', SPLIT_HEAD);
+        return;
+      }
+    } else if (!this.writeContent(NO_BYTES, 0, 0, true)) {
       this.abort(stream, 'ProtocolError', 'content of a request differs from its length');
       return;
     }

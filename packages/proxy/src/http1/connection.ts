@@ -3,7 +3,7 @@ import type { Transport } from '../http/transport.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
 import { Chunk, ChunkDecoder } from './chunk-decoder.ts';
 import { HeadDecoder } from './head-decoder.ts';
-import { Framing } from './head-encoder.ts';
+import { Framing, HeadEncoder } from './head-encoder.ts';
 import { Scan } from './head-scanner.ts';
 import type { Http1Options } from './options.ts';
 
@@ -34,6 +34,7 @@ export abstract class Http1Connection {
   protected readonly writer: TurnWriter;
   protected readonly options: Http1Options;
   protected readonly decoder: HeadDecoder;
+  protected readonly encoder: HeadEncoder;
   protected readonly chunks: ChunkDecoder;
   protected reading: number;
   /** Receives what is read; null drops it. */
@@ -60,6 +61,7 @@ export abstract class Http1Connection {
     this.writer = writer;
     this.options = options;
     this.decoder = new HeadDecoder(options);
+    this.encoder = new HeadEncoder();
     this.chunks = new ChunkDecoder(options);
     this.reading = Reading.HEAD;
     this.sink = null;

@@ -136,6 +136,26 @@ describe('answers', () => {
     ]);
   });
 
+  it.each<[string, (exchange: Exchange) => void]>([
+    ['a response', ({ stream }) => void stream.sendResponse(head(200, ['Location', 'a\r\nSet-Cookie: x'], 0), true)],
+    ['a reason', ({ stream }) => void stream.sendResponse(Object.assign(head(200, [], 0), { reason: 'OK\r\nX: y' }), true)],
+    ['an informational response', ({ stream }) => stream.sendInformational(head(103, ['Link', 'a\u010ab']))],
+    [
+      'trailers',
+      (exchange) => {
+        exchange.stream.sendResponse(head(200), false);
+        exchange.stream.sendTrailers(['X', 'a\nb']);
+      },
+    ],
+  ])('is cut off rather than split where %s would be', (_name, send) => {
+    const server = new Server();
+    server.get(GET);
+    send(server.log.last);
+    expect(server.sent()).not.toMatch(/Set-Cookie|X: y|b$/);
+    expect(server.wire.destroyed).toBe(true);
+    expect(server.log.last.log.lines).toEqual(['reset ProtocolError: a head with a line break inside a line']);
+  });
+
   it('says nothing more once the exchange is over', () => {
     const server = new Server({}, echo);
     server.get(GET);

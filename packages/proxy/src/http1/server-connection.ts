@@ -12,9 +12,10 @@ import { NO_EVENTS } from '../http/no-events.ts';
 import type { Transport } from '../http/transport.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
 import { Http1Connection, NO_BYTES, Reading } from './connection.ts';
-import { Framing, headerLines, reasonPhrase, responseFraming } from './head-encoder.ts';
+import { Framing, reasonPhrase, responseFraming } from './head-encoder.ts';
 import type { Http1Options } from './options.ts';
 
+const SPLIT_HEAD = 'a head with a line break inside a line';
 /** Empty lines skipped before a request line (RFC 9112 section 2.2 asks for at least one). */
 const MAX_LEADING_EMPTY_LINES = 4;
 
@@ -159,9 +160,9 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
   sendInformational(stream: Http1ServerStream, head: ResponseHead): void {
     if (this.stream !== stream || stream.responseStarted || stream.version === 10) return;
     if (head.status === 100) stream.continued = true;
-    this.writer.latin1(
-      'HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)) + '\r\n' + headerLines(head.headers, Framing.EMPTY, 0) + '\r\n',
-    );
+    this.encoder.begin('HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)));
+    this.encoder.fields(head.headers, Framing.EMPTY, 0);
+    if (!this.encoder.write(this.writer)) this.abort(stream, 'ProtocolError', SPLIT_HEAD);
   }
 
   sendResponse(stream: Http1ServerStream, head: ResponseHead, fin: boolean): boolean {
@@ -186,11 +187,13 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
       (!stream.requestDone && this.unread > this.options.maxDiscardedBytes);
     const length = fin ? 0 : head.bodyLength;
     this.startContent(framing, length);
-    let text = 'HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)) + '\r\n' + headerLines(head.headers, framing, length);
-    if (stream.last) text += 'Connection: close\r\n';
-    else if (stream.version === 10) text += 'Connection: keep-alive\r\n';
-    this.writer.latin1(text + '\r\n');
-    if (fin) this.endResponse(stream);
+    const { encoder } = this;
+    encoder.begin('HTTP/1.1 ' + head.status + ' ' + (head.reason || reasonPhrase(head.status)));
+    encoder.fields(head.headers, framing, length);
+    if (stream.last) encoder.line('Connection', 'close');
+    else if (stream.version === 10) encoder.line('Connection', 'keep-alive');
+    if (!encoder.write(this.writer)) this.abort(stream, 'ProtocolError', SPLIT_HEAD);
+    else if (fin) this.endResponse(stream);
     return !this.writer.blocked;
   }
 
@@ -210,8 +213,14 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
   /** Only chunked content can carry trailers; otherwise they are dropped (RFC 9110 section 6.5.1). */
   sendTrailers(stream: Http1ServerStream, trailers: HeaderList): void {
     if (this.stream !== stream || !stream.responseStarted || stream.tunnel) return;
-    if (this.framing === Framing.CHUNKED) this.writer.latin1('0\r\n' + headerLines(trailers, Framing.TUNNEL, 0) + '\r\n');
-    else if (!this.writeContent(NO_BYTES, 0, 0, true)) {
+    if (this.framing === Framing.CHUNKED) {
+      this.encoder.begin('0');
+      this.encoder.fields(trailers, Framing.EMPTY, 0);
+      if (!this.encoder.write(this.writer)) {
+        this.abort(stream, 'ProtocolError', SPLIT_HEAD);
+        return;
+      }
+    } else if (!this.writeContent(NO_BYTES, 0, 0, true)) {
       this.abort(stream, 'ProtocolError', 'content of a response differs from its length');
       return;
     }
@@ -308,11 +317,18 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     stream.tunnel = true;
     const upgrade = stream.protocol !== '';
     const status = upgrade ? 101 : head.status;
-    let text =
-      'HTTP/1.1 ' + status + ' ' + ((status === head.status && head.reason) || reasonPhrase(status)) + '\r\n' + headerLines(head.headers, Framing.TUNNEL, 0);
-    if (upgrade) text += 'Connection: Upgrade\r\nUpgrade: ' + (head.protocol || stream.protocol) + '\r\n';
+    const { encoder } = this;
+    encoder.begin('HTTP/1.1 ' + status + ' ' + ((status === head.status && head.reason) || reasonPhrase(status)));
+    encoder.fields(head.headers, Framing.TUNNEL, 0);
+    if (upgrade) {
+      encoder.line('Connection', 'Upgrade');
+      encoder.line('Upgrade', head.protocol || stream.protocol);
+    }
     this.startContent(Framing.TUNNEL, 0);
-    this.writer.latin1(text + '\r\n');
+    if (!encoder.write(this.writer)) {
+      this.abort(stream, 'ProtocolError', SPLIT_HEAD);
+      return;
+    }
     this.reading = Reading.TUNNEL;
     this.sink = stream.events;
     if (!this.receiving) this.releaseHeld();
