@@ -113,7 +113,8 @@ spec: {host: other, trafficPolicy: {outlierDetection: {baseEjectionTime: 1s, int
       const ended = once(other, 'exit');
       other.kill('SIGKILL');
       await ended;
-      await until('nobody is behind it', async () => (await web.call('http://other:8080/echo')).status === 503, 5000);
+      await until('its health check has seen it', async () => (await mesh.api('GET', '/services')).body.includes('"UNHEALTHY"'), 5000);
+      expect((await web.call('http://other:8080/echo')).status).toBe(503);
       other = start();
       await until('it is called again', async () => (await web.call('http://other:8080/echo')).status === 200, 10_000);
       expect(proxyPid(mesh.state, 'other')).toBe(proxy);
