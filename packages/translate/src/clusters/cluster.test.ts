@@ -50,6 +50,12 @@ const options = (made: { typedExtensionProtocolOptions?: Record<string, unknown>
 const tlsOf = (made: { transportSocketMatches: { transportSocket: { typedConfig: Record<string, unknown> } }[] }) =>
   made.transportSocketMatches[0]!.transportSocket.typedConfig;
 
+test('the cluster of an application’s own port says of which service it is', () => {
+  expect(json({ node: node('web', { namespace: 'shop' }) }, 'inbound|20001||').metadata.filterMetadata).toEqual({
+    istio: { services: [{ host: 'web.shop.svc.cluster.local', name: 'web', namespace: 'shop' }] },
+  });
+});
+
 describe('a cluster of meshed instances', () => {
   test('tells an Envoy of every ejection at once', () => {
     expect(json({ node: node('web', { dataPlane: 'envoy', onDemand: false }) }).commonLbConfig.updateMergeWindow).toBe('0s');

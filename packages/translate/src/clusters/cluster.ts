@@ -13,6 +13,7 @@ import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extension
 import { socketAddress } from '../addresses.ts';
 import { HTTP_TUNNEL, inboundCluster, type OutboundName, PASSTHROUGH_CLUSTER, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import { durationOf } from '../durations.ts';
+import { fullHost } from '../hosts.ts';
 import { http1Options } from '../http1.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';
@@ -81,7 +82,10 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   });
 }
 
-function istioMetadata(service: Service, rule: { readonly namespace: string; readonly name: string } | undefined): JsonObject {
+function istioMetadata(
+  service: { readonly hostname: string; readonly name: string; readonly namespace: string },
+  rule: { readonly namespace: string; readonly name: string } | undefined,
+): JsonObject {
   return {
     services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
     ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}` }),
@@ -262,12 +266,15 @@ function tunnelCluster(): Cluster {
 }
 
 function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
-  const port = reader.node.inbound.find(({ application }) => application.port === applicationPort);
+  const { node, settings } = reader;
+  const port = node.inbound.find(({ application }) => application.port === applicationPort);
   if (port === undefined) return undefined;
   const name = inboundCluster(applicationPort);
   const http2 = isHttp2(port.protocol);
+  const own = { hostname: fullHost(node.service, node.namespace, settings.domainSuffix), name: node.service, namespace: node.namespace };
   return create(ClusterSchema, {
     name,
+    metadata: { filterMetadata: { istio: istioMetadata(own, undefined) } },
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
     connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
