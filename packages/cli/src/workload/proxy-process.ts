@@ -131,6 +131,9 @@ function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress }: P
       '--disable-hot-restart',
       '--log-level',
       'warn',
+      // The access log is there to be read while something happens: by default it comes ten seconds late.
+      '--file-flush-interval-msec',
+      '500',
       '--drain-time-s',
       '2',
       '--drain-strategy',
