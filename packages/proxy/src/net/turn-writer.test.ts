@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualTurn } from '../http/testing/manual-turn.ts';
 import { Wire } from '../http/testing/wire.ts';
-import { HIGH_WATER_BYTES, LARGE_SLAB_BYTES, MAX_FREE_SLABS, SMALL_SLAB_BYTES, Turn, TurnWriter } from './turn-writer.ts';
+import { HIGH_WATER_BYTES, LARGE_SLAB_BYTES, MAX_FREE_SMALL_SLABS, SMALL_SLAB_BYTES, Turn, TurnWriter } from './turn-writer.ts';
 
 /** A wire that notes each write. */
 class CountingWire extends Wire {
@@ -153,13 +153,13 @@ describe('TurnWriter', () => {
 
   it('keeps a bounded number of free slabs', () => {
     const turn = new ManualTurn();
-    const many = Array.from({ length: MAX_FREE_SLABS * 2 }, () => open(turn));
+    const many = Array.from({ length: MAX_FREE_SMALL_SLABS * 2 }, () => open(turn));
     for (const { writer } of many) writer.latin1('a');
     const slabs = new Set(many.map(({ writer }) => writer.buffer));
-    expect(slabs.size).toBe(MAX_FREE_SLABS * 2);
+    expect(slabs.size).toBe(MAX_FREE_SMALL_SLABS * 2);
     turn.end();
     for (const { writer } of many) writer.latin1('a');
-    expect(many.filter(({ writer }) => slabs.has(writer.buffer))).toHaveLength(MAX_FREE_SLABS);
+    expect(many.filter(({ writer }) => slabs.has(writer.buffer))).toHaveLength(MAX_FREE_SMALL_SLABS);
   });
 
   it('ends its transport after what was written, and drops what comes later', () => {

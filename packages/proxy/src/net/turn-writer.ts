@@ -4,8 +4,9 @@ import type { Transport } from '../http/transport.ts';
 export const SMALL_SLAB_BYTES = 16 * 1024;
 /** Slab for a connection that filled a small one in the same turn. */
 export const LARGE_SLAB_BYTES = 64 * 1024;
-/** Free slabs that a turn keeps, of each size. */
-export const MAX_FREE_SLABS = 16;
+/** Free slabs that a turn keeps, 1 MiB of each size: small ones for as many connections as write in one turn of a busy proxy. */
+export const MAX_FREE_SMALL_SLABS = 64;
+export const MAX_FREE_LARGE_SLABS = 16;
 /** Unsent bytes of a transport from which its codec is told to stop. */
 export const HIGH_WATER_BYTES = 128 * 1024;
 /** Slabs of one connection that wait for its transport to be used again. */
@@ -53,8 +54,8 @@ export class Turn {
 
   give(slab: Buffer): void {
     if (slab.length === SMALL_SLAB_BYTES) {
-      if (this.freeSmall.length < MAX_FREE_SLABS) this.freeSmall.push(slab);
-    } else if (slab.length === LARGE_SLAB_BYTES && this.freeLarge.length < MAX_FREE_SLABS) this.freeLarge.push(slab);
+      if (this.freeSmall.length < MAX_FREE_SMALL_SLABS) this.freeSmall.push(slab);
+    } else if (slab.length === LARGE_SLAB_BYTES && this.freeLarge.length < MAX_FREE_LARGE_SLABS) this.freeLarge.push(slab);
   }
 
   private end(): void {
