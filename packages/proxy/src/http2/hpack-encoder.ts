@@ -27,14 +27,40 @@ export const FIELD_OVERHEAD_BYTES = 16;
 /** Of two table size updates. */
 export const SIZE_UPDATE_BYTES = 12;
 
+/** A name of the static table: its first index, and its values with theirs. */
+interface StaticName {
+  readonly index: number;
+  readonly values: ReadonlyMap<string, number>;
+}
+
+const NO_VALUES: ReadonlyMap<string, number> = new Map();
+
+const STATIC_NAMES: ReadonlyMap<string, StaticName> = staticNames();
+
+function staticNames(): ReadonlyMap<string, StaticName> {
+  const values = new Map<string, Map<string, number>>();
+  const names = new Map<string, StaticName>();
+  STATIC_TABLE.forEach(([name, value], i) => {
+    let known = values.get(name);
+    if (known === undefined) {
+      known = new Map();
+      values.set(name, known);
+      names.set(name, { index: i + 1, values: known });
+    }
+    if (value !== '') known.set(value, i + 1);
+  });
+  return names;
+}
+
 class EncoderName {
   readonly lower: string;
   readonly policy: number;
   /** 0: not in the static table. */
   readonly staticIndex: number;
-  /** By value: insertion number, or the static index, negative. */
-  readonly values: Map<string, number>;
-  /** What was sent last, and where it is (as in `values`): most values come again at once. */
+  readonly staticValues: ReadonlyMap<string, number>;
+  /** Insertion number by value; null before the first. */
+  values: Map<string, number> | null;
+  /** What was sent last, and its insertion number, or its static index as a negative: most values come again at once. */
   lastValue: string;
   lastAt: number;
   /** Insertion number of the newest entry of this name. */
@@ -42,11 +68,13 @@ class EncoderName {
   insertions: number;
   hits: number;
 
-  constructor(lower: string, policy: number, staticIndex: number) {
+  constructor(lower: string, policy: number) {
+    const known = STATIC_NAMES.get(lower);
     this.lower = lower;
     this.policy = policy;
-    this.staticIndex = staticIndex;
-    this.values = new Map();
+    this.staticIndex = known === undefined ? 0 : known.index;
+    this.staticValues = known === undefined ? NO_VALUES : known.values;
+    this.values = null;
     this.lastValue = '';
     this.lastAt = 0;
     this.newest = 0;
@@ -56,13 +84,13 @@ class EncoderName {
 }
 
 /**
- * HPACK encoder of one connection (RFC 7541). Whole lines are found by two map lookups; strings leave without Huffman
- * coding, which would cost more than the bytes it saves between sidecars (bench/codec).
+ * HPACK encoder of one connection (RFC 7541). A line that comes again is found by one map lookup and one comparison
+ * (bench/codec/hpack.mjs). Strings leave without Huffman coding: between sidecars bytes are cheap and time is not.
  */
 export class HpackEncoder {
   private readonly writer: TurnWriter;
+  /** By each spelling that was met. */
   private names: Map<string, EncoderName>;
-  private readonly statics: ReadonlyMap<string, EncoderName>;
   /** Entries of the dynamic table, the oldest first, as a ring. */
   private readonly entryNames: EncoderName[];
   private readonly entryValues: string[];
@@ -78,8 +106,7 @@ export class HpackEncoder {
 
   constructor(writer: TurnWriter, tableBytes: number) {
     this.writer = writer;
-    this.statics = staticNames();
-    this.names = new Map(this.statics);
+    this.names = new Map();
     this.entryNames = [];
     this.entryValues = [];
     this.mask = 2 ** Math.ceil(Math.log2(tableBytes / ENTRY_OVERHEAD_BYTES + 1)) - 1;
@@ -116,13 +143,18 @@ export class HpackEncoder {
     if (entry.policy === Policy.INDEX && !never) {
       let at = entry.lastAt;
       if (value !== entry.lastValue || (at >= 0 && at <= this.evicted)) {
-        const known = entry.values.get(value);
+        const known = entry.staticValues.get(value);
         if (known === undefined) {
-          this.newLine(entry, value);
-          return;
+          at = entry.values === null ? 0 : (entry.values.get(value) ?? 0);
+          if (at === 0) {
+            this.newLine(entry, value);
+            return;
+          }
+          entry.lastValue = this.entryValues[at & this.mask]!;
+        } else {
+          at = -known;
+          entry.lastValue = STATIC_TABLE[known - 1]![1];
         }
-        at = known;
-        entry.lastValue = at < 0 ? STATIC_TABLE[-at - 1]![1] : this.entryValues[at & this.mask]!;
         entry.lastAt = at;
       }
       if (at < 0) this.writer.buffer[this.writer.position++] = 0x80 | -at;
@@ -150,6 +182,7 @@ export class HpackEncoder {
     this.entryNames[at & this.mask] = entry;
     this.entryValues[at & this.mask] = kept;
     this.tableBytes += bytes;
+    entry.values ??= new Map();
     entry.values.set(kept, at);
     entry.newest = at;
     entry.insertions++;
@@ -163,7 +196,7 @@ export class HpackEncoder {
       const value = this.entryValues[slot]!;
       this.tableBytes -= entry.lower.length + value.length + ENTRY_OVERHEAD_BYTES;
       this.entryValues[slot] = '';
-      if (entry.values.get(value) === at) entry.values.delete(value);
+      if (entry.values!.get(value) === at) entry.values!.delete(value);
     }
   }
 
@@ -209,38 +242,24 @@ export class HpackEncoder {
   private learn(name: string): EncoderName {
     const lower = name.toLowerCase();
     const known = this.names.get(lower);
-    if (name.length > MAX_NAME_LENGTH) return new EncoderName(lower, Policy.LITERAL, 0);
+    if (name.length > MAX_NAME_LENGTH) return new EncoderName(lower, Policy.LITERAL);
     if (this.names.size >= MAX_NAMES) this.forget();
     if (known !== undefined) {
       this.names.set(ownText(name), known);
       return known;
     }
     const kept = ownText(lower);
-    const entry = new EncoderName(kept, policyOf(kept), 0);
+    const entry = new EncoderName(kept, policyOf(kept));
     this.names.set(kept, entry);
     if (name !== lower) this.names.set(ownText(name), entry);
     return entry;
   }
 
   private forget(): void {
-    const kept = new Map(this.statics);
-    for (const entry of this.names.values()) if (entry.values.size > 0) kept.set(entry.lower, entry);
+    const kept = new Map<string, EncoderName>();
+    for (const entry of this.names.values()) if (entry.values !== null && entry.values.size > 0) kept.set(entry.lower, entry);
     this.names = kept;
   }
-}
-
-function staticNames(): ReadonlyMap<string, EncoderName> {
-  const names = new Map<string, EncoderName>();
-  for (let i = 0; i < STATIC_TABLE.length; i++) {
-    const [name, value] = STATIC_TABLE[i]!;
-    let entry = names.get(name);
-    if (entry === undefined) {
-      entry = new EncoderName(name, policyOf(name), i + 1);
-      names.set(name, entry);
-    }
-    if (value !== '') entry.values.set(value, -(i + 1));
-  }
-  return names;
 }
 
 function policyOf(lower: string): number {

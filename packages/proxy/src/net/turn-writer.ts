@@ -123,7 +123,7 @@ export class TurnWriter {
     this.position += this.buffer.latin1Write(text, this.position);
   }
 
-  /** Copies: what is received is only valid during the call. Measured against passing by reference in bench/codec. */
+  /** Copies: what is received is only valid during the call. */
   bytes(source: Buffer, start: number, end: number): void {
     if (!this.due) this.beginTurn();
     let from = start;
