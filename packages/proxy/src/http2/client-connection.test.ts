@@ -8,7 +8,7 @@ import { TurnWriter } from '../net/turn-writer.ts';
 import { Http2ClientConnection } from './client-connection.ts';
 import { Flag, FrameType, Setting } from './frame.ts';
 import { type Http2Options, http2Options } from './options.ts';
-import { data, FrameLines, frame, headers, OK, settings, settingsAck, uint32 } from './testing/frames.ts';
+import { data, FrameLines, frame, headers, OK, rst, settings, settingsAck, uint32, windowUpdate } from './testing/frames.ts';
 
 class RawClient {
   readonly wire = new Wire();
@@ -51,9 +51,7 @@ function send(stream: ClientStream, text: string, fin: boolean): boolean {
   return stream.sendBody(bytes, 0, bytes.length, fin);
 }
 
-const rst = (id: number, code: number) => frame(FrameType.RST_STREAM, 0, id, uint32(code));
 const goaway = (lastId: number, code = 0) => frame(FrameType.GOAWAY, 0, 0, Buffer.concat([uint32(lastId, code), Buffer.from('debug')]));
-const windowUpdate = (id: number, increment: number) => frame(FrameType.WINDOW_UPDATE, 0, id, uint32(increment));
 
 describe('connection preface', () => {
   it('comes first, with settings that allow no push', () => {

@@ -119,3 +119,7 @@ export class FrameLines {
     return fields.join('&');
   }
 }
+
+export const rst = (id: number, code = 8) => frame(FrameType.RST_STREAM, 0, id, uint32(code));
+export const windowUpdate = (id: number, increment: number) => frame(FrameType.WINDOW_UPDATE, 0, id, uint32(increment));
+export const ping = (text: string, ack = false) => frame(FrameType.PING, ack ? Flag.ACK : 0, 0, text);

@@ -1,3 +1,4 @@
+import { type HeaderList, ResponseHead } from '../../http/message.ts';
 import { type Exchange, ServerLog } from '../../http/testing/exchange-log.ts';
 import { ManualTurn } from '../../http/testing/manual-turn.ts';
 import { Wire } from '../../http/testing/wire.ts';
@@ -40,3 +41,16 @@ export class RawServer {
     return this.#lines.read(this.wire.take());
   }
 }
+
+export function responseOf(status: number, headers: HeaderList = [], bodyLength = -1): ResponseHead {
+  return Object.assign(new ResponseHead(), { status, headers, bodyLength });
+}
+
+/** Sends content of the response. */
+export function send(exchange: Exchange, text: string, fin: boolean): boolean {
+  const bytes = Buffer.from(text, 'latin1');
+  return exchange.stream.sendBody(bytes, 0, bytes.length, fin);
+}
+
+/** Answers at once, without content. */
+export const answer = ({ stream }: Exchange) => void stream.sendResponse(responseOf(200), true);
