@@ -127,6 +127,10 @@ spec:
 `);
     expect(await unary('go-server:8080', 'x-key=twice,x-fail=2')).toMatchObject({ code: Code.OK, trailer: { 'x-attempt': ['3'] } });
     expect(await unary('go-server:8080', 'x-key=ever,x-fail=9')).toMatchObject({ code: Code.UNAVAILABLE, message: 'not yet', trailer: { 'x-attempt': ['4'] } });
+    if (clientPlane === 'outrigger') {
+      const metrics = await (await fetch(`http://${web.metricsAddress}/metrics`)).text();
+      expect(metrics).toMatch(/istio_requests_total\{reporter="source",[^}]*request_protocol="grpc",response_code="200",grpc_response_status="14"/);
+    }
     // After four failures in a row a success, or the next one would open the circuit.
     expect((await unary('go-server:8080')).code).toBe(Code.OK);
     expect(await unary('go-server:8080', 'x-sleep-ms=5000,timeout=300ms')).toMatchObject({ code: Code.DEADLINE_EXCEEDED });

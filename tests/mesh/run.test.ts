@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type DataPlane, freePorts, node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { envoy } from '../harness/planes.ts';
-import { isRunning, pidOf, proxyPid } from '../harness/processes.ts';
+import { isRunning, proxyPid } from '../harness/processes.ts';
 
 const app = fileURLToPath(new URL('../harness/app.mjs', import.meta.url));
 const planes: readonly DataPlane[] = envoy === undefined ? ['outrigger'] : ['outrigger', 'envoy'];
@@ -26,6 +26,11 @@ describe.each(planes)('rig run with %s beside', (dataPlane) => {
   afterAll(async () => {
     await mesh?.stop();
   }, 60_000);
+
+  async function applicationPid(service: string): Promise<number> {
+    const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { applicationPid: number }[] }[];
+    return services.find(({ name }) => name === service)?.instances[0]?.applicationPid ?? 0;
+  }
 
   test('ends with the exit code of the application, and takes its proxy along', async () => {
     for (const [script, expected] of [
@@ -70,7 +75,8 @@ describe.each(planes)('rig run with %s beside', (dataPlane) => {
   test('a proxy that is killed is started again, and its application has noticed nothing', async () => {
     const echo = await mesh.run({ name: 'echo', dataPlane });
     await until('a first answer', async () => (await web.call('http://echo:8080/echo')).status === 200);
-    const application = pidOf(app, node) || pidOf(app);
+    const application = await applicationPid('echo');
+    expect(isRunning(application)).toBe(true);
     const killed = proxyPid(mesh.state, 'echo');
     expect(killed).toBeGreaterThan(0);
     process.kill(killed, 'SIGKILL');
@@ -84,11 +90,10 @@ describe.each(planes)('rig run with %s beside', (dataPlane) => {
 
   test('an application that is killed ends the run in order: its instance is gone, and its proxy with it', async () => {
     const echo = await mesh.run({ name: 'mortal', dataPlane });
-    const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { applicationPid: number }[] }[];
-    const applicationPid = services.find(({ name }) => name === 'mortal')?.instances[0]?.applicationPid ?? 0;
+    const application = await applicationPid('mortal');
     const proxy = proxyPid(mesh.state, 'mortal');
     const ended = once(echo.process, 'exit');
-    process.kill(applicationPid, 'SIGKILL');
+    process.kill(application, 'SIGKILL');
     expect(await ended).toEqual([137, null]);
     expect(isRunning(proxy)).toBe(false);
     const left = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: unknown[] }[];

@@ -112,6 +112,21 @@ describe.each(everyPair)('TCP ports: client beside %s, server beside %s', (clien
     await until('the server has it', async () => bank.output().includes('after bye: 18'), 5000);
   });
 
+  test('connections and bytes are counted under Istio’s names', async () => {
+    const sides = [
+      ...(clientPlane === 'outrigger' ? [['source', web] as const] : []),
+      ...(serverPlane === 'outrigger' ? [['destination', bank] as const] : []),
+    ];
+    for (const [reporter, workload] of sides) {
+      const text = await (await fetch(`http://${workload.metricsAddress}/metrics`)).text();
+      for (const name of ['connections_opened', 'connections_closed', 'sent_bytes', 'received_bytes']) {
+        const line = text.split('\n').find((each) => each.startsWith(`istio_tcp_${name}_total{reporter="${reporter}"`)) ?? '';
+        expect(line).toMatch(/source_workload="web".*destination_workload="bank".*request_protocol="tcp".*connection_security_policy="mutual_tls"/);
+        expect(Number(line.split(' ').at(-1))).toBeGreaterThan(0);
+      }
+    }
+  });
+
   test('between the sidecars is mTLS: under STRICT plain text is refused, and a policy by principal holds', async () => {
     const plain = await Wire.open(bank.meshAddress);
     await plain.expect(/^220 bank ready\r\n$/);
