@@ -61,6 +61,6 @@ describe('fault', () => {
       'fault',
       report,
     );
-    expect(report.errors.map((error) => error.path)).toEqual(['fault.response_rate_limit', 'fault.downstream_nodes', 'fault.abort.http_status']);
+    expect(report.errors.map((error) => error.path)).toEqual(['fault.downstream_nodes', 'fault.response_rate_limit', 'fault.abort.http_status']);
   });
 });

@@ -1,10 +1,11 @@
-import type { HTTPFault } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
+import { type HTTPFault, HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import type { RequestHead } from '../http/message.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileFraction, type Fraction, NEVER } from '../routing/fraction.ts';
 import { allMatchRequest, compileHeaderMatchers, type HeaderMatcher } from '../routing/header-matcher.ts';
 import { headerValue } from '../routing/headers.ts';
+import { checkFields, fieldPolicy } from '../xds/fields.ts';
 
 const DELAY_HEADER = 'x-envoy-fault-delay-request';
 const DELAY_PERCENT_HEADER = 'x-envoy-fault-delay-request-percentage';
@@ -26,20 +27,15 @@ export interface FaultFields {
   readonly headers: readonly HeaderMatcher[];
   /** '': any. */
   readonly upstreamCluster: string;
-  /** Infinity: no limit. */
-  readonly maxActiveFaults: number;
 }
 
 /** envoy.extensions.filters.http.fault.v3.HTTPFault. The caller holds back and aborts; this decides. */
 export class FaultPolicy {
   readonly enabled: boolean;
-  /** Faults under way are the caller's to count. */
-  readonly maxActiveFaults: number;
   readonly #fields: FaultFields;
 
   constructor(fields: FaultFields) {
     this.#fields = fields;
-    this.maxActiveFaults = fields.maxActiveFaults;
     this.enabled = fields.delayFraction.ratio > 0 || fields.abortFraction.ratio > 0;
   }
 
@@ -100,14 +96,19 @@ export const NO_FAULT = new FaultPolicy({
   abortByHeader: false,
   headers: [],
   upstreamCluster: '',
-  maxActiveFaults: Number.POSITIVE_INFINITY,
 });
+
+// A fault that is not the one asked for would be worse than none.
+const FAULT = fieldPolicy(
+  'delay abort upstream_cluster headers',
+  `max_active_faults delay_percent_runtime abort_percent_runtime delay_duration_runtime abort_http_status_runtime max_active_faults_runtime
+   response_rate_limit_percent_runtime abort_grpc_status_runtime disable_downstream_cluster_stats filter_metadata`,
+);
 
 export function compileFault(config: HTTPFault, path: string, report: CompileReport): FaultPolicy {
   const delay = config.delay?.faultDelaySecifier;
   const abort = config.abort?.errorType;
-  if (config.responseRateLimit !== undefined) report.error(`${path}.response_rate_limit`, 'is not supported');
-  if (config.downstreamNodes.length > 0) report.error(`${path}.downstream_nodes`, 'is not supported');
+  checkFields(HTTPFaultSchema, config, FAULT, path, report);
   if (abort?.case === 'httpStatus' && (abort.value < 200 || abort.value > 599)) report.error(`${path}.abort.http_status`, 'must be between 200 and 599');
   return new FaultPolicy({
     delayMs: delay?.case === 'fixedDelay' ? durationMs(delay.value, 0) : 0,
@@ -120,6 +121,5 @@ export function compileFault(config: HTTPFault, path: string, report: CompileRep
     abortByHeader: abort?.case === 'headerAbort',
     headers: compileHeaderMatchers(config.headers, `${path}.headers`, report),
     upstreamCluster: config.upstreamCluster,
-    maxActiveFaults: config.maxActiveFaults ?? Number.POSITIVE_INFINITY,
   });
 }

@@ -10,7 +10,7 @@ import { typeNameOf, unpack } from '../xds/fields.ts';
 import { type CorsPolicy, compileCors, NO_CORS } from './cors.ts';
 import { compileFault, type FaultPolicy, NO_FAULT } from './fault.ts';
 import { compileMutations } from './header-mutation.ts';
-import { ALLOW_EVERYTHING, compileRbacInto, type RbacFilter } from './rbac/rbac.ts';
+import { ALLOW_EVERYTHING, compileHttpRbac, type RbacFilter } from './rbac/rbac.ts';
 
 /** What typed_per_filter_config of one level (configuration, virtual host, route) says; null: nothing. */
 export interface FilterLevel {
@@ -81,7 +81,7 @@ export function compileFilterLevel(configs: Readonly<Record<string, Any>>, path:
       case RBACPerRouteSchema.typeName: {
         const perRoute = unpack(any, RBACPerRouteSchema, at, report);
         // Without an inner policy the filter is off for this route.
-        if (perRoute !== undefined) level.rbac.set(name, perRoute.rbac === undefined ? ALLOW_EVERYTHING : compileRbacInto(perRoute.rbac, `${at}.rbac`, report));
+        if (perRoute !== undefined) level.rbac.set(name, perRoute.rbac === undefined ? ALLOW_EVERYTHING : compileHttpRbac(perRoute.rbac, `${at}.rbac`, report));
         break;
       }
       default:

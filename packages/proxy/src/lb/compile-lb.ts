@@ -116,6 +116,7 @@ export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
   };
   if (common?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore('common_lb_config.zone_aware_lb_config');
   if (common?.consistentHashingLbConfig?.hashBalanceFactor !== undefined) report.ignore('common_lb_config.consistent_hashing_lb_config.hash_balance_factor');
+  if (common?.consistentHashingLbConfig?.useHostnameForHashing) report.ignore('common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing');
   if (cluster.lbSubsetConfig !== undefined) report.error('lb_subset_config', 'is not supported; subsets are clusters of their own here');
   if (cluster.loadBalancingPolicy !== undefined && cluster.loadBalancingPolicy.policies.length > 0) {
     return report.result(fromPolicies(cluster.loadBalancingPolicy, options, 'load_balancing_policy', report));

@@ -1,5 +1,9 @@
 import type { JsonObject } from '@bufbuild/protobuf';
-import { RetryPolicy_ResetHeaderFormat, type RetryPolicy as RetryPolicyConfig, RetryPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import {
+  RetryPolicy_ResetHeaderFormat,
+  type RetryPolicy as RetryPolicyConfig,
+  RetryPolicySchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileHeaderMatchers } from '../routing/header-matcher.ts';

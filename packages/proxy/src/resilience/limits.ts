@@ -1,4 +1,8 @@
-import { type CircuitBreakers, type CircuitBreakers_Thresholds, CircuitBreakers_ThresholdsSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
+import {
+  type CircuitBreakers,
+  type CircuitBreakers_Thresholds,
+  CircuitBreakers_ThresholdsSchema,
+} from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
 import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { checkFields, type FieldPolicy, fieldPolicy } from '../xds/fields.ts';

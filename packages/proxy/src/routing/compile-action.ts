@@ -5,6 +5,7 @@ import {
   RouteAction_ClusterNotFoundResponseCode,
   RouteAction_InternalRedirectAction,
   type RouteAction_RequestMirrorPolicy,
+  RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
   type WeightedCluster,
   WeightedCluster_ClusterWeightSchema,
@@ -24,9 +25,9 @@ import { orderMutations, type RouteScope } from './route-scope.ts';
 
 export const ROUTE_ACTION = fieldPolicy(
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
-   host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies priority hash_policy cors
+   host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy cors
    max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action`,
-  'rate_limits include_vh_rate_limits hedge_policy early_data_policy max_internal_redirects',
+  'rate_limits include_vh_rate_limits hedge_policy early_data_policy max_internal_redirects priority',
 );
 const WEIGHTED = fieldPolicy('clusters total_weight header_name', 'runtime_key_prefix');
 const CLUSTER_WEIGHT = fieldPolicy(
@@ -172,15 +173,17 @@ export function compileRewrite(action: RouteAction, match: RouteMatch, path: str
   return new RequestRewrite(host, new PathRewrite(action.prefixRewrite, matchedLength(match), regex));
 }
 
+const MIRROR = fieldPolicy('cluster cluster_header runtime_fraction disable_shadow_host_suffix_append', 'trace_sampled');
+
 export function compileMirrors(configs: readonly RouteAction_RequestMirrorPolicy[], path: string, report: CompileReport): readonly MirrorPolicy[] {
   return configs.map((config, index) => {
+    checkFields(RouteAction_RequestMirrorPolicySchema, config, MIRROR, `${path}[${index}]`, report);
     if ((config.cluster === '') === (config.clusterHeader === '')) report.error(`${path}[${index}]`, 'needs exactly one of cluster, cluster_header');
     return {
       cluster: config.cluster,
       clusterHeader: config.clusterHeader.toLowerCase(),
       fraction: compileFraction(config.runtimeFraction?.defaultValue, ALWAYS),
       appendShadowSuffix: !config.disableShadowHostSuffixAppend,
-      traceSampled: config.traceSampled ?? null,
     };
   });
 }

@@ -1,4 +1,4 @@
-import { type DataSource, RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type Route, type RouteAction, RouteMatchSchema, RouteSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { compileCors } from '../filters/cors.ts';
 import { compileFilterLevel, mergeFilterLevels } from '../filters/route-filters.ts';
@@ -137,7 +137,6 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
     ...(forward === null ? NOWHERE : compileTarget(forward, own, scope, at, report)),
     clusterNotFoundStatus: forward === null ? 503 : clusterNotFoundStatus(forward),
     ...(forward === null ? NO_TIMEOUTS : timeoutsOf(forward)),
-    priority: forward?.priority === RoutingPriority.HIGH ? 'high' : 'default',
     retry:
       forward === null
         ? NO_RETRIES
@@ -163,7 +162,6 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
     operation: config.decorator?.operation ?? '',
     includeRequestAttemptCount: virtualHost.includeRequestAttemptCount,
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
-    includeIsTimeoutRetryHeader: virtualHost.includeIsTimeoutRetryHeader,
     bufferLimitBytes: config.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? -1,
   };
   return { match, entry: new RouteEntry(fields) };

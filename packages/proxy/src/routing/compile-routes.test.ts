@@ -364,8 +364,8 @@ describe('route configuration', () => {
     );
     expect(result.ok && result.value.ignored).toEqual([
       'virtual_hosts[0].routes[0].route.hedge_policy',
-      'virtual_hosts[0].routes[0].route.retry_policy.retry_on "sometimes"',
       'virtual_hosts[0].routes[0].route.retry_policy.retry_priority',
+      'virtual_hosts[0].routes[0].route.retry_policy.retry_on "sometimes"',
     ]);
   });
 

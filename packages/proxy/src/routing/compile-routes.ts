@@ -9,6 +9,7 @@ import {
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
+import { checkAds } from '../xds/protocol-options.ts';
 import { CompileReport, type CompileResult } from './compile-result.ts';
 import { compileRoute } from './compile-route.ts';
 import { DomainIndex } from './domain-index.ts';
@@ -19,15 +20,16 @@ import { CompiledVirtualHost, RouteTable } from './route-table.ts';
 
 const CONFIGURATION = fieldPolicy(
   `name virtual_hosts vhds response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove
-   most_specific_header_mutations_wins validate_clusters max_direct_response_body_size_bytes request_mirror_policies ignore_port_in_host_matching
+   most_specific_header_mutations_wins max_direct_response_body_size_bytes request_mirror_policies ignore_port_in_host_matching
    ignore_path_parameters_in_path_matching typed_per_filter_config`,
-  'metadata',
+  // Clusters come when they are used: a table is held back until those that it names are there.
+  'metadata validate_clusters',
 );
 const VIRTUAL_HOST = fieldPolicy(
   `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
-   typed_per_filter_config include_request_attempt_count include_attempt_count_in_response retry_policy include_is_timeout_retry_header
+   typed_per_filter_config include_request_attempt_count include_attempt_count_in_response retry_policy
    per_request_buffer_limit_bytes request_mirror_policies`,
-  'virtual_clusters rate_limits hedge_policy metadata',
+  'virtual_clusters rate_limits hedge_policy metadata include_is_timeout_retry_header',
 );
 
 /** The 301 to https that require_tls ALL gives to plain text. */
@@ -73,6 +75,7 @@ export function compileVirtualHost(
 export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
   const report = new CompileReport();
   checkFields(RouteConfigurationSchema, config, CONFIGURATION, '', report);
+  if (config.vhds !== undefined) checkAds(config.vhds.configSource, 'vhds.config_source', report);
   const domains = new DomainIndex<CompiledVirtualHost>(config.ignorePortInHostMatching);
   const clusters = new Set<string>();
   for (const virtualHost of virtualHosts) {
@@ -83,7 +86,7 @@ export function assembleRouteTable(config: RouteConfiguration, virtualHosts: rea
         report.error(`virtual_hosts[${JSON.stringify(virtualHost.name)}].domains`, `${JSON.stringify(domain)} is a domain of another virtual host already`);
     }
   }
-  return report.result(new RouteTable(config.name, virtualHosts, clusters, domains, config.validateClusters ?? false, report.ignored));
+  return report.result(new RouteTable(config.name, virtualHosts, clusters, domains, report.ignored));
 }
 
 /** A RouteConfiguration as a whole, with virtual hosts that came on demand. */

@@ -9,6 +9,4 @@ export interface MirrorPolicy {
   readonly fraction: Fraction;
   /** Whether "-shadow" is put behind the host. */
   readonly appendShadowSuffix: boolean;
-  /** null: as the request itself. */
-  readonly traceSampled: boolean | null;
 }

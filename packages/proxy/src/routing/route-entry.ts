@@ -43,7 +43,6 @@ export interface RouteEntryFields {
   readonly grpcTimeoutMaxMs: number;
   /** Taken off a grpc-timeout, ms. */
   readonly grpcTimeoutOffsetMs: number;
-  readonly priority: 'default' | 'high';
   readonly retry: RetryPolicy;
   readonly rewrite: RequestRewrite;
   readonly hash: HashPolicies;
@@ -62,7 +61,6 @@ export interface RouteEntryFields {
   readonly operation: string;
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
-  readonly includeIsTimeoutRetryHeader: boolean;
   /** Retry and shadow buffer, bytes; -1: the listener's limit. */
   readonly bufferLimitBytes: number;
 }

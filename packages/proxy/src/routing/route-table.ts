@@ -49,8 +49,6 @@ export class RouteTable {
   readonly clusters: ReadonlySet<string>;
   /** Tuning fields that are accepted and do nothing. */
   readonly ignored: readonly string[];
-  /** validate_clusters. */
-  readonly validateClusters: boolean;
   readonly #domains: DomainIndex<CompiledVirtualHost>;
 
   constructor(
@@ -58,14 +56,12 @@ export class RouteTable {
     virtualHosts: readonly CompiledVirtualHost[],
     clusters: ReadonlySet<string>,
     domains: DomainIndex<CompiledVirtualHost>,
-    validateClusters: boolean,
     ignored: readonly string[],
   ) {
     this.name = name;
     this.virtualHosts = virtualHosts;
     this.clusters = clusters;
     this.#domains = domains;
-    this.validateClusters = validateClusters;
     this.ignored = ignored;
   }
 

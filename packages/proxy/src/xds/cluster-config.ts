@@ -27,9 +27,6 @@ export interface UpstreamHttpSettings {
   readonly maxRequestsPerConnection: number;
   /** Most streams at once on one HTTP/2 connection. */
   readonly maxConcurrentStreams: number;
-  /** SNI and SAN from the request's authority. */
-  readonly autoSni: boolean;
-  readonly autoSanValidation: boolean;
 }
 
 export interface DnsSettings {

@@ -1,7 +1,14 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { type Cluster, Cluster_DiscoveryType, Cluster_DnsLookupFamily, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import {
+  type Cluster,
+  Cluster_CommonLbConfigSchema,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_EdsClusterConfigSchema,
+  ClusterSchema,
+} from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import type { TransportSocket } from '@outrigger/xds/protos/envoy/config/core/v3/base';
-import type { HttpProtocolOptions as CommonHttp } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
+import { type HttpProtocolOptions as CommonHttp, UpstreamHttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
 import { ClusterConfigSchema as ForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { type HttpProtocolOptions, HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
@@ -19,6 +26,7 @@ import type {
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
+import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
 
 /** Envoy's default (Cluster.connect_timeout). The control plane sets 1 s. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
@@ -35,6 +43,14 @@ const CLUSTER = fieldPolicy(
    wait_for_warm_on_init cleanup_interval upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal
    track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection health_checks`,
 );
+const EDS = fieldPolicy('eds_config service_name');
+const COMMON_LB = fieldPolicy(
+  // Those that are not supported are named by compileLbOptions.
+  'healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config consistent_hashing_lb_config',
+  'update_merge_window ignore_new_hosts_until_first_hc close_connections_on_host_set_change override_host_status',
+);
+const UPSTREAM_HTTP = fieldPolicy('');
+const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const HTTP = fieldPolicy(
   'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
@@ -64,7 +80,8 @@ function discoveryOf(config: Cluster, report: CompileReport): ClusterDiscovery {
   const type = config.clusterDiscoveryType;
   if (type.case === 'clusterType') {
     if (type.value.name === 'envoy.clusters.dynamic_forward_proxy') {
-      unpack(type.value.typedConfig, ForwardProxySchema, 'cluster_type.typed_config', report);
+      const forward = unpack(type.value.typedConfig, ForwardProxySchema, 'cluster_type.typed_config', report);
+      if (forward !== undefined) checkFields(ForwardProxySchema, forward, FORWARD_PROXY, 'cluster_type.typed_config', report);
       return 'dynamic-forward-proxy';
     }
     report.error('cluster_type', `${type.value.name} is not supported by this proxy`);
@@ -121,15 +138,25 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
       : choice?.case === 'useDownstreamProtocolConfig'
         ? choice.value.http2ProtocolOptions
         : config.http2ProtocolOptions;
+  const http1 =
+    choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'httpProtocolOptions'
+      ? choice.value.protocolConfig.value
+      : choice?.case === 'useDownstreamProtocolConfig'
+        ? choice.value.httpProtocolOptions
+        : config.httpProtocolOptions;
   const upstream = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
+  const at = options === undefined ? '' : `typed_extension_protocol_options.${PROTOCOL_OPTIONS}.`;
+  checkCommonOptions(common, 'upstream', `${at}common_http_protocol_options`, report);
+  checkHttp1Options(http1, `${at}http_protocol_options`, report);
+  checkHttp2Options(http2, `${at}http2_protocol_options`, report);
+  // SNI and names from the request: a certificate would be checked against nothing.
+  if (upstream !== undefined) checkFields(UpstreamHttpProtocolOptionsSchema, upstream, UPSTREAM_HTTP, `${at}upstream_http_protocol_options`, report);
   return {
     protocol: protocolOf(options, config, report),
     idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
     maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
     maxConcurrentStreams: http2?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
-    autoSni: upstream?.autoSni ?? false,
-    autoSanValidation: upstream?.autoSanValidation ?? false,
   };
 }
 
@@ -158,7 +185,10 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
   checkFields(ClusterSchema, config, CLUSTER, '', report);
   const discovery = discoveryOf(config, report);
   let endpoints = config.loadAssignment === undefined ? null : compileEndpoints(config.loadAssignment, 'load_assignment.', report);
+  if (config.commonLbConfig !== undefined) checkFields(Cluster_CommonLbConfigSchema, config.commonLbConfig, COMMON_LB, 'common_lb_config', report);
+  if (config.edsClusterConfig !== undefined) checkFields(Cluster_EdsClusterConfigSchema, config.edsClusterConfig, EDS, 'eds_cluster_config', report);
   if (discovery === 'eds') {
+    checkAds(config.edsClusterConfig?.edsConfig, 'eds_cluster_config.eds_config', report);
     if (endpoints !== null) report.error('load_assignment', 'not together with type EDS');
     endpoints = null;
   } else if (endpoints === null && discovery !== 'dynamic-forward-proxy') endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };

@@ -1,37 +1,52 @@
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import {
   type HttpConnectionManager,
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails,
   HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_ProxyStatusConfigSchema,
+  HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema,
+  type HttpConnectionManager_Tracing,
+  HttpConnectionManager_TracingSchema,
   HttpConnectionManager_UpgradeConfigSchema,
   HttpConnectionManagerSchema,
+  RdsSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
 import type { NetworkContext } from './compile-network-filters.ts';
-import { checkFields, fieldPolicy } from './fields.ts';
+import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import type { ForwardClientCert, HttpManagerConfig, RouteSource } from './listener-config.ts';
+import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
 
 const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_STREAM_IDLE_TIMEOUT_MS = 300_000;
-const DEFAULT_DRAIN_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_REQUEST_HEADERS_KB = 60;
 const DEFAULT_MAX_HEADERS_COUNT = 100;
 const DEFAULT_MAX_CONCURRENT_STREAMS = 1024;
 
 const MANAGER = fieldPolicy(
   `codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options http2_protocol_options max_request_headers_kb
-   stream_idle_timeout request_timeout drain_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
+   stream_idle_timeout request_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
-   path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config`,
-  `add_user_agent http3_protocol_options server_name server_header_transformation request_headers_timeout delayed_close_timeout access_log_flush_interval
+   path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
+   server_header_transformation`,
+  `add_user_agent http3_protocol_options server_name request_headers_timeout delayed_close_timeout access_log_flush_interval
    flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 stream_error_on_invalid_http_message
    append_x_forwarded_port append_local_overload internal_address_config xff_num_trusted_hops request_id_extension add_proxy_protocol_connection_state
-   scheme_header_transformation`,
+   scheme_header_transformation drain_timeout`,
+);
+const RDS = fieldPolicy('config_source route_config_name');
+const TRACING = fieldPolicy('random_sampling provider', 'client_sampling overall_sampling verbose max_path_tag_length custom_tags spawn_upstream_span');
+const CERT_DETAILS = fieldPolicy('subject dns uri');
+const PROXY_STATUS = fieldPolicy(
+  'use_node_id literal_proxy_name',
+  'remove_details remove_connection_termination_details remove_response_flags set_recommended_response_code',
 );
 const UPGRADE = fieldPolicy('upgrade_type enabled');
 
@@ -51,6 +66,8 @@ const ESCAPED: Readonly<Record<number, HttpManagerConfig['escapedSlashes']>> = {
 function routesOf(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): RouteSource {
   const specifier = config.routeSpecifier;
   if (specifier.case === 'rds') {
+    checkFields(RdsSchema, specifier.value, RDS, `${path}.rds`, report);
+    checkAds(specifier.value.configSource, `${path}.rds.config_source`, report);
     if (specifier.value.routeConfigName === '') report.error(`${path}.rds.route_config_name`, 'must not be empty');
     context.routeNames.add(specifier.value.routeConfigName);
     return { kind: 'rds', name: specifier.value.routeConfigName };
@@ -67,6 +84,18 @@ function routesOf(config: HttpConnectionManager, path: string, context: NetworkC
   return { kind: 'rds', name: '' };
 }
 
+/** Spans go to OTLP over HTTP alone. */
+function checkTracing(tracing: HttpConnectionManager_Tracing | undefined, path: string, report: CompileReport): void {
+  if (tracing === undefined) return;
+  checkFields(HttpConnectionManager_TracingSchema, tracing, TRACING, path, report);
+  const provider = tracing.provider?.configType;
+  if (provider === undefined) return;
+  const type = provider.case === 'typedConfig' ? typeNameOf(provider.value) : '';
+  if (type !== OpenTelemetryConfigSchema.typeName) report.ignore(`${path}.provider`);
+  else if (unpack(provider.value, OpenTelemetryConfigSchema, `${path}.provider`, report)?.httpService === undefined)
+    report.ignore(`${path}.provider.grpc_service`);
+}
+
 function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
   const name = config.proxyStatusConfig?.proxyName;
   if (config.proxyStatusConfig === undefined) return '';
@@ -77,14 +106,23 @@ function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
 export function compileHttpManager(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): HttpManagerConfig {
   checkFields(HttpConnectionManagerSchema, config, MANAGER, path, report);
   if (config.codecType === HttpConnectionManager_CodecType.HTTP3) report.error(`${path}.codec_type`, 'HTTP/3 is not supported by this proxy');
+  if (config.serverHeaderTransformation === HttpConnectionManager_ServerHeaderTransformation.APPEND_IF_ABSENT)
+    report.ignore(`${path}.server_header_transformation`);
   const upgrades = new Map<string, boolean>();
   config.upgradeConfigs.forEach((upgrade, index) => {
     checkFields(HttpConnectionManager_UpgradeConfigSchema, upgrade, UPGRADE, `${path}.upgrade_configs[${index}]`, report);
     upgrades.set(upgrade.upgradeType.toLowerCase(), upgrade.enabled ?? true);
   });
   const common = config.commonHttpProtocolOptions;
+  checkCommonOptions(common, 'downstream', `${path}.common_http_protocol_options`, report);
+  checkHttp1Options(config.httpProtocolOptions, `${path}.http_protocol_options`, report);
+  checkHttp2Options(config.http2ProtocolOptions, `${path}.http2_protocol_options`, report);
+  checkTracing(config.tracing, `${path}.tracing`, report);
+  if (config.proxyStatusConfig !== undefined)
+    checkFields(HttpConnectionManager_ProxyStatusConfigSchema, config.proxyStatusConfig, PROXY_STATUS, `${path}.proxy_status_config`, report);
   const details = config.setCurrentClientCertDetails;
-  if (details?.cert || details?.chain) report.error(`${path}.set_current_client_cert_details`, 'cert and chain are not supported by this proxy');
+  if (details !== undefined)
+    checkFields(HttpConnectionManager_SetCurrentClientCertDetailsSchema, details, CERT_DETAILS, `${path}.set_current_client_cert_details`, report);
   return {
     statPrefix: config.statPrefix,
     codec: config.codecType === HttpConnectionManager_CodecType.HTTP1 ? 'http1' : config.codecType === HttpConnectionManager_CodecType.HTTP2 ? 'http2' : 'auto',
@@ -106,7 +144,6 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     stripAnyHostPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value,
     stripTrailingHostDot: config.stripTrailingHostDot,
     via: config.via,
-    acceptHttp10: config.httpProtocolOptions?.acceptHttp10 ?? false,
     maxRequestHeadersKb: config.maxRequestHeadersKb ?? DEFAULT_MAX_REQUEST_HEADERS_KB,
     maxHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
     maxConcurrentStreams: config.http2ProtocolOptions?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
@@ -115,7 +152,6 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     streamIdleTimeoutMs: durationMs(config.streamIdleTimeout, DEFAULT_STREAM_IDLE_TIMEOUT_MS),
     requestTimeoutMs: durationMs(config.requestTimeout, 0),
     maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
-    drainTimeoutMs: durationMs(config.drainTimeout, DEFAULT_DRAIN_TIMEOUT_MS),
     tracing: config.tracing,
     accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),
   };

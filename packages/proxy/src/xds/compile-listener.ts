@@ -89,6 +89,15 @@ function compileChain(chain: FilterChain, path: string, context: NetworkContext,
   return { name: chain.name, match, tls, filter, handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) };
 }
 
+const HTTP_PROTOCOLS: ReadonlySet<string> = new Set(['http/1.0', 'http/1.1', 'h2c']);
+
+/** What it would find out is not needed where no chain asks for it: the codec is told by the bytes anyhow. */
+function checkHttpInspector(chains: readonly FilterChainConfig[], path: string, report: CompileReport): void {
+  if (chains.some(({ match }) => match.applicationProtocols.some((protocol) => HTTP_PROTOCOLS.has(protocol))))
+    report.error(path, 'filter chains that match plain HTTP by application_protocols are not supported by this proxy');
+  else report.ignore(path);
+}
+
 function addressOf(config: Listener, report: CompileReport): EndpointAddress {
   if (config.listenerSpecifier.case === 'internalListener') return { kind: 'internal', listener: config.name };
   const address = compileAddress(config.address, 'address', report);
@@ -116,11 +125,10 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
   let inspectTls = false;
-  let inspectHttp = false;
   config.listenerFilters.forEach((filter, index) => {
     const type = typeNameOf(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined);
     if (type === TLS_INSPECTOR) inspectTls = true;
-    else if (type === HTTP_INSPECTOR) inspectHttp = true;
+    else if (type === HTTP_INSPECTOR) checkHttpInspector(filterChains, `listener_filters[${index}]`, report);
     else report.error(`listener_filters[${index}]`, `${type === '' ? filter.name : type} is not supported by this proxy`);
     if (filter.filterDisabled !== undefined) report.error(`listener_filters[${index}].filter_disabled`, 'not supported by this proxy');
   });
@@ -135,7 +143,6 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     filterChains,
     defaultFilterChain,
     inspectTls,
-    inspectHttp,
     inspectTimeoutMs: durationMs(config.listenerFiltersTimeout, DEFAULT_INSPECT_TIMEOUT_MS),
     continueOnInspectTimeout: config.continueOnListenerFiltersTimeout,
     bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,

@@ -44,10 +44,11 @@ const COMMON = fieldPolicy(
 );
 const PARAMETERS = fieldPolicy('tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites', 'ecdh_curves signature_algorithms');
 const DOWNSTREAM = fieldPolicy(
-  'common_tls_context require_client_certificate require_sni',
-  'session_ticket_keys session_ticket_keys_sds_secret_config disable_stateless_session_resumption disable_stateful_session_resumption session_timeout ocsp_staple_policy full_scan_certs_on_sni_mismatch',
+  // No session is ever resumed.
+  'common_tls_context require_client_certificate require_sni disable_stateless_session_resumption disable_stateful_session_resumption',
+  'session_ticket_keys session_ticket_keys_sds_secret_config session_timeout ocsp_staple_policy full_scan_certs_on_sni_mismatch',
 );
-const UPSTREAM = fieldPolicy('common_tls_context sni', 'allow_renegotiation max_session_keys enforce_rsa_key_usage');
+const UPSTREAM = fieldPolicy('common_tls_context sni max_session_keys', 'allow_renegotiation enforce_rsa_key_usage');
 
 const SAN_TYPES: ReadonlyMap<SubjectAltNameMatcher_SanType, SanType> = new Map([
   [SubjectAltNameMatcher_SanType.URI, 'uri'],
@@ -189,5 +190,6 @@ export function compileDownstreamTls(config: DownstreamTlsContext, path: string,
 
 export function compileUpstreamTls(config: UpstreamTlsContext, path: string, report: CompileReport): UpstreamTlsSettings {
   checkFields(UpstreamTlsContextSchema, config, UPSTREAM, path, report);
+  if ((config.maxSessionKeys ?? 0) > 0) report.ignore(`${path}.max_session_keys`);
   return { ...compileCommon(config.commonTlsContext, `${path}.common_tls_context`, report), sni: config.sni };
 }

@@ -2,13 +2,14 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import { HeaderMutationSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/header_mutation/v3/header_mutation';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
+import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router';
 import type { HttpFilter } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { compileFault, type FaultPolicy } from '../filters/fault.ts';
 import { type CompiledMutations, compileMutations } from '../filters/header-mutation.ts';
-import { compileRbacInto, type RbacFilter } from '../filters/rbac/rbac.ts';
+import { compileHttpRbac, compileNetworkRbac, type RbacFilter } from '../filters/rbac/rbac.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
-import { typeNameOf, unpack } from './fields.ts';
+import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 
 export interface NamedRbac {
   readonly name: string;
@@ -37,7 +38,12 @@ export interface HttpFilters {
 /** Network RBAC. */
 export type NetworkPolicy = RbacFilter;
 
-const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+// This proxy never adds headers of Envoy's own.
+const ROUTER = fieldPolicy(
+  'suppress_envoy_headers',
+  `dynamic_stats start_child_span upstream_log upstream_log_options strict_check_headers respect_expected_rq_timeout
+   suppress_grpc_request_failure_code_stats`,
+);
 const CORS = 'envoy.extensions.filters.http.cors.v3.Cors';
 /** Their work is done by the engine itself, or they only count. */
 const INHERENT: ReadonlySet<string> = new Set([
@@ -61,6 +67,10 @@ export function compileHttpFilters(filters: readonly HttpFilter[], path: string,
     const at = `${path}[${index}]`;
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
     const type = typeNameOf(any);
+    if (filter.configType.case === 'configDiscovery') {
+      report.error(`${at}.config_discovery`, 'not supported by this proxy');
+      return;
+    }
     if (filter.disabled) {
       report.error(`${at}.disabled`, 'not supported by this proxy');
       return;
@@ -71,15 +81,18 @@ export function compileHttpFilters(filters: readonly HttpFilter[], path: string,
     if (type === RBACSchema.typeName && mutations !== null) report.error(at, 'an RBAC filter behind a header mutation is not supported by this proxy');
     kinds.add(type);
     switch (type) {
-      case ROUTER:
+      case RouterSchema.typeName: {
         routed = true;
+        const config = unpack(any, RouterSchema, `${at}.typed_config`, report);
+        if (config !== undefined) checkFields(RouterSchema, config, ROUTER, `${at}.typed_config`, report);
         return;
+      }
       case CORS:
         cors = filter.name;
         return;
       case RBACSchema.typeName: {
         const config = unpack(any, RBACSchema, `${at}.typed_config`, report);
-        if (config !== undefined) rbac.push({ name: filter.name, filter: compileRbacInto(config, `${at}.typed_config`, report) });
+        if (config !== undefined) rbac.push({ name: filter.name, filter: compileHttpRbac(config, `${at}.typed_config`, report) });
         return;
       }
       case HTTPFaultSchema.typeName: {
@@ -104,5 +117,5 @@ export function compileHttpFilters(filters: readonly HttpFilter[], path: string,
 
 export function compileNetworkPolicy(any: Any | undefined, path: string, report: CompileReport): NetworkPolicy | undefined {
   const config = unpack(any, NetworkRbacSchema, path, report);
-  return config === undefined ? undefined : compileRbacInto(config, path, report);
+  return config === undefined ? undefined : compileNetworkRbac(config, path, report);
 }

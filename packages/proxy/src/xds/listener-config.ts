@@ -51,7 +51,6 @@ export interface HttpManagerConfig {
   readonly stripAnyHostPort: boolean;
   readonly stripTrailingHostDot: boolean;
   readonly via: string;
-  readonly acceptHttp10: boolean;
   readonly maxRequestHeadersKb: number;
   readonly maxHeadersCount: number;
   readonly maxConcurrentStreams: number;
@@ -61,7 +60,6 @@ export interface HttpManagerConfig {
   readonly streamIdleTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly maxStreamDurationMs: number;
-  readonly drainTimeoutMs: number;
   readonly tracing: HttpConnectionManager_Tracing | undefined;
   readonly accessLogs: readonly AccessLogConfig[];
 }
@@ -102,7 +100,6 @@ export interface ListenerConfig {
   readonly filterChains: readonly FilterChainConfig[];
   readonly defaultFilterChain: FilterChainConfig | null;
   readonly inspectTls: boolean;
-  readonly inspectHttp: boolean;
   /** ms; 0: none. Envoy's default of 15 s. */
   readonly inspectTimeoutMs: number;
   readonly continueOnInspectTimeout: boolean;

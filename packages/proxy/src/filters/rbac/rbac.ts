@@ -1,6 +1,9 @@
 import { type RBAC, RBAC_Action } from '@outrigger/xds/protos/envoy/config/rbac/v3/rbac';
+import { type RBAC as HttpRbac, RBACSchema as HttpRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
+import { type RBAC as NetworkRbac, RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import type { RequestHead } from '../../http/message.ts';
 import { CompileReport, type CompileResult } from '../../routing/compile-result.ts';
+import { checkFields, fieldPolicy } from '../../xds/fields.ts';
 import { compilePermission, compilePrincipal } from './compile-rules.ts';
 import { AllOf, AnyOf, type ConnectionFacts, type Rule } from './rule.ts';
 
@@ -104,13 +107,29 @@ export interface RbacFilterConfig {
   readonly shadowMatcher?: unknown;
 }
 
-export function compileRbacInto(config: RbacFilterConfig, path: string, report: CompileReport): RbacFilter {
+function compileRbacInto(config: RbacFilterConfig, path: string, report: CompileReport): RbacFilter {
   if (config.matcher !== undefined) report.error(`${path}.matcher`, 'is not supported');
   if (config.shadowMatcher !== undefined) report.ignore(`${path}.shadow_matcher`);
+  // Told by `rig simulate`; the running proxy does not say what they would have done.
+  if (config.shadowRules !== undefined) report.ignore(`${path}.shadow_rules`);
   return new RbacFilter(
     config.rules === undefined ? null : compileRbacRules(config.rules, `${path}.rules`, report),
     config.shadowRules === undefined ? null : compileRbacRules(config.shadowRules, `${path}.shadow_rules`, report),
   );
+}
+
+const HTTP = fieldPolicy('rules matcher shadow_rules shadow_matcher', 'rules_stat_prefix shadow_rules_stat_prefix track_per_rule_stats');
+// With facts of the connection alone, each decision is the same at any time.
+const NETWORK = fieldPolicy('rules matcher shadow_rules shadow_matcher stat_prefix', 'shadow_rules_stat_prefix enforcement_type');
+
+export function compileHttpRbac(config: HttpRbac, path: string, report: CompileReport): RbacFilter {
+  checkFields(HttpRbacSchema, config, HTTP, path, report);
+  return compileRbacInto(config, path, report);
+}
+
+export function compileNetworkRbac(config: NetworkRbac, path: string, report: CompileReport): RbacFilter {
+  checkFields(NetworkRbacSchema, config, NETWORK, path, report);
+  return compileRbacInto(config, path, report);
 }
 
 /** envoy.extensions.filters.http.rbac.v3.RBAC or envoy.extensions.filters.network.rbac.v3.RBAC. */
