@@ -21,9 +21,8 @@ import { CompiledVirtualHost, RouteTable } from './route-table.ts';
 const CONFIGURATION = fieldPolicy(
   `name virtual_hosts vhds response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove
    most_specific_header_mutations_wins max_direct_response_body_size_bytes request_mirror_policies ignore_port_in_host_matching
-   ignore_path_parameters_in_path_matching typed_per_filter_config`,
-  // Clusters come when they are used: a table is held back until those that it names are there.
-  'metadata validate_clusters',
+   ignore_path_parameters_in_path_matching typed_per_filter_config validate_clusters`,
+  'metadata',
 );
 const VIRTUAL_HOST = fieldPolicy(
   `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
@@ -75,6 +74,8 @@ export function compileVirtualHost(
 export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
   const report = new CompileReport();
   checkFields(RouteConfigurationSchema, config, CONFIGURATION, '', report);
+  // Clusters come when they are used: a table is held back until those that it names are there.
+  if (config.validateClusters) report.ignore('validate_clusters');
   if (config.vhds !== undefined) checkAds(config.vhds.configSource, 'vhds.config_source', report);
   const domains = new DomainIndex<CompiledVirtualHost>(config.ignorePortInHostMatching);
   const clusters = new Set<string>();
