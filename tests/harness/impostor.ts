@@ -25,9 +25,13 @@ export async function callAs(
   path: string,
   credentials: Credentials | undefined,
   headers: Record<string, string> = {},
-): Promise<{ status: number; body: string; error: string }> {
+): Promise<{ status: number; body: string; error: string; serverSerial: string }> {
   const [host = '', port = ''] = address.split(':');
   const socket = connect({ host, port: Number(port), ALPNProtocols: ['istio-h2', 'h2'], rejectUnauthorized: false, ...credentials });
+  let serverSerial = '';
+  socket.once('secureConnect', () => {
+    serverSerial = socket.getPeerCertificate().serialNumber;
+  });
   const session = connectHttp2(`https://${address}`, { createConnection: () => socket });
   let failure = '';
   const failed = (error: Error): void => {
@@ -47,5 +51,5 @@ export async function callAs(
   });
   await new Promise((resolve) => request.once('close', resolve));
   session.destroy();
-  return { status, body, error: status === 0 ? failure || 'the connection was closed' : '' };
+  return { status, body, error: status === 0 ? failure || 'the connection was closed' : '', serverSerial };
 }

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, test } from 'vitest';
+import { callAs, identityOf } from '../harness/impostor.ts';
 import { Load } from '../harness/load.ts';
-import { type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { type DataPlane, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { envoy, everyPair } from '../harness/planes.ts';
 
 let mesh: TestMesh | undefined;
 afterEach(async () => {
@@ -21,12 +23,12 @@ async function instances(of: TestMesh, service: string): Promise<string[]> {
 }
 
 describe('an instance that is killed', () => {
-  test('fails no idempotent request, and is gone within 2 s', async () => {
+  test.each(everyPair)('fails no idempotent request, and is gone within 2 s (client beside %s, servers beside %s)', async (clientPlane, serverPlane) => {
     mesh = await TestMesh.start();
     const [client, , second] = await Promise.all([
-      mesh.run({ name: 'web', client: true }),
-      mesh.run({ name: 'payment', instance: 'payment-1' }),
-      mesh.run({ name: 'payment', instance: 'payment-2' }),
+      mesh.run({ name: 'web', client: true, dataPlane: clientPlane }),
+      mesh.run({ name: 'payment', instance: 'payment-1', dataPlane: serverPlane }),
+      mesh.run({ name: 'payment', instance: 'payment-2', dataPlane: serverPlane }),
     ]);
     await until('a first answer', async () => (await client.call('http://payment:8080/echo')).status === 200);
     const load = new Load(client, 'http://payment:8080/echo', { concurrency: 8, pauseMs: 20 });
@@ -61,47 +63,77 @@ describe('an instance that is killed', () => {
   });
 });
 
-test('the control plane killed with -9 under load fails no request, and a sidecar restarted meanwhile serves', async () => {
-  mesh = await TestMesh.start();
-  const [client, server] = await Promise.all([
-    mesh.run({ name: 'web', client: true }),
-    mesh.run({ name: 'payment' }),
-    mesh.run({ name: 'payment', instance: 'payment-2' }),
-  ]);
-  await until('a first answer', async () => (await client.call('http://payment:8080/echo')).status === 200);
-  const load = new Load(client, 'http://payment:8080/echo', { concurrency: 4, pauseMs: 20 });
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { id: string; proxyPid: number }[] }[];
-  const proxyPid = services.find(({ name }) => name === 'payment')?.instances.find(({ id }) => id.endsWith('/payment'))?.proxyPid ?? 0;
-  expect(proxyPid).toBeGreaterThan(0);
-  await mesh.killControlPlane();
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  // The proxy of one of two servers: its supervisor starts it again, from what is on disk.
-  process.kill(proxyPid, 'SIGKILL');
-  // Asked at its own port: for its callers the circuit to it is open for a while.
-  await until(
-    'the restarted sidecar serves',
-    async () => (await fetch(`http://${server.meshAddress}/restarted`)).ok && (await server.count('/restarted')) > 0,
-    10_000,
-  );
-  await load.stop();
-  expect(load.failures).toEqual([]);
-  await mesh.startControlPlane();
-  await until('everybody is registered again', async () => (await instances(mesh as TestMesh, 'payment')).length === 2, 10_000);
-  expect((await client.call('http://payment:8080/echo')).status).toBe(200);
-});
+test.each(everyPair)(
+  'the control plane killed with -9 under load fails no request, and a sidecar restarted meanwhile serves (%s to %s)',
+  async (clientPlane, serverPlane) => {
+    mesh = await TestMesh.start();
+    const [client, server] = await Promise.all([
+      mesh.run({ name: 'web', client: true, dataPlane: clientPlane }),
+      mesh.run({ name: 'payment', dataPlane: serverPlane }),
+      mesh.run({ name: 'payment', instance: 'payment-2', dataPlane: serverPlane }),
+    ]);
+    await until('a first answer', async () => (await client.call('http://payment:8080/echo')).status === 200);
+    const load = new Load(client, 'http://payment:8080/echo', { concurrency: 4, pauseMs: 20 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { id: string; proxyPid: number }[] }[];
+    const proxyPid = services.find(({ name }) => name === 'payment')?.instances.find(({ id }) => id.endsWith('/payment'))?.proxyPid ?? 0;
+    expect(proxyPid).toBeGreaterThan(0);
+    await mesh.killControlPlane();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    // The proxy of one of two servers: its supervisor starts it again, from what is on disk.
+    process.kill(proxyPid, 'SIGKILL');
+    // Asked at its own port: for its callers the circuit to it is open for a while.
+    await until(
+      'the restarted sidecar serves',
+      async () => (await fetch(`http://${server.meshAddress}/restarted`)).ok && (await server.count('/restarted')) > 0,
+      10_000,
+    );
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    await mesh.startControlPlane();
+    await until('everybody is registered again', async () => (await instances(mesh as TestMesh, 'payment')).length === 2, 10_000);
+    expect((await client.call('http://payment:8080/echo')).status).toBe(200);
+  },
+);
 
-test('certificates of 10 seconds are rotated without a failed request', async () => {
+test('certificates of 10 seconds are rotated without a failed request or handshake, beside both data planes', async () => {
   mesh = await TestMesh.start(['--certificate-ttl', '10']);
-  const [client] = await Promise.all([mesh.run({ name: 'web', client: true }), mesh.run({ name: 'payment' })]);
-  await until('a first answer', async () => (await client.call('http://payment:8080/echo')).status === 200);
-  const load = new Load(client, 'http://payment:8080/echo', { concurrency: 4, pauseMs: 25 });
+  const { state } = mesh;
+  const planes: readonly DataPlane[] = envoy === undefined ? ['outrigger'] : ['outrigger', 'envoy'];
+  const started = await Promise.all(
+    planes.flatMap((dataPlane) => [
+      (mesh as TestMesh).run({ name: `web-${dataPlane}`, client: true, dataPlane }),
+      (mesh as TestMesh).run({ name: 'payment', instance: `payment-${dataPlane}`, dataPlane }),
+    ]),
+  );
+  const clients = started.filter(({ name }) => name !== 'payment');
+  const servers = started.filter(({ name }) => name === 'payment');
+  for (const client of clients) await until('a first answer', async () => (await client.call('http://payment:8080/echo')).status === 200);
+  const loads = clients.map((client) => new Load(client, 'http://payment:8080/echo', { concurrency: 3, pauseMs: 25 }));
   // Renewed at half life: a rotation each 5 s on either side. Twenty of them in the long form.
-  await new Promise((resolve) => setTimeout(resolve, process.env['OUTRIGGER_LONG'] ? 105_000 : 25_000));
-  await load.stop();
-  expect(load.failures).toEqual([]);
-  expect(load.requests).toBeGreaterThan(1000);
-}, 150_000);
+  const rotations = process.env['OUTRIGGER_LONG'] ? 20 : 3;
+  const seen = new Map(servers.map(({ instance }) => [instance, new Set<string>()]));
+  const handshakes: string[] = [];
+  await until(
+    `${rotations} rotations`,
+    async () => {
+      for (const { instance, meshAddress } of servers) {
+        const { status, error, serverSerial } = await callAs(meshAddress, '/echo', identityOf(state, clients[0]?.instance ?? ''));
+        if (status !== 200) handshakes.push(`${instance}: ${status} ${error}`);
+        seen.get(instance)?.add(serverSerial);
+      }
+      return [...seen.values()].every((serials) => serials.size > rotations);
+    },
+    rotations * 10_000,
+    300,
+  );
+  for (const load of loads) {
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(load.requests).toBeGreaterThan(300);
+  }
+  expect(handshakes).toEqual([]);
+}, 240_000);
 
 test('a failing end of a chain of five is asked at most 4 times a request', async () => {
   mesh = await TestMesh.start();

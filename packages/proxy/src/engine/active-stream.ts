@@ -15,8 +15,8 @@ import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } 
 import { GuardedStream } from './guarded-stream.ts';
 import { IdleClock } from './idle-clock.ts';
 import { directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
-import { proxyStatus } from './proxy-status.ts';
 import { mirrorRequest } from './mirror.ts';
+import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
 import { enterResponse, markGivenUp } from './response-entry.ts';

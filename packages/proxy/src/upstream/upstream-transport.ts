@@ -124,12 +124,20 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     };
     const socket = tls.connect(options as tls.ConnectionOptions);
     this.transport = socket;
-    this.secure = true;
+    this.secure = verify;
     reader.watch(socket);
     socket.setNoDelay(true);
     socket.once('secureConnect', () => {
       if (this.#over) return;
       if (verify) this.peerUri = peerOf(socket).uri;
+      else {
+        // Without an authority Node asks nobody about the peer: pins must hold all the same.
+        const mismatch = checkPeer(socket.getPeerCertificate(), rules);
+        if (mismatch !== '') {
+          this.#fail(false, mismatch);
+          return;
+        }
+      }
       this.alpn = socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '');
       this.localAddress = socket.localAddress === undefined ? '' : hostPort(socket.localAddress, socket.localPort ?? 0);
       this.#opened();
