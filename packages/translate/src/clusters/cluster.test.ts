@@ -62,6 +62,11 @@ describe('a cluster of meshed instances', () => {
     expect(json().commonLbConfig.updateMergeWindow).toBeUndefined();
   });
 
+  test('lets an Envoy, which counts refused connections, retry more at once', () => {
+    const { retryBudget } = json({ node: node('web', { dataPlane: 'envoy', onDemand: false }) }).circuitBreakers.thresholds[0];
+    expect(retryBudget).toEqual({ budgetPercent: { value: 20 }, minRetryConcurrency: 100 });
+  });
+
   test('has the defaults of the mesh', () => {
     expect(json()).toMatchObject({
       name: payment,

@@ -73,7 +73,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
         ? {}
         : { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
     },
-    circuitBreakers: circuitBreakers(policy),
+    circuitBreakers: circuitBreakers(reader.node, policy),
     outlierDetection: outlierDetection(reader, policy),
     ...(grpc ? {} : keepalive(reader, policy)),
     ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
@@ -222,7 +222,7 @@ function passthroughCluster(reader: Reader): Cluster | undefined {
     clusterDiscoveryType: dynamicForwardProxy(),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: milliseconds(PASSTHROUGH_CONNECT_TIMEOUT_MS),
-    circuitBreakers: circuitBreakers({
+    circuitBreakers: circuitBreakers(reader.node, {
       loadBalancer: undefined,
       connectionPool: undefined,
       outlierDetection: undefined,
@@ -282,7 +282,7 @@ function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
       clusterName: name,
       endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(port.application.host, port.application.port) } } }] }],
     },
-    circuitBreakers: circuitBreakers({
+    circuitBreakers: circuitBreakers(reader.node, {
       loadBalancer: undefined,
       connectionPool: undefined,
       outlierDetection: undefined,

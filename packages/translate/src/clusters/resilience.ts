@@ -4,6 +4,7 @@ import { type CircuitBreakers, CircuitBreakersSchema } from '@outrigger/xds/prot
 import { type OutlierDetection, OutlierDetectionSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
 import { durationOf } from '../durations.ts';
 import { type Init, milliseconds } from '../messages.ts';
+import type { ProxyNode } from '../node.ts';
 import type { Reader } from '../reader.ts';
 import type { EffectivePolicy } from './traffic-policy.ts';
 
@@ -15,6 +16,8 @@ const DEFAULT_MAX_EJECTION_PERCENT = 100;
 const DEFAULT_INTERVAL_MS = 1_000;
 const RETRY_BUDGET_PERCENT = 20;
 const RETRY_BUDGET_FLOOR = 3;
+/** An Envoy counts refused connections too, so its floor lets through what an instance has under way that is killed (docs/adr/0005). */
+const RETRY_BUDGET_FLOOR_OF_ENVOYS = 100;
 /** Envoy's own limits of 1024 would be limits that nobody asked for. */
 const UNLIMITED = 0xffff_ffff;
 
@@ -23,7 +26,7 @@ export const OUTRIGGER_METADATA = 'outrigger.dev';
 /** What of the breaker v3 has no field for. */
 export const breakerMetadata: JsonObject = { outlier: { halfOpen: true } };
 
-export function circuitBreakers(policy: EffectivePolicy): CircuitBreakers {
+export function circuitBreakers({ dataPlane }: ProxyNode, policy: EffectivePolicy): CircuitBreakers {
   const tcp = policy.connectionPool?.value.tcp;
   const http = policy.connectionPool?.value.http;
   const budget = policy.retryBudget?.value;
@@ -39,7 +42,7 @@ export function circuitBreakers(policy: EffectivePolicy): CircuitBreakers {
         : {
             retryBudget: {
               budgetPercent: { value: budget?.percent ?? RETRY_BUDGET_PERCENT },
-              minRetryConcurrency: budget?.minRetryConcurrency ?? RETRY_BUDGET_FLOOR,
+              minRetryConcurrency: budget?.minRetryConcurrency ?? (dataPlane === 'envoy' ? RETRY_BUDGET_FLOOR_OF_ENVOYS : RETRY_BUDGET_FLOOR),
             },
           }),
     },
