@@ -8,6 +8,7 @@ import {
   FilterChainSchema,
 } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import { compileCidr } from '../filters/rbac/ip-address.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAddress } from './compile-endpoints.ts';
@@ -49,16 +50,20 @@ function compileMatch(match: FilterChainMatch | undefined, path: string, report:
   if (match === undefined) return ANY;
   checkFields(FilterChainMatchSchema, match, MATCH, path, report);
   if (match.sourceType !== FilterChainMatch_ConnectionSourceType.ANY) report.error(`${path}.source_type`, 'not supported by this proxy');
-  const ranges = (list: FilterChainMatch['prefixRanges']): CidrConfig[] =>
-    list.map((range) => ({ address: range.addressPrefix, prefixLength: range.prefixLen ?? 0 }));
+  const ranges = (list: FilterChainMatch['prefixRanges'], field: string): CidrConfig[] =>
+    list.map((range, index) => {
+      // A range that cannot be read would match nobody, and whoever it was meant for would fall to another chain.
+      compileCidr(range, `${path}.${field}[${index}]`, report);
+      return { address: range.addressPrefix, prefixLength: range.prefixLen ?? 0 };
+    });
   match.serverNames.forEach((name, index) => {
     if (name.includes('*') && !/^\*(\.[^*]+)?$/.test(name)) report.error(`${path}.server_names[${index}]`, 'a wildcard must be the first label');
   });
   return {
     destinationPort: match.destinationPort ?? 0,
-    prefixRanges: ranges(match.prefixRanges),
-    directSourcePrefixRanges: ranges(match.directSourcePrefixRanges),
-    sourcePrefixRanges: ranges(match.sourcePrefixRanges),
+    prefixRanges: ranges(match.prefixRanges, 'prefix_ranges'),
+    directSourcePrefixRanges: ranges(match.directSourcePrefixRanges, 'direct_source_prefix_ranges'),
+    sourcePrefixRanges: ranges(match.sourcePrefixRanges, 'source_prefix_ranges'),
     sourcePorts: match.sourcePorts,
     serverNames: match.serverNames.map((name) => name.toLowerCase()),
     transportProtocol: match.transportProtocol,
