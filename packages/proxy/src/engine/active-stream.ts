@@ -1,7 +1,7 @@
 import { ResponseFlag } from '@outrigger/telemetry';
 import { PEER_HEADER } from '../filters/peer.ts';
 import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream } from '../http/message.ts';
-import { LbContext } from '../lb/context.ts';
+import type { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
@@ -11,6 +11,7 @@ import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
+import { hashContext, pickEndpoint } from './endpoint-choice.ts';
 import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
 import { GuardedStream } from './guarded-stream.ts';
 import { IdleClock } from './idle-clock.ts';
@@ -37,8 +38,7 @@ const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upst
 const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6, HALF_CLOSED: 7 } as const;
 
 /**
- * One request from its head to the last byte of its answer. All fields are made in the constructor so that every stream
- * has one shape; nothing of it is a closure or a promise (bench: npm run bench, pair-mtls-1k).
+ * One request from its head to the last byte of its answer. One shape for all; no closure, no promise (bench: npm run bench, pair-mtls-1k).
  */
 export class ActiveStream extends GuardedStream {
   readonly #stream: ServerStream;
@@ -202,10 +202,7 @@ export class ActiveStream extends GuardedStream {
     if (route.retry.appliesTo(head) && !tunnel) this.#retry = new RetryState(route.retry);
     const { bufferLimitBytes } = route.fields;
     this.#content.prepare(head.bodyLength, bufferLimitBytes >= 0 ? bufferLimitBytes : this.manager.bufferLimitBytes, tunnel);
-    if (!route.fields.hash.empty) {
-      this.#lb = new LbContext();
-      route.fields.hash.apply(head, this.connection.info.remoteHost, this.manager.runtime.random, this.#lb);
-    }
+    this.#lb = hashContext(this, route);
     const maxDurationMs = route.fields.maxStreamDurationMs;
     if (maxDurationMs > 0 && this.#durationTimer === undefined) this.#durationTimer = this.manager.runtime.wheel.arm(maxDurationMs, this, Timer.DURATION);
     if (cluster.forwardProxy === null) route.finalizeRequest(head, this.#choice!, this);
@@ -214,7 +211,7 @@ export class ActiveStream extends GuardedStream {
       this.#mirror();
     }
     if (cluster.forwardProxy !== null) this.#resolveForward(cluster);
-    else this.#tryHost(cluster.pick(this.#pickContext()));
+    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.#lb, this.#tried));
   }
 
   #resolveForward(cluster: Cluster): void {
@@ -235,17 +232,6 @@ export class ActiveStream extends GuardedStream {
     }
   }
 
-  #pickContext(): LbContext {
-    const context = this.#lb ?? this.manager.lbContext;
-    if (this.#lb === null) context.reset();
-    if (this.#tried !== null && this.route!.retry.fields.avoidPreviousHosts) {
-      context.tried = this.#tried;
-      context.maxRepicks = this.route!.retry.fields.hostSelectionMaxAttempts;
-    }
-    context.nowMs = this.manager.runtime.nowMs();
-    return context;
-  }
-
   #tryHost(host: UpstreamHost | null): void {
     const cluster = this.cluster!;
     if (host === null) {
@@ -263,10 +249,7 @@ export class ActiveStream extends GuardedStream {
     this.#attempt = attempt;
     if (this.#content.ended && route.retry.perTryTimeoutMs > 0) attempt.armPerTry(route.retry.perTryTimeoutMs);
     if (this.#raw) attempt.startRaw();
-    else {
-      const { protocol } = cluster.config.http;
-      attempt.start(protocol === 'http2' || (protocol === 'downstream' && this.head.version === 20));
-    }
+    else attempt.start(cluster.usesHttp2(this.head.version));
   }
 
   /** Whether the head that goes upstream is all of the request. */
@@ -334,8 +317,6 @@ export class ActiveStream extends GuardedStream {
     this.#attempt?.client?.resume();
   }
 
-  // ---- upstream ----
-
   onUpstreamInformational(head: ResponseHead): void {
     // 100 is the codecs' own affair on each side, but the client waits for the upstream's word.
     this.moved = true;
@@ -384,7 +365,7 @@ export class ActiveStream extends GuardedStream {
   #retryNow(): void {
     const cluster = this.cluster!;
     if (cluster.forwardProxy !== null) this.#tryHost(this.endpoint);
-    else this.#tryHost(cluster.pick(this.#pickContext()));
+    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.#lb, this.#tried));
   }
 
   #commit(head: ResponseHead, fin: boolean): void {
@@ -480,8 +461,6 @@ export class ActiveStream extends GuardedStream {
     this.reply(answer.status, answer.body, answer.details, flags);
   }
 
-  // ---- answers made here ----
-
   /** Answers in place of the upstream, signed. */
   reply(status: number, body: string, details: string, flags: number): void {
     this.responseFlags |= flags;
@@ -512,8 +491,6 @@ export class ActiveStream extends GuardedStream {
     this.#commit(head, body.length === 0);
     if (body.length > 0) this.onUpstreamBody(body, 0, body.length, true);
   }
-
-  // ---- time ----
 
   protected timer(kind: number): void {
     if (this.#done) return;
@@ -582,8 +559,6 @@ export class ActiveStream extends GuardedStream {
     if (this.#waitTimer !== undefined) wheel.cancel(this.#waitTimer);
     this.#routeTimer = this.#waitTimer = undefined;
   }
-
-  // ---- end ----
 
   /** One side, or both, have said their last word. */
   #afterResponse(): void {

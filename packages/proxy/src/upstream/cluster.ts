@@ -87,6 +87,12 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
     return this.balancer.pick(context);
   }
 
+  /** `downstreamVersion`: 10, 11 or 20, as the request came. */
+  usesHttp2(downstreamVersion: number): boolean {
+    const { protocol } = this.config.http;
+    return protocol === 'http2' || (protocol === 'downstream' && downstreamVersion === 20);
+  }
+
   pool(host: UpstreamHost, http2: boolean): HttpPool {
     if (http2) {
       host.http2 ??= this.#newPool(host, true);

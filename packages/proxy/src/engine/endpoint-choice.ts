@@ -1,0 +1,32 @@
+import { LbContext } from '../lb/context.ts';
+import type { RouteEntry } from '../routing/route-entry.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import type { StreamRecord } from './stream-record.ts';
+
+/** A context of its own for a request that is balanced by a hash; null: the manager's serves. */
+export function hashContext({ head, connection, manager }: StreamRecord, route: RouteEntry): LbContext | null {
+  if (route.fields.hash.empty) return null;
+  const context = new LbContext();
+  route.fields.hash.apply(head, connection.info.remoteHost, manager.runtime.random, context);
+  return context;
+}
+
+/** The endpoint for the next attempt, `tried` left out where the route says so; null: there is none that may be asked. */
+export function pickEndpoint(
+  { manager }: StreamRecord,
+  route: RouteEntry,
+  cluster: Cluster,
+  own: LbContext | null,
+  tried: readonly UpstreamHost[] | null,
+): UpstreamHost | null {
+  const context = own ?? manager.lbContext;
+  if (own === null) context.reset();
+  const { avoidPreviousHosts, hostSelectionMaxAttempts } = route.retry.fields;
+  if (tried !== null && avoidPreviousHosts) {
+    context.tried = tried;
+    context.maxRepicks = hostSelectionMaxAttempts;
+  }
+  context.nowMs = manager.runtime.nowMs();
+  return cluster.pick(context);
+}
