@@ -133,6 +133,13 @@ describe('x-forwarded-client-cert', () => {
     expect(seen.header('x-forwarded-client-cert')).toBe(`By=${LOCAL};Hash=ab12;Subject="CN=web \\"1\\"";URI=${PEER.uri};DNS=web.local`);
   });
 
+  it('quotes a name that holds what separates elements', async () => {
+    const dns = ['a,By=spiffe://evil;URI="x"'];
+    const info = { ...MUTUAL, peer: { ...PEER, names: { ...PEER.names, dns } } };
+    const seen = await pass({ forwardClientCertDetails: 'SANITIZE_SET', setCurrentClientCertDetails: { dns: true } }, {}, info);
+    expect(seen.header('x-forwarded-client-cert')).toBe(`By=${LOCAL};Hash=ab12;DNS="a,By=spiffe://evil;URI=\\"x\\""`);
+  });
+
   it('leaves one header where the client sent several', async () => {
     const seen = await pass({ forwardClientCertDetails: 'SANITIZE_SET', ...uri }, { headers: [...FORGED, ...FORGED] }, MUTUAL);
     expect(seen.head!.headers.filter((text) => text.toLowerCase() === 'x-forwarded-client-cert')).toHaveLength(1);

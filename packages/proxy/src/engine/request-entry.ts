@@ -103,11 +103,16 @@ function clientCertElement(manager: HttpManager, connection: ConnectionInfo): st
   const { certDetails } = manager.config;
   const { peer } = connection;
   const parts: string[] = [];
-  if (connection.localUri !== '') parts.push(`By=${connection.localUri}`);
+  if (connection.localUri !== '') parts.push(`By=${xfccValue(connection.localUri)}`);
   parts.push(`Hash=${peer.sha256}`);
   if (certDetails.subject) parts.push(`Subject="${peer.subject.replace(/["\\]/g, '\\$&')}"`);
-  if (certDetails.uri) parts.push(...(peer.names.uri.length > 0 ? peer.names.uri.map((uri) => `URI=${uri}`) : ['URI=']));
-  if (certDetails.dns) parts.push(...peer.names.dns.map((name) => `DNS=${name}`));
+  if (certDetails.uri) parts.push(...(peer.names.uri.length > 0 ? peer.names.uri.map((uri) => `URI=${xfccValue(uri)}`) : ['URI=']));
+  if (certDetails.dns) parts.push(...peer.names.dns.map((name) => `DNS=${xfccValue(name)}`));
   connection.clientCertElement = parts.join(';');
   return connection.clientCertElement;
+}
+
+/** A name that holds what separates elements and pairs is quoted, so that it cannot make up others (Envoy's x-forwarded-client-cert). */
+function xfccValue(text: string): string {
+  return /[,;="\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
 }

@@ -128,3 +128,31 @@ describe('the end', () => {
     expect(engine.listeners.connectionCount).toBe(0);
   });
 });
+
+describe('the last answer', () => {
+  const ROUTE = [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: 'x'.repeat(3000) } } }];
+  const LAST = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+
+  it('reaches a peer that reads it late, whole', async () => {
+    await engine.listener('in', { routes: ROUTE });
+    const raw = new Raw('in');
+    raw.transport.pause();
+    await raw.send(LAST);
+    await engine.advance(20_000);
+    raw.transport.resume();
+    await engine.settle();
+    expect(raw.text.endsWith('x'.repeat(3000))).toBe(true);
+    expect(raw.ended).toBe(true);
+  });
+
+  it('is given up where the peer takes nothing of it for a minute', async () => {
+    await engine.listener('in', { routes: ROUTE });
+    const raw = new Raw('in');
+    raw.transport.pause();
+    await raw.send(LAST);
+    await engine.advance(62_000);
+    raw.transport.resume();
+    await engine.settle();
+    expect(raw.closed).toBe(true);
+  });
+});

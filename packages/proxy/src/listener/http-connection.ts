@@ -13,6 +13,8 @@ import type { ConnectionInfo } from './connection-info.ts';
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 /** How long the peer may take to read the last answer after our FIN, ms (Envoy's delayed_close_timeout). */
 const DELAYED_CLOSE_MS = 1_000;
+/** A peer that takes nothing of its last answer for so long does not want it, ms. */
+const STALLED_CLOSE_MS = 60_000;
 
 const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3 } as const;
 
@@ -30,6 +32,9 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   #closing: WheelTimer | undefined;
   #idleSinceMs: number;
   #closed = false;
+  /** After our FIN: what the peer has not taken yet, and when it last took something. */
+  #unsentBytes = 0;
+  #takenAtMs = 0;
   #gone = false;
   draining = false;
 
@@ -60,6 +65,8 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unsentBytes = Number.POSITIVE_INFINITY;
+    this.#takenAtMs = this.manager.runtime.nowMs();
     // Our FIN is out; what the peer still sends would make the kernel answer with a reset and cut the last answer off.
     this.#closing = this.manager.runtime.wheel.arm(DELAYED_CLOSE_MS, this, Timer.CLOSE);
   }
@@ -92,7 +99,18 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   receiveEnd(): void {
     if (this.#codec === undefined) this.destroy();
     else this.#codec.receiveEnd();
-    if (this.#closed) this.#transport.destroy();
+    if (this.#closed && this.#transport.writableLength === 0) this.#transport.destroy();
+  }
+
+  /** Waits on while a slow peer still takes what was written to it. */
+  #closeWhenTaken(): void {
+    const { runtime } = this.manager;
+    const unsentBytes = this.#transport.writableLength;
+    const nowMs = runtime.nowMs();
+    if (unsentBytes < this.#unsentBytes) this.#takenAtMs = nowMs;
+    this.#unsentBytes = unsentBytes;
+    if (unsentBytes === 0 || nowMs - this.#takenAtMs >= STALLED_CLOSE_MS) this.destroy();
+    else this.#closing = runtime.wheel.arm(DELAYED_CLOSE_MS, this, Timer.CLOSE);
   }
 
   transportClosed(detail: string): void {
@@ -113,7 +131,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     const { runtime, config } = this.manager;
     if (kind === Timer.CLOSE) {
       this.#closing = undefined;
-      this.destroy();
+      this.#closeWhenTaken();
     } else if (kind === Timer.MAX_AGE) {
       this.#maxAge = undefined;
       this.drain();
