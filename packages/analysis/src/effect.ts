@@ -38,7 +38,8 @@ function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: C
   for (const { destination, path } of destinationsOf(spec)) {
     const reason =
       unknownHost(context, destination.host, metadata.namespace) ?? unknownSubset(context, destination.host, destination.subset ?? '', metadata.namespace);
-    if (reason !== undefined) return `${reason} (${path})`;
+    // The rest of it holds all the same, as in Istio: it is this destination that does nothing good.
+    if (reason !== undefined) return `${reason} (${path}); until it is there, what is sent to it is answered 503`;
   }
   return undefined;
 }

@@ -50,17 +50,17 @@ describe('withoutEffect', () => {
     [
       'a subset that no rule has',
       [route('{host: order-service, subset: v3}'), rule],
-      'subset v3 is not in DestinationRule default/order-service (spec.http[0].route[0].destination)',
+      'subset v3 is not in DestinationRule default/order-service (spec.http[0].route[0].destination); until it is there, what is sent to it is answered 503',
     ],
     [
       'a subset without any rule',
       [route('{host: order-service, subset: v1}')],
-      'subset v1: no DestinationRule is for host order-service (spec.http[0].route[0].destination)',
+      'subset v1: no DestinationRule is for host order-service (spec.http[0].route[0].destination); until it is there, what is sent to it is answered 503',
     ],
     [
       'a destination that is no service',
       [route('{host: nowhere}')],
-      'host nowhere is no service that namespace default can see (spec.http[0].route[0].destination)',
+      'host nowhere is no service that namespace default can see (spec.http[0].route[0].destination); until it is there, what is sent to it is answered 503',
     ],
     [
       'hosts that are no service',
