@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type Agent, request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +70,8 @@ export interface CallOptions {
   readonly method?: string;
   readonly headers?: Record<string, string>;
   readonly body?: string;
+  /** Keeps connections to the sidecar; without it each call has its own. */
+  readonly agent?: Agent;
 }
 
 export interface ExecOptions {
@@ -174,6 +176,7 @@ export class TestMesh {
           port: Number(proxyPort),
           path: url,
           headers: { host: new URL(url).host, ...options.headers },
+          ...(options.agent ? { agent: options.agent } : {}),
           ...(options.method ? { method: options.method } : {}),
           ...(options.body === undefined ? {} : { body: options.body }),
         });
@@ -306,13 +309,14 @@ interface HttpCall {
   readonly method?: string;
   readonly path: string;
   readonly timeoutMs?: number;
+  readonly agent?: Agent;
   readonly headers?: Record<string, string>;
   readonly body?: string;
 }
 
 export function call({ body, timeoutMs = 30_000, ...options }: HttpCall): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ ...options, agent: false, timeout: timeoutMs }, (response) => {
+    const outgoing = request({ agent: false, ...options, timeout: timeoutMs }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {

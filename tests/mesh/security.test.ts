@@ -173,7 +173,8 @@ spec:
     await until('web is let in again', async () => (await web.call(url('/echo'))).status === 200, settleMs);
   });
 
-  test.each([
+  // Who draws is the client's sidecar: behind it one kind of server is enough.
+  test.runIf(serverPlane === 'outrigger').each([
     ['without a namespace', ''],
     ['with a namespace', '  namespace: default\n'],
   ])('the canary of order-service %s is in effect as written', async (_how, namespace) => {
