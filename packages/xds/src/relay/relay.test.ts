@@ -76,6 +76,10 @@ async function stopRelay(): Promise<void> {
   await relayServer.close();
 }
 
+async function until(test: () => boolean): Promise<void> {
+  while (!test()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 function downstream(): AdsClient {
   const made = new AdsClient({ target: { socketPath: relayPath() }, node, backoff });
   clients.push(made);
@@ -98,6 +102,29 @@ afterEach(async () => {
 });
 
 describe('ADS', () => {
+  test('keeps for the next client what the one before took and had not acknowledged when it ended', async () => {
+    source.set(TypeUrl.cluster, cluster('a'));
+    const given = new Mailbox<string>();
+    const first = downstream();
+    first.subscribe(ClusterSchema, ['a'], (update) => {
+      given.put(text(update));
+      // Its acknowledgement never comes.
+      return new Promise(() => {});
+    });
+    first.start();
+    expect(await given.take()).toBe('+a');
+    first.close();
+    await until(() => relay.status().upstreams.length === 0);
+    await stopControlPlane();
+    const second = downstream();
+    second.subscribe(ClusterSchema, ['a'], (update) => {
+      given.put(text(update));
+      return undefined;
+    });
+    second.start();
+    expect(await given.take()).toBe('+a');
+  });
+
   test('passes on the node, what there is, changes, removals and the answers', async () => {
     source.set(TypeUrl.cluster, cluster('a'), cluster('b'));
     const updates = new Mailbox<string>();

@@ -115,13 +115,18 @@ export class RelayedView implements ResourceView {
 
   settled(typeUrl: TypeUrl): void {
     const type = this.#types.get(typeUrl);
-    if (type === undefined) return;
+    if (type !== undefined) this.#settle(type);
+  }
+
+  #settle(type: RelayedType): void {
     const verdict = type.refusal === undefined ? undefined : { refused: type.refusal };
     type.refusal = undefined;
     for (const resolve of type.waiting.splice(0)) resolve(verdict);
   }
 
   close(): void {
+    // A client that ends with its answer on the way has refused nothing: what it was given is what the next one gets while the control plane is away.
+    for (const type of this.#types.values()) this.#settle(type);
     this.#client.close();
     this.#onClose();
   }
