@@ -5,9 +5,6 @@ import { Load } from '../harness/load.ts';
 import { type DataPlane, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { envoy, everyPair } from '../harness/planes.ts';
 
-/** What two Envoys do between themselves they do beside one of ours as well. */
-const pairsOfOurs = everyPair.filter((pair) => pair.includes('outrigger'));
-
 let mesh: TestMesh | undefined;
 afterEach(async () => {
   await mesh?.stop();
@@ -26,7 +23,7 @@ async function instances(of: TestMesh, service: string): Promise<string[]> {
 }
 
 describe('an instance that is killed', () => {
-  test.each(pairsOfOurs)('fails no idempotent request, and is gone within 2 s (client beside %s, servers beside %s)', async (clientPlane, serverPlane) => {
+  test.each(everyPair)('fails no idempotent request, and is gone within 2 s (client beside %s, servers beside %s)', async (clientPlane, serverPlane) => {
     mesh = await TestMesh.start();
     const [client, , second] = await Promise.all([
       mesh.run({ name: 'web', client: true, dataPlane: clientPlane }),
@@ -66,7 +63,7 @@ describe('an instance that is killed', () => {
   });
 });
 
-test.each(pairsOfOurs)(
+test.each(everyPair)(
   'the control plane killed with -9 under load fails no request, and a sidecar restarted meanwhile serves (%s to %s)',
   async (clientPlane, serverPlane) => {
     mesh = await TestMesh.start();
