@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { callAs, identityOf } from '../harness/impostor.ts';
 import { Load } from '../harness/load.ts';
@@ -135,21 +136,31 @@ test('certificates of 10 seconds are rotated without a failed request or handsha
   expect(handshakes).toEqual([]);
 }, 240_000);
 
-test('a failing end of a chain of five is asked at most 4 times a request', async () => {
-  mesh = await TestMesh.start();
-  const names = ['web', 'orders', 'payment', 'fraud'];
-  const [client, ledger] = (await Promise.all([
-    mesh.run({ name: 'load', client: true }),
-    mesh.run({ name: 'ledger' }),
-    ...names.map((name, index) =>
-      (mesh as TestMesh).run({ name, next: `http://${names[index + 1] ?? 'ledger'}:8080${index === names.length - 1 ? '/seq/ledger/503' : '/chain'}` }),
-    ),
-  ])) as [RunningWorkload, RunningWorkload];
-  const answer = await client.call('http://web:8080/chain', { headers: { 'x-request-id': '7f1c1a2e-8a39-4a52-9c5e-0b7e2f1f7c11' } });
-  expect(answer.status).toBeGreaterThanOrEqual(500);
-  expect(await ledger.count('/seq/ledger/503')).toBeLessThanOrEqual(4);
-  expect(await ledger.count('/seq/ledger/503')).toBeGreaterThan(0);
-});
+test.each<DataPlane>(['outrigger', ...(envoy ? (['envoy'] as const) : [])])(
+  'a failing end of a chain of five is asked at most 4 times a request (%s)',
+  async (dataPlane) => {
+    mesh = await TestMesh.start();
+    const names = ['web', 'orders', 'payment', 'fraud'];
+    const [client, ledger] = (await Promise.all([
+      mesh.run({ name: 'load', client: true, dataPlane }),
+      mesh.run({ name: 'ledger', dataPlane }),
+      ...names.map((name, index) =>
+        (mesh as TestMesh).run({
+          name,
+          dataPlane,
+          next: `http://${names[index + 1] ?? 'ledger'}:8080${index === names.length - 1 ? '/seq/ledger/503' : '/chain'}`,
+        }),
+      ),
+    ])) as [RunningWorkload, RunningWorkload];
+    // An Envoy may not know the next service yet: such a request reaches nobody, and the first that does is counted.
+    await until('a request reaches the ledger', async () => {
+      const id = randomUUID();
+      expect((await client.call('http://web:8080/chain', { headers: { 'x-request-id': id } })).status).toBeGreaterThanOrEqual(500);
+      return (await ledger.count('/seq/ledger/503')) > 0;
+    });
+    expect(await ledger.count('/seq/ledger/503')).toBeLessThanOrEqual(4);
+  },
+);
 
 test('a connect timeout is retried once', async () => {
   mesh = await TestMesh.start();

@@ -13,6 +13,11 @@ export type RetryPolicyInit = Init<typeof RetryPolicySchema>;
 
 /** The mesh's own retries (docs/xds.md, design section 5). */
 const DEFAULT_RETRY_ON = '5xx,reset,connect-failure,refused-stream';
+/**
+ * The same for an Envoy, which cannot tell that a 500 stands for a call that was given up further down (docs/adr/0003): an application's own 500 is
+ * not asked for again, so that a chain does not multiply its tries.
+ */
+const ENVOY_RETRY_ON = 'gateway-error,reset,connect-failure,refused-stream';
 /** Conditions under which the request cannot have reached the application. */
 const UNSENT_RETRY_ON = 'connect-failure,refused-stream';
 const DEFAULT_RETRIES = 3;
@@ -45,7 +50,7 @@ export function retryOf(reader: Reader, virtualService: VirtualService | undefin
     if (grpc) return undefined;
     return {
       policy: {
-        retryOn: DEFAULT_RETRY_ON,
+        retryOn: reader.node.dataPlane === 'envoy' ? ENVOY_RETRY_ON : DEFAULT_RETRY_ON,
         numRetries: DEFAULT_RETRIES,
         retryHostPredicate: previousHosts(),
         hostSelectionRetryMaxAttempts: HOST_SELECTION_ATTEMPTS,

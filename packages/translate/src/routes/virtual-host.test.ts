@@ -129,7 +129,7 @@ describe('without a VirtualService', () => {
       route.match!.headers.map(({ name }) => name).join(),
       route.action.case === 'route' ? route.action.value.retryPolicy!.retryOn : '',
     ]);
-    const full = '5xx,reset,connect-failure,refused-stream';
+    const full = 'gateway-error,reset,connect-failure,refused-stream';
     expect(seen).toEqual([
       ['default', ':method', full],
       ['default', 'idempotency-key', full],
