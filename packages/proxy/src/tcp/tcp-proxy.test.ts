@@ -6,41 +6,13 @@ import type { ConnectionInfo } from '../listener/connection-info.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import { type MemoryTransport, memoryPair } from '../net/memory-transport.ts';
-import { type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
+import { TimerWheel } from '../net/timer-wheel.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { TcpProxyConfig } from '../xds/listener-config.ts';
 import { TcpProxy } from './tcp-proxy.ts';
-
-class FakeClock implements TimerClock {
-  now = 0;
-  #due: { at: number; run: () => void }[] = [];
-
-  nowMs(): number {
-    return this.now;
-  }
-
-  after(delayMs: number, run: () => void): () => void {
-    const entry = { at: this.now + delayMs, run };
-    this.#due.push(entry);
-    return () => {
-      this.#due = this.#due.filter((one) => one !== entry);
-    };
-  }
-
-  advance(ms: number): void {
-    const until = this.now + ms;
-    for (;;) {
-      const next = this.#due.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) break;
-      this.#due = this.#due.filter((one) => one !== next);
-      this.now = Math.max(this.now, next.at);
-      next.run();
-    }
-    this.now = until;
-  }
-}
 
 /** What an application at one end sees. */
 class End implements ByteSink {
@@ -135,8 +107,8 @@ class Scene {
     } as unknown as ClusterSet;
     const runtime = {
       wheel: new TimerWheel(this.clock),
-      nowMs: () => this.clock.now,
-      unixMs: () => this.clock.now,
+      nowMs: () => this.clock.nowMs(),
+      unixMs: () => this.clock.nowMs(),
       random: { uint32: () => 7 },
       internalListeners: this.listeners,
       faults: new Faults(() => {}),

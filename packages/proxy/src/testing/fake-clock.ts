@@ -34,4 +34,10 @@ export class FakeClock implements TimerClock {
     next.callback();
     return true;
   }
+
+  /** Runs everything that is due within that time, in its order. */
+  advance(byMs: number): void {
+    const untilMs = this.#nowMs + byMs;
+    while (this.step(untilMs));
+  }
 }

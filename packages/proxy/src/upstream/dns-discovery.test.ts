@@ -1,35 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Runtime } from '../engine/runtime.ts';
-import { type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
+import { TimerWheel } from '../net/timer-wheel.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
 import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.ts';
 import type { Cluster } from './cluster.ts';
 import { DnsDiscovery } from './dns-discovery.ts';
 import type { Resolver } from './resolver.ts';
-
-class FakeClock implements TimerClock {
-  now = 0;
-  #due: { at: number; run: () => void }[] = [];
-
-  nowMs(): number {
-    return this.now;
-  }
-
-  after(delayMs: number, run: () => void): () => void {
-    const entry = { at: this.now + delayMs, run };
-    this.#due.push(entry);
-    return () => {
-      this.#due = this.#due.filter((one) => one !== entry);
-    };
-  }
-
-  advance(ms: number): void {
-    this.now += ms;
-    for (const entry of this.#due.filter(({ at }) => at <= this.now)) {
-      this.#due = this.#due.filter((one) => one !== entry);
-      entry.run();
-    }
-  }
-}
 
 function endpoint(host: string, port = 80): EndpointConfig {
   return { text: `${host}:${port}`, address: { kind: 'socket', host, port }, hostname: '', weight: 1 } as unknown as EndpointConfig;
