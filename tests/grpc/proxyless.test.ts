@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePorts, TestMesh, until } from '../harness/mesh.ts';
+import { TestMesh, until } from '../harness/mesh.ts';
 import { peer } from '../harness/peers.ts';
+import { freePorts } from '../harness/ports.ts';
 import { bootstrap, Children, GrpcClient, libraries } from './world.ts';
 
 /** A service of plain gRPC servers that somebody else runs: what a person writes for it. */
@@ -104,7 +105,10 @@ describe.each(libraries)('$name without a proxy', (library) => {
 
       await mesh.apply(split('plain', 10));
       // grpc-go uses new routes a moment before it has made the balancers of their clusters ("unknown cluster selected for RPC").
-      await until('the new clusters are in use', async () => (await client.ask(20)).errors === 0);
+      await until('the new clusters are in use', async () => {
+        const { errors, instances } = await client.ask(20);
+        return errors === 0 && (instances['v2'] ?? 0) < 6;
+      });
       const canary = await client.ask(CALLS);
       expect(canary).toMatchObject({ errors: 0, lastError: '' });
       near(canary.instances['v2'] ?? 0, 10);
@@ -115,6 +119,7 @@ describe.each(libraries)('$name without a proxy', (library) => {
       near(half.instances['v2'] ?? 0, 50);
 
       await mesh.apply(split('plain', 100));
+      await until('v2 has all', async () => (await client.ask(20)).instances['v2'] === 20);
       expect(await client.ask(50)).toMatchObject({ errors: 0, instances: { v2: 50 } });
 
       await mesh.killControlPlane();
@@ -144,6 +149,7 @@ spec:
     - from: [{source: {principals: [cluster.local/ns/default/sa/web]}}]
       to: [{operation: {paths: ["/grpc.health.v1.Health/*"]}}]
 `);
+      await until('the other is refused', async () => (await other.ask(20)).errors === 20);
       expect(await web.ask(20)).toMatchObject({ errors: 0, instances: { 'greeter-1': 20 } });
       expect(await other.ask(20)).toMatchObject({ errors: 20, lastError: expect.stringMatching(/PermissionDenied|PERMISSION_DENIED/) });
 

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type Agent, request } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from './ports.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const node = join(root, 'node_modules/.bin/node');
@@ -328,29 +328,6 @@ export function call({ body, timeoutMs = 30_000, ...options }: HttpCall): Promis
     outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer to ${options.path} within ${timeoutMs / 1000} s`)));
     outgoing.on('error', reject);
     outgoing.end(body);
-  });
-}
-
-/** Below the sidecars' ports, and so below those that the system takes for outgoing connections: nobody gets one between here and its use. */
-const firstPort = 8_000;
-const lastPort = 15_999;
-let nextPort = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
-
-export async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = nextPort;
-    nextPort = nextPort === lastPort ? firstPort : nextPort + 1;
-    if (await isFree(port)) ports.push(port);
-  }
-  return ports;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePorts, node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { peer } from '../harness/peers.ts';
 import { eachSide } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
 
 const clients = fileURLToPath(new URL('../peers/clients', import.meta.url));
 const goHttp = peer('go-http');

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { createServer as createHttp } from 'node:http';
 import { createServer as createTcp, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DataPlane, freePorts, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { type DataPlane, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { envoy } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
 import { Wire } from '../harness/wire.ts';
 
 const planes: readonly DataPlane[] = envoy === undefined ? ['outrigger'] : ['outrigger', 'envoy'];

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { freePorts, node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { peer } from '../harness/peers.ts';
 import { everyPair } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const grpcGo = peer('grpc-go') ?? '';

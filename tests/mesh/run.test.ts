@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type DataPlane, freePorts, node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { type DataPlane, node, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { envoy } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
 import { isRunning, proxyPid } from '../harness/processes.ts';
 
 const app = fileURLToPath(new URL('../harness/app.mjs', import.meta.url));

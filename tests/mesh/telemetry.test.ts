@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Collector } from '../harness/collector.ts';
-import { freePorts, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { everyPair } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
 
 /** Span kinds of OpenTelemetry. */
 const Kind = { SERVER: 2, CLIENT: 3 } as const;

@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canary, paymentLock, resource, strict, subsets } from '../../packages/translate/src/testing/shop.ts';
 import { peer } from '../harness/peers.ts';
+import { freePort } from '../harness/ports.ts';
 import { until } from '../xds/envoy.ts';
-import { freePort } from '../xds/world.ts';
 import { MeshOfEnvoys, type Sidecar, send, through, tunnel } from './mesh-of-envoys.ts';
 
 const binary = peer('envoy');

@@ -35,9 +35,9 @@ import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/l
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { freePort } from '../harness/ports.ts';
 import { svidOf, testAuthority } from '../xds/certificates.ts';
 import { type EnvoyProcess, startEnvoy, until } from '../xds/envoy.ts';
-import { freePort } from '../xds/world.ts';
 
 const schemas: Readonly<Record<string, DescMessage>> = {
   [TypeUrl.cluster]: ClusterSchema,

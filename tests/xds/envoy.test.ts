@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { TypeUrl } from '@outrigger/xds';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { peer } from '../harness/peers.ts';
+import { freePort } from '../harness/ports.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type EnvoyProcess, startEnvoy, until } from './envoy.ts';
 import { cluster, endpoints, listener, routeConfiguration } from './resources.ts';
-import { ControlPlane, freePort, get, startBackend } from './world.ts';
+import { ControlPlane, get, startBackend } from './world.ts';
 
 const binary = peer('envoy');
 

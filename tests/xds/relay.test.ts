@@ -6,10 +6,11 @@ import { createGrpcServer, createRelay, type GrpcServer, type Relay, TypeUrl } f
 import { AccessLogService, StreamAccessLogsResponseSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { peer } from '../harness/peers.ts';
+import { freePort } from '../harness/ports.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type EnvoyProcess, startEnvoy, until } from './envoy.ts';
 import { cluster, endpoints, listener, routeConfiguration } from './resources.ts';
-import { ControlPlane, freePort, get, startBackend } from './world.ts';
+import { ControlPlane, get, startBackend } from './world.ts';
 
 const binary = peer('envoy');
 

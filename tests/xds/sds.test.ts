@@ -8,11 +8,12 @@ import { createGrpcServer, createSdsRoutes, type DiscoveryRoutes, type GrpcServe
 import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { peer } from '../harness/peers.ts';
+import { freePort } from '../harness/ports.ts';
 import { bootstrap } from './bootstrap.ts';
 import { svidOf, testAuthority } from './certificates.ts';
 import { type EnvoyProcess, startEnvoy, until } from './envoy.ts';
 import { listener, routeConfiguration } from './resources.ts';
-import { ControlPlane, freePort } from './world.ts';
+import { ControlPlane } from './world.ts';
 
 const binary = peer('envoy');
 
