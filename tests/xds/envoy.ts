@@ -57,7 +57,7 @@ export async function until<T>(what: string, probe: () => T | undefined | Promis
       const value = await probe();
       if (value !== undefined) return value;
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith('Envoy ended')) throw error;
+      if (error instanceof Error && /^(Envoy|our proxy) ended with/.test(error.message)) throw error;
       last = error;
     }
     await new Promise((resolve) => setTimeout(resolve, 25));

@@ -70,7 +70,6 @@ export async function startBackend(name: string): Promise<{ port: number; close(
   };
 }
 
-/** A port that was free a moment ago, for a listener of another process. */
 export async function get(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
   return response.status === 200 ? await response.text() : `status ${response.status}`;

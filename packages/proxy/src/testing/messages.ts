@@ -52,8 +52,8 @@ export interface ClusterGiven {
 }
 
 /** A cluster with the mesh's habits: connect timeout 1 s, no panic. */
-export function cluster(name: string, { endpoints, http2 = false, mesh, fields = {} }: ClusterGiven): Cluster {
-  return message(ClusterSchema, {
+export function clusterJson(name: string, { endpoints, http2 = false, mesh, fields = {} }: ClusterGiven): JsonObject {
+  return {
     name,
     connectTimeout: '1s',
     commonLbConfig: { healthyPanicThreshold: {} },
@@ -63,7 +63,11 @@ export function cluster(name: string, { endpoints, http2 = false, mesh, fields =
     ...(http2 ? { typedExtensionProtocolOptions: { [PROTOCOL_OPTIONS]: typed(PROTOCOL_OPTIONS, { explicitHttpConfig: { http2ProtocolOptions: {} } }) } } : {}),
     ...(mesh === undefined ? {} : { metadata: { filterMetadata: { 'outrigger.dev': mesh } } }),
     ...fields,
-  });
+  };
+}
+
+export function cluster(name: string, given: ClusterGiven): Cluster {
+  return message(ClusterSchema, clusterJson(name, given));
 }
 
 /** A route to a cluster for everything, with whatever else its action has. Without a timeout, as the mesh's own. */
@@ -92,14 +96,14 @@ export interface ListenerGiven {
   readonly manager?: JsonObject;
   /** HTTP filters before the router. */
   readonly filters?: readonly JsonObject[];
-  /** Fields of the listener; without an address it is an internal one. */
+  /** Fields of the listener. */
   readonly fields?: JsonObject;
   /** Fields of its one filter chain. */
   readonly chain?: JsonObject;
 }
 
 /** A listener with one filter chain of HTTP, named in Proxy-Status as "test". */
-export function listener(name: string, { routes, virtualHost = {}, manager = {}, filters = [], fields = {}, chain = {} }: ListenerGiven): Listener {
+export function listenerJson(name: string, { routes, virtualHost = {}, manager = {}, filters = [], fields = {}, chain = {} }: ListenerGiven): JsonObject {
   const http = typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     statPrefix: name,
     proxyStatusConfig: { literalProxyName: 'test' },
@@ -108,10 +112,14 @@ export function listener(name: string, { routes, virtualHost = {}, manager = {},
     httpFilters: [...filters, { name: 'router', typedConfig: typed('envoy.extensions.filters.http.router.v3.Router') }],
     ...manager,
   });
-  return message(ListenerSchema, {
+  return {
     name,
-    ...('address' in fields ? {} : { internalListener: {} }),
     filterChains: [{ filters: [{ name: 'http', typedConfig: http }], ...chain }],
     ...fields,
-  });
+  };
+}
+
+/** Without an address it is an internal one. */
+export function listener(name: string, given: ListenerGiven): Listener {
+  return message(ListenerSchema, { ...('address' in (given.fields ?? {}) ? {} : { internalListener: {} }), ...listenerJson(name, given) });
 }
