@@ -1,31 +1,29 @@
 import { ResponseFlag } from '@outrigger/telemetry';
+import type { Answer, Refusal } from '../filters/http-filter.ts';
 import { PEER_HEADER } from '../filters/peer.ts';
 import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream } from '../http/message.ts';
 import type { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
-import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerValue, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { hashContext, pickEndpoint } from './endpoint-choice.ts';
-import { allowsUpgrade, type FilterVerdict, injectFault, NO_ROUTE, runFilters } from './filter-run.ts';
-import { GuardedStream } from './guarded-stream.ts';
-import { IdleClock } from './idle-clock.ts';
+import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
 import { directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
-import { enterResponse, markGivenUp } from './response-entry.ts';
+import { finalizeResponse, leaveResponse, markGivenUp } from './response-entry.ts';
 import { routeTimeoutMs } from './route-timeout.ts';
+import { CONFIG_WAIT, RoutedStream } from './routed-stream.ts';
+import { allowsUpgrade } from './upgrades.ts';
 import { UpstreamAttempt } from './upstream-attempt.ts';
 
-/** How long a request waits for routes or a cluster that were asked for, ms. */
-export const ON_DEMAND_TIMEOUT_MS = 5_000;
 /**
  * A websocket whose one side has ended is over (RFC 6455 closes by frames, not by halves of a connection), and the other side may
  * never hear of it: an Envoy in between passes no half-closed upgrade on.
@@ -35,25 +33,23 @@ const NOTHING = Buffer.alloc(0);
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
-const Timer = { ROUTE: 1, RETRY: 2, WAIT: 3, DURATION: 4, DELAY: 5, REQUEST: 6, HALF_CLOSED: 7 } as const;
+const Timer = { ROUTE: 1, RETRY: 2, DURATION: 4, REQUEST: 6, HALF_CLOSED: 7 } as const;
+/** Who holds the answer's source back: the downstream that takes no more, a transform that has enough. */
+const Held = { DOWNSTREAM: 1, TRANSFORM: 2 } as const;
 
 /**
  * One request from its head to the last byte of its answer. One shape for all; no closure, no promise (bench: npm run bench, pair-mtls-1k).
  */
-export class ActiveStream extends GuardedStream {
+export class ActiveStream extends RoutedStream {
   readonly #stream: ServerStream;
-  readonly #random: number;
   readonly #content: RequestContent;
   /** Kept by the manager. */
   previous: ActiveStream | null = null;
   next: ActiveStream | null = null;
   moved = true;
   idleSteps = 0;
-  /** The route has an idle timeout of its own. */
-  ownIdle = false;
 
   #replayed = false;
-  #choice: ClusterChoice | null = null;
   #retry: RetryState | null = null;
   #tried: UpstreamHost[] | null = null;
   #lb: LbContext | null = null;
@@ -65,19 +61,17 @@ export class ActiveStream extends GuardedStream {
   /** Of the route; until the request is whole, of the whole request. */
   #routeTimer: WheelTimer | undefined = undefined;
   #durationTimer: WheelTimer | undefined = undefined;
-  #idleClock: IdleClock | null = null;
-  /** Of whatever it waits for: routes, a delay, the next attempt. */
+  /** Of the next attempt, or of a tunnel's other half. */
   #waitTimer: WheelTimer | undefined = undefined;
-  #waiting = false;
 
   #tunnel = false;
   #responseEnded = false;
+  #held = 0;
   #done = false;
 
   constructor(connection: HttpConnection, stream: ServerStream, head: RequestHead, fin: boolean) {
     super(connection, head);
     this.#stream = stream;
-    this.#random = connection.manager.runtime.random.uint32();
     this.#content = new RequestContent(stream, fin, connection.manager.bufferLimitBytes);
     if (fin) this.requestEndMs = this.startMs;
   }
@@ -94,77 +88,35 @@ export class ActiveStream extends GuardedStream {
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
     else if (entry.kind === 'redirect') this.#direct(307, ['location', entry.path], NOTHING, 'direct_response');
-    else this.#matchRoute();
+    else this.matchRoute();
   }
 
-  #matchRoute(): void {
-    const slot = this.manager.routes;
-    const { head } = this;
-    const { table } = slot;
-    if (table === null) {
-      this.#wait();
-      slot.wait(this);
-      return;
-    }
-    const virtualHost = table.findVirtualHost(head.authority);
-    if (virtualHost === null && slot.demand !== null && slot.demand.request(head.authority, this)) {
-      this.#wait();
-      return;
-    }
-    if (virtualHost !== null) slot.demand?.touch(virtualHost);
-    this.route = virtualHost === null ? null : virtualHost.match(head, this.#random);
-    const idleTimeoutMs = this.route === null ? -1 : this.route.fields.idleTimeoutMs;
-    this.ownIdle = idleTimeoutMs >= 0;
-    if (idleTimeoutMs > 0) this.#idleClock = new IdleClock(this, this.manager.runtime.wheel, idleTimeoutMs);
-    this.#heed(runFilters(this, this.#random));
+  protected filtered(): void {
+    if (this.route === null) this.refused(NO_ROUTE);
+    else this.#act(this.route);
   }
 
-  /** Bounds the time that a request waits for configuration. */
-  #wait(): void {
-    this.#waiting = true;
-    this.#waitTimer ??= this.manager.runtime.wheel.arm(ON_DEMAND_TIMEOUT_MS, this, Timer.WAIT);
+  protected refused({ status, body, details, flag, headers }: Refusal): void {
+    this.reply(status, body, details, flag, headers);
   }
 
-  /** Of what it waits for: routes, then its cluster. */
-  protected routes(given: boolean): void {
-    if (this.#done || !this.#waiting) return;
-    if (this.#choice !== null) {
-      this.#toCluster(this.#choice.clusterName(this.head));
-      return;
-    }
-    this.#endWait();
-    if (given) this.#matchRoute();
-    else this.#heed(NO_ROUTE);
+  protected answered({ status, headers, body, details }: Answer): void {
+    this.#direct(status, headers, body ?? NOTHING, details);
   }
 
-  #endWait(): void {
-    this.#waiting = false;
-    if (this.#waitTimer !== undefined) this.manager.runtime.wheel.cancel(this.#waitTimer);
-    this.#waitTimer = undefined;
+  protected get over(): boolean {
+    return this.#done;
   }
 
-  #heed(verdict: FilterVerdict): void {
-    switch (verdict.kind) {
-      case 'pass':
-        this.#act(this.route!);
-        break;
-      case 'refuse':
-        this.reply(verdict.status, verdict.body, verdict.details, verdict.flag);
-        break;
-      case 'answer':
-        this.#direct(verdict.status, verdict.headers, NOTHING, verdict.details);
-        break;
-      case 'delay':
-        this.responseFlags |= ResponseFlag.delayInjected;
-        this.#waitTimer = this.manager.runtime.wheel.arm(verdict.delayMs, this, Timer.DELAY);
-    }
+  get headIsAll(): boolean {
+    return this.#content.headIsAll;
   }
 
   #act(route: RouteEntry): void {
     const { head } = this;
     if (route.kind !== 'forward') {
       const answer = routeAnswer(route, head);
-      if (answer === null) this.#heed(NO_ROUTE);
+      if (answer === null) this.refused(NO_ROUTE);
       else this.#direct(answer.status, answer.headers, answer.body, 'direct_response');
       return;
     }
@@ -173,29 +125,15 @@ export class ActiveStream extends GuardedStream {
       return;
     }
     this.#raw = head.method === 'CONNECT' && route.fields.connectTerminates;
-    this.#choice = route.pickCluster(head, this.#random);
-    this.#toCluster(this.#choice.clusterName(head));
+    this.choice = route.pickCluster(head, this.dice);
+    this.toCluster(this.choice.clusterName(head));
   }
 
-  #toCluster(name: string): void {
-    const cluster = this.manager.clusters.get(name);
-    if (cluster === undefined || !cluster.warm) {
-      if (this.#waiting) {
-        this.#endWait();
-        this.reply(this.route!.fields.clusterNotFoundStatus, '', 'cluster_not_found', ResponseFlag.noClusterFound);
-        return;
-      }
-      // Rare: the table was held back until its clusters were there, or the request itself named this one.
-      this.#waiting = true;
-      this.manager.clusters.ready([name], ON_DEMAND_TIMEOUT_MS).then((there) => this.onRoutes(there));
-      return;
-    }
-    this.#endWait();
-    this.cluster = cluster;
-    this.#prepareForward(cluster);
+  protected clusterMissing(): void {
+    this.reply(this.route!.fields.clusterNotFoundStatus, '', 'cluster_not_found', ResponseFlag.noClusterFound);
   }
 
-  #prepareForward(cluster: Cluster): void {
+  protected forward(cluster: Cluster): void {
     const route = this.route!;
     const { head } = this;
     const tunnel = head.method === 'CONNECT' || head.protocol !== '';
@@ -205,7 +143,7 @@ export class ActiveStream extends GuardedStream {
     this.#lb = hashContext(this, route);
     const maxDurationMs = route.fields.maxStreamDurationMs;
     if (maxDurationMs > 0 && this.#durationTimer === undefined) this.#durationTimer = this.manager.runtime.wheel.arm(maxDurationMs, this, Timer.DURATION);
-    if (cluster.forwardProxy === null) route.finalizeRequest(head, this.#choice!, this);
+    if (cluster.forwardProxy === null) route.finalizeRequest(head, this.choice!, this);
     if (this.#content.ended) {
       this.#armRouteTimeout();
       this.#mirror();
@@ -216,7 +154,7 @@ export class ActiveStream extends GuardedStream {
 
   #resolveForward(cluster: Cluster): void {
     const port = this.head.scheme === 'https' ? 443 : 80;
-    this.route!.finalizeRequest(this.head, this.#choice!, this);
+    this.route!.finalizeRequest(this.head, this.choice!, this);
     cluster.forwardProxy!.resolve(this.head.authority, port, (host, error) => this.#resolved(host, error));
   }
 
@@ -270,6 +208,11 @@ export class ActiveStream extends GuardedStream {
     if (this.#done) return;
     this.moved = true;
     this.bytesReceived += end - start;
+    if (this.requestTransform === null) this.passRequest(buffer, start, end, fin);
+    else this.requestTransform.body(buffer, start, end, fin);
+  }
+
+  protected passRequest(buffer: Buffer, start: number, end: number, fin: boolean): void {
     if (fin) this.#onRequestEnd();
     this.#content.receive(buffer, start, end, fin, this.#attempt?.client ?? null);
     if (fin) this.#mirror();
@@ -278,6 +221,11 @@ export class ActiveStream extends GuardedStream {
 
   protected trailers(trailers: HeaderList): void {
     if (this.#done) return;
+    if (this.requestTransform === null) this.passRequestTrailers(trailers);
+    else this.requestTransform.trailers(trailers);
+  }
+
+  protected passRequestTrailers(trailers: HeaderList): void {
     this.#onRequestEnd();
     this.#content.receiveTrailers(trailers, this.#attempt?.client ?? null);
     this.#mirror();
@@ -314,7 +262,26 @@ export class ActiveStream extends GuardedStream {
   }
 
   protected downstreamDrained(): void {
-    this.#attempt?.client?.resume();
+    this.#release(Held.DOWNSTREAM);
+  }
+
+  protected holdRequest(held: boolean): void {
+    this.#content.hold(held);
+  }
+
+  protected holdResponse(held: boolean): void {
+    if (held) this.#hold(Held.TRANSFORM);
+    else this.#release(Held.TRANSFORM);
+  }
+
+  #hold(who: number): void {
+    if (this.#held === 0) this.#attempt?.client?.pause();
+    this.#held |= who;
+  }
+
+  #release(who: number): void {
+    this.#held &= ~who;
+    if (this.#held === 0) this.#attempt?.client?.resume();
   }
 
   onUpstreamInformational(head: ResponseHead): void {
@@ -375,28 +342,41 @@ export class ActiveStream extends GuardedStream {
     // Nothing is sent again from here on.
     this.#content.stopKeeping(this.#attempt?.client !== null);
     this.#cancelTimers();
+    this.cancelFilterWork();
     markGivenUp(this, head, this.#gaveUp);
-    enterResponse(this, head, this.#choice, this.#lb, this.#random);
+    finalizeResponse(this, head, this.choice);
+    this.filterResponse(head, fin);
+    leaveResponse(this, head, this.#lb);
     if ((this.responseFlags & SIGNED_FLAGS) !== 0 && this.responseCodeDetails === 'via_upstream') this.#sign(head);
     if (this.connection.draining) this.connection.drain();
     if (fin) this.#responseEnded = true;
-    if (!this.#stream.sendResponse(head, fin) && !fin) this.#attempt?.client?.pause();
+    if (!this.#stream.sendResponse(head, fin) && !fin) this.#hold(Held.DOWNSTREAM);
     if (fin) this.#afterResponse();
   }
 
   onUpstreamBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
     this.moved = true;
+    if (this.responseTransform === null) this.passResponse(buffer, start, end, fin);
+    else this.responseTransform.body(buffer, start, end, fin);
+  }
+
+  protected passResponse(buffer: Buffer, start: number, end: number, fin: boolean): void {
     this.bytesSent += end - start;
     if (fin) this.#responseEnded = true;
     const room = this.#stream.sendBody(buffer, start, end, fin);
     if (fin) this.#afterResponse();
-    else if (!room) this.#attempt?.client?.pause();
+    else if (!room) this.#hold(Held.DOWNSTREAM);
   }
 
   onUpstreamTrailers(trailers: HeaderList): void {
     this.responseTrailers = trailers;
-    this.#responseEnded = true;
     this.#attempt?.judgeTrailers(trailers, this.manager.runtime.nowMs());
+    if (this.responseTransform === null) this.passResponseTrailers(trailers);
+    else this.responseTransform.trailers(trailers);
+  }
+
+  protected passResponseTrailers(trailers: HeaderList): void {
+    this.#responseEnded = true;
     this.#stream.sendTrailers(trailers);
     this.#afterResponse();
   }
@@ -462,10 +442,11 @@ export class ActiveStream extends GuardedStream {
   }
 
   /** Answers in place of the upstream, signed. */
-  reply(status: number, body: string, details: string, flags: number): void {
+  reply(status: number, body: string, details: string, flags: number, headers?: HeaderList): void {
     this.responseFlags |= flags;
     this.responseCodeDetails = details.replaceAll(' ', '_');
     const { head, body: bytes } = localReplyHead(this.head, status, body);
+    if (headers !== undefined) for (let i = 0; i < headers.length; i += 2) setHeader(head.headers, headers[i]!, headers[i + 1]!);
     this.#sign(head);
     this.#send(head, bytes);
   }
@@ -499,14 +480,11 @@ export class ActiveStream extends GuardedStream {
         this.#waitTimer = undefined;
         this.#retryNow();
         break;
-      case Timer.DELAY:
-        this.#waitTimer = undefined;
-        this.#heed(injectFault(this, this.route!, this.#random));
+      case FILTER_DELAY:
+        this.endDelay();
         break;
-      case Timer.WAIT:
-        this.#waitTimer = undefined;
-        this.manager.routes.cancel(this);
-        this.routes(false);
+      case CONFIG_WAIT:
+        this.onConfigWaitOver();
         break;
       case Timer.ROUTE:
         this.#routeTimer = undefined;
@@ -558,6 +536,7 @@ export class ActiveStream extends GuardedStream {
     if (this.#routeTimer !== undefined) wheel.cancel(this.#routeTimer);
     if (this.#waitTimer !== undefined) wheel.cancel(this.#waitTimer);
     this.#routeTimer = this.#waitTimer = undefined;
+    this.cancelWait();
   }
 
   /** One side, or both, have said their last word. */
@@ -582,10 +561,10 @@ export class ActiveStream extends GuardedStream {
     this.endMs = manager.runtime.nowMs();
     this.#cancelTimers();
     if (this.#durationTimer !== undefined) manager.runtime.wheel.cancel(this.#durationTimer);
-    this.#idleClock?.cancel();
-    if (this.#waiting) manager.routes.cancel(this);
+    this.endRouting();
     this.#retry?.release();
     this.#content.stopKeeping(true);
+    this.endFilters();
     manager.unlink(this);
     this.connection.onStreamEnd();
     try {

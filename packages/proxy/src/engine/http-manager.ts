@@ -1,3 +1,4 @@
+import type { FilterServices } from '../filters/http-filter.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
 import { type Http2Options, http2Options } from '../http2/options.ts';
 import { LbContext } from '../lb/context.ts';
@@ -6,6 +7,7 @@ import type { StreamRecorder } from '../observe/stream-recorder.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
+import { ClusterCall } from './cluster-call.ts';
 import { IDLE_STEPS } from './idle-clock.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
@@ -25,6 +27,7 @@ export class HttpManager implements TimerTarget {
   readonly http2: Http2Options;
   /** Picks are synchronous: one context serves all streams without a hash. */
   readonly lbContext = new LbContext();
+  readonly services: FilterServices;
   /** Share of new traces that are sampled. */
   readonly samplingRatio: number;
   /** Streams under way, linked through themselves. */
@@ -48,6 +51,12 @@ export class HttpManager implements TimerTarget {
     this.recorder = recorder;
     this.direction = direction;
     this.bufferLimitBytes = bufferLimitBytes;
+    this.services = {
+      random: runtime.random,
+      nowMs: runtime.nowMs,
+      unixMs: runtime.unixMs,
+      call: (request, answer) => new ClusterCall(runtime, clusters, request, answer),
+    };
     const maxHeadBytes = config.maxRequestHeadersKb * 1024;
     const proxyName = config.proxyName === '' ? 'outrigger' : config.proxyName;
     this.http1 = http1Options({ names: runtime.names, maxHeadBytes, maxHeaderCount: config.maxHeadersCount, proxyName });

@@ -16,6 +16,8 @@ export class RequestContent {
   #whole = true;
   #limitBytes: number;
   #paused = false;
+  /** A filter takes no more for now. */
+  #held = false;
   #receivedAny = false;
 
   constructor(downstream: ServerStream, ended: boolean, limitBytes: number) {
@@ -85,13 +87,22 @@ export class RequestContent {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#downstream.resume();
+    if (!this.#held) this.#downstream.resume();
   }
 
   #pause(): void {
     if (this.#paused) return;
     this.#paused = true;
-    this.#downstream.pause();
+    if (!this.#held) this.#downstream.pause();
+  }
+
+  /** A filter between the downstream and here has enough, or takes more again. */
+  hold(held: boolean): void {
+    if (held === this.#held) return;
+    this.#held = held;
+    if (this.#paused) return;
+    if (held) this.#downstream.pause();
+    else this.#downstream.resume();
   }
 
   #keep(buffer: Buffer, start: number, end: number, sent: boolean): void {

@@ -5,24 +5,18 @@ import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerIndex, removeHeader, setHeader } from '../routing/headers.ts';
 import type { StreamRecord } from './stream-record.ts';
 
-/** What routes and filters do to the head of an answer before it goes to the downstream. `random` is the stream's. */
-export function enterResponse(stream: StreamRecord, head: ResponseHead, choice: ClusterChoice | null, lb: LbContext | null, random: number): void {
-  const { route, manager } = stream;
-  const { headers } = head;
-  if (route !== null) {
-    route.finalizeResponse(headers, choice, stream);
-    const { cors: corsName } = manager.config.filters;
-    const { cors, disabled } = route.fields.filters;
-    if (corsName !== '' && cors.enabled && !disabled.has(corsName) && cors.decide(stream.head, random) === 'actual') cors.applyToResponse(stream.head, headers);
-    if (route.fields.includeAttemptCountInResponse) setHeader(headers, 'x-envoy-attempt-count', String(stream.upstreamRequestAttemptCount));
-  }
-  const { mutations } = manager.config.filters;
-  if (mutations !== null && !route?.fields.filters.disabled.has(mutations.name)) {
-    mutations.response.apply(headers, stream);
-    if (route !== null) route.fields.filters.responseMutations.apply(headers, stream);
-  }
-  if (lb !== null && lb.setCookie !== '') headers.push('set-cookie', lb.setCookie);
-  if (manager.config.alwaysSetRequestIdInResponse && stream.requestId !== '') setHeader(headers, 'x-request-id', stream.requestId);
+/** What the route does to the head of an answer, before the filters see it. */
+export function finalizeResponse(stream: StreamRecord, head: ResponseHead, choice: ClusterChoice | null): void {
+  const { route } = stream;
+  if (route === null) return;
+  route.finalizeResponse(head.headers, choice, stream);
+  if (route.fields.includeAttemptCountInResponse) setHeader(head.headers, 'x-envoy-attempt-count', String(stream.upstreamRequestAttemptCount));
+}
+
+/** What is put on it last. */
+export function leaveResponse(stream: StreamRecord, head: ResponseHead, lb: LbContext | null): void {
+  if (lb !== null && lb.setCookie !== '') head.headers.push('set-cookie', lb.setCookie);
+  if (stream.manager.config.alwaysSetRequestIdInResponse && stream.requestId !== '') setHeader(head.headers, 'x-request-id', stream.requestId);
 }
 
 /**

@@ -3,7 +3,7 @@ import { CorsPolicySchema } from '@outrigger/xds/protos/envoy/extensions/filters
 import { describe, expect, it } from 'vitest';
 import { RequestHead } from '../http/message.ts';
 import { CompileReport } from '../routing/compile-result.ts';
-import { type CorsPolicy, compileCors, NO_CORS } from './cors.ts';
+import { type CorsPolicy, compileCors } from './cors.ts';
 
 const CONFIG: JsonObject = {
   allowOriginStringMatch: [{ exact: 'https://a.example' }, { safeRegex: { regex: 'https://.*\\.b\\.example' } }],
@@ -38,7 +38,6 @@ describe('CORS', () => {
     ['a preflight of another goes on', policy(), request('https://evil.example', 'OPTIONS', PREFLIGHT), 'none'],
     ['or does not', policy({ forwardNotMatchingPreflights: false }), request('https://evil.example', 'OPTIONS', PREFLIGHT), 'preflight-refused'],
     ['switched off', policy({ filterEnabled: { defaultValue: { numerator: 0 } } }), request('https://a.example'), 'none'],
-    ['none configured', NO_CORS, request('https://a.example'), 'none'],
   ])('%s', (_name, cors, head, expected) => {
     expect(cors.decide(head, 0)).toBe(expected);
   });

@@ -1,10 +1,12 @@
 import type { CorsPolicy as RouteCorsPolicy } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import type { CorsPolicy as FilterCorsPolicy } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
-import type { HeaderList, RequestHead } from '../http/message.ts';
+import { CorsPolicySchema, CorsSchema, type CorsPolicy as FilterCorsPolicy } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
+import type { HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
-import { ALWAYS, compileFraction, type Fraction, NEVER } from '../routing/fraction.ts';
+import { ALWAYS, compileFraction, type Fraction } from '../routing/fraction.ts';
 import { headerValue, removeHeader, setHeader } from '../routing/headers.ts';
 import { compileStringMatcher, type TextMatcher } from '../routing/string-matcher.ts';
+import { unpack } from '../xds/fields.ts';
+import { type FilteredStream, type FilterVerdict, type HttpFilter, type HttpFilterType, PASS, type RouteSetting } from './http-filter.ts';
 
 export interface CorsFields {
   readonly origins: readonly TextMatcher[];
@@ -67,18 +69,6 @@ export class CorsPolicy {
   }
 }
 
-export const NO_CORS = new CorsPolicy({
-  origins: [],
-  allowMethods: '',
-  allowHeaders: '',
-  exposeHeaders: '',
-  maxAge: '',
-  allowCredentials: false,
-  allowPrivateNetwork: false,
-  forwardNotMatchingPreflights: true,
-  fraction: NEVER,
-});
-
 /** The filter's per-route message, or the older one of RouteAction and VirtualHost. */
 export function compileCors(config: FilterCorsPolicy | RouteCorsPolicy, path: string, report: CompileReport): CorsPolicy {
   const enabled = 'enabledSpecifier' in config ? config.enabledSpecifier.value : config.filterEnabled;
@@ -95,3 +85,48 @@ export function compileCors(config: FilterCorsPolicy | RouteCorsPolicy, path: st
     fraction: compileFraction(enabled?.defaultValue, ALWAYS),
   });
 }
+
+/** envoy.filters.http.cors: heeds the policy of the route; without one it does nothing. */
+class CorsFilter implements HttpFilter {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  forRoute(settings: readonly RouteSetting[]): HttpFilter {
+    const policy = settings.find((setting) => setting instanceof CorsPolicy);
+    return policy === undefined || !policy.enabled ? this : new RouteCorsFilter(this.name, policy);
+  }
+}
+
+class RouteCorsFilter extends CorsFilter {
+  readonly #policy: CorsPolicy;
+
+  constructor(name: string, policy: CorsPolicy) {
+    super(name);
+    this.#policy = policy;
+  }
+
+  onRequest(stream: FilteredStream): FilterVerdict {
+    const { head } = stream;
+    const verdict = this.#policy.decide(head, stream.dice);
+    if (verdict === 'none' || verdict === 'actual') return PASS;
+    return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? this.#policy.preflightHeaders(head) : [], details: 'cors_response' };
+  }
+
+  onResponse(stream: FilteredStream, head: ResponseHead): void {
+    if (this.#policy.decide(stream.head, stream.dice) === 'actual') this.#policy.applyToResponse(stream.head, head.headers);
+  }
+}
+
+export const corsType: HttpFilterType = {
+  typeName: CorsSchema.typeName,
+  compile: (_any, name) => new CorsFilter(name),
+  settings: {
+    [CorsPolicySchema.typeName](any, path, report) {
+      const policy = unpack(any, CorsPolicySchema, path, report);
+      return policy === undefined ? null : compileCors(policy, path, report);
+    },
+  },
+};

@@ -1,11 +1,14 @@
+import { ResponseFlag } from '@outrigger/telemetry';
 import { type HTTPFault, HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import type { RequestHead } from '../http/message.ts';
+import { grpcToHttpStatus } from '../resilience/outlier-detection.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileFraction, type Fraction, NEVER } from '../routing/fraction.ts';
 import { allMatchRequest, compileHeaderMatchers, type HeaderMatcher } from '../routing/header-matcher.ts';
 import { headerValue } from '../routing/headers.ts';
-import { checkFields, fieldPolicy } from '../xds/fields.ts';
+import { checkFields, fieldPolicy, unpack } from '../xds/fields.ts';
+import { type FilteredStream, type FilterVerdict, type HttpFilter, type HttpFilterType, PASS, type RouteSetting } from './http-filter.ts';
 
 const DELAY_HEADER = 'x-envoy-fault-delay-request';
 const DELAY_PERCENT_HEADER = 'x-envoy-fault-delay-request-percentage';
@@ -86,18 +89,6 @@ function holds(fraction: Fraction, head: RequestHead | null, percentHeader: stri
   return percent < 0 || random < (Math.min(percent, 100) / 100) * 0x1_0000_0000;
 }
 
-export const NO_FAULT = new FaultPolicy({
-  delayMs: 0,
-  delayFraction: NEVER,
-  delayByHeader: false,
-  abortStatus: 0,
-  abortGrpcStatus: -1,
-  abortFraction: NEVER,
-  abortByHeader: false,
-  headers: [],
-  upstreamCluster: '',
-});
-
 // A fault that is not the one asked for would be worse than none.
 const FAULT = fieldPolicy(
   'delay abort upstream_cluster headers',
@@ -123,3 +114,63 @@ export function compileFault(config: HTTPFault, path: string, report: CompileRep
     upstreamCluster: config.upstreamCluster,
   });
 }
+
+/** envoy.filters.http.fault: holds requests back, or answers in the application's place. */
+class FaultFilter implements HttpFilter {
+  readonly name: string;
+  readonly #policy: FaultPolicy;
+
+  constructor(name: string, policy: FaultPolicy) {
+    this.name = name;
+    this.#policy = policy;
+  }
+
+  forRoute(settings: readonly RouteSetting[]): HttpFilter {
+    const own = settings.find((setting) => setting instanceof FaultPolicy);
+    return own === undefined ? this : new FaultFilter(this.name, own);
+  }
+
+  onRequest(stream: FilteredStream): FilterVerdict {
+    if (!this.#policy.enabled || !this.#applies(stream)) return PASS;
+    const delayMs = this.#policy.delayMs(stream.head, stream.services.random.uint32());
+    if (delayMs <= 0) return this.#abort(stream);
+    stream.responseFlags |= ResponseFlag.delayInjected;
+    return { kind: 'delay', delayMs };
+  }
+
+  afterDelay(stream: FilteredStream): FilterVerdict {
+    return this.#abort(stream);
+  }
+
+  #applies(stream: FilteredStream): boolean {
+    const { head, route } = stream;
+    return this.#policy.appliesTo(head, route !== null && route.kind === 'forward' ? route.pickCluster(head, stream.dice).clusterName(head) : '');
+  }
+
+  #abort({ head, services }: FilteredStream): FilterVerdict {
+    const policy = this.#policy;
+    if (!policy.aborts(head, services.random.uint32())) return PASS;
+    const status = policy.abortStatus(head);
+    return {
+      kind: 'refuse',
+      status: status === 0 ? grpcToHttpStatus(policy.abortGrpcStatus(head)) : status,
+      body: 'fault filter abort',
+      details: 'fault_filter_abort',
+      flag: ResponseFlag.faultInjected,
+    };
+  }
+}
+
+export const faultType: HttpFilterType = {
+  typeName: HTTPFaultSchema.typeName,
+  compile(any, name, path, _context, report) {
+    const config = unpack(any, HTTPFaultSchema, path, report);
+    return config === undefined ? null : new FaultFilter(name, compileFault(config, path, report));
+  },
+  settings: {
+    [HTTPFaultSchema.typeName](any, path, report) {
+      const config = unpack(any, HTTPFaultSchema, path, report);
+      return config === undefined ? null : compileFault(config, path, report);
+    },
+  },
+};

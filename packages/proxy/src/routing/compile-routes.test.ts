@@ -7,6 +7,7 @@ import { CorsPolicySchema } from '@outrigger/xds/protos/envoy/extensions/filters
 import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router';
 import { describe, expect, it } from 'vitest';
+import type { CorsPolicy } from '../filters/cors.ts';
 import { RequestHead } from '../http/message.ts';
 import type { CompileError } from './compile-result.ts';
 import { compileRouteConfiguration, compileVirtualHost } from './compile-routes.ts';
@@ -262,8 +263,9 @@ describe('route configuration', () => {
       { route: { cluster: 'c' }, typedPerFilterConfig: { cors: cors('route') } },
       { typedPerFilterConfig: { cors: cors('host'), ...(off['typedPerFilterConfig'] as JsonObject) } },
     );
-    expect(entry.fields.filters.cors.decide(head('/', ['origin', 'route']), 0)).toBe('actual');
-    expect(entry.fields.filters.cors.decide(head('/', ['origin', 'host']), 0)).toBe('none');
+    const [first, second] = entry.fields.filters.settings.get('cors') as CorsPolicy[];
+    expect(first!.decide(head('/', ['origin', 'route']), 0)).toBe('actual');
+    expect(second!.decide(head('/', ['origin', 'host']), 0)).toBe('actual');
     expect([...entry.fields.filters.disabled]).toEqual(['fault']);
   });
 

@@ -355,9 +355,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: '',
   },
   HttpFilter: {
-    effect: 'name typed_config is_optional',
+    effect: 'name typed_config is_optional disabled',
     named: '',
-    refused: 'config_discovery disabled',
+    refused: 'config_discovery',
   },
   Router: {
     effect: 'suppress_envoy_headers',

@@ -1,8 +1,9 @@
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import type { HttpFilterChain } from '../filters/filter-chain.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AccessLogConfig } from './compile-access-logs.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
-import type { HttpFilters, NetworkPolicy } from './http-filters.ts';
+import type { NetworkPolicy } from './http-filters.ts';
 import type { DownstreamTlsSettings } from './tls-settings.ts';
 
 /** '' , "tls", "raw_buffer"; empty lists match anything. */
@@ -31,7 +32,7 @@ export interface HttpManagerConfig {
   readonly statPrefix: string;
   readonly codec: 'auto' | 'http1' | 'http2';
   readonly routes: RouteSource;
-  readonly filters: HttpFilters;
+  readonly filters: HttpFilterChain;
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly alwaysSetRequestIdInResponse: boolean;

@@ -6,7 +6,21 @@ import type { CompileReport } from '../../routing/compile-result.ts';
 import { compileHeaderMatcher } from '../../routing/header-matcher.ts';
 import { compileStringMatcher } from '../../routing/string-matcher.ts';
 import { compileCidr } from './ip-address.ts';
-import { AllOf, AnyOf, AuthenticatedRule, Constant, HeaderRule, IpRule, Not, PathRule, PortRule, type Rule, ServerNameRule } from './rule.ts';
+import {
+  AllOf,
+  AnyOf,
+  AuthenticatedRule,
+  Constant,
+  HeaderRule,
+  IpRule,
+  MetadataRule,
+  Not,
+  PathRule,
+  PortRule,
+  type Rule,
+  ServerNameRule,
+  type ValueTest,
+} from './rule.ts';
 
 /** Deeper nesting than any person writes; a message may not exhaust the stack. */
 const MAX_DEPTH = 64;
@@ -21,16 +35,51 @@ function compilePath(config: PathMatcher, path: string, report: CompileReport): 
   return new PathRule(compileStringMatcher(rule.value, `${path}.path`, report));
 }
 
-/** What a value matcher says of a value that is not there. */
-function matchesMissing(value: ValueMatcher | undefined): boolean {
-  const pattern = value?.matchPattern;
-  if (pattern?.case === 'presentMatch') return !pattern.value;
-  return pattern?.case === 'orMatch' && pattern.value.valueMatchers.some(matchesMissing);
+/** envoy.type.matcher.v3.ValueMatcher; what is not there matches `present_match: false` alone. */
+function compileValue(config: ValueMatcher | undefined, path: string, report: CompileReport, depth: number): ValueTest {
+  const pattern = config?.matchPattern;
+  if (depth > MAX_DEPTH) {
+    report.error(path, `is nested more than ${MAX_DEPTH} deep`);
+    return () => false;
+  }
+  switch (pattern?.case) {
+    case 'nullMatch':
+      return (value) => value === null;
+    case 'doubleMatch': {
+      const { matchPattern } = pattern.value;
+      if (matchPattern.case === 'exact') return (value) => value === matchPattern.value;
+      if (matchPattern.case === 'range') return (value) => typeof value === 'number' && value >= matchPattern.value.start && value < matchPattern.value.end;
+      report.error(`${path}.double_match`, 'needs range or exact');
+      return () => false;
+    }
+    case 'stringMatch': {
+      const matcher = compileStringMatcher(pattern.value, `${path}.string_match`, report);
+      return (value) => typeof value === 'string' && matcher.matches(value);
+    }
+    case 'boolMatch':
+      return (value) => value === pattern.value;
+    case 'presentMatch':
+      return (value) => (value !== undefined) === pattern.value;
+    case 'listMatch': {
+      const one = pattern.value.matchPattern;
+      const test = compileValue(one.case === 'oneOf' ? one.value : undefined, `${path}.list_match.one_of`, report, depth + 1);
+      return (value) => Array.isArray(value) && value.some(test);
+    }
+    case 'orMatch': {
+      const tests = pattern.value.valueMatchers.map((inner, i) => compileValue(inner, `${path}.or_match.value_matchers[${i}]`, report, depth + 1));
+      return (value) => tests.some((test) => test(value));
+    }
+    default:
+      report.error(path, 'holds no value matcher that is known here');
+      return () => false;
+  }
 }
 
-/** Nothing here ever sets dynamic metadata, so every matcher sees a missing value. */
-function compileMetadata(config: MetadataMatcher): Rule {
-  return new Constant(matchesMissing(config.value) !== config.invert);
+function compileMetadata(config: MetadataMatcher, path: string, report: CompileReport): Rule {
+  const keys = config.path.map(({ segment }) => segment.value ?? '');
+  if (config.filter === '') report.error(`${path}.filter`, 'must not be empty');
+  if (keys.length === 0) report.error(`${path}.path`, 'must not be empty');
+  return new MetadataRule(config.filter, keys, compileValue(config.value, `${path}.value`, report, 0), config.invert);
 }
 
 export function compilePermission(config: Permission, path: string, report: CompileReport, depth = 0): Rule {
@@ -65,7 +114,7 @@ export function compilePermission(config: Permission, path: string, report: Comp
     case 'requestedServerName':
       return new ServerNameRule(compileStringMatcher(rule.value, `${path}.requested_server_name`, report));
     case 'metadata':
-      return compileMetadata(rule.value);
+      return compileMetadata(rule.value, `${path}.metadata`, report);
     case 'matcher':
     case 'uriTemplate':
       report.error(`${path}.${rule.case === 'matcher' ? 'matcher' : 'uri_template'}`, 'extensions are not supported');
@@ -106,7 +155,7 @@ export function compilePrincipal(config: Principal, path: string, report: Compil
     case 'urlPath':
       return compilePath(identifier.value, `${path}.url_path`, report);
     case 'metadata':
-      return compileMetadata(identifier.value);
+      return compileMetadata(identifier.value, `${path}.metadata`, report);
     case 'filterState':
       report.error(`${path}.filter_state`, 'is not supported');
       return new Constant(false);

@@ -5,7 +5,7 @@ import type { RequestHead } from '../../http/message.ts';
 import { CompileReport, type CompileResult } from '../../routing/compile-result.ts';
 import { checkFields, fieldPolicy } from '../../xds/fields.ts';
 import { compilePermission, compilePrincipal } from './compile-rules.ts';
-import { AllOf, AnyOf, type ConnectionFacts, type Rule } from './rule.ts';
+import { AllOf, AnyOf, type ConnectionFacts, type DynamicMetadata, type Rule } from './rule.ts';
 
 export type RbacAction = 'allow' | 'deny' | 'log';
 
@@ -25,10 +25,10 @@ export class RbacRules {
   }
 
   /** Name of the first policy that matches, or ''. */
-  matchingPolicy(connection: ConnectionFacts, head: RequestHead | null): string {
+  matchingPolicy(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): string {
     const policies = this.#policies;
     for (let i = 0; i < policies.length; i++) {
-      if (policies[i]!.rule.matches(connection, head)) return policies[i]!.name;
+      if (policies[i]!.rule.matches(connection, head, metadata)) return policies[i]!.name;
     }
     return '';
   }
@@ -55,18 +55,18 @@ export class RbacFilter {
   }
 
   /** `head` is null for TCP. The answer to a refusal is 403 "RBAC: access denied" (details `rbac_access_denied_matched_policy[NAME]`). */
-  decide(connection: ConnectionFacts, head: RequestHead | null): RbacVerdict {
-    return this.rules === null ? ALLOWED_BY_DEFAULT : decide(this.rules, connection, head);
+  decide(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata = null): RbacVerdict {
+    return this.rules === null ? ALLOWED_BY_DEFAULT : decide(this.rules, connection, head, metadata);
   }
 
   /** What the shadow rules would have said; null: there are none. */
-  decideShadow(connection: ConnectionFacts, head: RequestHead | null): RbacVerdict | null {
-    return this.shadowRules === null ? null : decide(this.shadowRules, connection, head);
+  decideShadow(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata = null): RbacVerdict | null {
+    return this.shadowRules === null ? null : decide(this.shadowRules, connection, head, metadata);
   }
 }
 
-function decide(rules: RbacRules, connection: ConnectionFacts, head: RequestHead | null): RbacVerdict {
-  const policy = rules.matchingPolicy(connection, head);
+function decide(rules: RbacRules, connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): RbacVerdict {
+  const policy = rules.matchingPolicy(connection, head, metadata);
   if (policy === '') return rules.action === 'allow' ? DENIED_BY_DEFAULT : ALLOWED_BY_DEFAULT;
   return { allowed: rules.action !== 'deny', policy };
 }

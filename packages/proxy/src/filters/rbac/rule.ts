@@ -24,9 +24,12 @@ export interface ConnectionFacts {
   readonly requestedServerName: string;
 }
 
+/** What filters before this one found out, by namespace; null: nothing. */
+export type DynamicMetadata = ReadonlyMap<string, Readonly<Record<string, unknown>>> | null;
+
 /** One permission or principal. `head` is null for TCP. */
 export interface Rule {
-  matches(connection: ConnectionFacts, head: RequestHead | null): boolean;
+  matches(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): boolean;
 }
 
 /** TCP has no headers: matchers see an empty request, as in Envoy. */
@@ -37,8 +40,8 @@ export class AllOf implements Rule {
   constructor(rules: readonly Rule[]) {
     this.#rules = rules;
   }
-  matches(connection: ConnectionFacts, head: RequestHead | null): boolean {
-    for (let i = 0; i < this.#rules.length; i++) if (!this.#rules[i]!.matches(connection, head)) return false;
+  matches(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): boolean {
+    for (let i = 0; i < this.#rules.length; i++) if (!this.#rules[i]!.matches(connection, head, metadata)) return false;
     return true;
   }
 }
@@ -48,8 +51,8 @@ export class AnyOf implements Rule {
   constructor(rules: readonly Rule[]) {
     this.#rules = rules;
   }
-  matches(connection: ConnectionFacts, head: RequestHead | null): boolean {
-    for (let i = 0; i < this.#rules.length; i++) if (this.#rules[i]!.matches(connection, head)) return true;
+  matches(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): boolean {
+    for (let i = 0; i < this.#rules.length; i++) if (this.#rules[i]!.matches(connection, head, metadata)) return true;
     return false;
   }
 }
@@ -59,8 +62,8 @@ export class Not implements Rule {
   constructor(rule: Rule) {
     this.#rule = rule;
   }
-  matches(connection: ConnectionFacts, head: RequestHead | null): boolean {
-    return !this.#rule.matches(connection, head);
+  matches(connection: ConnectionFacts, head: RequestHead | null, metadata: DynamicMetadata): boolean {
+    return !this.#rule.matches(connection, head, metadata);
   }
 }
 
@@ -148,3 +151,28 @@ export class AuthenticatedRule implements Rule {
     return peerSubject !== '' && matcher.matches(peerSubject);
   }
 }
+
+/** A value that an earlier filter left in the request's metadata; `path` leads to it. */
+export class MetadataRule implements Rule {
+  readonly #namespace: string;
+  readonly #path: readonly string[];
+  readonly #matcher: ValueTest;
+  readonly #invert: boolean;
+  constructor(namespace: string, path: readonly string[], matcher: ValueTest, invert: boolean) {
+    this.#namespace = namespace;
+    this.#path = path;
+    this.#matcher = matcher;
+    this.#invert = invert;
+  }
+  matches(_connection: ConnectionFacts, _head: RequestHead | null, metadata: DynamicMetadata): boolean {
+    let value: unknown = metadata === null ? undefined : metadata.get(this.#namespace);
+    for (let i = 0; i < this.#path.length && value !== undefined; i++) {
+      const key = this.#path[i]!;
+      value = typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+    }
+    return this.#matcher(value) !== this.#invert;
+  }
+}
+
+/** undefined: there is no such value. */
+export type ValueTest = (value: unknown) => boolean;

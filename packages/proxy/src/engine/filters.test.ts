@@ -1,6 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { listener, routeTo, typed } from '../testing/messages.ts';
+import { routeTo, typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import type { TestUpstream } from '../testing/test-upstream.ts';
 
@@ -89,10 +89,17 @@ describe('RBAC', () => {
     expect((await engine.client('in').call({ path: '/other' })).status).toBe(403);
   });
 
-  it('is refused behind a header mutation, whose result it would not see', () => {
-    const mutation = { name: 'm', typedConfig: typed(`${HTTP}.header_mutation.v3.HeaderMutation`, { mutations: {} }) };
-    const message = listener('in', { routes: [routeTo('c')], filters: [mutation, rbac('deny', 'DENY', header('x', '1'))] });
-    expect(engine.listeners.compile(message)).toContain('http_filters[1]: an RBAC filter behind a header mutation is not supported by this proxy');
+  it('behind a header mutation it sees what that made of the request', async () => {
+    const mutation = {
+      name: 'm',
+      typedConfig: typed(`${HTTP}.header_mutation.v3.HeaderMutation`, {
+        mutations: { requestMutations: [{ append: { header: { key: 'x', value: '1' }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' } }] },
+      }),
+    };
+    await engine.listener('in', { routes: [routeTo('c')], filters: [mutation, rbac('deny', 'DENY', header('x', '1'))] });
+    expect((await engine.client('in').call({ headers: ['x', '2'] })).status).toBe(403);
+    await engine.listener('before', { routes: [routeTo('c')], filters: [rbac('deny', 'DENY', header('x', '1')), mutation] });
+    expect((await engine.client('before').call({ headers: ['x', '2'] })).status).toBe(200);
   });
 });
 
@@ -128,8 +135,8 @@ describe('CORS', () => {
     }
   });
 
-  it('comes after RBAC: a preflight opens no door', async () => {
-    await engine.listener('in', { routes: [routeTo('c', {}, { typedPerFilterConfig: POLICY })], filters: [CORS, rbac('deny', 'DENY', path('/'))] });
+  it('behind RBAC a preflight opens no door', async () => {
+    await engine.listener('in', { routes: [routeTo('c', {}, { typedPerFilterConfig: POLICY })], filters: [rbac('deny', 'DENY', path('/')), CORS] });
     expect((await engine.client('in').call(PREFLIGHT)).status).toBe(403);
   });
 });
@@ -222,10 +229,42 @@ describe('header mutation', () => {
   });
 });
 
-it.each(['cors.v3.Cors', 'fault.v3.HTTPFault', 'header_mutation.v3.HeaderMutation'])('a second %s is refused', (type) => {
-  const filters = [
-    { name: 'one', typedConfig: typed(`${HTTP}.${type}`) },
-    { name: 'two', typedConfig: typed(`${HTTP}.${type}`) },
-  ];
-  expect(engine.listeners.compile(listener('in', { routes: [routeTo('c')], filters }))).toContain(`http_filters[1]: a second ${HTTP}.${type} is not supported`);
+describe('the chain', () => {
+  const FAULT = (name: string, status: number): JsonObject => ({
+    name,
+    typedConfig: typed(`${HTTP}.fault.v3.HTTPFault`, { abort: { httpStatus: status, percentage: { numerator: 100 } } }),
+  });
+
+  it('runs in its order, two of a kind too', async () => {
+    await engine.listener('in', { routes: [routeTo('c')], filters: [FAULT('one', 501), FAULT('two', 502)] });
+    expect((await engine.client('in').call()).status).toBe(501);
+    await engine.listener('other', { routes: [routeTo('c')], filters: [FAULT('two', 502), rbac('deny', 'DENY', path('/'))] });
+    expect((await engine.client('other').call()).status).toBe(502);
+  });
+
+  it('leaves out what is switched off until a route names it', async () => {
+    const on = {
+      one: typed('envoy.config.route.v3.FilterConfig', {
+        config: typed(`${HTTP}.fault.v3.HTTPFault`, { abort: { httpStatus: 503, percentage: { numerator: 100 } } }),
+      }),
+    };
+    const named = { one: typed('envoy.config.route.v3.FilterConfig', {}) };
+    await engine.listener('in', {
+      routes: [
+        { ...routeTo('c', {}, { typedPerFilterConfig: on }), match: { path: '/own' } },
+        { ...routeTo('c', {}, { typedPerFilterConfig: named }), match: { path: '/named' } },
+        routeTo('c'),
+      ],
+      filters: [{ ...FAULT('one', 501), disabled: true }],
+    });
+    const statuses = [];
+    for (const one of ['/own', '/named', '/']) statuses.push((await engine.client('in').call({ path: one })).status);
+    expect(statuses).toEqual([503, 501, 200]);
+  });
+
+  it('serves routes that two listeners share, each with its own filters', async () => {
+    await engine.listener('plain', { routes: [routeTo('c')] });
+    await engine.listener('in', { routes: [routeTo('c')], filters: [FAULT('one', 501)] });
+    expect([(await engine.client('plain').call()).status, (await engine.client('in').call()).status]).toEqual([200, 501]);
+  });
 });

@@ -1,0 +1,17 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { CompileReport } from '../routing/compile-result.ts';
+import { corsType } from './cors.ts';
+import { faultType } from './fault.ts';
+import { headerMutationType } from './header-mutation.ts';
+import type { HttpFilterType, RouteSetting } from './http-filter.ts';
+import { rbacType } from './rbac/http-rbac.ts';
+
+const types: readonly HttpFilterType[] = [rbacType, corsType, headerMutationType, faultType];
+
+/** Every HTTP filter that this proxy has, by the type name of its message. */
+export const filterTypes: ReadonlyMap<string, HttpFilterType> = new Map(types.map((type) => [type.typeName, type]));
+
+/** By the type name of a message in typed_per_filter_config. */
+export const settingCompilers: ReadonlyMap<string, (any: Any, path: string, report: CompileReport) => RouteSetting | null> = new Map(
+  types.flatMap(({ settings }) => Object.entries(settings)),
+);
