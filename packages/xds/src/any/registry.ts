@@ -134,4 +134,82 @@ const FILES: readonly (() => Promise<GenFile>)[] = [
     (await import('@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options'))
       .file_envoy_extensions_upstreams_http_v3_http_protocol_options,
   async () => (await import('@outrigger/xds/protos/envoy/config/route/v3/route_components')).file_envoy_config_route_v3_route_components,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/common/ratelimit/v3/ratelimit')).file_envoy_extensions_common_ratelimit_v3_ratelimit,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/brotli/compressor/v3/brotli'))
+      .file_envoy_extensions_compression_brotli_compressor_v3_brotli,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/brotli/decompressor/v3/brotli'))
+      .file_envoy_extensions_compression_brotli_decompressor_v3_brotli,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/gzip/compressor/v3/gzip')).file_envoy_extensions_compression_gzip_compressor_v3_gzip,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/gzip/decompressor/v3/gzip')).file_envoy_extensions_compression_gzip_decompressor_v3_gzip,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/zstd/compressor/v3/zstd')).file_envoy_extensions_compression_zstd_compressor_v3_zstd,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/compression/zstd/decompressor/v3/zstd')).file_envoy_extensions_compression_zstd_decompressor_v3_zstd,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency'))
+      .file_envoy_extensions_filters_http_adaptive_concurrency_v3_adaptive_concurrency,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/bandwidth_limit/v3/bandwidth_limit'))
+      .file_envoy_extensions_filters_http_bandwidth_limit_v3_bandwidth_limit,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/buffer/v3/buffer')).file_envoy_extensions_filters_http_buffer_v3_buffer,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/compressor/v3/compressor')).file_envoy_extensions_filters_http_compressor_v3_compressor,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/decompressor/v3/decompressor'))
+      .file_envoy_extensions_filters_http_decompressor_v3_decompressor,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/ext_authz/v3/ext_authz')).file_envoy_extensions_filters_http_ext_authz_v3_ext_authz,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/grpc_web/v3/grpc_web')).file_envoy_extensions_filters_http_grpc_web_v3_grpc_web,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/health_check/v3/health_check'))
+      .file_envoy_extensions_filters_http_health_check_v3_health_check,
+  async () => (await import('@outrigger/xds/protos/envoy/extensions/filters/http/jwt_authn/v3/config')).file_envoy_extensions_filters_http_jwt_authn_v3_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit'))
+      .file_envoy_extensions_filters_http_local_ratelimit_v3_local_rate_limit,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/http/ratelimit/v3/rate_limit')).file_envoy_extensions_filters_http_ratelimit_v3_rate_limit,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/network/connection_limit/v3/connection_limit'))
+      .file_envoy_extensions_filters_network_connection_limit_v3_connection_limit,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit'))
+      .file_envoy_extensions_filters_network_local_ratelimit_v3_local_rate_limit,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/filters/network/sni_cluster/v3/sni_cluster'))
+      .file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/http/original_ip_detection/custom_header/v3/custom_header'))
+      .file_envoy_extensions_http_original_ip_detection_custom_header_v3_custom_header,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/http/original_ip_detection/xff/v3/xff')).file_envoy_extensions_http_original_ip_detection_xff_v3_xff,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config'))
+      .file_envoy_extensions_internal_redirect_allow_listed_routes_v3_allow_listed_routes_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config'))
+      .file_envoy_extensions_internal_redirect_previous_routes_v3_previous_routes_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config'))
+      .file_envoy_extensions_internal_redirect_safe_cross_scheme_v3_safe_cross_scheme_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite'))
+      .file_envoy_extensions_path_rewrite_uri_template_v3_uri_template_rewrite,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts'))
+      .file_envoy_extensions_retry_host_omit_canary_hosts_v3_omit_canary_hosts,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config'))
+      .file_envoy_extensions_retry_host_omit_host_metadata_v3_omit_host_metadata_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config'))
+      .file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'))
+      .file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
 ];
