@@ -168,6 +168,8 @@ class RunningProxy implements RunnableProxy {
       onConnectionGone: () => {
         this.#connections--;
       },
+      inherited: () => undefined,
+      handedOver: () => false,
     };
   }
 

@@ -3,20 +3,23 @@ import type { ConnectionFacts } from '../filters/rbac/rule.ts';
 import type { SeriesSet } from '../observe/http-metrics.ts';
 import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
+import type { ConnectionOrigin } from './connection-origin.ts';
 
-export interface ConnectionInfoFields {
-  readonly id: number;
-  readonly localIp: string;
-  readonly localPort: number;
-  readonly remoteIp: string;
-  readonly remotePort: number;
+/** What TLS says of a connection. */
+export interface Security {
   readonly secure: boolean;
   readonly peer: TlsPeer;
   /** First URI of our own certificate. */
   readonly localUri: string;
-  readonly serverName: string;
   readonly tlsVersion: string;
   readonly alpn: string;
+}
+
+export const NOT_SECURE: Security = { secure: false, peer: NO_PEER, localUri: '', tlsVersion: '', alpn: '' };
+
+export interface ConnectionInfoFields extends Security {
+  readonly id: number;
+  readonly origin: ConnectionOrigin;
 }
 
 /** Everything about an accepted connection that requests, policies and logs ask for; worked out once. */
@@ -24,6 +27,8 @@ export class ConnectionInfo implements ConnectionFacts {
   readonly id: number;
   readonly localAddress: string;
   readonly remoteAddress: string;
+  /** The other end of the connection, where a balancer before it spoke for another by the PROXY protocol. */
+  readonly directRemoteAddress: string;
   /** Without port. */
   readonly remoteHost: string;
   readonly destinationIp: IpAddress;
@@ -48,14 +53,16 @@ export class ConnectionInfo implements ConnectionFacts {
   seriesPeer = '';
 
   constructor(fields: ConnectionInfoFields) {
+    const { origin } = fields;
     this.id = fields.id;
-    this.localAddress = fields.localIp === '' ? '' : hostPort(fields.localIp, fields.localPort);
-    this.remoteAddress = fields.remoteIp === '' ? '' : hostPort(fields.remoteIp, fields.remotePort);
-    this.remoteHost = fields.remoteIp;
-    this.destinationIp = parseIp(fields.localIp);
-    this.destinationPort = fields.localPort;
-    this.directRemoteIp = parseIp(fields.remoteIp);
-    this.remoteIp = this.directRemoteIp;
+    this.localAddress = origin.localIp === '' ? '' : hostPort(origin.localIp, origin.localPort);
+    this.remoteAddress = origin.remoteIp === '' ? '' : hostPort(origin.remoteIp, origin.remotePort);
+    this.directRemoteAddress = origin.direct ? this.remoteAddress : hostPort(origin.directRemoteIp, origin.directRemotePort);
+    this.remoteHost = origin.remoteIp;
+    this.destinationIp = parseIp(origin.localIp);
+    this.destinationPort = origin.localPort;
+    this.remoteIp = parseIp(origin.remoteIp);
+    this.directRemoteIp = origin.direct ? this.remoteIp : parseIp(origin.directRemoteIp);
     this.secure = fields.secure;
     this.mutual = fields.secure && fields.peer !== NO_PEER;
     this.peer = fields.peer;
@@ -63,7 +70,7 @@ export class ConnectionInfo implements ConnectionFacts {
     this.peerDnsNames = fields.peer.names.dns;
     this.peerSubject = fields.peer.subject;
     this.localUri = fields.localUri;
-    this.requestedServerName = fields.serverName;
+    this.requestedServerName = origin.serverName;
     this.tlsVersion = fields.tlsVersion;
     this.alpn = fields.alpn;
   }

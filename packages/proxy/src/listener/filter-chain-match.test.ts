@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { parseIp } from '../filters/rbac/ip-address.ts';
 import type { FilterChainConfig, FilterChainMatchConfig } from '../xds/listener-config.ts';
-import { type ChainCriteria, FilterChainMatcher } from './filter-chain-match.ts';
+import { ConnectionOrigin } from './connection-origin.ts';
+import { FilterChainMatcher } from './filter-chain-match.ts';
 
 const any: FilterChainMatchConfig = {
   destinationPort: 0,
@@ -14,24 +14,30 @@ const any: FilterChainMatchConfig = {
   applicationProtocols: [],
 };
 const chain = (name: string, match: Partial<FilterChainMatchConfig>): FilterChainConfig => ({ name, match: { ...any, ...match } }) as FilterChainConfig;
-const connection = (fields: Partial<ChainCriteria>): ChainCriteria => ({
-  destinationIp: parseIp('10.0.0.1'),
-  destinationPort: 80,
-  directSourceIp: parseIp('127.0.0.1'),
-  sourceIp: parseIp('127.0.0.1'),
-  sourcePort: 5555,
-  serverName: '',
-  transportProtocol: 'raw_buffer',
-  applicationProtocols: [],
-  ...fields,
-});
+interface Given {
+  readonly localIp?: string;
+  readonly localPort?: number;
+  readonly remoteIp?: string;
+  readonly remotePort?: number;
+  readonly serverName?: string;
+  readonly transportProtocol?: 'tls' | 'raw_buffer';
+  readonly applicationProtocols?: readonly string[];
+}
+const connection = (given: Given): ConnectionOrigin => {
+  const origin = new ConnectionOrigin(given.localIp ?? '10.0.0.1', given.localPort ?? 80, '127.0.0.1', given.remotePort ?? 5555);
+  origin.remoteIp = given.remoteIp ?? '127.0.0.1';
+  origin.serverName = given.serverName ?? '';
+  origin.transportProtocol = given.transportProtocol ?? 'raw_buffer';
+  origin.applicationProtocols = given.applicationProtocols ?? [];
+  return origin;
+};
 
 const mesh = new FilterChainMatcher(
   [chain('mtls', { transportProtocol: 'tls', applicationProtocols: ['istio', 'istio-h2', 'h2'] }), chain('plaintext', { transportProtocol: 'raw_buffer' })],
   null,
 );
 
-it.each([
+it.each<[string, Given, string | undefined]>([
   ['mesh client', { transportProtocol: 'tls', applicationProtocols: ['istio-h2'] }, 'mtls'],
   ['plain text', {}, 'plaintext'],
   ['TLS of somebody else', { transportProtocol: 'tls', applicationProtocols: ['http/1.1'] }, undefined],
@@ -70,6 +76,6 @@ it('narrows by the longest prefix and never goes back', () => {
   );
   expect(matcher.match(connection({ transportProtocol: 'tls' }))?.name).toBe('narrow tls');
   expect(matcher.match(connection({}))?.name).toBe('default');
-  expect(matcher.match(connection({ destinationIp: parseIp('10.9.9.9') }))?.name).toBe('wide');
-  expect(matcher.match(connection({ destinationPort: 81 }))?.name).toBe('port');
+  expect(matcher.match(connection({ localIp: '10.9.9.9' }))?.name).toBe('wide');
+  expect(matcher.match(connection({ localPort: 81 }))?.name).toBe('port');
 });

@@ -1,18 +1,12 @@
 import { CidrRange, type IpAddress, parseIp } from '../filters/rbac/ip-address.ts';
 import type { CidrConfig, FilterChainConfig } from '../xds/listener-config.ts';
+import type { ConnectionOrigin } from './connection-origin.ts';
 
-/** What is known of a connection before its filter chain is chosen. */
-export interface ChainCriteria {
+interface Criteria {
+  readonly origin: ConnectionOrigin;
   readonly destinationIp: IpAddress;
-  readonly destinationPort: number;
   readonly directSourceIp: IpAddress;
   readonly sourceIp: IpAddress;
-  readonly sourcePort: number;
-  /** Lower case, '' if none. */
-  readonly serverName: string;
-  /** "tls" or "raw_buffer". */
-  readonly transportProtocol: string;
-  readonly applicationProtocols: readonly string[];
 }
 
 interface Range {
@@ -28,7 +22,7 @@ interface Candidate {
 }
 
 /** Rank of one criterion: -1 does not match, 0 matches anything, more is more specific. */
-type Rank = (candidate: Candidate, criteria: ChainCriteria) => number;
+type Rank = (candidate: Candidate, criteria: Criteria) => number;
 
 function rankRanges(ranges: readonly Range[], ip: IpAddress): number {
   if (ranges.length === 0) return 0;
@@ -51,17 +45,17 @@ function rankServerName(names: readonly string[], serverName: string): number {
 
 /** Envoy's order of FilterChainMatch: each criterion narrows the list to its most specific matches, and never goes back. */
 const ORDER: readonly Rank[] = [
-  ({ chain }, criteria) => (chain.match.destinationPort === 0 ? 0 : chain.match.destinationPort === criteria.destinationPort ? 1 : -1),
+  ({ chain }, criteria) => (chain.match.destinationPort === 0 ? 0 : chain.match.destinationPort === criteria.origin.localPort ? 1 : -1),
   ({ prefixes }, criteria) => rankRanges(prefixes, criteria.destinationIp),
-  ({ chain }, criteria) => rankServerName(chain.match.serverNames, criteria.serverName),
-  ({ chain }, criteria) => (chain.match.transportProtocol === '' ? 0 : chain.match.transportProtocol === criteria.transportProtocol ? 1 : -1),
+  ({ chain }, criteria) => rankServerName(chain.match.serverNames, criteria.origin.serverName),
+  ({ chain }, criteria) => (chain.match.transportProtocol === '' ? 0 : chain.match.transportProtocol === criteria.origin.transportProtocol ? 1 : -1),
   ({ chain }, criteria) => {
     const wanted = chain.match.applicationProtocols;
-    return wanted.length === 0 ? 0 : criteria.applicationProtocols.some((protocol) => wanted.includes(protocol)) ? 1 : -1;
+    return wanted.length === 0 ? 0 : criteria.origin.applicationProtocols.some((protocol) => wanted.includes(protocol)) ? 1 : -1;
   },
   ({ directSource }, criteria) => rankRanges(directSource, criteria.directSourceIp),
   ({ source }, criteria) => rankRanges(source, criteria.sourceIp),
-  ({ chain }, criteria) => (chain.match.sourcePorts.length === 0 ? 0 : chain.match.sourcePorts.includes(criteria.sourcePort) ? 1 : -1),
+  ({ chain }, criteria) => (chain.match.sourcePorts.length === 0 ? 0 : chain.match.sourcePorts.includes(criteria.origin.remotePort) ? 1 : -1),
 ];
 
 export class FilterChainMatcher {
@@ -92,8 +86,15 @@ export class FilterChainMatcher {
   }
 
   /** null: the connection is closed (Envoy: no filter chain match). */
-  match(criteria: ChainCriteria): FilterChainConfig | null {
+  match(origin: ConnectionOrigin): FilterChainConfig | null {
     if (this.#only !== null) return this.#only;
+    const sourceIp = parseIp(origin.remoteIp);
+    const criteria: Criteria = {
+      origin,
+      destinationIp: parseIp(origin.localIp),
+      sourceIp,
+      directSourceIp: origin.direct ? sourceIp : parseIp(origin.directRemoteIp),
+    };
     let left = this.#candidates;
     for (const rank of ORDER) {
       let best = -1;

@@ -71,7 +71,7 @@ describe('a listener in the place of another', () => {
     await set('in', 200, 0);
     const blocker = net.createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
-    await expect(set('in', 418, (blocker.address() as net.AddressInfo).port)).rejects.toMatchObject({ code: 'bind' });
+    await expect(set('in', 418, (blocker.address() as net.AddressInfo).port)).rejects.toMatchObject({ code: 'in-use' });
     expect((await ask(address('in'))).status).toBe(200);
     blocker.close();
   });

@@ -2,7 +2,8 @@ import type { Listener as ListenerMessage } from '@outrigger/xds/protos/envoy/co
 import { describeErrors } from '../routing/compile-result.ts';
 import { compileListener } from '../xds/compile-listener.ts';
 import type { ListenerConfig } from '../xds/listener-config.ts';
-import { Listener, ListenerError, type ListenerParts, sameAddress } from './listener.ts';
+import { ListenerError, sameAddress } from './listen-socket.ts';
+import { Listener, type ListenerParts } from './listener.ts';
 
 /** A listener that was replaced or removed keeps its idle connections so long, ms: an HTTP/1 client may be sending on one. */
 const IDLE_DRAIN_MS = 2_000;

@@ -1,27 +1,26 @@
-import { statSync, unlinkSync } from 'node:fs';
-import net from 'node:net';
+import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { GuardedSink } from '../engine/faults.ts';
 import type { HttpManager } from '../engine/http-manager.ts';
 import type { Runtime } from '../engine/runtime.ts';
-import { parseIp } from '../filters/rbac/ip-address.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
-import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
-import { MAX_CLIENT_HELLO_BYTES, sniffClientHello } from '../tls/client-hello.ts';
-import { NO_PEER, type TlsPeer } from '../tls/peer.ts';
+import type { TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import { hostPort } from '../xds/compile-endpoints.ts';
-import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { FilterChainConfig, HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
-import { ConnectionInfo } from './connection-info.ts';
+import { ConnectionInfo, NOT_SECURE, type Security } from './connection-info.ts';
+import { ConnectionOrigin } from './connection-origin.ts';
 import { FilterChainMatcher } from './filter-chain-match.ts';
+import { FirstWord, LateHelloGuard } from './first-word.ts';
 import { HttpConnection } from './http-connection.ts';
+import { Inspection } from './inspection.ts';
 import type { InternalAcceptor } from './internal-listeners.ts';
+import { type ListenOptions, ListenSocket, type SocketAddress } from './listen-socket.ts';
+import { type ListenerFilter, makeFilter } from './listener-filter.ts';
 
 export interface ListenerParts {
   readonly runtime: Runtime;
@@ -32,14 +31,10 @@ export interface ListenerParts {
   /** False: the process has as many connections as it may have. */
   admit(): boolean;
   onConnectionGone(): void;
-}
-
-export class ListenerError extends Error {
-  readonly code: 'bind';
-  constructor(code: 'bind', message: string, cause: unknown) {
-    super(message, { cause });
-    this.code = code;
-  }
+  /** The socket of that address which the process before this one gave; undefined: there is none. */
+  inherited(address: SocketAddress): object | undefined;
+  /** The sockets are another process's by now, too. */
+  handedOver(): boolean;
 }
 
 export class ListenerStats {
@@ -48,12 +43,19 @@ export class ListenerStats {
   noFilterChain = 0;
   tlsRefused = 0;
   overload = 0;
+  /** ClientHellos that came after the upstream's greeting had been passed in plain text. */
+  lateHello = 0;
 }
 
 const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
-/** Longest ClientHello with its record headers. */
-const MAX_SNIFFED_BYTES = MAX_CLIENT_HELLO_BYTES + 4096;
+const BACKLOG = 4096;
+
+/** A connection whose TLS is not there yet: what is known of it, and what was connected ahead for it. */
+interface Arrival {
+  readonly origin: ConnectionOrigin;
+  readonly word: FirstWord | null;
+}
 
 /** A listener at work: its socket (or its name inside the process), filter chains, and the connections it has. */
 export class Listener {
@@ -65,8 +67,9 @@ export class Listener {
   readonly #managers = new Map<FilterChainConfig, HttpManager>();
   readonly #tls = new Map<FilterChainConfig, TlsServer>();
   readonly #connections = new Set<HttpConnection | TcpProxy>();
-  readonly #handshaking = new Set<net.Socket>();
-  #server: net.Server | undefined;
+  readonly #handshaking = new Map<net.Socket, Arrival>();
+  readonly #filters: readonly ListenerFilter[];
+  #socket: ListenSocket | undefined;
   #internal: InternalAcceptor | undefined;
   /** The last connection of a listener that drains has gone. */
   onEmpty: () => void = () => {};
@@ -79,16 +82,24 @@ export class Listener {
     this.config = config;
     this.addedAtUnixMs = parts.runtime.unixMs();
     this.#matcher = new FilterChainMatcher(config.filterChains, config.defaultFilterChain);
+    this.#filters = config.listenerFilters.map(makeFilter);
     for (const chain of config.defaultFilterChain === null ? config.filterChains : [...config.filterChains, config.defaultFilterChain]) {
       if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
-        onSecure: (socket, peer, localUri) => this.#guarded(socket, () => this.#onSecure(chain, socket, peer, localUri)),
+        onSecure: (socket, raw, peer, localUri) => this.#guarded(socket, () => this.#onSecure(chain, socket, raw, peer, localUri)),
         onRefused: (reason) => this.#onRefused(reason),
       });
       this.#tls.set(chain, server);
     }
   }
+
+  readonly #gone = (connection: HttpConnection | TcpProxy): void => {
+    if (!this.#connections.delete(connection)) return;
+    this.stats.active--;
+    this.#parts.onConnectionGone();
+    if (this.#draining && this.#connections.size === 0) this.onEmpty();
+  };
 
   get managers(): Iterable<HttpManager> {
     return this.#managers.values();
@@ -100,10 +111,12 @@ export class Listener {
 
   /** "ip:port" or a path, as bound; '' while it is not. */
   get address(): string {
-    const address = this.#server?.address();
-    if (typeof address === 'string') return address;
-    if (address !== null && address !== undefined) return hostPort(address.address, address.port);
+    if (this.#socket !== undefined) return this.#socket.bound;
     return this.#internal === undefined ? '' : `internal:${this.config.name}`;
+  }
+
+  get sockets(): readonly ListenSocket[] {
+    return this.#socket === undefined ? [] : [this.#socket];
   }
 
   /** Starts to accept. Takes over the socket of `before`, which has the same address, so that no connection is refused in between. */
@@ -114,32 +127,18 @@ export class Listener {
       this.#parts.runtime.internalListeners.set(name, this.#internal);
       return;
     }
-    const taken = before?.release();
-    if (taken !== undefined) {
-      taken.removeAllListeners('connection');
-      taken.on('connection', (socket) => this.#guarded(socket, () => this.#accept(socket)));
-      this.#server = taken;
-      return;
-    }
-    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#guarded(socket, () => this.#accept(socket)),
-    );
-    if (address.kind === 'pipe') removeStaleSocket(address.path);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause: NodeJS.ErrnoException) =>
-        reject(new ListenerError('bind', bindMessage(name, address.kind === 'pipe' ? address.path : hostPort(address.host, address.port), cause), cause)),
-      );
-      server.listen(address.kind === 'pipe' ? { path: address.path } : { host: address.host, port: address.port, backlog: 4096 }, resolve);
-    });
-    server.on('error', (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`));
-    this.#server = server;
+    const options: ListenOptions = { backlog: BACKLOG, reusePort: false };
+    const socket = before?.release() ?? (await ListenSocket.open(address, options, `listener ${name}`, this.#parts.inherited(address)));
+    socket.onConnection = (accepted) => this.#guarded(accepted, () => this.#accept(accepted));
+    socket.onError = (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`);
+    this.#socket = socket;
   }
 
   /** Gives its socket away; its connections stay with it. */
-  release(): net.Server | undefined {
-    const server = this.#server;
-    this.#server = undefined;
-    return server;
+  release(): ListenSocket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    return socket;
   }
 
   /** Accepts no more, and lets what it has come to its end. `patient`: idle connections too, until `endIdle`. */
@@ -161,7 +160,7 @@ export class Listener {
   close(): void {
     this.#draining = true;
     this.#stopAccepting();
-    for (const socket of this.#handshaking) socket.destroy();
+    for (const socket of [...this.#handshaking.keys()]) socket.destroy();
     for (const connection of [...this.#connections]) {
       if (connection instanceof HttpConnection) connection.destroy();
       else connection.close();
@@ -171,8 +170,8 @@ export class Listener {
   }
 
   #stopAccepting(): void {
-    this.#server?.close();
-    this.#server = undefined;
+    this.#socket?.close(!this.#parts.handedOver());
+    this.#socket = undefined;
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);
   }
 
@@ -195,52 +194,103 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const { config } = this;
-    if (config.inspectTls) {
-      new TlsSniffer(
-        this.#parts.runtime,
-        config,
-        socket,
-        (transport, serverName, alpn) => this.#guarded(socket, () => this.#inspected(socket, transport, serverName, alpn)),
-        () => this.#drop(),
-      );
+    const origin = ConnectionOrigin.of(socket);
+    if (this.#filters.length > 0) {
+      this.#inspect(socket, origin);
       return;
     }
-    const chain = this.#matcher.match(criteriaOf(socket, 'raw_buffer', '', []));
+    const chain = this.#matcher.match(origin);
     if (chain === null) this.#noChain(socket);
-    else if (chain.tls !== null) this.#handshake(chain, socket);
+    else if (chain.tls !== null) this.#handshake(chain, socket, { origin, word: null });
     else {
       const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
       const adopted = adoptAccepted(socket, reader);
-      reader.sink = this.#connect(chain, adopted, this.#infoOf(adopted, false, NO_PEER, '', '', '', ''));
+      reader.sink = this.#connect(chain, adopted, this.#infoOf(origin, NOT_SECURE), null);
       adopted.resume();
     }
   }
 
-  #inspected(socket: net.Socket, transport: string, serverName: string, alpn: readonly string[]): void {
-    const chain = this.#matcher.match(criteriaOf(socket, transport, serverName, alpn));
-    if (chain === null) this.#noChain(socket);
-    else if (chain.tls !== null) this.#handshake(chain, socket);
+  #inspect(socket: net.Socket, origin: ConnectionOrigin): void {
+    const { config } = this;
+    let word: FirstWord | null = null;
+    const inspection = new Inspection(
+      this.#parts.runtime,
+      this.#filters,
+      config.listenerFiltersTimeoutMs,
+      config.continueOnListenerFiltersTimeout,
+      socket,
+      origin,
+      {
+        onPeeking: () => {
+          word = this.#connectAhead(origin, inspection);
+        },
+        onInspected: () => this.#guarded(socket, () => this.#inspected(socket, origin, word)),
+        onRefused: () => {
+          word?.discard();
+          this.#parts.onConnectionGone();
+        },
+      },
+    );
+    inspection.start();
+  }
+
+  /** The upstream of a client that stays silent, unless a policy, or TLS, or a codec stands before it. */
+  #connectAhead(origin: ConnectionOrigin, inspection: Inspection): FirstWord | null {
+    if (!this.config.continueOnListenerFiltersTimeout) return null;
+    const chain = this.#matcher.match(origin);
+    if (chain === null || chain.tls !== null || chain.filter.kind !== 'tcp') return null;
+    const info = this.#infoOf(origin, NOT_SECURE);
+    if (!TcpProxy.allows(chain.filter.tcp, info)) return null;
+    const { runtime, clusters, tcpRecorder } = this.#parts;
+    const word = new FirstWord(runtime, {
+      onUpstreamFirst: () => {
+        // A client that has begun to speak was first.
+        if (inspection.undecided === 0) inspection.conclude();
+      },
+    });
+    word.connect(new TcpProxy(runtime, clusters, chain.filter.tcp, info, word, tcpRecorder, this.#gone));
+    return word;
+  }
+
+  #inspected(socket: net.Socket, origin: ConnectionOrigin, word: FirstWord | null): void {
+    word?.close();
+    const chain = this.#matcher.match(origin);
+    if (chain === null) {
+      word?.discard();
+      this.#noChain(socket);
+    } else if (chain.tls !== null) this.#handshake(chain, socket, { origin, word });
     else {
       const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
-      reader.sink = this.#connect(chain, socket, this.#infoOf(socket, false, NO_PEER, '', serverName, '', ''));
+      const sink = this.#connect(chain, socket, this.#infoOf(origin, NOT_SECURE), word);
+      reader.sink = word?.upstreamFirst === true ? new LateHelloGuard(sink, () => this.#tooLate(socket)) : sink;
       reader.watchData(socket);
       socket.resume();
     }
   }
 
-  #handshake(chain: FilterChainConfig, socket: net.Socket): void {
-    this.#handshaking.add(socket);
+  #tooLate(socket: net.Socket): void {
+    this.stats.lateHello++;
+    this.lastRefusal = 'the ClientHello came after the greeting of the upstream had been passed in plain text';
+    socket.destroy();
+  }
+
+  #handshake(chain: FilterChainConfig, socket: net.Socket, arrival: Arrival): void {
+    this.#handshaking.set(socket, arrival);
     socket.on('error', () => {});
-    socket.once('close', () => this.#handshaking.delete(socket));
+    socket.once('close', () => {
+      this.#handshaking.delete(socket);
+      arrival.word?.discard();
+    });
     this.#tls.get(chain)!.accept(socket);
   }
 
-  #onSecure(chain: FilterChainConfig, socket: TLSSocket, peer: TlsPeer, localUri: string): void {
+  #onSecure(chain: FilterChainConfig, socket: TLSSocket, raw: net.Socket, peer: TlsPeer, localUri: string): void {
+    const { origin, word } = this.#handshaking.get(raw)!;
     const alpn = socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '');
-    const info = this.#infoOf(socket, true, peer, localUri, typeof socket.servername === 'string' ? socket.servername : '', socket.getProtocol() ?? '', alpn);
+    origin.serverName = typeof socket.servername === 'string' ? socket.servername : '';
+    const info = this.#infoOf(origin, { secure: true, peer, localUri, tlsVersion: socket.getProtocol() ?? '', alpn });
     const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
-    reader.sink = this.#connect(chain, socket, info);
+    reader.sink = this.#connect(chain, socket, info, word);
     reader.watchData(socket);
   }
 
@@ -253,78 +303,39 @@ export class Listener {
 
   #acceptInternal(transport: MemoryTransport, setSink: (sink: ByteSink) => void): void {
     this.stats.accepted++;
-    const criteria = {
-      destinationIp: parseIp(''),
-      destinationPort: 0,
-      directSourceIp: parseIp(''),
-      sourceIp: parseIp(''),
-      sourcePort: 0,
-      serverName: '',
-      transportProtocol: 'raw_buffer',
-      applicationProtocols: [],
-    };
-    const chain = this.#matcher.match(criteria);
+    const origin = new ConnectionOrigin('', 0, '', 0);
+    const chain = this.#matcher.match(origin);
     if (chain === null || chain.tls !== null || !this.#parts.admit()) {
       this.stats.noFilterChain++;
       transport.destroy();
       return;
     }
-    setSink(
-      this.#connect(
-        chain,
-        transport,
-        new ConnectionInfo({
-          id: this.#parts.nextConnectionId(),
-          localIp: '',
-          localPort: 0,
-          remoteIp: '',
-          remotePort: 0,
-          secure: false,
-          peer: NO_PEER,
-          localUri: '',
-          serverName: '',
-          tlsVersion: '',
-          alpn: '',
-        }),
-      ),
-    );
+    setSink(this.#connect(chain, transport, this.#infoOf(origin, NOT_SECURE), null));
   }
 
-  #connect(chain: FilterChainConfig, transport: Transport, info: ConnectionInfo): ByteSink {
+  #connect(chain: FilterChainConfig, transport: Transport, info: ConnectionInfo, word: FirstWord | null): ByteSink {
     this.stats.active++;
-    const gone = (connection: HttpConnection | TcpProxy) => {
-      if (!this.#connections.delete(connection)) return;
-      this.stats.active--;
-      this.#parts.onConnectionGone();
-      if (this.#draining && this.#connections.size === 0) this.onEmpty();
-    };
+    const { runtime, clusters, tcpRecorder } = this.#parts;
     if (chain.filter.kind === 'http') {
-      const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, gone);
+      word?.discard();
+      const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, this.#gone);
       this.#connections.add(connection);
       // It was on its way when its listener was replaced.
       if (this.#draining) connection.drain(true);
-      return new GuardedSink(connection, this.#parts.runtime.faults, () => transport.destroy());
+      return new GuardedSink(connection, runtime.faults, () => transport.destroy());
     }
-    const proxy = new TcpProxy(this.#parts.runtime, this.#parts.clusters, chain.filter.tcp, info, transport, this.#parts.tcpRecorder, gone);
+    const { tcp } = chain.filter;
+    const ahead = word?.proxyFor(tcp);
+    if (ahead === undefined) word?.discard();
+    const proxy = ahead ?? new TcpProxy(runtime, clusters, tcp, info, transport, tcpRecorder, this.#gone);
     this.#connections.add(proxy);
-    proxy.start();
-    return new GuardedSink(proxy, this.#parts.runtime.faults, () => transport.destroy());
+    if (ahead === undefined) proxy.start();
+    else ahead.settle(tcp, info, transport, word!);
+    return new GuardedSink(proxy, runtime.faults, () => transport.destroy());
   }
 
-  #infoOf(socket: net.Socket, secure: boolean, peer: TlsPeer, localUri: string, serverName: string, tlsVersion: string, alpn: string): ConnectionInfo {
-    return new ConnectionInfo({
-      id: this.#parts.nextConnectionId(),
-      localIp: socket.localAddress ?? '',
-      localPort: socket.localPort ?? 0,
-      remoteIp: socket.remoteAddress ?? '',
-      remotePort: socket.remotePort ?? 0,
-      secure,
-      peer,
-      localUri,
-      serverName,
-      tlsVersion,
-      alpn,
-    });
+  #infoOf(origin: ConnectionOrigin, security: Security): ConnectionInfo {
+    return new ConnectionInfo({ id: this.#parts.nextConnectionId(), origin, ...security });
   }
 
   #noChain(socket: net.Socket): void {
@@ -332,114 +343,5 @@ export class Listener {
     socket.on('error', () => {});
     socket.destroy();
     this.#parts.onConnectionGone();
-  }
-
-  #drop(): void {
-    this.#parts.onConnectionGone();
-  }
-}
-
-/** Looks at the first bytes of an accepted socket and puts them back. */
-class TlsSniffer implements TimerTarget {
-  readonly #socket: net.Socket;
-  readonly #runtime: Runtime;
-  readonly #config: ListenerConfig;
-  readonly #decided: (transport: string, serverName: string, alpn: readonly string[]) => void;
-  readonly #dropped: () => void;
-  readonly #timer: WheelTimer | undefined;
-  #bytes: Buffer | undefined;
-  #over = false;
-  readonly #onData = (chunk: Buffer) => this.#look(chunk);
-  readonly #onGone = () => this.#drop();
-
-  constructor(
-    runtime: Runtime,
-    config: ListenerConfig,
-    socket: net.Socket,
-    decided: (transport: string, serverName: string, alpn: readonly string[]) => void,
-    dropped: () => void,
-  ) {
-    this.#runtime = runtime;
-    this.#config = config;
-    this.#socket = socket;
-    this.#decided = decided;
-    this.#dropped = dropped;
-    this.#timer = config.inspectTimeoutMs > 0 ? runtime.wheel.arm(config.inspectTimeoutMs, this) : undefined;
-    socket.on('error', () => {});
-    socket.on('data', this.#onData);
-    socket.on('close', this.#onGone);
-    socket.on('end', this.#onGone);
-    socket.resume();
-  }
-
-  onTimer(): void {
-    if (this.#config.continueOnInspectTimeout) this.#decide('raw_buffer', '', []);
-    else this.#drop();
-  }
-
-  #look(chunk: Buffer): void {
-    this.#bytes = this.#bytes === undefined ? chunk : Buffer.concat([this.#bytes, chunk]);
-    const sniffed = sniffClientHello(this.#bytes);
-    if (sniffed === 'more') {
-      if (this.#bytes.length > MAX_SNIFFED_BYTES) this.#drop();
-    } else if (sniffed === 'bad') this.#drop();
-    else if (sniffed === 'raw') this.#decide('raw_buffer', '', []);
-    else this.#decide('tls', sniffed.serverName, sniffed.applicationProtocols);
-  }
-
-  #decide(transport: string, serverName: string, alpn: readonly string[]): void {
-    if (!this.#end()) return;
-    this.#socket.pause();
-    if (this.#bytes !== undefined) this.#socket.unshift(this.#bytes);
-    this.#decided(transport, serverName, alpn);
-  }
-
-  #drop(): void {
-    if (!this.#end()) return;
-    this.#socket.destroy();
-    this.#dropped();
-  }
-
-  #end(): boolean {
-    if (this.#over) return false;
-    this.#over = true;
-    if (this.#timer !== undefined) this.#runtime.wheel.cancel(this.#timer);
-    this.#socket.off('data', this.#onData);
-    this.#socket.off('close', this.#onGone);
-    this.#socket.off('end', this.#onGone);
-    return true;
-  }
-}
-
-function criteriaOf(socket: net.Socket, transportProtocol: string, serverName: string, applicationProtocols: readonly string[]) {
-  const source = parseIp(socket.remoteAddress ?? '');
-  return {
-    destinationIp: parseIp(socket.localAddress ?? ''),
-    destinationPort: socket.localPort ?? 0,
-    directSourceIp: source,
-    sourceIp: source,
-    sourcePort: socket.remotePort ?? 0,
-    serverName,
-    transportProtocol,
-    applicationProtocols,
-  };
-}
-
-export function sameAddress(one: EndpointAddress, other: EndpointAddress): boolean {
-  if (one.kind === 'socket' && other.kind === 'socket') return one.host === other.host && one.port === other.port;
-  return one.kind === 'pipe' && other.kind === 'pipe' && one.path === other.path;
-}
-
-function bindMessage(name: string, address: string, cause: NodeJS.ErrnoException): string {
-  const why = cause.code === 'EADDRINUSE' ? 'the address is in use by another process; stop that one or choose another port' : cause.message;
-  return `listener ${name} cannot listen on ${address}: ${why}`;
-}
-
-/** A path that a dead process left behind. */
-function removeStaleSocket(path: string): void {
-  try {
-    if (statSync(path).isSocket()) unlinkSync(path);
-  } catch {
-    // Not there.
   }
 }

@@ -29,17 +29,19 @@ export interface TcpRecorder {
 
 /** One downstream connection joined to one upstream connection, each half closing by itself. */
 export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget {
-  readonly info: ConnectionInfo;
-  readonly config: TcpProxyConfig;
+  info: ConnectionInfo;
+  config: TcpProxyConfig;
   readonly #runtime: Runtime;
   readonly #clusters: ClusterSet;
   readonly #recorder: TcpRecorder;
-  readonly #downstream: Transport;
+  #downstream: Transport;
   readonly #onGone: (proxy: TcpProxy) => void;
   readonly startMs: number;
   readonly startTimeMs: number;
   #upstream: UpstreamTransport | null = null;
   #open = false;
+  /** It is known who the client is, and that it may have this upstream. */
+  #settled = false;
   #early: Buffer[] = [];
   #earlyBytes = 0;
   #downstreamEnded = false;
@@ -87,13 +89,50 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   start(): void {
-    for (const policy of this.config.policies) {
-      if (policy.decide(this.info, null).allowed) continue;
+    if (!this.#settle()) return;
+    this.#connect();
+  }
+
+  /** Connects ahead, for a client of which it is not known yet who it is. Nothing is counted or logged before `settle`. */
+  connectAhead(): void {
+    this.#connect();
+  }
+
+  /** It is known who the client is: it gets what the upstream has said so far, unless a policy has something against it. */
+  settle(config: TcpProxyConfig, info: ConnectionInfo, downstream: Transport, said: { readonly held: readonly Buffer[]; readonly ended: boolean }): void {
+    this.config = config;
+    this.info = info;
+    this.#downstream = downstream;
+    if (!this.#settle()) return;
+    for (const chunk of said.held) downstream.write(chunk);
+    if (said.ended) downstream.end();
+    if (!this.#open) return;
+    this.#recorder.opened(this);
+    this.#upstream!.transport.resume();
+  }
+
+  /** Ends what was connected ahead, unless it has been settled. */
+  abandon(): void {
+    if (!this.#settled) this.close();
+  }
+
+  /** The policies first: one that refuses hears nothing. */
+  static allows(config: TcpProxyConfig, info: ConnectionInfo): boolean {
+    return config.policies.every((policy) => policy.decide(info, null).allowed);
+  }
+
+  #settle(): boolean {
+    this.#settled = true;
+    if (!TcpProxy.allows(this.config, this.info)) {
       this.#refuse(ResponseFlag.unauthorizedExternalService, 'rbac_access_denied');
-      return;
+      return false;
     }
     if (this.config.idleTimeoutMs > 0) this.#idle = this.#runtime.wheel.arm(this.config.idleTimeoutMs, this, Timer.IDLE);
     if (this.config.maxConnectionDurationMs > 0) this.#maxAge = this.#runtime.wheel.arm(this.config.maxConnectionDurationMs, this, Timer.MAX_AGE);
+    return true;
+  }
+
+  #connect(): void {
     const name = this.#pickCluster();
     const cluster = this.#clusters.get(name);
     if (cluster?.warm === true) this.#toCluster(cluster);
@@ -140,6 +179,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     host.connections++;
     host.activeRequests++;
     host.stats.connectTotal++;
+    host.closers?.add(this);
     cluster.outlier.onAttempt(host);
     this.#upstream = new UpstreamTransport(this.#runtime, this);
     this.#upstream.connect(host.endpoint.address, host.socket, '', cluster.config.connectTimeoutMs);
@@ -153,7 +193,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.upstreamLocal = upstream.localAddress;
     this.cluster!.outlier.onResponse(this.host!, 200, this.#runtime.nowMs());
     upstream.sink = new UpstreamSide(this);
-    this.#recorder.opened(this);
+    if (this.#settled) this.#recorder.opened(this);
     for (const chunk of this.#early) upstream.transport.write(chunk);
     this.#early = [];
     if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#downstream.resume();
@@ -264,6 +304,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     if (this.#open) this.#upstream!.transport.destroy();
     else this.#upstream?.abort();
     this.#release();
+    if (!this.#settled) return;
     this.#recorder.closed(this);
     this.#onGone(this);
   }
@@ -294,6 +335,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.cluster!.limits.releaseConnection();
     this.host!.connections--;
     this.host!.activeRequests--;
+    this.host!.closers?.delete(this);
   }
 }
 

@@ -7,7 +7,8 @@ import type { Runtime } from '../engine/runtime.ts';
 import { HeaderNames } from '../http/header-names.ts';
 import { http1Options } from '../http1/options.ts';
 import { http2Options } from '../http2/options.ts';
-import { ConnectionInfo, type ConnectionInfoFields } from '../listener/connection-info.ts';
+import { ConnectionInfo, NOT_SECURE, type Security } from '../listener/connection-info.ts';
+import { ConnectionOrigin } from '../listener/connection-origin.ts';
 import { HttpConnection } from '../listener/http-connection.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
@@ -20,7 +21,6 @@ import { GivenUpMemory } from '../resilience/given-up.ts';
 import { assembleRouteTable, compileVirtualHost } from '../routing/compile-routes.ts';
 import { compileWhole } from '../subscribe/cluster-subscription.ts';
 import { TlsContexts } from '../tls/contexts.ts';
-import { NO_PEER } from '../tls/peer.ts';
 import { SecretTable } from '../tls/secrets.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
@@ -40,6 +40,15 @@ import { TestUpstream } from './test-upstream.ts';
 
 /** How long `until` lets time pass, ms of the fake clock. */
 const PATIENCE_MS = 120_000;
+
+/** Of a client's connection, as if it had come over a socket. */
+export interface ClientGiven extends Partial<Security> {
+  readonly localIp?: string;
+  readonly localPort?: number;
+  readonly remoteIp?: string;
+  readonly remotePort?: number;
+  readonly serverName?: string;
+}
 
 /** What is known of a request that is over. */
 export interface Outcome {
@@ -136,6 +145,8 @@ export class TestEngine {
         nextConnectionId: () => ++this.#lastConnectionId,
         admit: () => true,
         onConnectionGone: () => {},
+        inherited: () => undefined,
+        handedOver: () => false,
       },
       'web-1.default',
     );
@@ -194,7 +205,7 @@ export class TestEngine {
   }
 
   /** A connection to a listener. `info`: as if it had come over such a socket. */
-  client(name: string, given: { readonly http2?: boolean; readonly info?: Partial<ConnectionInfoFields> } = {}): TestClient {
+  client(name: string, given: { readonly http2?: boolean; readonly info?: ClientGiven } = {}): TestClient {
     const [ours, theirs] = memoryPair();
     if (given.info === undefined) {
       this.runtime.internalListeners.get(name)!(theirs, (sink) => {
@@ -286,21 +297,18 @@ function recordOf(stream: StreamInfo): Outcome {
   };
 }
 
-function connectionInfo(fields: Partial<ConnectionInfoFields>): ConnectionInfo {
-  return new ConnectionInfo({
-    id: 1,
+function connectionInfo(given: ClientGiven): ConnectionInfo {
+  const { localIp, localPort, remoteIp, remotePort, serverName, ...security } = {
     localIp: '127.0.0.1',
     localPort: 8080,
     remoteIp: '127.0.0.9',
     remotePort: 40_000,
-    secure: false,
-    peer: NO_PEER,
-    localUri: '',
     serverName: '',
-    tlsVersion: '',
-    alpn: '',
-    ...fields,
-  });
+    ...given,
+  };
+  const origin = new ConnectionOrigin(localIp, localPort, remoteIp, remotePort);
+  origin.serverName = serverName;
+  return new ConnectionInfo({ id: 1, origin, ...NOT_SECURE, ...security });
 }
 
 function taken<T>(result: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly errors: readonly object[] }): T {

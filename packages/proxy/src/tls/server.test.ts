@@ -41,6 +41,7 @@ class Server {
   readonly refused: string[] = [];
   port = 0;
   #changed: () => void = () => {};
+  readonly #raw = new Map<number, net.Socket>();
   #tls: TlsServer | undefined;
 
   static async listen(given: Partial<DownstreamTlsSettings> = {}, rules: PeerRules | null = ca.rules(), handshakeTimeoutMs = 0): Promise<Server> {
@@ -50,7 +51,8 @@ class Server {
       server.secrets.setRules('ROOTCA', rules);
     }
     server.#tls = new TlsServer(settingsOf(given), handshakeTimeoutMs, new TlsContexts(server.secrets), server.secrets, {
-      onSecure: (socket, peer, localUri) => {
+      onSecure: (socket, raw, peer, localUri) => {
+        expect(raw).toBe(server.#raw.get(socket.remotePort!));
         socket.on('error', () => {});
         server.accepted.push({ socket, peer, localUri });
         // Echoes, so that a client can see that its connection lives.
@@ -64,6 +66,7 @@ class Server {
     });
     const listener = net.createServer((socket) => {
       socket.on('error', () => {});
+      server.#raw.set(socket.remotePort!, socket);
       server.#tls!.accept(socket);
     });
     listener.listen(0, '127.0.0.1');

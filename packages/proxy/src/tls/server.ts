@@ -7,7 +7,8 @@ import { checkPeer, NO_PEER, peerOf, type TlsPeer } from './peer.ts';
 import type { SecretTable } from './secrets.ts';
 
 export interface TlsServerEvents {
-  onSecure(socket: tls.TLSSocket, peer: TlsPeer, localUri: string): void;
+  /** `raw` is what `accept` was given. */
+  onSecure(socket: tls.TLSSocket, raw: net.Socket, peer: TlsPeer, localUri: string): void;
   /** The handshake failed or the peer is not who it must be; the socket is closed. */
   onRefused(reason: string): void;
 }
@@ -91,7 +92,7 @@ export class TlsServer {
       this.#events.onRefused(reason);
       return;
     }
-    this.#events.onSecure(socket, socket.authorized ? peerOf(socket) : NO_PEER, this.#material?.localUri ?? '');
+    this.#events.onSecure(socket, underlying(socket), socket.authorized ? peerOf(socket) : NO_PEER, this.#material?.localUri ?? '');
   }
 
   #refusal(socket: tls.TLSSocket): string {
@@ -109,4 +110,9 @@ export class TlsServer {
     const mismatch = checkPeer(certificate, material.rules);
     return mismatch === '' ? '' : `the client is not accepted: ${mismatch}`;
   }
+}
+
+/** Node has no public word for it. */
+function underlying(socket: tls.TLSSocket): net.Socket {
+  return (socket as unknown as { readonly _parent: net.Socket })._parent;
 }

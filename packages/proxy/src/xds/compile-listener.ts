@@ -1,4 +1,5 @@
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import { ProxyProtocolConfig_Version } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import {
   type FilterChain,
@@ -6,7 +7,10 @@ import {
   FilterChainMatch_ConnectionSourceType,
   FilterChainMatchSchema,
   FilterChainSchema,
+  type ListenerFilter,
+  ListenerFilterSchema,
 } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { compileCidr } from '../filters/rbac/ip-address.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
@@ -16,10 +20,10 @@ import { compileNetworkFilters, type NetworkContext } from './compile-network-fi
 import { compileDownstreamTls } from './compile-tls.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
-import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig } from './listener-config.ts';
+import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig, ListenerFilterConfig } from './listener-config.ts';
 import { type DownstreamTlsSettings, secretNames } from './tls-settings.ts';
 
-const DEFAULT_INSPECT_TIMEOUT_MS = 15_000;
+const DEFAULT_LISTENER_FILTERS_TIMEOUT_MS = 15_000;
 const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
 
 const LISTENER = fieldPolicy(
@@ -32,6 +36,8 @@ const CHAIN = fieldPolicy('filter_chain_match filters transport_socket transport
 const MATCH = fieldPolicy(
   'destination_port prefix_ranges direct_source_prefix_ranges source_prefix_ranges source_ports server_names transport_protocol application_protocols source_type',
 );
+const LISTENER_FILTER = fieldPolicy('name typed_config');
+const PROXY_PROTOCOL = fieldPolicy('allow_requests_without_proxy_protocol disallowed_versions', 'stat_prefix');
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
 const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
 
@@ -94,13 +100,31 @@ function compileChain(chain: FilterChain, path: string, context: NetworkContext,
   return { name: chain.name, match, tls, filter, handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) };
 }
 
-const HTTP_PROTOCOLS: ReadonlySet<string> = new Set(['http/1.0', 'http/1.1', 'h2c']);
-
-/** What it would find out is not needed where no chain asks for it: the codec is told by the bytes anyhow. */
-function checkHttpInspector(chains: readonly FilterChainConfig[], path: string, report: CompileReport): void {
-  if (chains.some(({ match }) => match.applicationProtocols.some((protocol) => HTTP_PROTOCOLS.has(protocol))))
-    report.error(path, 'filter chains that match plain HTTP by application_protocols are not supported by this proxy');
-  else report.ignore(path);
+function compileFilter(filter: ListenerFilter, path: string, report: CompileReport): ListenerFilterConfig | undefined {
+  checkFields(ListenerFilterSchema, filter, LISTENER_FILTER, path, report);
+  const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
+  const type = typeNameOf(any);
+  switch (type) {
+    case TLS_INSPECTOR:
+      return { kind: 'tls-inspector' };
+    case HTTP_INSPECTOR:
+      return { kind: 'http-inspector' };
+    case ProxyProtocolSchema.typeName: {
+      const config = unpack(any, ProxyProtocolSchema, `${path}.typed_config`, report);
+      if (config === undefined) return undefined;
+      checkFields(ProxyProtocolSchema, config, PROXY_PROTOCOL, `${path}.typed_config`, report);
+      const disallowed = config.disallowedVersions;
+      return {
+        kind: 'proxy-protocol',
+        allowWithout: config.allowRequestsWithoutProxyProtocol,
+        v1: !disallowed.includes(ProxyProtocolConfig_Version.V1),
+        v2: !disallowed.includes(ProxyProtocolConfig_Version.V2),
+      };
+    }
+    default:
+      report.error(path, `${type === '' ? filter.name : type} is not supported by this proxy`);
+      return undefined;
+  }
 }
 
 function addressOf(config: Listener, report: CompileReport): EndpointAddress {
@@ -129,14 +153,7 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
   const defaultFilterChain =
     config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
-  let inspectTls = false;
-  config.listenerFilters.forEach((filter, index) => {
-    const type = typeNameOf(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined);
-    if (type === TLS_INSPECTOR) inspectTls = true;
-    else if (type === HTTP_INSPECTOR) checkHttpInspector(filterChains, `listener_filters[${index}]`, report);
-    else report.error(`listener_filters[${index}]`, `${type === '' ? filter.name : type} is not supported by this proxy`);
-    if (filter.filterDisabled !== undefined) report.error(`listener_filters[${index}].filter_disabled`, 'not supported by this proxy');
-  });
+  const listenerFilters = config.listenerFilters.flatMap((filter, index) => compileFilter(filter, `listener_filters[${index}]`, report) ?? []);
   const secrets = new Set<string>();
   for (const chain of defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain]) {
     if (chain.tls !== null) for (const name of secretNames(chain.tls)) secrets.add(name);
@@ -147,9 +164,9 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     direction: directionOf(config),
     filterChains,
     defaultFilterChain,
-    inspectTls,
-    inspectTimeoutMs: durationMs(config.listenerFiltersTimeout, DEFAULT_INSPECT_TIMEOUT_MS),
-    continueOnInspectTimeout: config.continueOnListenerFiltersTimeout,
+    listenerFilters,
+    listenerFiltersTimeoutMs: durationMs(config.listenerFiltersTimeout, DEFAULT_LISTENER_FILTERS_TIMEOUT_MS),
+    continueOnListenerFiltersTimeout: config.continueOnListenerFiltersTimeout,
     bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
     routeNames: context.routeNames,
     clusters: context.clusters,

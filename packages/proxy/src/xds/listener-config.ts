@@ -93,6 +93,17 @@ export interface FilterChainConfig {
   readonly handshakeTimeoutMs: number;
 }
 
+export interface ProxyProtocolConfig {
+  readonly kind: 'proxy-protocol';
+  /** A connection that begins otherwise is taken as it is. */
+  readonly allowWithout: boolean;
+  readonly v1: boolean;
+  readonly v2: boolean;
+}
+
+/** Those that read bytes. */
+export type ListenerFilterConfig = ProxyProtocolConfig | { readonly kind: 'tls-inspector' | 'http-inspector' };
+
 /** Listener, decoded; immutable. */
 export interface ListenerConfig {
   readonly name: string;
@@ -100,10 +111,10 @@ export interface ListenerConfig {
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
   readonly filterChains: readonly FilterChainConfig[];
   readonly defaultFilterChain: FilterChainConfig | null;
-  readonly inspectTls: boolean;
+  readonly listenerFilters: readonly ListenerFilterConfig[];
   /** ms; 0: none. Envoy's default of 15 s. */
-  readonly inspectTimeoutMs: number;
-  readonly continueOnInspectTimeout: boolean;
+  readonly listenerFiltersTimeoutMs: number;
+  readonly continueOnListenerFiltersTimeout: boolean;
   /** Request bodies kept for a retry, bytes. Envoy's default of 1 MiB. */
   readonly bufferLimitBytes: number;
   /** Route configurations that it names. */

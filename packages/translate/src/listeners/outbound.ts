@@ -20,6 +20,9 @@ import { connectionManager, outboundFilters } from './connection-manager.ts';
 
 export const PROXY_LISTENER = 'http_proxy';
 
+/** As often as a request that cannot have reached anybody. */
+const TCP_CONNECT_ATTEMPTS = 4;
+
 export function upstreamListenerName({ address }: UpstreamPort): string {
   return `upstream_${address.host}_${address.port}`;
 }
@@ -89,6 +92,8 @@ export function upstream(reader: Reader, declared: UpstreamPort): Listener {
           filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
             statPrefix: name,
             clusterSpecifier: tcpClusters(reader, visibility, target.service, target.port),
+            // Before a byte of the application's has left.
+            maxConnectAttempts: TCP_CONNECT_ATTEMPTS,
             accessLog: accessLogs(node, 'tcp'),
           }),
         ];
