@@ -12,6 +12,7 @@ export function clustersText(clusters: ClusterSet): string {
     lines.push(`${name}::default_priority::active_requests::${limits.requests}`);
     lines.push(`${name}::default_priority::active_retries::${limits.retries}`);
     lines.push(`${name}::warm::${cluster.warm}`);
+    if (cluster.checker !== null) for (const [field, value] of Object.entries(cluster.checker.stats)) lines.push(`${name}::health_check::${field}::${value}`);
     for (const ignored of [...cluster.config.ignored, ...cluster.policies.ignored]) lines.push(`${name}::without_effect::${ignored}`);
     for (const host of cluster.hosts) {
       const at = `${name}::${host.address}`;
@@ -39,7 +40,7 @@ export function clustersJson(clusters: ClusterSet): object {
         address: addressJson(host),
         hostname: host.endpoint.hostname,
         stats: Object.entries(statsOf(host)).map(([name, value]) => ({ name, value: String(value), ...(name.endsWith('_active') ? { type: 'GAUGE' } : {}) })),
-        health_status: { eds_health_status: host.endpoint.edsHealth, ...(host.outlier.state === 'closed' ? {} : { failed_outlier_check: true }) },
+        health_status: healthStatus(host),
         weight: host.weight,
         priority: host.priority,
       })),
@@ -66,11 +67,34 @@ function statsOf(host: UpstreamHost): Record<string, number> {
 }
 
 function healthFlags(host: UpstreamHost): string {
-  const flags: string[] = [];
-  if (host.outlier.state !== 'closed') flags.push('/failed_outlier_check');
-  if (host.health === 'unhealthy') flags.push('/failed_eds_health');
-  if (host.health === 'degraded') flags.push('/eds_degraded');
-  return flags.length === 0 ? 'healthy' : flags.join('');
+  const { active, endpoint, outlier, removalPending } = host;
+  const flags: readonly (readonly [string, boolean])[] = [
+    ['failed_active_hc', active?.failed === true],
+    ['failed_outlier_check', outlier.state !== 'closed'],
+    ['failed_eds_health', endpoint.health === 'unhealthy'],
+    ['degraded_active_hc', active?.degraded === true],
+    ['degraded_eds_health', endpoint.health === 'degraded'],
+    ['pending_dynamic_removal', removalPending],
+    ['pending_active_hc', active?.waiting === true],
+    ['excluded_via_immediate_hc_fail', active?.excluded === true],
+    ['active_hc_timeout', active?.timedOut === true],
+  ];
+  const set = flags.filter(([, is]) => is).map(([flag]) => `/${flag}`);
+  return set.length === 0 ? 'healthy' : set.join('');
+}
+
+/** envoy.admin.v3.HostHealthStatus: what is so, and nothing that is not. */
+function healthStatus({ active, endpoint, outlier, removalPending }: UpstreamHost): object {
+  const said: Readonly<Record<string, boolean>> = {
+    failed_active_health_check: active?.failed === true,
+    failed_outlier_check: outlier.state !== 'closed',
+    failed_active_degraded_check: active?.degraded === true,
+    pending_dynamic_removal: removalPending,
+    pending_active_hc: active?.waiting === true,
+    excluded_via_immediate_hc_fail: active?.excluded === true,
+    active_hc_timeout: active?.timedOut === true,
+  };
+  return { eds_health_status: endpoint.edsHealth, ...Object.fromEntries(Object.entries(said).filter(([, is]) => is)) };
 }
 
 function addressJson({ endpoint: { address } }: UpstreamHost): object {

@@ -182,6 +182,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     const { outlier } = this.cluster;
     if (head.status < 500) host.stats.requestSuccess++;
     else host.stats.requestError++;
+    if (host.active !== null && headerValue(head.headers, 'x-envoy-immediate-health-check-fail') !== undefined) this.cluster.checker!.failAtOnce(host);
     // The failure is one further down, where a circuit of its own opens: this endpoint only passes it on.
     if (head.status >= 500 && headerValue(head.headers, GAVE_UP_HEADER) === GAVE_UP) return;
     this.#trial = false;

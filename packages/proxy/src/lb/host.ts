@@ -18,6 +18,8 @@ export class Host {
   /** "region/zone/subzone". */
   locality = '';
   health: HostHealth = 'healthy';
+  /** Not counted among the endpoints that there are, when it is asked how many of them are well. */
+  excluded = false;
   /** Requests under way; least request looks at it. */
   activeRequests = 0;
   /** When it came into the cluster, ms of the caller's clock: slow start counts from here. */

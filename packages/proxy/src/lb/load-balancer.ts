@@ -108,7 +108,7 @@ export class LoadBalancer<H extends Host = Host> {
     }
     const healthy = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'healthy'));
     const degraded = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'degraded'));
-    const counts = byPriority.map((hosts, p) => ({ total: hosts.length, healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
+    const counts = byPriority.map((hosts, p) => ({ total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
     const loads = priorityLoads(counts, this.#set.overprovisioning, this.#options.panicThreshold);
     const pools: Pool[] = [];
     byPriority.forEach((all, p) => {
@@ -131,7 +131,7 @@ export class LoadBalancer<H extends Host = Host> {
     }
     const localities = [...new Set(hosts.map((host) => host.locality))].map((locality) => {
       const members = hosts.filter((host) => host.locality === locality);
-      const total = all.filter((host) => host.locality === locality).length;
+      const total = countOf(all.filter((host) => host.locality === locality));
       const weight = this.#set.localityWeights.get(`${members[0]!.priority}|${locality}`) ?? 0;
       return { members, weight: weight * Math.min(1, (this.#set.overprovisioning * members.length) / total) };
     });
@@ -159,6 +159,10 @@ export class LoadBalancer<H extends Host = Host> {
           : new WeightedPick(hosts, random, options.slowStart, options.activeRequestBias);
     }
   }
+}
+
+function countOf(hosts: readonly Host[]): number {
+  return hosts.reduce((count, host) => (host.excluded ? count : count + 1), 0);
 }
 
 function equalWeights(hosts: readonly Host[]): boolean {

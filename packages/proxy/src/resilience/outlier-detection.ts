@@ -27,6 +27,8 @@ export interface OutlierPolicy {
   readonly alwaysEjectOneHost: boolean;
   /** outrigger.dev: after the base time one trial request decides, and no multiplier grows. */
   readonly halfOpen: boolean;
+  /** A health check that passes ends an ejection. */
+  readonly unejectByCheck: boolean;
 }
 
 const DISABLED: OutlierPolicy = {
@@ -45,15 +47,17 @@ const DISABLED: OutlierPolicy = {
   maxEjectionPercent: 10,
   alwaysEjectOneHost: false,
   halfOpen: false,
+  unejectByCheck: true,
 };
 
 const OUTLIER = fieldPolicy(
   `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate consecutive_gateway_failure
    enforcing_consecutive_gateway_failure split_external_local_origin_errors consecutive_local_origin_failure
-   enforcing_consecutive_local_origin_failure enforcing_failure_percentage max_ejection_time max_ejection_time_jitter always_eject_one_host`,
+   enforcing_consecutive_local_origin_failure enforcing_failure_percentage max_ejection_time max_ejection_time_jitter always_eject_one_host
+   successful_active_health_check_uneject_host`,
   `success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor enforcing_local_origin_success_rate failure_percentage_threshold
    enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts failure_percentage_request_volume
-   successful_active_health_check_uneject_host monitors`,
+   monitors`,
 );
 
 /** Cluster.outlier_detection with the cluster's `outrigger.dev` metadata (`{outlier: {halfOpen}}`); absent: disabled. */
@@ -83,6 +87,7 @@ export function compileOutlierPolicy(config: OutlierDetection | undefined, mesh:
     maxEjectionPercent: config.maxEjectionPercent ?? DISABLED.maxEjectionPercent,
     alwaysEjectOneHost: config.alwaysEjectOneHost ?? false,
     halfOpen: extra['halfOpen'] === true,
+    unejectByCheck: config.successfulActiveHealthCheckUnejectHost ?? true,
   };
 }
 

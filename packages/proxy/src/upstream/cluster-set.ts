@@ -19,6 +19,8 @@ const NO_DEMAND: ClusterDemand = { wantCluster: () => false, wantEndpoints: () =
 export class ClusterSet {
   readonly #runtime: Runtime;
   readonly #clusters = new Map<string, Cluster>();
+  /** Those that will take the place of one of that name when they are warm. */
+  readonly #warming = new Map<string, Cluster>();
   readonly #static = new Set<string>();
   readonly #dns = new Map<Cluster, DnsDiscovery>();
   /** Last endpoints by EDS name, so that a cluster that changes keeps them. */
@@ -49,11 +51,23 @@ export class ClusterSet {
     this.set(config, policies);
   }
 
-  /** Adds it, or puts it in the place of the one with that name, whose requests under way end in peace. */
+  /**
+   * Adds it, or puts it in the place of the one with that name, whose requests under way end in peace: at once, or, where
+   * that one can serve and this one cannot yet, when it can.
+   */
   set(config: ClusterConfig, policies: ClusterPolicies): void {
-    const before = this.#clusters.get(config.name);
+    const { name } = config;
     const cluster = new Cluster(this.#runtime, config, policies);
-    this.#absent.delete(config.name);
+    this.#absent.delete(name);
+    if (config.discovery === 'eds') this.demand.wantEndpoints(config.edsServiceName);
+    const overtaken = this.#warming.get(name);
+    this.#warming.delete(name);
+    if (this.#clusters.get(name)?.warm === true) this.#warming.set(name, cluster);
+    else this.#replace(cluster);
+    cluster.onWarm = () => {
+      if (this.#warming.get(name) === cluster) this.#replace(cluster);
+      this.#changed();
+    };
     switch (config.discovery) {
       case 'eds': {
         const known = this.#assignments.get(config.edsServiceName);
@@ -62,19 +76,36 @@ export class ClusterSet {
       }
       case 'strict-dns':
       case 'logical-dns': {
-        const discovery = new DnsDiscovery(this.#runtime, cluster, () => this.#changed());
+        const discovery = new DnsDiscovery(this.#runtime, cluster);
         this.#dns.set(cluster, discovery);
+        discovery.start();
+        if (config.message.waitForWarmOnInit === false) cluster.serveAtOnce();
         break;
       }
       case 'static':
         cluster.setEndpoints(config.endpoints!);
     }
-    this.#clusters.set(config.name, cluster);
-    this.#dns.get(cluster)?.start();
-    if (before !== undefined) this.#retire(before);
-    if (config.discovery === 'eds') this.demand.wantEndpoints(config.edsServiceName);
-    if (before?.config.discovery === 'eds') this.#dropUnusedEndpoints(before.config.edsServiceName);
+    if (cluster.warm && this.#warming.get(name) === cluster) this.#replace(cluster);
+    if (overtaken !== undefined) this.#leave(overtaken);
     this.#changed();
+  }
+
+  #replace(cluster: Cluster): void {
+    const before = this.#clusters.get(cluster.name);
+    this.#warming.delete(cluster.name);
+    this.#clusters.set(cluster.name, cluster);
+    if (before !== undefined) this.#leave(before);
+  }
+
+  #leave(cluster: Cluster): void {
+    this.#retire(cluster);
+    if (cluster.config.discovery === 'eds') this.#dropUnusedEndpoints(cluster.config.edsServiceName);
+  }
+
+  /** Those that serve and those that will. */
+  *#each(): Iterable<Cluster> {
+    yield* this.#clusters.values();
+    yield* this.#warming.values();
   }
 
   /** Gone, or known not to exist. */
@@ -87,17 +118,18 @@ export class ClusterSet {
 
   /** Nobody uses it any more. */
   forget(name: string): void {
-    const cluster = this.#clusters.get(name);
     this.#absent.delete(name);
-    if (cluster === undefined) return;
-    this.#clusters.delete(name);
-    this.#retire(cluster);
-    if (cluster.config.discovery === 'eds') this.#dropUnusedEndpoints(cluster.config.edsServiceName);
+    for (const clusters of [this.#warming, this.#clusters]) {
+      const cluster = clusters.get(name);
+      if (cluster === undefined) continue;
+      clusters.delete(name);
+      this.#leave(cluster);
+    }
   }
 
   setEndpoints(serviceName: string, set: EndpointSetConfig): void {
     this.#assignments.set(serviceName, set);
-    for (const cluster of this.#clusters.values()) {
+    for (const cluster of [...this.#each()]) {
       if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) cluster.setEndpoints(set);
     }
     this.#changed();
@@ -126,11 +158,12 @@ export class ClusterSet {
   }
 
   close(): void {
-    for (const cluster of this.#clusters.values()) {
+    for (const cluster of this.#each()) {
       this.#dns.get(cluster)?.close();
       cluster.close();
     }
     this.#clusters.clear();
+    this.#warming.clear();
     for (const waiter of [...this.#waiters]) waiter.done(false);
   }
 
@@ -145,7 +178,7 @@ export class ClusterSet {
   }
 
   #dropUnusedEndpoints(serviceName: string): void {
-    for (const cluster of this.#clusters.values()) if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) return;
+    for (const cluster of this.#each()) if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) return;
     this.#assignments.delete(serviceName);
     this.demand.dropEndpoints(serviceName);
   }

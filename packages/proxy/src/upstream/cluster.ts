@@ -1,18 +1,22 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Runtime } from '../engine/runtime.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
 import { type Http2Options, http2Options } from '../http2/options.ts';
 import { compileLbOptions } from '../lb/compile-lb.ts';
 import type { LbContext } from '../lb/context.ts';
-import { LoadBalancer } from '../lb/load-balancer.ts';
+import { DEFAULT_OVERPROVISIONING, LoadBalancer } from '../lb/load-balancer.ts';
 import type { LbOptions } from '../lb/options.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import type { HealthTransition } from '../resilience/active-health.ts';
 import { type ClusterLimits, checkLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
 import type { OutlierPolicy } from '../resilience/outlier-detection.ts';
 import { compileOutlierPolicy, OutlierDetector, type OutlierEvents } from '../resilience/outlier-detection.ts';
 import { type CompileError, CompileReport } from '../routing/compile-result.ts';
 import type { ClusterConfig, TransportSocketSettings } from '../xds/cluster-config.ts';
+import { addressText } from '../xds/compile-endpoints.ts';
 import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.ts';
 import { ForwardProxyHosts } from './forward-proxy-hosts.ts';
+import { type CheckedCluster, HealthChecker } from './health/health-checker.ts';
 import { HttpPool } from './http-pool.ts';
 import { UpstreamHost } from './upstream-host.ts';
 
@@ -36,7 +40,7 @@ export function compileClusterPolicies(
 }
 
 /** A cluster at work: endpoints with their pools, balancing, breakers, limits. */
-export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
+export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, CheckedCluster {
   readonly name: string;
   readonly config: ClusterConfig;
   readonly policies: ClusterPolicies;
@@ -48,12 +52,21 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
   readonly http2Options: Http2Options;
   /** Only for a dynamic forward proxy: endpoints made from the requests' own hosts. */
   readonly forwardProxy: ForwardProxyHosts | null;
-  /** False until endpoints have come for the first time (EDS, DNS). */
+  /** null: endpoints are not checked. */
+  readonly checker: HealthChecker | null;
+  /** False until endpoints have come for the first time (EDS, DNS), and each of those has been checked once. */
   warm = false;
+  /** Called when it becomes warm. */
+  onWarm: () => void = () => {};
   /** When it was added, for /clusters and /config_dump. */
   readonly addedAtUnixMs: number;
   readonly #runtime: Runtime;
   readonly #hosts = new Map<string, UpstreamHost>();
+  /** Of the first endpoints, those whose first check has not ended; null: none have come yet. */
+  #unchecked: Set<UpstreamHost> | null = null;
+  #localityWeights: ReadonlyMap<string, number> = new Map();
+  #overprovisioning = DEFAULT_OVERPROVISIONING;
+  #hadConnections = false;
   #sweep: WheelTimer | undefined;
   #sweepAtMs = Number.POSITIVE_INFINITY;
   #draining = false;
@@ -71,6 +84,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
     this.http2Options = http2Options({ names: runtime.names, nowMs: runtime.nowMs });
     this.forwardProxy = config.discovery === 'dynamic-forward-proxy' ? new ForwardProxyHosts(runtime, config) : null;
     this.addedAtUnixMs = runtime.unixMs();
+    this.checker = config.healthCheck === null ? null : new HealthChecker(runtime, this, config.healthCheck);
     if (this.forwardProxy !== null) this.warm = true;
   }
 
@@ -110,30 +124,101 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
 
   /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */
   setEndpoints(set: EndpointSetConfig): void {
-    const nowMs = this.#runtime.nowMs();
     const gone = new Map(this.#hosts);
     const recovered: UpstreamHost[] = [];
     const localityWeights = new Map<string, number>();
     for (const endpoint of set.endpoints) {
       if (endpoint.localityWeight > 0) localityWeights.set(`${endpoint.priority}|${endpoint.locality}`, endpoint.localityWeight);
-      const socket = this.#socketFor(endpoint);
+      const socket = this.socketFor(endpoint.transportSocketMatch);
       const known = this.#hosts.get(endpoint.text);
-      if (known !== undefined && known.socket === socket) {
-        const wasIll = known.health === 'unhealthy';
+      if (known !== undefined && known.socket === socket && (this.checker === null || sameCheck(known.endpoint, endpoint))) {
+        const wasIll = known.endpoint.health === 'unhealthy';
+        if (known.endpoint.healthCheck.disabled !== endpoint.healthCheck.disabled) known.active = this.#activeOf(endpoint);
         known.apply(endpoint, socket);
         if (wasIll && known.health !== 'unhealthy') recovered.push(known);
         gone.delete(endpoint.text);
-      } else this.#hosts.set(endpoint.text, new UpstreamHost(endpoint, socket, nowMs));
+      } else this.#hosts.set(endpoint.text, this.#newHost(endpoint, socket));
     }
     for (const [address, host] of gone) {
-      if (this.#hosts.get(address) === host) this.#hosts.delete(address);
-      host.drain();
+      // Discovery may be what is wrong: an endpoint whose checks pass stays until they fail.
+      if (this.checker !== null && !this.config.ignoreHealthOnRemoval && host.health !== 'unhealthy' && this.#hosts.get(address) === host)
+        host.removalPending = true;
+      else {
+        if (this.#hosts.get(address) === host) this.#hosts.delete(address);
+        host.drain();
+      }
     }
+    this.#localityWeights = localityWeights;
+    this.#overprovisioning = set.overprovisioningFactor / 100;
+    this.#setHosts();
+    for (const host of recovered) this.outlier.onRecovered(host);
+  }
+
+  #newHost(endpoint: EndpointConfig, socket: TransportSocketSettings): UpstreamHost {
+    const host = new UpstreamHost(endpoint, socket, this.#runtime.nowMs());
+    host.active = this.#activeOf(endpoint);
+    if (this.config.closeOnHealthFailure) host.closers = new Set();
+    host.settleHealth();
+    return host;
+  }
+
+  #activeOf(endpoint: EndpointConfig): UpstreamHost['active'] {
+    if (this.checker === null || endpoint.healthCheck.disabled) return null;
+    return this.checker.healthOf(this.config.message.commonLbConfig?.ignoreNewHostsUntilFirstHc === true);
+  }
+
+  #setHosts(): void {
     const hosts = [...this.#hosts.values()];
     this.outlier.setHosts(hosts);
-    this.balancer.update({ hosts, localityWeights, overprovisioning: set.overprovisioningFactor / 100 });
-    for (const host of recovered) this.outlier.onRecovered(host);
+    this.balancer.update({ hosts, localityWeights: this.#localityWeights, overprovisioning: this.#overprovisioning });
+    this.checker?.setHosts(hosts);
+    this.#unchecked ??= new Set(hosts.filter((host) => host.active !== null));
+    for (const host of this.#unchecked) if (host.active === null || this.#hosts.get(host.address) !== host) this.#unchecked.delete(host);
+    this.#checkWarm();
+  }
+
+  /** Without waiting for the first answer of DNS (wait_for_warm_on_init false). */
+  serveAtOnce(): void {
+    this.#unchecked ??= new Set();
+    this.#checkWarm();
+  }
+
+  #checkWarm(): void {
+    if (this.warm || this.#unchecked === null || this.#unchecked.size > 0) return;
     this.warm = true;
+    this.onWarm();
+  }
+
+  /** A health check has ended. */
+  onChecked(host: UpstreamHost, transition: HealthTransition, passed: boolean): void {
+    const active = host.active!;
+    const { outlier } = this.policies;
+    if (passed && !active.failed && outlier.unejectByCheck) this.outlier.onRecovered(host);
+    host.settleHealth();
+    if (transition === 'changed') {
+      if (active.failed) host.retireConnections();
+      if (active.failed && host.removalPending) {
+        this.#hosts.delete(host.address);
+        host.drain();
+        this.#setHosts();
+      } else this.balancer.healthChanged();
+    }
+    this.#unchecked?.delete(host);
+    this.#checkWarm();
+  }
+
+  get http1(): Http1Options {
+    return this.http1Options;
+  }
+
+  get http2(): Http2Options {
+    return this.http2Options;
+  }
+
+  /** Whether it has ever had a connection: without traffic checks are rare. */
+  get hadConnections(): boolean {
+    if (!this.#hadConnections) for (const host of this.#hosts.values()) if (host.stats.connectTotal > 0) this.#hadConnections = true;
+    return this.#hadConnections;
   }
 
   onOutlierChange(): void {
@@ -151,11 +236,13 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
   /** Takes nothing new; requests under way end. */
   drain(): void {
     this.#disarmSweep();
+    this.checker?.close();
     for (const host of this.hosts) host.drain();
   }
 
   close(): void {
     this.#disarmSweep();
+    this.checker?.close();
     for (const host of this.hosts) host.close();
     this.forwardProxy?.close();
   }
@@ -176,11 +263,17 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget {
     this.#sweep = this.#runtime.wheel.arm(Math.max(0, atMs - this.#runtime.nowMs()), this);
   }
 
-  /** The first transport socket whose every key the endpoint's metadata has (Envoy's transport_socket_matches). */
-  #socketFor(endpoint: EndpointConfig): TransportSocketSettings {
+  /** The first transport socket whose every key the criteria, an endpoint's metadata, have (Envoy's transport_socket_matches). */
+  socketFor(criteria: JsonObject): TransportSocketSettings {
     for (const rule of this.config.transportSocketRules) {
-      if (Object.entries(rule.match).every(([key, value]) => endpoint.transportSocketMatch[key] === value)) return rule.socket;
+      if (Object.entries(rule.match).every(([key, value]) => criteria[key] === value)) return rule.socket;
     }
     return this.config.transportSocket;
   }
+}
+
+/** Whether checks of the one are checks of the other. */
+function sameCheck({ healthCheck: before }: EndpointConfig, { healthCheck: after }: EndpointConfig): boolean {
+  const addressOf = ({ address }: EndpointConfig['healthCheck']): string => (address === null ? '' : addressText(address));
+  return before.port === after.port && before.hostname === after.hostname && addressOf(before) === addressOf(after);
 }

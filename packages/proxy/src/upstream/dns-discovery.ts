@@ -13,7 +13,6 @@ import type { Cluster } from './cluster.ts';
 export class DnsDiscovery implements TimerTarget {
   readonly #runtime: Runtime;
   readonly #cluster: Cluster;
-  readonly #onWarm: (cluster: Cluster) => void;
   readonly #found = new Map<string, readonly string[]>();
   /** Addresses in force, to leave the balancer alone where nothing has changed. */
   #applied: string | undefined;
@@ -22,10 +21,9 @@ export class DnsDiscovery implements TimerTarget {
   #timer: WheelTimer | undefined;
   #closed = false;
 
-  constructor(runtime: Runtime, cluster: Cluster, onWarm: (cluster: Cluster) => void) {
+  constructor(runtime: Runtime, cluster: Cluster) {
     this.#runtime = runtime;
     this.#cluster = cluster;
-    this.#onWarm = onWarm;
   }
 
   start(): void {
@@ -82,13 +80,11 @@ export class DnsDiscovery implements TimerTarget {
     const applied = [...seen].sort().join(' ');
     if (applied !== this.#applied) {
       this.#applied = applied;
-      const wasWarm = this.#cluster.warm;
       this.#cluster.setEndpoints({
         clusterName: this.#cluster.name,
         endpoints,
         overprovisioningFactor: this.#cluster.config.endpoints?.overprovisioningFactor ?? 140,
       });
-      if (!wasWarm) this.#onWarm(this.#cluster);
     }
     const { refreshMs, failureRefreshMs } = this.#cluster.config.dns;
     this.#timer = this.#runtime.wheel.arm(this.#failed ? failureRefreshMs : refreshMs, this);

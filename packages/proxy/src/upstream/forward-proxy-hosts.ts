@@ -1,7 +1,7 @@
 import type { Runtime } from '../engine/runtime.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
-import type { EndpointConfig } from '../xds/endpoint-config.ts';
+import { type EndpointConfig, PLAIN_CHECK } from '../xds/endpoint-config.ts';
 import { DnsCache } from './resolver.ts';
 import { UpstreamHost } from './upstream-host.ts';
 
@@ -66,6 +66,7 @@ export class ForwardProxyHosts {
       edsHealth: 'HEALTHY',
       hashKey: '',
       transportSocketMatch: {},
+      healthCheck: PLAIN_CHECK,
       workload: '',
     };
     const host = new UpstreamHost(endpoint, this.#config.transportSocket, this.#runtime.nowMs());

@@ -159,6 +159,15 @@ export class HttpPool implements TimerTarget {
     for (const connection of [...this.#all]) if (connection.activeStreams === 0 && connection.opened && this.#pending.length === 0) connection.retire();
   }
 
+  /** Connections that there are take no more requests; the next ones get new ones. */
+  retireAll(): void {
+    for (const connection of [...this.#all]) {
+      if (!connection.opened) continue;
+      this.#unready(connection);
+      connection.retire();
+    }
+  }
+
   close(): void {
     this.#draining = true;
     this.#disarmSweep();

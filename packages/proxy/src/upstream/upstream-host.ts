@@ -1,5 +1,6 @@
 import { Host } from '../lb/host.ts';
 import type { SeriesSet } from '../observe/http-metrics.ts';
+import type { ActiveHealth } from '../resilience/active-health.ts';
 import type { TransportSocketSettings } from '../xds/cluster-config.ts';
 import type { EndpointConfig } from '../xds/endpoint-config.ts';
 import type { HttpPool } from './http-pool.ts';
@@ -21,6 +22,11 @@ export function parsePeerWorkload(text: string): PeerWorkload {
   return { workload, namespace, service, version };
 }
 
+/** A connection that is not a pool's. */
+export interface HostConnection {
+  close(): void;
+}
+
 /** An endpoint of a cluster with its connections. */
 export class UpstreamHost extends Host {
   endpoint: EndpointConfig;
@@ -30,6 +36,12 @@ export class UpstreamHost extends Host {
   http1: HttpPool | undefined = undefined;
   http2: HttpPool | undefined = undefined;
   draining = false;
+  /** What health checks say; null: it is not checked. Written by the cluster. */
+  active: ActiveHealth | null = null;
+  /** Discovery has dropped it; it stays while its checks pass. */
+  removalPending = false;
+  /** TCP connections through it that a failed check ends; null: none are. */
+  closers: Set<HostConnection> | null = null;
   /** Connections to it, TCP proxies' too. */
   connections = 0;
   /**
@@ -58,7 +70,24 @@ export class UpstreamHost extends Host {
     this.weight = endpoint.weight;
     this.priority = endpoint.priority;
     this.locality = endpoint.locality;
-    this.health = endpoint.health;
+    this.removalPending = false;
+    this.settleHealth();
+  }
+
+  /** From what discovery and the checks say. */
+  settleHealth(): void {
+    const { active } = this;
+    const { health } = this.endpoint;
+    if (health === 'unhealthy' || active?.failed === true) this.health = 'unhealthy';
+    else this.health = active?.degraded === true ? 'degraded' : health;
+    this.excluded = active !== null && (active.excluded || active.waiting);
+  }
+
+  /** Connections that there are take no more requests: they may be what is wrong. */
+  retireConnections(): void {
+    this.http1?.retireAll();
+    this.http2?.retireAll();
+    if (this.closers !== null) for (const connection of [...this.closers]) connection.close();
   }
 
   /** Its pools close what is idle and keep nothing, those too that a last retry makes. */

@@ -1,6 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import type { EndpointSetConfig } from './endpoint-config.ts';
+import type { HealthCheckConfig } from './health-check-config.ts';
 import type { UpstreamTlsSettings } from './tls-settings.ts';
 
 export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy';
@@ -55,6 +56,12 @@ export interface ClusterConfig {
   readonly transportSocketRules: readonly TransportSocketRule[];
   readonly transportSocket: TransportSocketSettings;
   readonly dns: DnsSettings;
+  /** null: endpoints are what discovery says of them. */
+  readonly healthCheck: HealthCheckConfig | null;
+  /** An endpoint that discovery drops goes at once, whatever its checks say (ignore_health_on_host_removal). */
+  readonly ignoreHealthOnRemoval: boolean;
+  /** A failed check ends TCP connections too (close_connections_on_host_health_failure). */
+  readonly closeOnHealthFailure: boolean;
   /** undefined where the cluster is no service. */
   readonly service: ServiceName | undefined;
   /** filter_metadata["outrigger.dev"], {} if none. */

@@ -24,6 +24,7 @@ import type {
   UpstreamProtocol,
 } from './cluster-config.ts';
 import { compileEndpoints } from './compile-endpoints.ts';
+import { compileHealthCheck } from './compile-health-check.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
@@ -38,16 +39,18 @@ const CLUSTER = fieldPolicy(
   `transport_socket_matches name type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection circuit_breakers
    common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate
    dns_lookup_family outlier_detection lb_subset_config ring_hash_lb_config maglev_lb_config least_request_lb_config round_robin_lb_config common_lb_config
-   transport_socket metadata load_balancing_policy upstream_http_protocol_options`,
+   transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks close_connections_on_host_health_failure
+   ignore_health_on_host_removal wait_for_warm_on_init`,
   `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config
-   wait_for_warm_on_init cleanup_interval upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal
-   track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection health_checks`,
+   cleanup_interval upstream_connection_options
+   track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
 );
 const EDS = fieldPolicy('eds_config service_name');
 const COMMON_LB = fieldPolicy(
   // Those that are not supported are named by compileLbOptions.
-  'healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config consistent_hashing_lb_config',
-  'update_merge_window ignore_new_hosts_until_first_hc close_connections_on_host_set_change override_host_status',
+  `healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config consistent_hashing_lb_config
+   ignore_new_hosts_until_first_hc`,
+  'update_merge_window close_connections_on_host_set_change override_host_status',
 );
 const UPSTREAM_HTTP = fieldPolicy('');
 const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
@@ -179,6 +182,13 @@ function serviceOf(istio: JsonObject | undefined): ServiceName | undefined {
   return { host: text(first['host']), name: text(first['name']), namespace: text(first['namespace']) };
 }
 
+function compileChecks(config: Cluster, discovery: ClusterDiscovery, report: CompileReport): ClusterConfig['healthCheck'] {
+  if (discovery !== 'dynamic-forward-proxy' || config.healthChecks.length === 0) return compileHealthCheck(config.healthChecks, 'health_checks', report);
+  // Its endpoints come and go with the requests that name them.
+  report.ignore('health_checks');
+  return null;
+}
+
 export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
@@ -211,6 +221,9 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     transportSocketRules,
     transportSocket: compileTransportSocket(config.transportSocket, 'transport_socket', report),
     dns: compileDns(config),
+    healthCheck: compileChecks(config, discovery, report),
+    ignoreHealthOnRemoval: config.ignoreHealthOnHostRemoval,
+    closeOnHealthFailure: config.closeConnectionsOnHostHealthFailure,
     service: serviceOf(metadata['istio']),
     mesh: metadata['outrigger.dev'] ?? {},
     message: config,

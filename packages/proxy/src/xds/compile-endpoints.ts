@@ -7,17 +7,24 @@ import {
   ClusterLoadAssignment_PolicySchema,
   ClusterLoadAssignmentSchema,
 } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import { EndpointSchema, LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
+import {
+  type Endpoint,
+  Endpoint_HealthCheckConfigSchema,
+  EndpointSchema,
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+} from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { type HostHealth, MAX_HOST_WEIGHT } from '../lb/host.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
-import type { EndpointAddress, EndpointConfig, EndpointSetConfig } from './endpoint-config.ts';
+import { type EndpointAddress, type EndpointCheck, type EndpointConfig, type EndpointSetConfig, PLAIN_CHECK } from './endpoint-config.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
 
 const ASSIGNMENT = fieldPolicy('cluster_name endpoints policy');
 const POLICY = fieldPolicy('overprovisioning_factor', 'endpoint_stale_after weighted_priority_health');
 const LOCALITY = fieldPolicy('locality lb_endpoints load_balancing_weight priority', 'proximity metadata');
 const LB_ENDPOINT = fieldPolicy('endpoint health_status metadata load_balancing_weight');
-const ENDPOINT = fieldPolicy('address hostname', 'health_check_config additional_addresses');
+const ENDPOINT = fieldPolicy('address hostname health_check_config', 'additional_addresses');
+const CHECK = fieldPolicy('port_value hostname address disable_active_health_check');
 
 const EMPTY: JsonObject = {};
 /** Envoy's limit. */
@@ -77,6 +84,18 @@ function textOf(metadata: Metadata | undefined, filter: string, key: string): st
   return typeof value === 'string' ? value : '';
 }
 
+function compileCheck(config: Endpoint['healthCheckConfig'], path: string, report: CompileReport): EndpointCheck {
+  if (config === undefined) return PLAIN_CHECK;
+  checkFields(Endpoint_HealthCheckConfigSchema, config, CHECK, path, report);
+  if (config.portValue > 65_535) report.error(`${path}.port_value`, 'must be a port');
+  return {
+    disabled: config.disableActiveHealthCheck,
+    address: config.address === undefined ? null : (compileAddress(config.address, `${path}.address`, report) ?? null),
+    port: config.portValue,
+    hostname: config.hostname,
+  };
+}
+
 export function compileEndpoints(config: ClusterLoadAssignment, path: string, report: CompileReport): EndpointSetConfig {
   checkFields(ClusterLoadAssignmentSchema, config, ASSIGNMENT, path, report);
   if (config.policy !== undefined) checkFields(ClusterLoadAssignment_PolicySchema, config.policy, POLICY, `${path}policy`, report);
@@ -115,6 +134,7 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
         health: HEALTH[lbEndpoint.healthStatus] ?? 'unhealthy',
         edsHealth: HealthStatus[lbEndpoint.healthStatus] ?? 'UNKNOWN',
         hashKey: textOf(lbEndpoint.metadata, 'envoy.lb', 'hash_key'),
+        healthCheck: compileCheck(endpoint.healthCheckConfig, `${where}.endpoint.health_check_config`, report),
         transportSocketMatch: lbEndpoint.metadata?.filterMetadata['envoy.transport_socket_match'] ?? EMPTY,
         workload: textOf(lbEndpoint.metadata, 'istio', 'workload'),
       });

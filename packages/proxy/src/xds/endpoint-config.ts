@@ -6,6 +6,19 @@ export type EndpointAddress =
   | { readonly kind: 'pipe'; readonly path: string }
   | { readonly kind: 'internal'; readonly listener: string };
 
+/** Endpoint.health_check_config, decoded. */
+export interface EndpointCheck {
+  readonly disabled: boolean;
+  /** In the place of the endpoint's own; null: that. */
+  readonly address: EndpointAddress | null;
+  /** In the place of the address's own; 0: that. */
+  readonly port: number;
+  /** Host or :authority of checks, '' if none. */
+  readonly hostname: string;
+}
+
+export const PLAIN_CHECK: EndpointCheck = { disabled: false, address: null, port: 0, hostname: '' };
+
 /** LbEndpoint, decoded. */
 export interface EndpointConfig {
   /** "10.0.0.1:8080", "/run/x.sock", "internal:NAME". */
@@ -25,6 +38,7 @@ export interface EndpointConfig {
   readonly hashKey: string;
   /** filter_metadata["envoy.transport_socket_match"]. */
   readonly transportSocketMatch: JsonObject;
+  readonly healthCheck: EndpointCheck;
   /** filter_metadata["istio"].workload: "WORKLOAD;NAMESPACE;SERVICE;VERSION;", '' if none. */
   readonly workload: string;
 }

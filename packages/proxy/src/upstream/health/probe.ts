@@ -1,0 +1,84 @@
+import type { StreamInfo } from '@outrigger/telemetry';
+import type { CheckFailure } from '../../resilience/active-health.ts';
+import type { TransportSocketSettings } from '../../xds/cluster-config.ts';
+import type { EndpointAddress } from '../../xds/endpoint-config.ts';
+
+/** Whom a check goes to. */
+export interface ProbeTarget {
+  readonly address: EndpointAddress;
+  readonly socket: TransportSocketSettings;
+  /** Host or :authority. */
+  readonly authority: string;
+  /** The endpoint, for %UPSTREAM_HOST%. */
+  readonly text: string;
+  readonly timeoutMs: number;
+}
+
+/** Told once for each check that was started, unless it was given up. */
+export interface ProbeEvents {
+  onPassed(degraded: boolean): void;
+  /** `excluded`: the answer had x-envoy-immediate-health-check-fail. */
+  onFailed(failure: CheckFailure, retriable: boolean, excluded: boolean): void;
+}
+
+/** Checks one endpoint, time and again, maybe over one connection. */
+export interface Probe {
+  check(): void;
+  /** Its time is over; nothing is called back. */
+  giveUp(): void;
+  close(): void;
+}
+
+/** What a check's headers may name: the endpoint, and nothing of a request. */
+export function probeInfo(text: string): StreamInfo {
+  return {
+    startTimeMs: 0,
+    durationMs: 0,
+    requestDurationMs: -1,
+    responseDurationMs: -1,
+    responseTxDurationMs: -1,
+    protocol: '',
+    method: '',
+    originalPath: '',
+    path: '',
+    scheme: '',
+    authority: '',
+    requestHeaders: [],
+    responseHeaders: [],
+    responseTrailers: [],
+    responseCode: 0,
+    responseCodeDetails: '',
+    responseFlags: 0,
+    connectionTerminationDetails: '',
+    bytesReceived: 0,
+    bytesSent: 0,
+    routeName: '',
+    virtualClusterName: '',
+    upstreamCluster: '',
+    upstreamHost: text,
+    upstreamLocalAddress: '',
+    upstreamTransportFailureReason: '',
+    upstreamRequestAttemptCount: 0,
+    downstreamLocalAddress: '',
+    downstreamRemoteAddress: '',
+    downstreamDirectRemoteAddress: '',
+    requestedServerName: '',
+    downstreamTlsVersion: '',
+    downstreamPeerUri: '',
+    downstreamLocalUri: '',
+    upstreamPeerUri: '',
+    traceId: '',
+    connectionId: 0,
+  };
+}
+
+/** Whether the pieces are in the bytes, one after the other, whatever lies between them. */
+export function holdsInOrder(bytes: Buffer, pieces: readonly Buffer[]): boolean {
+  let from = 0;
+  for (const piece of pieces) {
+    const at = bytes.indexOf(piece, from);
+    if (at < 0) return false;
+    from = at + piece.length;
+  }
+  return true;
+}
