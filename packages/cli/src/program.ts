@@ -67,6 +67,16 @@ export async function main(argv: readonly string[]): Promise<void> {
       .action(async (options) => (await import('./commands/run.ts')).run({ ...options, command: [], state: mesh() })),
     'rig sidecar --name order-service --port 9001',
   );
+  example(
+    program
+      .command('restart')
+      .description('replace the proxy of sidecars that run, under their applications and open connections')
+      .argument('[instance...]', 'as `rig status` names it, without its namespace')
+      .option('-n, --namespace <name>', 'namespace of the instances', 'default')
+      .option('--all', 'every sidecar of this state directory, one after the other')
+      .action(async (instances: string[], options) => (await import('./commands/restart.ts')).restart({ ...options, instances, state: mesh() })),
+    'rig restart order-service-v1-9001\nrig restart --all',
+  );
   program.command('proxy', { hidden: true }).description('the data plane alone, from an Envoy bootstrap file').option('-c, --config <file>');
 
   example(

@@ -1,7 +1,12 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readBootstrap } from './bootstrap/bootstrap-config.ts';
-import type { ProxyLog, ProxyOptions } from './engine/options.ts';
+import type { ProxyLog, ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
+import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
+
+/** To whoever started this process, where that is a program of ours. */
+const parent = process as unknown as Channel;
 
 /** A line per event on stderr, in JSON as the access log: `rig run` puts it into proxy.log. */
 const stderrLog: ProxyLog = (level, message, fields) => {
@@ -9,9 +14,14 @@ const stderrLog: ProxyLog = (level, message, fields) => {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
 };
 
-/** Runs one proxy as this process: until SIGTERM or SIGINT, which drain it; a second one ends it at once. */
+/**
+ * Runs one proxy as this process: until SIGTERM or SIGINT, which drain it; a second one ends it at once. SIGHUP starts another one
+ * of the program as it is on the disk now, which takes over the sockets; this one drains and ends.
+ */
 export async function runProxy(bootstrapPath: string, options: Omit<ProxyOptions, 'log'> = {}): Promise<void> {
-  const proxy = createProxy(await readBootstrap(readFileSync(bootstrapPath, 'utf8'), bootstrapPath), { ...options, log: stderrLog });
+  const inherited = await inheritedSockets();
+  const config = await readBootstrap(readFileSync(bootstrapPath, 'utf8'), bootstrapPath);
+  const proxy = createProxy(config, { ...options, inherited, log: stderrLog });
   let ending = false;
   const ended = new Promise<void>((resolve) => {
     const end = (): void => {
@@ -19,11 +29,69 @@ export async function runProxy(bootstrapPath: string, options: Omit<ProxyOptions
       ending = true;
       work.then(resolve, resolve);
     };
+    const retire = (): void => {
+      ending = true;
+      stderrLog('info', 'another process serves in place of this one, which drains');
+      proxy.retire().then(resolve, resolve);
+    };
     process.on('SIGTERM', end);
     process.on('SIGINT', end);
+    process.on('SIGHUP', () => {
+      if (!ending) restart(proxy, retire);
+    });
+    process.on('message', (message) => {
+      if (!isHandOver(message)) return;
+      if (message.outrigger === 'give-sockets') sendSockets(parent, proxy.sockets());
+      else if (message.outrigger === 'retire' && !ending) retire();
+    });
+    // The channel keeps no process alive.
+    process.channel?.unref();
   });
   await proxy.start();
+  if (process.connected) tell(parent, { outrigger: 'serving' });
   if (!ending) stderrLog('info', `serving; admin interface at ${proxy.adminAddress ?? 'none'}`);
   await ended;
   process.exit(0);
+}
+
+async function inheritedSockets(): Promise<ReadonlyMap<string, SocketHandle>> {
+  const wanted = process.env[TAKE_OVER] !== undefined;
+  // Not for those that this process starts.
+  delete process.env[TAKE_OVER];
+  return wanted && process.connected ? await receiveSockets(parent, 'take-sockets') : new Map();
+}
+
+let successor: number | undefined;
+
+/** By whoever supervises this process, else by itself: then the successor is nobody's child once this one has ended. */
+function restart(proxy: RunnableProxy, retire: () => void): void {
+  if (process.connected) {
+    tell(parent, { outrigger: 'restart' });
+    return;
+  }
+  if (successor !== undefined) return;
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, [TAKE_OVER]: '1' },
+    detached: true,
+  });
+  successor = child.pid ?? 0;
+  stderrLog('info', `process ${successor} takes over`);
+  const failed = (reason: string): void => {
+    successor = undefined;
+    stderrLog('error', `the process that was to take over ${reason}; this one serves on`);
+  };
+  child.once('error', (error) => failed(`could not be started: ${error.message}`));
+  const onExit = (code: number | null, signal: string | null): void => failed(`ended with ${signal ?? code} before it served`);
+  child.once('exit', onExit);
+  child.on('message', (message) => {
+    if (!isHandOver(message)) return;
+    if (message.outrigger === 'take-sockets') sendSockets(child, proxy.sockets());
+    else if (message.outrigger === 'serving') {
+      child.off('exit', onExit);
+      child.disconnect();
+      child.unref();
+      retire();
+    }
+  });
 }

@@ -4,6 +4,7 @@ import { signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
 import { parseLabel, parseName, parsePort, parseUpstream, type WorkloadOptions } from '../workload/options.ts';
+import { answerRestarts } from '../workload/restart.ts';
 import { Workload, type WorkloadSetup } from '../workload/workload.ts';
 
 /** Of one name, version and port, without `--instance`. */
@@ -47,6 +48,7 @@ export async function run(options: RunOptions): Promise<void> {
     (signal) => void workload.stop(signal, signal === 'SIGINT' && process.stdin.isTTY),
     (signal) => process.exit(128 + signalNumber(signal)),
   );
+  answerRestarts(workload.sidecar, (message) => process.stderr.write(`rig ${options.name}: ${message}\n`));
   await workload.start();
   const { code } = await workload.ended;
   exitSoon(code);

@@ -38,8 +38,8 @@ export async function up(options: UpOptions): Promise<void> {
   const ttlSeconds = Number(options.certificateTtl);
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1)
     throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
-  // This file is one of the bundle's chunks, the page lies beside them.
-  const dashboardDirectory = fileURLToPath(new URL('../dashboard', import.meta.url));
+  // Beside the bundle that this is part of.
+  const dashboardDirectory = fileURLToPath(new URL('./dashboard', import.meta.url));
   let controlPlane: Awaited<ReturnType<typeof startControlPlane>>;
   try {
     controlPlane = await startControlPlane({

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { lockFile } from '@outrigger/control-plane/directory-lock';
 import { CliError } from '../error.ts';
@@ -7,6 +7,7 @@ import { CliError } from '../error.ts';
 const maxSocketPathBytes = 104;
 
 const PORTS_FILE = 'ports.json';
+const SUPERVISOR_FILE = 'supervisor.json';
 
 /** Another process is that instance now. */
 export class InstanceTaken extends CliError {}
@@ -46,6 +47,7 @@ export class InstanceDirectory {
 
   /** The directory may be another process's from now on. */
   release(): void {
+    rmSync(this.supervisor, { force: true });
     this.#unlock();
   }
 
@@ -69,6 +71,10 @@ export class InstanceDirectory {
   }
   get accessLog(): string {
     return join(this.path, 'access.log');
+  }
+  /** Of the process that has the instance. */
+  get supervisor(): string {
+    return join(this.path, SUPERVISOR_FILE);
   }
   get proxyLog(): string {
     return join(this.path, 'proxy.log');
@@ -94,6 +100,35 @@ export class InstanceDirectory {
     writeFileSync(`${path}.new`, text, { mode: 0o600 });
     renameSync(`${path}.new`, path);
   }
+}
+
+/** Who supervises a sidecar that runs, and what became of the restarts of its proxy. */
+export interface SupervisorState {
+  readonly pid: number;
+  readonly proxyPid: number;
+  readonly restarts: number;
+  /** Of the last one; '': it went well. */
+  readonly error: string;
+}
+
+/** "NAMESPACE.INSTANCE" of all that have been run. */
+export function instanceDirectories(stateDirectory: string): string[] {
+  const folder = join(stateDirectory, 'sidecars');
+  return existsSync(folder) ? readdirSync(folder).filter((name) => existsSync(join(folder, name, SUPERVISOR_FILE))) : [];
+}
+
+/** undefined: no process has that instance, or one whose proxy cannot be replaced (the demo's). */
+export function supervisorOf(stateDirectory: string, name: string): SupervisorState | undefined {
+  const path = join(stateDirectory, 'sidecars', name);
+  try {
+    // A pid alone may be somebody else's by now.
+    const unlock = lockFile(join(path, 'lock'));
+    if (unlock === undefined) return JSON.parse(readFileSync(join(path, SUPERVISOR_FILE), 'utf8')) as SupervisorState;
+    unlock();
+  } catch {
+    // No such directory, or not yet a supervisor in it.
+  }
+  return undefined;
 }
 
 /** Keeps ports that no instance of this state directory is to take for itself, under a name that is no instance's. */

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isHandOver, receiveSockets, sendSockets, TAKE_OVER, tell } from '@outrigger/proxy/hand-over';
 import { CliError } from '../error.ts';
 import { Child } from './child.ts';
 
@@ -15,6 +16,8 @@ const steadyMs = 10_000;
 const readyPollMs = 20;
 const readyTimeoutMs = 15_000;
 const drainGraceMs = 5000;
+/** One that was followed by another has a minute for what is under way, and ends by itself. */
+const retireGraceMs = 65_000;
 
 export interface ProxyProcessOptions {
   readonly dataPlane: 'outrigger' | 'envoy';
@@ -37,6 +40,9 @@ export class ProxyProcess {
   #stopped = false;
   #restartMs = restartMinMs;
   #timer: NodeJS.Timeout | undefined;
+  #restarting: Promise<void> | undefined;
+  /** Followed by another, with connections still. */
+  readonly #retired = new Set<Child>();
 
   constructor(options: ProxyProcessOptions) {
     this.#options = options;
@@ -51,28 +57,79 @@ export class ProxyProcess {
     await this.untilReady(child);
   }
 
-  /** Ends it and starts another one (an upgrade, or new bootstrap). */
-  async restart(): Promise<void> {
-    const old = this.#child;
-    this.#child = undefined;
-    await old?.stop(drainGraceMs);
-    await this.start();
+  /**
+   * Starts another one, of the program as it is on the disk now. Ours takes over the sockets of the one before, which drains beside it: no
+   * connection is refused. An Envoy is ended first. Where the new one does not come to serve, the old one goes on.
+   */
+  restart(): Promise<void> {
+    this.#restarting ??= this.replace().finally(() => {
+      this.#restarting = undefined;
+    });
+    return this.#restarting;
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#child?.stop(drainGraceMs);
+    await Promise.all([this.#child, ...this.#retired].map((child) => child?.stop(drainGraceMs)));
+  }
+
+  private async replace(): Promise<void> {
+    const old = this.#child;
+    if (this.#options.dataPlane === 'envoy' || old === undefined || !old.running) {
+      this.#child = undefined;
+      clearTimeout(this.#timer);
+      await old?.stop(drainGraceMs);
+      await this.start();
+      return;
+    }
+    const next = this.spawn({ ...proxyEnvironment(), [TAKE_OVER]: '1' });
+    try {
+      await takeOver(old, next, this.#options.logPath);
+    } catch (error) {
+      next.kill('SIGKILL');
+      throw error;
+    }
+    if (this.#stopped) {
+      next.kill('SIGKILL');
+      return;
+    }
+    this.adopt(next);
+    this.#options.onReadiness(true);
+    this.#retired.add(old);
+    tell(old.process, { outrigger: 'retire' });
+    const timer = setTimeout(() => old.kill('SIGKILL'), retireGraceMs);
+    old.exited
+      .catch(() => {})
+      .finally(() => {
+        clearTimeout(timer);
+        this.#retired.delete(old);
+      });
   }
 
   private launch(): Child {
+    const child = this.spawn(proxyEnvironment());
+    this.adopt(child);
+    return child;
+  }
+
+  private spawn(environment: NodeJS.ProcessEnv): Child {
     const log = openSync(this.#options.logPath, 'a', 0o600);
     // A sidecar without its supervisor would serve with a certificate that nobody renews. Detached: a terminal's Ctrl-C is for the application, whose
     // last requests still need the proxy.
-    const child = new Child(command(this.#options), { stdio: ['ignore', log, log], env: proxyEnvironment(), detached: true }, 'KILL');
+    const channel = this.#options.dataPlane === 'outrigger' ? (['ipc'] as const) : [];
+    const child = new Child(command(this.#options), { stdio: ['ignore', log, log, ...channel], env: environment, detached: true }, 'KILL');
     closeSync(log);
+    return child;
+  }
+
+  /** Its end is looked after from now on. */
+  private adopt(child: Child): void {
     this.#child = child;
     const startedMs = performance.now();
+    child.process.on('message', (message) => {
+      if (isHandOver(message) && message.outrigger === 'restart') this.restart().catch((error: Error) => this.#options.log(error.message));
+    });
     child.exited.then(
       ({ code, signal }) => {
         if (this.#stopped || this.#child !== child) return;
@@ -88,7 +145,6 @@ export class ProxyProcess {
       },
       (error: Error) => this.#options.log(`the proxy could not be started: ${error.message}`),
     );
-    return child;
   }
 
   private async untilReady(child: Child): Promise<void> {
@@ -105,6 +161,33 @@ export class ProxyProcess {
       next: 'its log says why; `rig check` looks at the machine and the mesh',
     });
   }
+}
+
+/** Passes the sockets of the one to the other; fulfilled when that one serves. */
+function takeOver(old: Child, next: Child, logPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (what: string, cause?: unknown): void => {
+      clearTimeout(timer);
+      reject(new CliError(`the new proxy ${what}; the one before it serves on`, { where: logPath, next: 'its log says why', cause }));
+    };
+    const timer = setTimeout(() => fail(`did not serve within ${readyTimeoutMs / 1000} s`), readyTimeoutMs);
+    next.exited.then(
+      ({ code, signal }) => fail(`ended with ${signal ?? code} before it served`),
+      (cause: Error) => fail(`could not be started: ${cause.message}`, cause),
+    );
+    next.process.on('message', (message) => {
+      if (!isHandOver(message)) return;
+      if (message.outrigger === 'serving') {
+        clearTimeout(timer);
+        resolve();
+      } else if (message.outrigger === 'take-sockets') {
+        receiveSockets(old.process, 'give-sockets').then(
+          (sockets) => sendSockets(next.process, sockets, true),
+          (cause: Error) => fail(`could not take over: ${cause.message}`, cause),
+        );
+      }
+    });
+  });
 }
 
 /** '' where it answers 200. */

@@ -55,6 +55,10 @@ export class Sidecar {
     return this.#node?.inbound ?? [];
   }
 
+  get directory(): InstanceDirectory {
+    return this.#directory;
+  }
+
   get proxyPid(): number {
     return this.#proxy?.pid ?? 0;
   }
@@ -123,6 +127,7 @@ export class Sidecar {
     if (this.#agent !== undefined) followRoots(this.#agent, rootsPem);
   }
 
+  /** Under the application and its open connections; where the new proxy does not come to serve, the old one goes on. */
   async restartProxy(): Promise<void> {
     await this.#proxy?.restart();
   }

@@ -1,32 +1,37 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { PROMETHEUS_CONTENT_TYPE } from '@outrigger/telemetry';
+import { handleOf, ListenerError, listenOn, removePath, type SocketAddress } from '../listener/listen-socket.ts';
+import type { SocketHandle } from '../restart/hand-over.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { AdminPage, AdminSource } from './pages.ts';
 
+const BACKLOG = 128;
 const MAX_HEADER_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 5_000;
 
-export class AdminError extends Error {
-  readonly code: 'bind';
-  constructor(message: string, cause: unknown) {
-    super(message, { cause });
-    this.code = 'bind';
-  }
-}
-
 /** A small HTTP server for people and scrapers: the admin interface, or the metrics page alone. Reads only. */
 export class AdminServer {
+  readonly #address: SocketAddress;
   readonly #server: Server;
+  #closed: Promise<void> | undefined;
 
-  static async start(address: EndpointAddress, source: AdminSource, pages: Readonly<Record<string, AdminPage>>, what: string): Promise<AdminServer> {
-    const admin = new AdminServer(source, pages);
-    await admin.#listen(address, what);
+  static async start(
+    address: EndpointAddress,
+    source: AdminSource,
+    pages: Readonly<Record<string, AdminPage>>,
+    what: string,
+    taken?: SocketHandle,
+  ): Promise<AdminServer> {
+    if (address.kind === 'internal') throw new ListenerError('bind', `the ${what} needs a socket`, undefined);
+    const admin = new AdminServer(address, source, pages);
+    await listenOn(admin.#server, address, { backlog: BACKLOG, reusePort: false }, `the ${what}`, taken);
     return admin;
   }
 
-  private constructor(source: AdminSource, pages: Readonly<Record<string, AdminPage>>) {
+  private constructor(address: SocketAddress, source: AdminSource, pages: Readonly<Record<string, AdminPage>>) {
+    this.#address = address;
     this.#server = createServer(
       { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
       (request, response) => {
@@ -40,24 +45,24 @@ export class AdminServer {
 
   /** "ip:port" or a path, as bound. */
   get address(): string {
+    if (this.#address.kind === 'pipe') return this.#address.path;
     const address = this.#server.address();
     return address === null ? '' : typeof address === 'string' ? address : hostPort(address.address, address.port);
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+  /** For the process that follows this one; null for a path, which that one takes by its name. */
+  get handle(): SocketHandle | null {
+    return this.#address.kind === 'pipe' ? null : handleOf(this.#server);
   }
 
-  #listen(address: EndpointAddress, what: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (cause) => reject(new AdminError(`the ${what} cannot listen: ${cause.message}`, cause)));
-      if (address.kind === 'socket') this.#server.listen(address.port, address.host, resolve);
-      else if (address.kind === 'pipe') this.#server.listen(address.path, resolve);
-      else reject(new AdminError(`the ${what} needs a socket`, undefined));
+  /** `last`: no other process has it; then a path is removed. */
+  close(last: boolean): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+      if (last && this.#address.kind === 'pipe') removePath(this.#address.path);
     });
+    return this.#closed;
   }
 }
 

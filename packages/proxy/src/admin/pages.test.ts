@@ -211,7 +211,9 @@ describe('the interface', () => {
     const blocker = http.createServer().listen(0, '127.0.0.1');
     await once(blocker, 'listening');
     const { port } = blocker.address() as net.AddressInfo;
-    await expect(TestProxy.start(plane, { metricsAddress: `127.0.0.1:${port}` })).rejects.toThrow(/the metrics page cannot listen: .*EADDRINUSE/);
+    await expect(TestProxy.start(plane, { metricsAddress: `127.0.0.1:${port}` })).rejects.toThrow(
+      /the metrics page cannot listen on .*: the address is in use/,
+    );
     await expect(TestProxy.start(plane, { metricsAddress: 'nonsense' })).rejects.toThrow('"nonsense" is no IP:PORT for the metrics page');
     blocker.close();
   });

@@ -1,3 +1,5 @@
+import type { SocketHandle } from '../restart/hand-over.ts';
+
 /** One line per event of the proxy itself (not the access log). */
 export type ProxyLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
@@ -14,6 +16,10 @@ export interface ProxyOptions {
   readonly maxConnections?: number;
   /** How long a drain waits for the streams under way, ms. Default 15 000. */
   readonly drainTimeoutMs?: number;
+  /** How long what is under way may take after `retire`, ms. Default 60 000. */
+  readonly retireTimeoutMs?: number;
+  /** What `sockets` gave in the process before this one. Default: none. */
+  readonly inherited?: ReadonlyMap<string, SocketHandle>;
 }
 
 export type ProxyState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
@@ -24,6 +30,13 @@ export interface Proxy {
   start(): Promise<void>;
   /** Stops accepting, says GOAWAY / `Connection: close`, waits for the streams under way, then closes everything. */
   drain(): Promise<void>;
+  /** Its listening sockets, for the process that is to follow it; they stay its own too. */
+  sockets(): ReadonlyMap<string, SocketHandle>;
+  /**
+   * Another process has its sockets by now: accepts no more, lets everything under way come to its end, idle HTTP/1 connections too (their
+   * client may be about to send), then closes.
+   */
+  retire(): Promise<void>;
   /** Closes everything at once. */
   close(): Promise<void>;
   /** "ip:port" as bound. */

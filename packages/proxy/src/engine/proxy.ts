@@ -16,6 +16,7 @@ import { Turn } from '../net/turn-writer.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
+import type { SocketHandle } from '../restart/hand-over.ts';
 import { ClusterSubscription, compileWhole, secretsOf } from '../subscribe/cluster-subscription.ts';
 import { ListenerSubscription } from '../subscribe/listener-subscription.ts';
 import { RouteSubscription } from '../subscribe/route-subscription.ts';
@@ -25,6 +26,7 @@ import { SecretTable } from '../tls/secrets.ts';
 import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
 import { systemResolver } from '../upstream/resolver.ts';
+import { addressText } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
@@ -38,6 +40,12 @@ const DEFAULT_MAX_CONNECTIONS = 20_000;
 /** How often what is no longer used is looked for. */
 const SWEEP_INTERVAL_MS = 60_000;
 const DRAIN_POLL_MS = 10;
+const DEFAULT_RETIRE_TIMEOUT_MS = 60_000;
+/** An idle HTTP/1 connection may bring one more request for so long, ms. */
+const RETIRE_IDLE_MS = 5_000;
+/** Keys of sockets that are no listener's. */
+const ADMIN_SOCKET = 'admin interface';
+const METRICS_SOCKET = 'metrics page';
 /** The secrets of the connection to the control plane. */
 const ADS_SECRETS_TIMEOUT_MS = 10_000;
 /** Static cluster of the agent's SDS (docs/xds.md). */
@@ -71,6 +79,8 @@ class RunningProxy implements RunnableProxy {
   /** The control plane is away, and that has been said. */
   #away = false;
   #connections = 0;
+  readonly #inherited: Map<string, SocketHandle>;
+  #handedOver = false;
   #lastConnectionId = 0;
   state: ProxyState = 'PRE_INITIALIZING';
 
@@ -78,6 +88,7 @@ class RunningProxy implements RunnableProxy {
     this.#bootstrap = bootstrap;
     this.#options = options;
     this.#log = options.log ?? (() => {});
+    this.#inherited = new Map(options.inherited);
     this.#runtime = makeRuntime(this.#secretTable, this.#log);
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
@@ -117,8 +128,9 @@ class RunningProxy implements RunnableProxy {
     const { metricsAddress } = this.#options;
     this.state = 'INITIALIZING';
     const source = this.#adminSource();
-    if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, 'admin interface');
-    if (metricsAddress !== undefined) this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, 'metrics page');
+    if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, ADMIN_SOCKET, this.#take(ADMIN_SOCKET));
+    if (metricsAddress !== undefined)
+      this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, METRICS_SOCKET, this.#take(METRICS_SOCKET));
     this.#secrets = new SecretSubscription(this.#secretTable, this.#sdsPath(), node.id, this.#log);
     for (const cluster of this.#clusters.all) this.#secrets.want(secretsOf(cluster.config));
     const client = ads === null ? null : this.#subscribe();
@@ -127,6 +139,9 @@ class RunningProxy implements RunnableProxy {
     else if (listeners.length === 0) this.#log('warn', 'the bootstrap has neither ads_config nor a listener: this proxy does nothing');
     this.#sweep = setInterval(() => this.#forgetUnused(), SWEEP_INTERVAL_MS);
     this.#sweep.unref();
+    // Of listeners that are no more.
+    for (const handle of this.#inherited.values()) handle.close?.();
+    this.#inherited.clear();
     this.state = 'LIVE';
   }
 
@@ -138,6 +153,44 @@ class RunningProxy implements RunnableProxy {
     await this.close();
   }
 
+  sockets(): ReadonlyMap<string, SocketHandle> {
+    const sockets = new Map<string, SocketHandle>();
+    const add = (key: string, handle: SocketHandle | null | undefined): void => {
+      if (handle) sockets.set(key, handle);
+    };
+    add(ADMIN_SOCKET, this.#admin?.handle);
+    add(METRICS_SOCKET, this.#metrics?.handle);
+    for (const listener of this.#listeners.all)
+      for (const { address, handle } of listener.sockets) if (address.kind === 'socket' && address.port !== 0) add(addressText(address), handle);
+    return sockets;
+  }
+
+  async retire(): Promise<void> {
+    this.state = 'DRAINING';
+    this.#handedOver = true;
+    await Promise.all([this.#admin?.close(false), this.#metrics?.close(false)]);
+    this.#listeners.drain(true);
+    const startMs = performance.now();
+    let idle = true;
+    for (;;) {
+      const passedMs = performance.now() - startMs;
+      if (this.#listeners.connectionCount === 0 || passedMs >= (this.#options.retireTimeoutMs ?? DEFAULT_RETIRE_TIMEOUT_MS)) break;
+      if (idle && passedMs >= RETIRE_IDLE_MS) {
+        idle = false;
+        this.#listeners.endIdle();
+      }
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    await this.close();
+  }
+
+  /** A socket of the process before this one is taken once. */
+  #take(key: string): SocketHandle | undefined {
+    const handle = this.#inherited.get(key);
+    this.#inherited.delete(key);
+    return handle;
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     this.#listeners.close();
@@ -145,7 +198,7 @@ class RunningProxy implements RunnableProxy {
     this.#secrets?.close();
     this.#clusters.close();
     this.#runtime.wheel.clear();
-    await Promise.all([this.#telemetry.close(), this.#admin?.close(), this.#metrics?.close()]);
+    await Promise.all([this.#telemetry.close(), this.#admin?.close(!this.#handedOver), this.#metrics?.close(!this.#handedOver)]);
   }
 
   #parts(): ListenerParts {
@@ -168,8 +221,8 @@ class RunningProxy implements RunnableProxy {
       onConnectionGone: () => {
         this.#connections--;
       },
-      inherited: () => undefined,
-      handedOver: () => false,
+      inherited: (address) => this.#take(addressText(address)),
+      handedOver: () => this.#handedOver,
     };
   }
 

@@ -1,6 +1,7 @@
 import { renameSync, statSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
+import type { SocketHandle } from '../restart/hand-over.ts';
 import { addressText, hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 
@@ -30,25 +31,10 @@ export class ListenSocket {
     this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.#onConnection(socket));
   }
 
-  /** `taken`: what `handleOf` gave in the process before; undefined: it is bound. */
+  /** `taken`: what `handle` gave in the process before; undefined: it is bound. */
   static async open(address: SocketAddress, options: ListenOptions, what: string, taken: object | undefined): Promise<ListenSocket> {
     const made = new ListenSocket(address);
-    // Bound aside and moved into place: what closes the socket removes the name that it was bound to, also when it is another's by then.
-    const aside = address.kind === 'pipe' ? asideOf(address.path) : '';
-    await new Promise<void>((resolve, reject) => {
-      made.#server.once('error', (cause: NodeJS.ErrnoException) => reject(bindError(what, address, cause)));
-      if (taken !== undefined) made.#server.listen(taken, resolve);
-      else if (address.kind === 'pipe') made.#server.listen({ path: aside, backlog: options.backlog }, resolve);
-      else made.#server.listen({ host: address.host, port: address.port, backlog: options.backlog, reusePort: options.reusePort }, resolve);
-    });
-    if (taken === undefined && address.kind === 'pipe') {
-      try {
-        moveInto(aside, address.path);
-      } catch (cause) {
-        made.#server.close();
-        throw bindError(what, address, cause as NodeJS.ErrnoException);
-      }
-    }
+    await listenOn(made.#server, address, options, what, taken);
     return made;
   }
 
@@ -57,8 +43,7 @@ export class ListenSocket {
   }
 
   set onError(tell: (error: Error) => void) {
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', tell);
+    this.#server.removeAllListeners('error').on('error', tell);
   }
 
   /** "ip:port" or a path, as bound. */
@@ -69,21 +54,45 @@ export class ListenSocket {
   }
 
   /** What another process can be given over a channel between processes; it stays ours too. */
-  get handle(): object | null {
+  get handle(): SocketHandle | null {
     return handleOf(this.#server);
   }
 
-  /** Others may listen on it still: a path stays where it is unless `last`. */
+  /** `last`: nobody else listens on it; then a path is removed. */
   close(last: boolean): void {
     this.#server.close();
-    if (last && this.address.kind === 'pipe') remove(this.address.path);
+    if (last && this.address.kind === 'pipe') removePath(this.address.path);
+  }
+}
+
+/** Listens, with `taken` (of the process before this one) or anew. Rejects with a ListenerError. */
+export async function listenOn(server: net.Server, address: SocketAddress, options: ListenOptions, what: string, taken: object | undefined): Promise<void> {
+  // Bound aside and moved into place: what closes the socket removes the name that it was bound to, also when it is another's by then.
+  const aside = address.kind === 'pipe' ? asideOf(address.path) : '';
+  await new Promise<void>((resolve, reject) => {
+    const onError = (cause: NodeJS.ErrnoException): void => reject(bindError(what, address, cause));
+    server.once('error', onError);
+    const listening = (): void => {
+      server.off('error', onError);
+      resolve();
+    };
+    if (taken !== undefined) server.listen(taken, listening);
+    else if (address.kind === 'pipe') server.listen({ path: aside, backlog: options.backlog }, listening);
+    else server.listen({ host: address.host, port: address.port, backlog: options.backlog, reusePort: options.reusePort }, listening);
+  });
+  if (address.kind !== 'pipe') return;
+  try {
+    moveInto(aside, address.path);
+  } catch (cause) {
+    server.close();
+    throw bindError(what, address, cause as NodeJS.ErrnoException);
   }
 }
 
 /** Node has no public word for it; null where it is not to be had. */
-export function handleOf(server: net.Server): object | null {
+export function handleOf(server: net.Server): SocketHandle | null {
   const handle = (server as unknown as { readonly _handle?: unknown })._handle;
-  return typeof handle === 'object' ? handle : null;
+  return typeof handle === 'object' ? (handle as SocketHandle) : null;
 }
 
 export function sameAddress(one: EndpointAddress, other: EndpointAddress): boolean {
@@ -112,7 +121,7 @@ function moveInto(from: string, to: string): void {
   renameSync(from, to);
 }
 
-function remove(path: string): void {
+export function removePath(path: string): void {
   try {
     unlinkSync(path);
   } catch {

@@ -84,9 +84,14 @@ export class ListenerSet {
     this.#retire(listener);
   }
 
-  /** Accepts no more anywhere and asks every connection to end. */
-  drain(): void {
-    for (const listener of this.#listeners.values()) listener.drain();
+  /** Accepts no more anywhere and asks every connection to end. `patient`: one that is idle may bring one more request, until `endIdle`. */
+  drain(patient = false): void {
+    for (const listener of this.#listeners.values()) listener.drain(patient);
+  }
+
+  /** Of HTTP connections those without a request under way; TCP connections are never idle to us. */
+  endIdle(): void {
+    for (const listener of this.#listeners.values()) listener.endIdleHttp();
   }
 
   get connectionCount(): number {

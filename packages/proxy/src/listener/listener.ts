@@ -151,10 +151,12 @@ export class Listener {
 
   /** Ends what has no request under way, TCP connections among them. */
   endIdle(): void {
-    for (const connection of [...this.#connections]) {
-      if (!(connection instanceof HttpConnection)) connection.close();
-      else if (connection.activeStreams === 0) connection.drain();
-    }
+    this.endIdleHttp();
+    for (const connection of [...this.#connections]) if (!(connection instanceof HttpConnection)) connection.close();
+  }
+
+  endIdleHttp(): void {
+    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection && connection.activeStreams === 0) connection.drain();
   }
 
   close(): void {

@@ -134,7 +134,8 @@ export class LastGoodCache {
     this.#dirty = false;
     const content = encodeResources(this.#types);
     const digest = createHash('sha256').update(content).digest();
-    const temporary = `${this.#path}.new`;
+    // Of this process: during a hot restart two have the cache.
+    const temporary = `${this.#path}.${process.pid}.new`;
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       const file = openSync(temporary, 'w', 0o600);
