@@ -45,11 +45,10 @@ class SteadyCalls {
 describe('hot restart of sidecars', () => {
   let mesh: TestMesh;
   let web: RunningWorkload;
-  let echo: RunningWorkload;
 
   beforeAll(async () => {
     mesh = await TestMesh.start();
-    [web, echo] = await Promise.all([mesh.run({ name: 'web', client: true }), mesh.run({ name: 'echo' })]);
+    [web] = await Promise.all([mesh.run({ name: 'web', client: true }), mesh.run({ name: 'echo' })]);
     await until('a first answer', async () => (await web.call('http://echo:8080/echo')).status === 200);
   }, 60_000);
   afterAll(async () => {
