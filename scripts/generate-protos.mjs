@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 
@@ -59,8 +59,10 @@ writeFileSync(
 const bufProgram = join(root, 'node_modules/.bin/buf');
 const image = join(work, 'image.binpb');
 const buf = spawnSync(bufProgram, ['build', ...paths(), '-o', image], { cwd: work, stdio: 'inherit' });
+let lean;
 if (buf.status === 0) {
-  writeFileSync(image, withoutOptions(readFileSync(image)));
+  lean = withoutOptions(readFileSync(image));
+  writeFileSync(image, lean);
   rmSync(gen, { recursive: true, force: true });
   const generated = spawnSync(bufProgram, ['generate', image], { cwd: work, stdio: 'inherit' });
   buf.status = generated.status;
@@ -71,7 +73,7 @@ if (buf.status !== 0) {
   process.exit(1);
 }
 rmSync(work, { recursive: true, force: true });
-for (const path of walk(gen)) if (path.endsWith('_pb.js')) useOwnFileDesc(path);
+await useLazyDescriptors(fromBinary(FileDescriptorSetSchema, lean));
 writeFileSync(stampFile, stamp);
 
 function paths() {
@@ -113,15 +115,56 @@ function withoutOptions(bytes) {
   return toBinary(FileDescriptorSetSchema, set);
 }
 
-/** See packages/xds/src/any/file-desc.ts. */
-function useOwnFileDesc(path) {
-  const own = relative(dirname(path), join(root, 'packages/xds/src/any/file-desc.ts'));
-  const text = readFileSync(path, 'utf8').replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/, (_, list) => {
-    const names = list.split(',').map((name) => name.trim());
-    const others = names.filter((name) => name !== 'fileDesc');
-    return `${others.length > 0 ? `import { ${others.join(', ')} } from "@bufbuild/protobuf/codegenv2";\n` : ''}import { fileDesc } from "${own}";`;
-  });
-  writeFileSync(path, text);
+/**
+ * Files are decoded when they are first used (packages/xds/src/any/lazy-desc.ts): each gets the names of its types, and its enums as they are,
+ * since the library would read them from the decoded file.
+ */
+async function useLazyDescriptors(set) {
+  const namesOf = (message) => [
+    message.name,
+    message.nestedType.filter((nested) => !nested.options?.mapEntry).map(namesOf),
+    message.enumType.map(({ name }) => name),
+  ];
+  const files = new Map(
+    set.file.map((file) => [
+      file.name,
+      [file.name, file.package, file.messageType.map(namesOf), file.enumType.map(({ name }) => name), file.service.map(({ name }) => name)],
+    ]),
+  );
+  const written = [];
+  for (const path of walk(gen)) {
+    if (!path.endsWith('_pb.js')) continue;
+    const names = files.get(
+      `${relative(gen, path)
+        .replaceAll('\\', '/')
+        .replace(/_pb\.js$/, '')}.proto`,
+    );
+    if (names === undefined) throw new Error(`generate-protos: nothing is known of ${path}`);
+    const module = await import(pathToFileURL(path).href);
+    const own = relative(dirname(path), join(root, 'packages/xds/src/any/lazy-desc.ts')).replaceAll('\\', '/');
+    const lazy = ['fileDesc', 'messageDesc', 'enumDesc', 'serviceDesc'];
+    const text = readFileSync(path, 'utf8')
+      .replace(/import \{([^}]*)\} from "@bufbuild\/protobuf\/codegenv2";/g, (_, list) => {
+        const wanted = list.split(',').map((name) => name.trim());
+        const line = (some, from) => (some.length > 0 ? `import { ${some.join(', ')} } from "${from}";` : '');
+        return [
+          line(
+            wanted.filter((name) => !lazy.includes(name) && name !== 'tsEnum'),
+            '@bufbuild/protobuf/codegenv2',
+          ),
+          line(
+            wanted.filter((name) => lazy.includes(name)),
+            own,
+          ),
+        ].join('\n');
+      })
+      .replace(/fileDesc\(("[^"]*")(?:, (\[[^\]]*\]))?\);/, (_, base64, imports) => `fileDesc(${base64}, ${imports ?? 'undefined'}, ${JSON.stringify(names)});`)
+      .replace(/export const (\w+) = \/\*@__PURE__\*\/\s+tsEnum\(\w+\);/g, (_, name) => `export const ${name} = ${JSON.stringify(module[name])};`);
+    if (/tsEnum|from "@bufbuild\/protobuf\/codegenv2"/.test(text.replace(/import \{ extDesc \}[^;]*;/, '')))
+      throw new Error(`generate-protos: ${path} is not as it was expected`);
+    written.push([path, text]);
+  }
+  for (const [path, text] of written) writeFileSync(path, text);
 }
 
 function* walk(folder) {
