@@ -1,5 +1,6 @@
 export const TOKEN_BYTE = 1;
 export const VALUE_BYTE = 2;
+const ZERO = 48;
 
 /** What a byte may be part of, as flags: 1 a token (RFC 9110 section 5.6.2), 2 a field value (section 5.5, obs-text passes). */
 export const FIELD_BYTES: Uint8Array = fieldBytes();
@@ -20,4 +21,9 @@ export function isFieldValue(buffer: Buffer, start: number, end: number): boolea
   const first = buffer[start]!;
   const last = buffer[end - 1]!;
   return first !== 32 && first !== 9 && last !== 32 && last !== 9;
+}
+
+/** Digits of a Content-Length without zeros before them: "010" is 8 to a reader that guesses the base. */
+export function canonicalLength(digits: string): string {
+  return digits.length > 1 && digits.charCodeAt(0) === ZERO ? String(+digits) : digits;
 }

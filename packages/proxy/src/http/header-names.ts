@@ -18,7 +18,7 @@ export const HeaderKind = {
   AUTHORITY: 12,
   STATUS: 13,
   PROTOCOL: 14,
-  /** No token of RFC 9110 section 5.6.2, or a pseudo-header that nobody defined. */
+  /** No token of RFC 9110 section 5.6.2, a pseudo-header that nobody defined, or what some read as a length. */
   INVALID: 15,
   /** HTTP/2 may send it in pieces (RFC 9113 section 8.2.3). */
   COOKIE: 16,
@@ -46,6 +46,9 @@ export class HeaderName {
 const KINDS: readonly (readonly [string, number])[] = [
   ['host', HeaderKind.HOST],
   ['content-length', HeaderKind.CONTENT_LENGTH],
+  // A server that takes "_" for "-" would see another end of the message.
+  ['content_length', HeaderKind.INVALID],
+  ['transfer_encoding', HeaderKind.INVALID],
   ['transfer-encoding', HeaderKind.TRANSFER_ENCODING],
   ['connection', HeaderKind.CONNECTION],
   ['keep-alive', HeaderKind.HOP_BY_HOP],

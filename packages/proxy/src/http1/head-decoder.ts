@@ -1,4 +1,5 @@
 import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
+import { canonicalLength } from '../http/field-bytes.ts';
 import { HeaderKind, type HeaderName, type HeaderNames } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import { ownText } from '../http/own-text.ts';
@@ -32,6 +33,9 @@ const NOT_NOMINATED: ReadonlySet<string> = new Set([
   'x-request-id',
   'traceparent',
 ]);
+
+/** What RFC 3986 has percent-encoded is white space to some readers (0x85, 0xa0), and a fragment is none of a server's business. */
+const NOT_IN_TARGET = /[#\x80-\xff]/;
 
 /** Interned: methods of requests are compared often. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
@@ -184,7 +188,7 @@ export class HeadDecoder {
         if (this.contentLength >= 0) return this.fail(400, 'more than one Content-Length');
         if (value.length > MAX_LENGTH_DIGITS || !DIGITS.test(value)) return this.fail(400, 'invalid Content-Length');
         this.contentLength = +value;
-        headers.push(name.wire, value);
+        headers.push(name.wire, canonicalLength(value));
         return true;
       case HeaderKind.TRANSFER_ENCODING:
         this.transferEncoding = this.transferEncoding === '' ? value.toLowerCase() || '?' : this.transferEncoding + ',' + value.toLowerCase();
@@ -247,7 +251,7 @@ export class HeadDecoder {
       head.authority = target;
       return true;
     }
-    if (target.indexOf('#') >= 0) return this.fail(400, 'fragment in the request target');
+    if (NOT_IN_TARGET.test(target)) return this.fail(400, 'fragment or byte beyond ASCII in the request target');
     if (target.charCodeAt(0) === SLASH) {
       head.path = target;
       return true;

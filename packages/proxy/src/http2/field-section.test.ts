@@ -63,6 +63,7 @@ describe('requests (RFC 9113 section 8)', () => {
       { method: 'GET', protocol: 'websocket', path: '/chat', bodyLength: -1 },
     ],
     ['a length', getWith(['content-length', '5']), { bodyLength: 5, headers: ['content-length', '5'] }],
+    ['a length with zeros before it', getWith(['content-length', '010']), { bodyLength: 10, headers: ['content-length', '10'] }],
     ['Expect', getWith(['expect', '100-continue'], ['content-length', '5']), { expectContinue: true, headers: ['content-length', '5'] }],
   ])('reads %s', (_name, fields, expected) => {
     const server = RawServer.ready();
@@ -113,6 +114,9 @@ describe('requests (RFC 9113 section 8)', () => {
     ['a length that is none', getWith(['content-length', 'x'])],
     ['two lengths', getWith(['content-length', '1'], ['content-length', '1'])],
     ['a negative length', getWith(['content-length', '-1'])],
+    ['a length with an underscore', getWith(['content_length', '1'])],
+    ['a coding with an underscore', getWith(['transfer_encoding', 'chunked'])],
+    ['a :path with a byte beyond ASCII', [[':path', '/\xa0'], ...without(':path')]],
     ['a length without content', getWith(['content-length', '1'])],
     ['an unknown expectation', getWith(['expect', 'x'])],
     [

@@ -1,4 +1,5 @@
 import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
+import { canonicalLength } from '../http/field-bytes.ts';
 import { HeaderKind, type HeaderName } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import type { FieldSink } from './hpack-decoder.ts';
@@ -9,6 +10,8 @@ const MAX_LENGTH_DIGITS = 15;
 const DIGITS = /^[0-9]+$/;
 const SLASH = 47;
 const COLON = 58;
+/** What an HTTP/1 request line could not carry, or what would end it in some reader's eyes. */
+const NOT_IN_PATH = /[\t #\x80-\xff]/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
@@ -185,7 +188,7 @@ export class FieldSection implements FieldSink {
         if (this.contentLength >= 0 || value.length > MAX_LENGTH_DIGITS || !DIGITS.test(value)) this.malformed('invalid content-length');
         else {
           this.contentLength = +value;
-          this.headers.push(name.wire, value);
+          this.headers.push(name.wire, canonicalLength(value));
         }
         return;
       case HeaderKind.COOKIE:
@@ -243,8 +246,7 @@ export class FieldSection implements FieldSink {
   private validPath(): boolean {
     const path = this.path;
     if (path.charCodeAt(0) === SLASH) {
-      // What an HTTP/1 request line could not carry, or what would end it.
-      if (path.indexOf(' ') < 0 && path.indexOf('#') < 0 && path.indexOf('\t') < 0) return true;
+      if (!NOT_IN_PATH.test(path)) return true;
     } else if (path === '*' && this.method === 'OPTIONS') return true;
     this.malformed(path === '' ? 'no :path' : 'invalid :path');
     return false;

@@ -1,0 +1,138 @@
+import { cases, each, get, type RequestCase, request } from '../wire-case.ts';
+
+const hosted = (value: string) => request('GET /a HTTP/1.1', [`Host: ${value}`]);
+const by = (method: string) => request(`${method} /a HTTP/1.1`, ['Host: a']);
+const as = (version: string) => request(`GET /a ${version}`, ['Host: a']);
+
+export const hosts: readonly RequestCase[] = [
+  ...each('refused', 'Host', [''], hosted),
+  ...each(
+    'passed',
+    'Host',
+    ['a', 'A', 'a.b', 'a.', 'a:80', 'a:', 'a:0', 'a-b', 'a_b', '127.0.0.1', '[::1]', '[::1]:80', "a!$&'()*+,;=b", 'a%41', '  a  ', '-a', 'a..b', 'a:99999'],
+    hosted,
+  ),
+  ...each(
+    'refused',
+    'Host',
+    [
+      'a b',
+      'a/b',
+      'a@b',
+      'u:p@b',
+      'a:80:80',
+      'a:x',
+      'a:-1',
+      'a: 80',
+      '::1',
+      '[::1',
+      '[]',
+      '[a',
+      'a]',
+      'a?b',
+      'a#b',
+      'a\\b',
+      'a"b',
+      'a<b',
+      'a\tb',
+      'http://a',
+      'a,b:80:90',
+      '\xe9',
+      'a\xff',
+      'a\0',
+      '\x0ba',
+      'a\x7f',
+    ],
+    hosted,
+  ),
+  ...cases('refused', {
+    'no Host': request('GET /a HTTP/1.1', []),
+    'Host twice, the same': get(['Host: a']),
+    'Host twice': get(['Host: b']),
+    'Host twice, one empty': get(['Host:']),
+    'space before the colon of Host': request('GET /a HTTP/1.1', ['Host : a']),
+    'Host folded': request('GET /a HTTP/1.1', ['Host:', ' a']),
+    'Host continued': request('GET /a HTTP/1.1', ['Host: a', ' b']),
+    'space before Host': request('GET /a HTTP/1.1', ['X: y', ' Host: a']),
+    'no Host and a URL': request('GET http://a/ HTTP/1.1', []),
+    'Host twice and a URL': request('GET http://a/ HTTP/1.1', ['Host: a', 'Host: b']),
+    'a Host that is bad beside a URL that is good': request('GET http://a/ HTTP/1.1', ['Host: a b']),
+  }),
+  ...cases('passed', {
+    'no Host in HTTP/1.0': request('GET /a HTTP/1.0', []),
+    'Host in another case': request('GET /a HTTP/1.1', ['hOsT: a']),
+    'X-Forwarded-Host beside Host': get(['X-Forwarded-Host: b']),
+    'Host behind another header': request('GET /a HTTP/1.1', ['X: y', 'Host: a']),
+  }),
+];
+
+export const methods: readonly RequestCase[] = [
+  ...each(
+    'passed',
+    'method',
+    ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'FROB', 'get', 'M-SEARCH', 'PROPFIND', "!#$%&'*+-.^_`|~", '1', 'a'.repeat(200)],
+    by,
+  ),
+  ...each(
+    'refused',
+    'method',
+    ['', ' GET', 'GET ', 'G ET', 'GET\t', 'G\0T', 'GET:', 'G@T', 'GET/', '(', '"GET"', 'G\x80T', '\xff', 'G\x01', 'GET,POST', '{}', 'G\rET', 'G\nET'],
+    by,
+  ),
+  ...cases('refused', { 'the preface of HTTP/2, wrong at its end': 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'a method of 70,000 bytes': by('A'.repeat(70_000)) }),
+];
+
+export const versions: readonly RequestCase[] = [
+  ...each('passed', 'version', ['HTTP/1.0', 'HTTP/1.1', 'HTTP/1.2', 'HTTP/1.9'], as),
+  ...each(
+    'refused',
+    'version',
+    [
+      'HTTP/0.9',
+      'HTTP/2.0',
+      'HTTP/2',
+      'HTTP/3.0',
+      'HTTP/9.9',
+      'HTTP/1',
+      'HTTP/1.',
+      'HTTP/.1',
+      'HTTP/1.11',
+      'HTTP/01.1',
+      'HTTP/1.01',
+      'HTTP/1,1',
+      'HTTP/1.1.1',
+      'HTTP/-1.1',
+      'HTTP/+1.1',
+    ],
+    as,
+  ),
+  ...each(
+    'refused',
+    'version',
+    [
+      'http/1.1',
+      'Http/1.1',
+      'HTTPS/1.1',
+      'HTTP /1.1',
+      'HTTP/ 1.1',
+      'HTTP/1.1 ',
+      'HTTP/1.1\t',
+      'HTTP/1.1 x',
+      'HTTP/A.1',
+      'XHTTP/1.1',
+      'ICY/1.1',
+      '\x0bHTTP/1.1',
+      'HTTP/1.1\0',
+      'HTTP/\xb9.1',
+      'HTTP1.1',
+      'HTTP//1.1',
+      '1.1',
+    ],
+    as,
+  ),
+  ...cases('refused', {
+    'no version': 'GET /a\r\n\r\n',
+    'no version, with Host': 'GET /a\r\nHost: a\r\n\r\n',
+    'no version and a space': 'GET /a \r\nHost: a\r\n\r\n',
+  }),
+];
