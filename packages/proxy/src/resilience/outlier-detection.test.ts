@@ -1,4 +1,4 @@
-import { create, fromJson, type JsonObject } from '@bufbuild/protobuf';
+import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { FastRandom } from '@outrigger/telemetry';
 import { OutlierDetectionSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ function setUp(json: JsonObject, mesh: JsonObject | undefined = undefined, count
   const changes: string[] = [];
   const detector = new OutlierDetector<TestHost>(
     policy,
-    { onOutlierChange: (host) => changes.push(`${host.name} ${host.outlier.state}`) },
+    { onOutlierChange: (host) => changes.push(`${host.name} ${host.outlier.state}`), onOutlierInterval: () => {} },
     new FastRandom([1, 2, 3, 4]),
   );
   detector.setHosts(hosts);
@@ -158,16 +158,105 @@ describe('breaker', () => {
   it('does nothing without outlier_detection', () => {
     const policy = compileOutlierPolicy(undefined, undefined, new CompileReport());
     const host: TestHost = { name: 'h', outlier: new OutlierState() };
-    const detector = new OutlierDetector<TestHost>(policy, { onOutlierChange: () => expect.unreachable() }, new FastRandom([1, 2, 3, 4]));
+    const detector = new OutlierDetector<TestHost>(
+      policy,
+      { onOutlierChange: () => expect.unreachable(), onOutlierInterval: () => expect.unreachable() },
+      new FastRandom([1, 2, 3, 4]),
+    );
     detector.setHosts([host]);
     for (let i = 0; i < 100; i++) detector.onResponse(host, 500, 0);
     expect(host.outlier.state).toBe('closed');
   });
+});
 
-  it('says which parts do nothing', () => {
-    const report = new CompileReport();
-    compileOutlierPolicy(create(OutlierDetectionSchema, { enforcingSuccessRate: 100 }), undefined, report);
-    expect(report.ignored).toEqual(['outlier_detection.enforcing_success_rate']);
+/** Requests of each endpoint: how many, and how many of them failed. */
+function serve({ detector, hosts }: ReturnType<typeof setUp>, counts: readonly (readonly [number, number])[], nowMs = 0): void {
+  counts.forEach(([total, failed], i) => {
+    // Never so many failures in a row that those eject.
+    for (let n = 0; n < total; n++) detector.onResponse(hosts[i]!, n % Math.ceil(total / Math.max(1, failed)) === 0 && failed > 0 ? 500 : 200, nowMs);
+  });
+}
+const RATES = { consecutive5xx: 1000, enforcingConsecutive5xx: 0, interval: '10s', baseEjectionTime: '30s', maxEjectionPercent: 100 };
+const ejected = ({ hosts }: ReturnType<typeof setUp>): string[] => hosts.filter(({ outlier }) => outlier.state !== 'closed').map(({ name }) => name);
+
+describe('success rate', () => {
+  it.each([
+    // Envoy's example: 50, 100, 100, 100, 100 have a mean of 90, a deviation of 20, and a threshold of 52.
+    ['ejects who is far below the others', {}, 5, [100, 50], ['h0']],
+    ['leaves who is not far enough', { successRateStdevFactor: 2001 }, 5, [100, 50], []],
+    ['needs five endpoints', {}, 4, [100, 50], []],
+    ['needs as many endpoints as it is told', { successRateMinimumHosts: 6 }, 5, [100, 50], []],
+    ['needs a hundred requests', {}, 5, [99, 50], []],
+    ['needs as many requests as it is told', { successRateRequestVolume: 20 }, 5, [20, 10], ['h0']],
+    ['does nothing where it is not enforced', { enforcingSuccessRate: 0 }, 5, [100, 50], []],
+    ['ejects not more than it may', { maxEjectionPercent: 10 }, 5, [100, 50], []],
+  ] as const)('%s', (_what, fields, count, [total, failed], out) => {
+    const scene = setUp({ ...RATES, ...fields }, undefined, count);
+    serve(scene, [[total, failed], ...Array.from({ length: count - 1 }, () => [total, 0] as const)]);
+    scene.detector.sweep(9_999);
+    expect(ejected(scene)).toEqual([]);
+    scene.detector.sweep(10_000);
+    expect(ejected(scene)).toEqual(out);
+  });
+
+  it('counts each interval anew, and rests when there is nothing to count', () => {
+    const scene = setUp(RATES, undefined, 5);
+    serve(scene, [[60, 60], ...Array.from({ length: 4 }, () => [60, 0] as const)]);
+    scene.detector.sweep(10_000);
+    serve(scene, [[60, 60], ...Array.from({ length: 4 }, () => [60, 0] as const)], 11_000);
+    expect(scene.detector.nextSweepMs()).toBe(20_000);
+    scene.detector.sweep(20_000);
+    expect(ejected(scene)).toEqual([]);
+    scene.detector.sweep(30_000);
+    expect(scene.detector.nextSweepMs()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('ends as another ejection, half-open too', () => {
+    for (const mesh of [undefined, HALF_OPEN]) {
+      const scene = setUp(RATES, mesh, 5);
+      serve(scene, [[100, 50], ...Array.from({ length: 4 }, () => [100, 0] as const)]);
+      for (let now = 10_000; now <= 40_000; now += 10_000) scene.detector.sweep(now);
+      expect(scene.hosts[0]!.outlier.state).toBe(mesh === undefined ? 'closed' : 'half-open');
+    }
+  });
+});
+
+describe('failure percentage', () => {
+  it.each([
+    ['ejects who fails too much, be the others no better', { enforcingFailurePercentage: 100 }, 5, [50, 50], ['h0', 'h1', 'h2', 'h3', 'h4']],
+    ['is not enforced unless it is told to', {}, 5, [50, 50], []],
+    ['leaves who fails less', { enforcingFailurePercentage: 100 }, 5, [100, 50], []],
+    ['takes the threshold that it is given', { enforcingFailurePercentage: 100, failurePercentageThreshold: 50 }, 5, [100, 50], ['h0', 'h1', 'h2', 'h3', 'h4']],
+    ['needs fifty requests', { enforcingFailurePercentage: 100 }, 5, [49, 49], []],
+    ['needs as many endpoints as it is told', { enforcingFailurePercentage: 100, failurePercentageMinimumHosts: 1 }, 1, [50, 50], ['h0']],
+  ] as const)('%s', (_what, fields, count, each, out) => {
+    const scene = setUp({ ...RATES, ...fields }, undefined, count);
+    serve(
+      scene,
+      Array.from({ length: count }, () => each),
+    );
+    scene.detector.sweep(10_000);
+    expect(ejected(scene)).toEqual(out);
+  });
+});
+
+describe('what this side sees itself', () => {
+  const split = { ...RATES, splitExternalLocalOriginErrors: true, enforcingConsecutiveLocalOriginFailure: 0, enforcingSuccessRate: 0 };
+  const refuse = ({ detector, hosts }: ReturnType<typeof setUp>, times: number): void => {
+    for (let n = 0; n < times; n++) detector.onLocalOriginFailure(hosts[0]!, 'connect-failure', 0);
+  };
+
+  it.each([
+    ['is compared apart', split, ['h0']],
+    ['is not compared where that is not enforced', { ...split, enforcingLocalOriginSuccessRate: 0 }, []],
+    ['has a percentage of its own', { ...split, enforcingLocalOriginSuccessRate: 0, enforcingFailurePercentageLocalOrigin: 100 }, ['h0']],
+    ['counts as an answer where it is not apart', RATES, ['h0']],
+  ])('%s', (_what, fields, out) => {
+    const scene = setUp(fields, undefined, 5);
+    refuse(scene, 100);
+    serve(scene, [[0, 0], ...Array.from({ length: 4 }, () => [100, 0] as const)]);
+    scene.detector.sweep(10_000);
+    expect(ejected(scene)).toEqual(out);
   });
 });
 

@@ -5,6 +5,7 @@ import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import type { OutlierState } from './outlier-state.ts';
+import { compileRates, judgeRates, NO_RATES, type RatePolicy, type RequestCount } from './success-rate.ts';
 
 export interface OutlierPolicy {
   /** False: nothing is counted and nobody is ejected. */
@@ -17,6 +18,11 @@ export interface OutlierPolicy {
   readonly enforcing5xx: number;
   readonly enforcingGatewayFailure: number;
   readonly enforcingLocalOriginFailure: number;
+  readonly rates: RatePolicy;
+  readonly enforcingSuccessRate: number;
+  readonly enforcingLocalOriginSuccessRate: number;
+  readonly enforcingFailurePercentage: number;
+  readonly enforcingLocalOriginFailurePercentage: number;
   /** Failures to connect, resets and timeouts are counted apart from answers. */
   readonly splitLocalOrigin: boolean;
   readonly intervalMs: number;
@@ -39,6 +45,11 @@ const DISABLED: OutlierPolicy = {
   enforcing5xx: 0,
   enforcingGatewayFailure: 0,
   enforcingLocalOriginFailure: 0,
+  rates: NO_RATES,
+  enforcingSuccessRate: 0,
+  enforcingLocalOriginSuccessRate: 0,
+  enforcingFailurePercentage: 0,
+  enforcingLocalOriginFailurePercentage: 0,
   splitLocalOrigin: false,
   intervalMs: 10_000,
   baseEjectionMs: 30_000,
@@ -54,19 +65,16 @@ const OUTLIER = fieldPolicy(
   `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate consecutive_gateway_failure
    enforcing_consecutive_gateway_failure split_external_local_origin_errors consecutive_local_origin_failure
    enforcing_consecutive_local_origin_failure enforcing_failure_percentage max_ejection_time max_ejection_time_jitter always_eject_one_host
-   successful_active_health_check_uneject_host`,
-  `success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor enforcing_local_origin_success_rate failure_percentage_threshold
-   enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts failure_percentage_request_volume
-   monitors`,
+   successful_active_health_check_uneject_host success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor
+   enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts
+   failure_percentage_request_volume`,
+  'monitors',
 );
 
 /** Cluster.outlier_detection with the cluster's `outrigger.dev` metadata (`{outlier: {halfOpen}}`); absent: disabled. */
 export function compileOutlierPolicy(config: OutlierDetection | undefined, mesh: JsonObject | undefined, report: CompileReport): OutlierPolicy {
   if (config === undefined) return DISABLED;
   const path = 'outlier_detection';
-  // Statistics over all hosts of a cluster are not kept; Envoy's default for the first would be to enforce it.
-  if ((config.enforcingSuccessRate ?? 100) > 0) report.ignore(`${path}.enforcing_success_rate`);
-  if ((config.enforcingFailurePercentage ?? 0) > 0) report.ignore(`${path}.enforcing_failure_percentage`);
   checkFields(OutlierDetectionSchema, config, OUTLIER, path, report);
   const outlier = mesh?.['outlier'];
   const extra = typeof outlier === 'object' && outlier !== null && !Array.isArray(outlier) ? outlier : {};
@@ -79,6 +87,11 @@ export function compileOutlierPolicy(config: OutlierDetection | undefined, mesh:
     enforcing5xx: config.enforcingConsecutive5xx ?? 100,
     enforcingGatewayFailure: config.enforcingConsecutiveGatewayFailure ?? 0,
     enforcingLocalOriginFailure: config.enforcingConsecutiveLocalOriginFailure ?? 100,
+    rates: compileRates(config),
+    enforcingSuccessRate: config.enforcingSuccessRate ?? 100,
+    enforcingLocalOriginSuccessRate: config.enforcingLocalOriginSuccessRate ?? 100,
+    enforcingFailurePercentage: config.enforcingFailurePercentage ?? 0,
+    enforcingLocalOriginFailurePercentage: config.enforcingFailurePercentageLocalOrigin ?? 0,
     splitLocalOrigin: config.splitExternalLocalOriginErrors,
     intervalMs: Math.max(1, durationMs(config.interval, DISABLED.intervalMs)),
     baseEjectionMs,
@@ -101,6 +114,8 @@ export interface OutlierHost {
 export interface OutlierEvents<H extends OutlierHost> {
   /** The host's state has changed (`host.outlier.state`), or its trial began or ended: the balancer works out its shares anew. */
   onOutlierChange(host: H): void;
+  /** `nextSweepMs` is sooner by now. */
+  onOutlierInterval(): void;
 }
 
 /** What a local failure counts as where it is not counted apart, as in Envoy. */
@@ -122,6 +137,8 @@ export class OutlierDetector<H extends OutlierHost> {
   readonly #random: Random;
   #hosts: readonly H[] = [];
   #nextIntervalMs = Number.POSITIVE_INFINITY;
+  /** Requests are counted: there are endpoints enough to compare, and somebody would be ejected. */
+  #counting = false;
 
   constructor(policy: OutlierPolicy, events: OutlierEvents<H>, random: Random) {
     this.policy = policy;
@@ -132,6 +149,11 @@ export class OutlierDetector<H extends OutlierHost> {
   /** The cluster's endpoints; those that stay keep their state. */
   setHosts(hosts: readonly H[]): void {
     this.#hosts = hosts;
+    const { enabled, rates, enforcingSuccessRate, enforcingLocalOriginSuccessRate, splitLocalOrigin } = this.policy;
+    const { enforcingFailurePercentage, enforcingLocalOriginFailurePercentage } = this.policy;
+    const compared = enforcingSuccessRate > 0 || (splitLocalOrigin && enforcingLocalOriginSuccessRate > 0);
+    const counted = enforcingFailurePercentage > 0 || (splitLocalOrigin && enforcingLocalOriginFailurePercentage > 0);
+    this.#counting = enabled && ((compared && hosts.length >= rates.minimumHosts) || (counted && hosts.length >= rates.failureMinimumHosts));
   }
 
   /** Endpoints that take no ordinary traffic now. */
@@ -159,6 +181,7 @@ export class OutlierDetector<H extends OutlierHost> {
   onResponse(host: H, status: number, nowMs: number): void {
     if (!this.policy.enabled) return;
     const outlier = host.outlier;
+    if (this.#counting) this.#countRequest(outlier, status < 500, this.policy.splitLocalOrigin, nowMs);
     if (status < 500) {
       // The hot path of every request: nothing is written where nothing has failed.
       if (outlier.consecutive5xx !== 0) outlier.consecutive5xx = 0;
@@ -182,10 +205,18 @@ export class OutlierDetector<H extends OutlierHost> {
   onLocalOriginFailure(host: H, failure: LocalOriginFailure, nowMs: number): void {
     if (!this.policy.enabled) return;
     if (!this.policy.splitLocalOrigin) {
+      if (this.#counting) this.#countRequest(host.outlier, false, false, nowMs);
       this.#countAnswer(host, STATUS_OF_LOCAL_FAILURE[failure], nowMs);
       return;
     }
     const outlier = host.outlier;
+    if (this.#counting) {
+      // As in Envoy a connection that was had counts as a success of its own, whatever comes of the request.
+      const connected = failure === 'reset' || failure === 'timeout';
+      outlier.localOrigin.total += connected ? 2 : 1;
+      if (connected) outlier.localOrigin.good++;
+      this.#beginInterval(nowMs);
+    }
     if (this.#failsTrial(host, nowMs)) return;
     outlier.consecutiveLocalOriginFailure++;
     if (outlier.consecutiveLocalOriginFailure === this.policy.consecutiveLocalOriginFailure) {
@@ -202,6 +233,22 @@ export class OutlierDetector<H extends OutlierHost> {
     if (host.outlier.state !== 'open') return;
     if (this.policy.halfOpen) this.#halfOpen(host);
     else this.#close(host);
+  }
+
+  #countRequest(outlier: OutlierState, good: boolean, connected: boolean, nowMs: number): void {
+    outlier.answers.total++;
+    if (good) outlier.answers.good++;
+    if (connected) {
+      outlier.localOrigin.total++;
+      outlier.localOrigin.good++;
+    }
+    if (this.#nextIntervalMs === Number.POSITIVE_INFINITY) this.#beginInterval(nowMs);
+  }
+
+  #beginInterval(nowMs: number): void {
+    if (this.#nextIntervalMs !== Number.POSITIVE_INFINITY) return;
+    this.#nextIntervalMs = nowMs + this.policy.intervalMs;
+    this.#events.onOutlierInterval();
   }
 
   #halfOpen(host: H): void {
@@ -249,7 +296,7 @@ export class OutlierDetector<H extends OutlierHost> {
     outlier.trialInFlight = false;
     outlier.ejections++;
     outlier.ejectedUntilMs = nowMs + Math.min(baseEjectionMs * outlier.multiplier, maxEjectionMs) + jitterMs;
-    if (this.#nextIntervalMs === Number.POSITIVE_INFINITY) this.#nextIntervalMs = nowMs + this.policy.intervalMs;
+    if (!halfOpen) this.#beginInterval(nowMs);
     this.#events.onOutlierChange(host);
   }
 
@@ -266,8 +313,8 @@ export class OutlierDetector<H extends OutlierHost> {
 
   /** When `sweep` has something to do; Infinity: nothing until the next ejection. */
   nextSweepMs(): number {
-    if (!this.policy.halfOpen) return this.#nextIntervalMs;
-    let next = Number.POSITIVE_INFINITY;
+    let next = this.#nextIntervalMs;
+    if (!this.policy.halfOpen) return next;
     for (const { outlier } of this.#hosts) if (outlier.state === 'open' && outlier.ejectedUntilMs < next) next = outlier.ejectedUntilMs;
     return next;
   }
@@ -278,9 +325,15 @@ export class OutlierDetector<H extends OutlierHost> {
       for (const host of this.#hosts) {
         if (host.outlier.state === 'open' && host.outlier.ejectedUntilMs <= nowMs) this.#halfOpen(host);
       }
-      return;
     }
     if (nowMs < this.#nextIntervalMs) return;
+    let busy = !this.policy.halfOpen && this.#letBack(nowMs);
+    if (this.#counting && this.#judge(nowMs)) busy = true;
+    this.#nextIntervalMs = busy ? nowMs + this.policy.intervalMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether somebody is still out, or on probation. */
+  #letBack(nowMs: number): boolean {
     let busy = false;
     for (const host of this.#hosts) {
       const outlier = host.outlier;
@@ -294,7 +347,31 @@ export class OutlierDetector<H extends OutlierHost> {
       } else if (outlier.multiplier > 0) outlier.multiplier--;
       if (outlier.state === 'open' || outlier.multiplier > 0) busy = true;
     }
-    this.#nextIntervalMs = busy ? nowMs + this.policy.intervalMs : Number.POSITIVE_INFINITY;
+    return busy;
+  }
+
+  /** Ejects by what was counted since the last interval; whether anything was. */
+  #judge(nowMs: number): boolean {
+    const { policy } = this;
+    const counted = this.#hosts.some(({ outlier }) => outlier.answers.total > 0 || outlier.localOrigin.total > 0);
+    if (!counted) return false;
+    const judge = (countOf: (host: H) => RequestCount, enforcingRate: number, enforcingPercentage: number): void => {
+      const { outliers, failing } = judgeRates(
+        this.#hosts.filter((host) => host.outlier.state === 'closed'),
+        countOf,
+        policy.rates,
+      );
+      for (const host of outliers) this.#eject(host, enforcingRate, nowMs);
+      for (const host of failing) this.#eject(host, enforcingPercentage, nowMs);
+    };
+    judge(({ outlier }) => outlier.answers, policy.enforcingSuccessRate, policy.enforcingFailurePercentage);
+    if (policy.splitLocalOrigin)
+      judge(({ outlier }) => outlier.localOrigin, policy.enforcingLocalOriginSuccessRate, policy.enforcingLocalOriginFailurePercentage);
+    for (const { outlier } of this.#hosts) {
+      outlier.answers.reset();
+      outlier.localOrigin.reset();
+    }
+    return true;
   }
 }
 

@@ -1,3 +1,5 @@
+import { RequestCount } from './success-rate.ts';
+
 /** 'open': ejected. 'half-open': the ejection time is over and one trial request decides. */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
@@ -13,6 +15,10 @@ export class OutlierState {
   multiplier = 0;
   /** Ejections so far. */
   ejections = 0;
+  /** Answers of this interval, where they are counted; with failures of this side where those are not apart. */
+  readonly answers = new RequestCount();
+  /** What this side saw of them itself, where that is counted apart. */
+  readonly localOrigin = new RequestCount();
   /** Half-open and its trial request is under way: nobody else is let in. */
   trialInFlight = false;
 

@@ -226,6 +226,10 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.#armSweep();
   }
 
+  onOutlierInterval(): void {
+    this.#armSweep();
+  }
+
   onTimer(): void {
     this.#sweep = undefined;
     this.#sweepAtMs = Number.POSITIVE_INFINITY;

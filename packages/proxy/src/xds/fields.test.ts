@@ -467,11 +467,11 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   Cluster: {
     effect: `transport_socket_matches name connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
        upstream_http_protocol_options common_http_protocol_options http_protocol_options http2_protocol_options dns_refresh_rate
-       dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init ring_hash_lb_config maglev_lb_config least_request_lb_config
+       dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init outlier_detection ring_hash_lb_config maglev_lb_config least_request_lb_config
        round_robin_lb_config common_lb_config metadata close_connections_on_host_health_failure ignore_health_on_host_removal
        load_balancing_policy`,
     named: `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config
-       typed_dns_resolver_config outlier_detection cleanup_interval protocol_selection upstream_connection_options lrs_report_endpoint_metrics track_timeout_budgets track_cluster_stats
+       typed_dns_resolver_config cleanup_interval protocol_selection upstream_connection_options lrs_report_endpoint_metrics track_timeout_budgets track_cluster_stats
        preconnect_policy`,
     refused: `type cluster_type eds_cluster_config lb_policy typed_extension_protocol_options upstream_bind_config lb_subset_config original_dst_lb_config
        transport_socket filters lrs_server upstream_config connection_pool_per_downstream_connection`,
@@ -482,13 +482,13 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: '',
   },
   OutlierDetection: {
-    effect: `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx consecutive_gateway_failure
-       enforcing_consecutive_gateway_failure split_external_local_origin_errors consecutive_local_origin_failure
-       enforcing_consecutive_local_origin_failure max_ejection_time max_ejection_time_jitter
+    effect: `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate success_rate_minimum_hosts
+       success_rate_request_volume success_rate_stdev_factor consecutive_gateway_failure enforcing_consecutive_gateway_failure
+       split_external_local_origin_errors consecutive_local_origin_failure enforcing_consecutive_local_origin_failure
+       enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage enforcing_failure_percentage_local_origin
+       failure_percentage_minimum_hosts failure_percentage_request_volume max_ejection_time max_ejection_time_jitter
        successful_active_health_check_uneject_host always_eject_one_host`,
-    named: `enforcing_success_rate success_rate_minimum_hosts success_rate_request_volume success_rate_stdev_factor enforcing_local_origin_success_rate
-       failure_percentage_threshold enforcing_failure_percentage enforcing_failure_percentage_local_origin failure_percentage_minimum_hosts
-       failure_percentage_request_volume monitors`,
+    named: 'monitors',
     refused: '',
   },
   'CircuitBreakers.Thresholds': {
