@@ -1,12 +1,15 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CompileReport } from '../routing/compile-result.ts';
+import { bufferType } from './content/buffer.ts';
 import { corsType } from './cors.ts';
 import { faultType } from './fault.ts';
 import { headerMutationType } from './header-mutation.ts';
 import type { HttpFilterType, RouteSetting } from './http-filter.ts';
+import { globalRateLimitType } from './rate-limit/global.ts';
+import { localRateLimitType } from './rate-limit/local.ts';
 import { rbacType } from './rbac/http-rbac.ts';
 
-const types: readonly HttpFilterType[] = [rbacType, corsType, headerMutationType, faultType];
+const types: readonly HttpFilterType[] = [rbacType, corsType, headerMutationType, faultType, bufferType, localRateLimitType, globalRateLimitType];
 
 /** Every HTTP filter that this proxy has, by the type name of its message. */
 export const filterTypes: ReadonlyMap<string, HttpFilterType> = new Map(types.map((type) => [type.typeName, type]));

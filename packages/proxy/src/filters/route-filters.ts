@@ -2,7 +2,6 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import { FilterConfigSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { typeNameOf, unpack } from '../xds/fields.ts';
-import type { CorsPolicy } from './cors.ts';
 import type { BoundFilters, HttpFilterChain } from './filter-chain.ts';
 import { settingCompilers } from './filter-types.ts';
 import type { RouteSetting } from './http-filter.ts';
@@ -87,8 +86,8 @@ export function compileFilterLevel(configs: Readonly<Record<string, Any>>, path:
   return level;
 }
 
-/** `levels` come from the most to the least specific. */
-export function mergeFilterLevels(levels: readonly FilterLevel[], legacyCors: CorsPolicy | null): RouteFilters {
+/** `levels` come from the most to the least specific; `unnamed` is what older fields say. */
+export function mergeFilterLevels(levels: readonly FilterLevel[], unnamed: readonly RouteSetting[]): RouteFilters {
   const disabled = new Set<string>();
   const enabled = new Set<string>();
   const settings = new Map<string, RouteSetting[]>();
@@ -103,5 +102,5 @@ export function mergeFilterLevels(levels: readonly FilterLevel[], legacyCors: Co
     }
     for (const [name, setting] of level.settings) settings.set(name, [setting, ...(settings.get(name) ?? [])]);
   }
-  return new RouteFilters(settings, legacyCors === null ? [] : [legacyCors], disabled, enabled);
+  return new RouteFilters(settings, unnamed, disabled, enabled);
 }

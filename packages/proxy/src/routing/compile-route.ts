@@ -1,6 +1,8 @@
 import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type Route, type RouteAction, RouteMatchSchema, RouteSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { compileCors } from '../filters/cors.ts';
+import type { RouteSetting } from '../filters/http-filter.ts';
+import { compileRateLimits, RouteRateLimits } from '../filters/rate-limit/descriptors.ts';
 import { compileFilterLevel, mergeFilterLevels } from '../filters/route-filters.ts';
 import { compileRetryPolicy, NO_RETRIES } from '../resilience/compile-retry.ts';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
@@ -116,9 +118,15 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
   const at = `${path}.route`;
   if (forward !== null) checkRouteAction(forward, at, report);
   const legacyCors = forward?.cors ?? virtualHost.cors;
+  const unnamed: RouteSetting[] = [];
+  if (legacyCors !== undefined) unnamed.push(compileCors(legacyCors, `${path}.cors`, report));
+  if (forward !== null && (forward.rateLimits.length > 0 || scope.rateLimits.length > 0))
+    unnamed.push(
+      new RouteRateLimits(compileRateLimits(forward.rateLimits, `${at}.rate_limits`, report), scope.rateLimits, forward.includeVhRateLimits ?? false),
+    );
   const filters = mergeFilterLevels(
     [compileFilterLevel(config.typedPerFilterConfig, `${path}.typed_per_filter_config`, report), ...scope.filterLevels],
-    legacyCors === undefined ? null : compileCors(legacyCors, `${path}.cors`, report),
+    unnamed,
   );
   let direct: DirectResponse | null = null;
   if (config.action.case === 'directResponse') {

@@ -1,5 +1,6 @@
 import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { RouteAction_RequestMirrorPolicy, VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { compileRateLimits, type RateLimitRule } from '../filters/rate-limit/descriptors.ts';
 import { compileFilterLevel, type FilterLevel } from '../filters/route-filters.ts';
 import type { CompileReport } from './compile-result.ts';
 import { compileHeaderMutations, concatMutations, type HeaderMutations } from './header-mutations.ts';
@@ -15,6 +16,7 @@ export interface RouteScope {
   /** The more specific level's mutations run last and so win. */
   readonly mostSpecificWins: boolean;
   readonly filterLevels: readonly FilterLevel[];
+  readonly rateLimits: readonly RateLimitRule[];
   readonly mirrors: readonly RouteAction_RequestMirrorPolicy[];
   readonly mirrorsPath: string;
   readonly maxDirectResponseBytes: number;
@@ -49,6 +51,7 @@ export function compileRouteScope(config: RouteConfiguration, virtualHost: Virtu
       compileFilterLevel(virtualHost.typedPerFilterConfig, `${path}.typed_per_filter_config`, report),
       compileFilterLevel(config.typedPerFilterConfig, 'typed_per_filter_config', report),
     ],
+    rateLimits: compileRateLimits(virtualHost.rateLimits, `${path}.rate_limits`, report),
     mirrors: virtualHost.requestMirrorPolicies.length > 0 ? virtualHost.requestMirrorPolicies : config.requestMirrorPolicies,
     mirrorsPath: virtualHost.requestMirrorPolicies.length > 0 ? `${path}.request_mirror_policies` : 'request_mirror_policies',
     maxDirectResponseBytes: config.maxDirectResponseBodySizeBytes ?? DEFAULT_MAX_DIRECT_RESPONSE_BYTES,
