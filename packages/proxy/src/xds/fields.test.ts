@@ -418,8 +418,8 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'vhds internal_only_headers cluster_specifier_plugins typed_per_filter_config',
   },
   VirtualHost: {
-    effect: `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
-       include_request_attempt_count include_attempt_count_in_response retry_policy per_request_buffer_limit_bytes request_mirror_policies rate_limits`,
+    effect: `name domains routes require_tls rate_limits request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
+       include_request_attempt_count include_attempt_count_in_response retry_policy per_request_buffer_limit_bytes request_mirror_policies`,
     named: 'virtual_clusters hedge_policy include_is_timeout_retry_header metadata',
     refused: 'matcher typed_per_filter_config retry_policy_typed_config',
   },
@@ -436,8 +436,8 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   },
   RouteAction: {
     effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
-       host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy
-       cors max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration rate_limits include_vh_rate_limits`,
+       host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies rate_limits include_vh_rate_limits hash_policy
+       cors max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration`,
     named: 'early_data_policy priority max_internal_redirects hedge_policy',
     refused: `cluster_specifier_plugin inline_cluster_specifier_plugin metadata_match path_rewrite_policy retry_policy_typed_config
        internal_redirect_policy internal_redirect_action`,
