@@ -13,7 +13,7 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { hashContext, pickEndpoint } from './endpoint-choice.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
-import { directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
+import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { RequestContent } from './request-content.ts';
@@ -446,7 +446,7 @@ export class ActiveStream extends RoutedStream {
     this.responseFlags |= flags;
     this.responseCodeDetails = details.replaceAll(' ', '_');
     const { head, body: bytes } = localReplyHead(this.head, status, body);
-    if (headers !== undefined) for (let i = 0; i < headers.length; i += 2) setHeader(head.headers, headers[i]!, headers[i + 1]!);
+    if (headers !== undefined) addReplyHeaders(head.headers, headers);
     this.#sign(head);
     this.#send(head, bytes);
   }

@@ -14,6 +14,9 @@ import type { Runtime } from './runtime.ts';
 
 export type Direction = 'inbound' | 'outbound' | 'unspecified';
 
+/** A service that fails is told of so often, ms. */
+const NOTE_INTERVAL_MS = 1_000;
+
 /** An HTTP connection manager at work: what all its streams share. */
 export class HttpManager implements TimerTarget {
   readonly config: HttpManagerConfig;
@@ -33,6 +36,8 @@ export class HttpManager implements TimerTarget {
   /** Streams under way, linked through themselves. */
   #first: ActiveStream | null = null;
   #sweep: WheelTimer | undefined;
+  /** When filters last said what. */
+  readonly #noted = new Map<string, number>();
   activeStreams = 0;
 
   constructor(
@@ -56,16 +61,20 @@ export class HttpManager implements TimerTarget {
       nowMs: runtime.nowMs,
       unixMs: runtime.unixMs,
       call: (request, answer) => new ClusterCall(runtime, clusters, request, answer),
+      note: (what, fields) => this.#note(what, fields),
     };
     const maxHeadBytes = config.maxRequestHeadersKb * 1024;
     const proxyName = config.proxyName === '' ? 'outrigger' : config.proxyName;
-    this.http1 = http1Options({ names: runtime.names, maxHeadBytes, maxHeaderCount: config.maxHeadersCount, proxyName });
+    this.http1 = http1Options({ names: runtime.names, maxHeadBytes, maxHeaderCount: config.maxHeadersCount, underscores: config.underscores, proxyName });
     this.http2 = http2Options({
       names: runtime.names,
       nowMs: runtime.nowMs,
       maxHeaderListBytes: maxHeadBytes,
       maxHeaderCount: config.maxHeadersCount,
-      maxConcurrentStreams: Math.min(config.maxConcurrentStreams, 0x7fffffff),
+      maxConcurrentStreams: config.http2.maxConcurrentStreams,
+      underscores: config.underscores,
+      proxyName,
+      ...config.http2.codec,
     });
     this.samplingRatio = config.tracing === undefined ? 0 : (config.tracing.randomSampling?.value ?? 100) / 100;
   }
@@ -86,6 +95,13 @@ export class HttpManager implements TimerTarget {
     if (stream.next !== null) stream.next.previous = stream.previous;
     stream.previous = stream.next = null;
     this.activeStreams--;
+  }
+
+  #note(what: string, fields: Readonly<Record<string, string>>): void {
+    const nowMs = this.runtime.nowMs();
+    if (nowMs - (this.#noted.get(what) ?? Number.NEGATIVE_INFINITY) < NOTE_INTERVAL_MS) return;
+    this.#noted.set(what, nowMs);
+    this.runtime.log('warn', what, fields);
   }
 
   /** One timer for the idle clocks of all streams: a stream that moves writes one flag, no clock. */

@@ -1,5 +1,5 @@
 import { type HeaderList, type RequestHead, ResponseHead } from '../http/message.ts';
-import { headerValue } from '../routing/headers.ts';
+import { headerValue, removeHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -66,6 +66,12 @@ export function directReplyHead(status: number, headers: HeaderList, bodyLength:
   head.headers = hasNoContent(status) ? [...headers] : ['content-length', String(bodyLength), ...headers];
   head.bodyLength = bodyLength;
   return head;
+}
+
+/** What a filter gives with its answer stands in the place of what is there; a name may come several times. */
+export function addReplyHeaders(headers: HeaderList, given: HeaderList): void {
+  for (let i = 0; i < given.length; i += 2) removeHeader(headers, given[i]!.toLowerCase());
+  headers.push(...given);
 }
 
 /** What a route answers itself; null: it forwards, or has nothing to say. */

@@ -85,6 +85,8 @@ export interface FilterServices {
   readonly nowMs: () => number;
   readonly unixMs: () => number;
   call(request: ClusterRequest, answer: ClusterAnswer): Cancellable;
+  /** A line in the proxy's log, at most one a second for each `what`. */
+  note(what: string, fields: Readonly<Record<string, string>>): void;
 }
 
 /** A request as filters see it. */
