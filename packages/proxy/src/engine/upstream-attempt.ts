@@ -44,7 +44,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
 
   start(http2: boolean): void {
     this.#begin();
-    this.#pool = this.cluster.pool(this.host, http2);
+    this.#pool = this.cluster.pool(this.host, http2, this.#stream.connection.info);
     this.#pool.acquire(this);
   }
 

@@ -182,7 +182,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     host.closers?.add(this);
     cluster.outlier.onAttempt(host);
     this.#upstream = new UpstreamTransport(this.#runtime, this);
-    this.#upstream.connect(host.endpoint.address, host.socket, '', cluster.config.connectTimeoutMs);
+    this.#upstream.connect(host.endpoint.address, host.socket, '', cluster.config.connectTimeoutMs, cluster.how(host, this.info));
   }
 
   onOpen(): void {

@@ -15,10 +15,12 @@ import { type CompileError, CompileReport } from '../routing/compile-result.ts';
 import type { ClusterConfig, TransportSocketSettings } from '../xds/cluster-config.ts';
 import { addressText } from '../xds/compile-endpoints.ts';
 import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.ts';
-import { ForwardProxyHosts } from './forward-proxy-hosts.ts';
+import { ForwardProxyHosts, splitAuthority } from './forward-proxy-hosts.ts';
 import { type CheckedCluster, HealthChecker } from './health/health-checker.ts';
 import { HttpPool } from './http-pool.ts';
+import { OWN_CONNECTION, type ProxiedConnection, proxyHeader } from './proxy-header.ts';
 import { UpstreamHost } from './upstream-host.ts';
+import type { ConnectHow } from './upstream-transport.ts';
 
 /** What balancing and resilience make of a Cluster message; decided before the cluster is taken, so that it can be refused. */
 export interface ClusterPolicies {
@@ -104,10 +106,12 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   /** `downstreamVersion`: 10, 11 or 20, as the request came. */
   usesHttp2(downstreamVersion: number): boolean {
     const { protocol } = this.config.http;
-    return protocol === 'http2' || (protocol === 'downstream' && downstreamVersion === 20);
+    return protocol === 'http2' || protocol === 'auto' || (protocol === 'downstream' && downstreamVersion === 20);
   }
 
-  pool(host: UpstreamHost, http2: boolean): HttpPool {
+  /** `origin`: the connection that asks, where its upstream must hear of it. */
+  pool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null = null): HttpPool {
+    if (this.config.proxyProtocol !== 0) return this.#proxiedPool(host, http2, origin);
     if (http2) {
       host.http2 ??= this.#newPool(host, true);
       return host.http2;
@@ -116,8 +120,27 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return host.http1;
   }
 
-  #newPool(host: UpstreamHost, http2: boolean): HttpPool {
-    const pool = new HttpPool(this.#runtime, this, host, http2);
+  /** Connections that begin with the addresses of one downstream connection are of use to no other. */
+  #proxiedPool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null): HttpPool {
+    const key = `${http2} ${origin?.remoteAddress} ${origin?.localAddress}`;
+    host.proxied ??= new Map();
+    let pool = host.proxied.get(key);
+    if (pool === undefined) {
+      pool = this.#newPool(host, http2, this.how(host, origin));
+      pool.onEmpty = () => host.proxied!.delete(key);
+      host.proxied.set(key, pool);
+    }
+    return pool;
+  }
+
+  /** How to connect to an endpoint for a downstream connection; null: for none. */
+  how(host: UpstreamHost, origin: ProxiedOrigin | null): ConnectHow {
+    const { proxyProtocol } = this.config;
+    return proxyProtocol === 0 ? host.how : { ...host.how, header: proxyHeader(proxyProtocol, proxiedConnection(origin)) };
+  }
+
+  #newPool(host: UpstreamHost, http2: boolean, how: ConnectHow = host.how): HttpPool {
+    const pool = new HttpPool(this.#runtime, this, host, http2, how);
     if (host.draining) pool.drain();
     return pool;
   }
@@ -135,6 +158,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
         const wasIll = known.endpoint.health === 'unhealthy';
         if (known.endpoint.healthCheck.disabled !== endpoint.healthCheck.disabled) known.active = this.#activeOf(endpoint);
         known.apply(endpoint, socket);
+        known.connectWith(this.config.connection);
         if (wasIll && known.health !== 'unhealthy') recovered.push(known);
         gone.delete(endpoint.text);
       } else this.#hosts.set(endpoint.text, this.#newHost(endpoint, socket));
@@ -157,6 +181,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   #newHost(endpoint: EndpointConfig, socket: TransportSocketSettings): UpstreamHost {
     const host = new UpstreamHost(endpoint, socket, this.#runtime.nowMs());
     host.active = this.#activeOf(endpoint);
+    host.connectWith(this.config.connection);
     if (this.config.closeOnHealthFailure) host.closers = new Set();
     host.settleHealth();
     return host;
@@ -274,6 +299,19 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     }
     return this.config.transportSocket;
   }
+}
+
+/** Of a downstream connection: "ip:port", the client's and ours. */
+export interface ProxiedOrigin {
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+}
+
+function proxiedConnection(origin: ProxiedOrigin | null): ProxiedConnection {
+  const source = splitAuthority(origin?.remoteAddress ?? '', 0);
+  const destination = splitAuthority(origin?.localAddress ?? '', 0);
+  if (source === undefined || destination === undefined) return OWN_CONNECTION;
+  return { sourceHost: source.host, sourcePort: source.port, destinationHost: destination.host, destinationPort: destination.port };
 }
 
 /** Whether checks of the one are checks of the other. */

@@ -57,6 +57,7 @@ export class ForwardProxyHosts {
     const endpoint: EndpointConfig = {
       text,
       address: { kind: 'socket', host: address, port },
+      additionalAddresses: [],
       hostname: '',
       weight: 1,
       priority: 0,
@@ -70,6 +71,7 @@ export class ForwardProxyHosts {
       workload: '',
     };
     const host = new UpstreamHost(endpoint, this.#config.transportSocket, this.#runtime.nowMs());
+    host.connectWith(this.#config.connection);
     this.#hosts.set(text, host);
     return host;
   }

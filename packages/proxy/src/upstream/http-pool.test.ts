@@ -65,7 +65,7 @@ describe('HTTP/1', () => {
     const calls = send(5);
     await engine.settle();
     expect([a.connections.length, a.requests.length]).toEqual([2, 2]);
-    expect(engine.clusters.get('c')!.limits).toMatchObject({ connections: 2, pendingRequests: 3, requests: 5 });
+    expect(engine.clusters.get('c')!.limits).toMatchObject({ connections: 2, pendingRequests: 3, requests: 2 });
     while (a.requests.length < 5 || !a.last.connection.closed) {
       const waiting = a.requests.length;
       for (const received of a.requests.slice(-2)) received.respond(200);

@@ -5,6 +5,7 @@ import type { AttemptFailure } from '../resilience/retry-policy.ts';
 import type { Cluster } from './cluster.ts';
 import { PooledConnection } from './pooled-connection.ts';
 import type { UpstreamHost } from './upstream-host.ts';
+import type { ConnectHow } from './upstream-transport.ts';
 
 /** Who waits for a connection. Called back at most once, maybe from within `acquire`. */
 export interface PoolClient {
@@ -27,7 +28,11 @@ export class HttpPool implements TimerTarget {
   readonly runtime: Runtime;
   readonly cluster: Cluster;
   readonly host: UpstreamHost;
-  readonly http2: boolean;
+  /** With auto_config as ALPN has decided last; the first connection is taken for HTTP/2. */
+  http2: boolean;
+  readonly how: ConnectHow;
+  /** Called when nothing is left of it. */
+  onEmpty: () => void = () => {};
   readonly limits: ResourceLimits;
   /** With capacity; the last is used first. */
   readonly #ready: PooledConnection[] = [];
@@ -37,11 +42,12 @@ export class HttpPool implements TimerTarget {
   #draining = false;
   #sweep: WheelTimer | undefined;
 
-  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean) {
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean, how: ConnectHow) {
     this.runtime = runtime;
     this.cluster = cluster;
     this.host = host;
     this.http2 = http2;
+    this.how = how;
     this.limits = cluster.limits;
   }
 
@@ -49,12 +55,8 @@ export class HttpPool implements TimerTarget {
     return this.#all.size;
   }
 
-  /** Takes one of the cluster's requests; `release` gives it back, once for each acquire that did not overflow. */
+  /** Whoever gets a connection has taken one of the cluster's requests, and gives it back with `release`. */
   acquire(client: PoolClient): void {
-    if (!this.limits.tryRequest()) {
-      client.onPoolFailure('overflow', 'max_requests of the cluster is reached');
-      return;
-    }
     const ready = this.#ready;
     while (ready.length > 0) {
       const connection = ready[ready.length - 1]!;
@@ -68,16 +70,21 @@ export class HttpPool implements TimerTarget {
         connection.retire();
         continue;
       }
-      client.onPoolReady(connection);
+      this.#give(connection, client);
       return;
     }
     if (!this.limits.tryPendingRequest()) {
-      this.limits.releaseRequest();
       client.onPoolFailure('overflow', 'max_pending_requests of the cluster is reached');
       return;
     }
     this.#pending.push(client);
     this.#grow();
+  }
+
+  /** As in Envoy those that wait for a connection are not among max_requests yet. */
+  #give(connection: PooledConnection, client: PoolClient): void {
+    if (this.limits.tryRequest()) client.onPoolReady(connection);
+    else client.onPoolFailure('overflow', 'max_requests of the cluster is reached');
   }
 
   release(): void {
@@ -90,7 +97,6 @@ export class HttpPool implements TimerTarget {
     if (index < 0) return;
     this.#pending.splice(index, 1);
     this.limits.releasePendingRequest();
-    this.limits.releaseRequest();
   }
 
   /** A request was put on this connection. */
@@ -101,6 +107,8 @@ export class HttpPool implements TimerTarget {
   onOpen(connection: PooledConnection): void {
     this.#connecting--;
     this.onCapacity(connection);
+    // Taken for HTTP/2, one would have been enough for all that wait.
+    if (!this.http2) this.#grow();
   }
 
   onOpenFailed(connection: PooledConnection, timeout: boolean, detail: string): void {
@@ -111,7 +119,6 @@ export class HttpPool implements TimerTarget {
     const waiting = this.#pending.splice(0);
     for (let i = 0; i < waiting.length; i++) {
       this.limits.releasePendingRequest();
-      this.limits.releaseRequest();
       waiting[i]!.onPoolFailure(timeout ? 'connect-timeout' : 'connect-failure', detail);
     }
   }
@@ -121,7 +128,7 @@ export class HttpPool implements TimerTarget {
     while (this.#pending.length > 0 && connection.capacity > 0) {
       const client = this.#pending.shift()!;
       this.limits.releasePendingRequest();
-      client.onPoolReady(connection);
+      this.#give(connection, client);
     }
     if (connection.capacity === 0) return;
     if (this.#draining && connection.activeStreams === 0) {
@@ -238,6 +245,7 @@ export class HttpPool implements TimerTarget {
     if (!this.#all.delete(connection)) return;
     this.limits.releaseConnection();
     this.host.connections--;
+    if (this.#all.size === 0 && this.#pending.length === 0) this.onEmpty();
   }
 
   #unready(connection: PooledConnection): void {

@@ -27,7 +27,7 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
 
   connect(): void {
     const { endpoint, socket } = this.pool.host;
-    this.#transport.connect(endpoint.address, socket, '', this.pool.cluster.config.connectTimeoutMs);
+    this.#transport.connect(endpoint.address, socket, '', this.pool.cluster.config.connectTimeoutMs, this.pool.how);
   }
 
   get opened(): boolean {
@@ -87,7 +87,9 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
   }
 
   onOpen(): void {
-    const { runtime, cluster, http2 } = this.pool;
+    const { runtime, cluster } = this.pool;
+    if (cluster.config.http.protocol === 'auto') this.pool.http2 = this.#transport.alpn === 'h2';
+    const { http2 } = this.pool;
     const transport = this.#transport.transport;
     const writer = new TurnWriter(runtime.turn, transport);
     this.openedAtMs = this.idleSinceMs = runtime.nowMs();

@@ -55,7 +55,7 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
     }
     this.#host.connections++;
     this.#host.stats.connectTotal++;
-    this.#transport.connect(this.#host.endpoint.address, this.#host.socket, '', this.#cluster.config.connectTimeoutMs);
+    this.#transport.connect(this.#host.endpoint.address, this.#host.socket, '', this.#cluster.config.connectTimeoutMs, this.#cluster.how(this.#host, null));
   }
 
   onOpen(): void {

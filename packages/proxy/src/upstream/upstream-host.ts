@@ -2,8 +2,10 @@ import { Host } from '../lb/host.ts';
 import type { SeriesSet } from '../observe/http-metrics.ts';
 import type { ActiveHealth } from '../resilience/active-health.ts';
 import type { TransportSocketSettings } from '../xds/cluster-config.ts';
+import type { ConnectionSettings } from '../xds/connection-settings.ts';
 import type { EndpointConfig } from '../xds/endpoint-config.ts';
 import type { HttpPool } from './http-pool.ts';
+import { type ConnectHow, PLAIN_HOW } from './upstream-transport.ts';
 
 /** Workload that an endpoint is, from its metadata; '' where unknown. */
 export interface PeerWorkload {
@@ -33,8 +35,12 @@ export class UpstreamHost extends Host {
   /** What the endpoint's metadata chose of the cluster's transport sockets. */
   socket: TransportSocketSettings;
   peer: PeerWorkload;
+  /** How its connections are made. */
+  how: ConnectHow = PLAIN_HOW;
   http1: HttpPool | undefined = undefined;
   http2: HttpPool | undefined = undefined;
+  /** Pools of single downstream connections, where the upstream is told of them (PROXY protocol); null: none. */
+  proxied: Map<string, HttpPool> | null = null;
   draining = false;
   /** What health checks say; null: it is not checked. Written by the cluster. */
   active: ActiveHealth | null = null;
@@ -74,6 +80,10 @@ export class UpstreamHost extends Host {
     this.settleHealth();
   }
 
+  connectWith(settings: ConnectionSettings): void {
+    this.how = { settings, others: this.endpoint.additionalAddresses, header: null };
+  }
+
   /** From what discovery and the checks say. */
   settleHealth(): void {
     const { active } = this;
@@ -85,21 +95,22 @@ export class UpstreamHost extends Host {
 
   /** Connections that there are take no more requests: they may be what is wrong. */
   retireConnections(): void {
-    this.http1?.retireAll();
-    this.http2?.retireAll();
+    for (const pool of this.#pools()) pool.retireAll();
     if (this.closers !== null) for (const connection of [...this.closers]) connection.close();
+  }
+
+  #pools(): HttpPool[] {
+    return [this.http1, this.http2, ...(this.proxied?.values() ?? [])].filter((pool) => pool !== undefined);
   }
 
   /** Its pools close what is idle and keep nothing, those too that a last retry makes. */
   drain(): void {
     this.draining = true;
-    this.http1?.drain();
-    this.http2?.drain();
+    for (const pool of this.#pools()) pool.drain();
   }
 
   close(): void {
-    this.http1?.close();
-    this.http2?.close();
+    for (const pool of this.#pools()) pool.close();
   }
 }
 

@@ -9,8 +9,10 @@ import { SocketReader } from '../net/socket-reader.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import { checkPeer, peerOf } from '../tls/peer.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
+import { type ConnectionSettings, PLAIN_SETTINGS } from '../xds/connection-settings.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { UpstreamTlsSettings } from '../xds/tls-settings.ts';
+import { AddressRace, interleaved } from './address-race.ts';
 
 export interface UpstreamTransportEvents {
   /** The transport may be written to. Bytes go to `sink` from here on. */
@@ -18,6 +20,17 @@ export interface UpstreamTransportEvents {
   /** It never came to be. */
   onOpenFailed(timeout: boolean, detail: string): void;
 }
+
+/** What an endpoint and its cluster say of connections to it. */
+export interface ConnectHow {
+  readonly settings: ConnectionSettings;
+  /** Further addresses of the same endpoint. */
+  readonly others: readonly EndpointAddress[];
+  /** Sent before anything else; null: nothing. */
+  readonly header: Buffer | null;
+}
+
+export const PLAIN_HOW: ConnectHow = { settings: PLAIN_SETTINGS, others: [], header: null };
 
 const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
@@ -29,6 +42,8 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   #open = false;
   #over = false;
   #setSink: (sink: ByteSink) => void = () => {};
+  #how = PLAIN_HOW;
+  #race: AddressRace | null = null;
   transport!: Transport;
   /** SPIFFE id (or other URI) of the upstream's certificate, proven; '' without TLS. */
   peerUri = '';
@@ -43,9 +58,11 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   }
 
   /** `serverName` takes the place of the settings' SNI where it is not ''. */
-  connect(address: EndpointAddress, tlsSettings: UpstreamTlsSettings | null, serverName: string, timeoutMs: number): void {
+  connect(address: EndpointAddress, tlsSettings: UpstreamTlsSettings | null, serverName: string, timeoutMs: number, how: ConnectHow = PLAIN_HOW): void {
     this.#timer = this.#runtime.wheel.arm(timeoutMs, this);
-    if (address.kind === 'internal') this.#connectInternal(address.listener);
+    this.#how = how;
+    if (how.others.length > 0) this.#connectAny([address, ...how.others], tlsSettings, serverName, timeoutMs);
+    else if (address.kind === 'internal') this.#connectInternal(address.listener);
     else if (tlsSettings === null) this.#connectPlain(address);
     else this.#connectTls(address, tlsSettings, serverName);
   }
@@ -63,6 +80,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   abort(): void {
     this.#over = true;
     this.#disarm();
+    this.#race?.abort();
     this.transport?.destroy();
   }
 
@@ -85,15 +103,69 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     return reader;
   }
 
+  /** The first of several addresses that answers. */
+  #connectAny(addresses: readonly EndpointAddress[], tlsSettings: UpstreamTlsSettings | null, serverName: string, timeoutMs: number): void {
+    const how = { ...this.#how, others: [] };
+    const { firstFamily, firstFamilyCount } = how.settings;
+    this.#race = new AddressRace(
+      this.#runtime,
+      interleaved(addresses, firstFamily, firstFamilyCount),
+      (address, runner) => {
+        const transport = new UpstreamTransport(this.#runtime, runner);
+        transport.connect(address, tlsSettings, serverName, timeoutMs, how);
+        return transport;
+      },
+      { onWon: (winner) => this.#adopt(winner), onLost: (timeout, detail) => this.#fail(timeout, detail) },
+    );
+    this.#race.start();
+  }
+
+  #adopt(winner: UpstreamTransport): void {
+    this.#race = null;
+    this.transport = winner.transport;
+    this.#setSink = winner.#setSink;
+    this.#setSink(this);
+    this.peerUri = winner.peerUri;
+    this.alpn = winner.alpn;
+    this.localAddress = winner.localAddress;
+    this.secure = winner.secure;
+    this.#opened();
+  }
+
+  /** Options of the socket's own address, and what is set on it once it is there. */
+  #prepare(address: EndpointAddress): { readonly localAddress?: string; readonly localPort?: number } {
+    if (address.kind !== 'socket') return {};
+    const source = this.#how.settings.sources.find(({ host }) => net.isIP(host) === net.isIP(address.host));
+    if (source === undefined) return {};
+    return source.port === 0 ? { localAddress: source.host } : { localAddress: source.host, localPort: source.port };
+  }
+
+  #keepAlive(socket: net.Socket): void {
+    const { keepAlive } = this.#how.settings;
+    if (keepAlive === null) return;
+    // Interval and count are newer than the types: an older Node takes its own.
+    (socket.setKeepAlive as (enable: boolean, idleMs?: number, intervalMs?: number, count?: number) => void).call(
+      socket,
+      true,
+      keepAlive.idleMs,
+      keepAlive.intervalMs,
+      keepAlive.probes,
+    );
+  }
+
   #connectPlain(address: Exclude<EndpointAddress, { kind: 'internal' }>): void {
     const reader = this.#reader();
     const base = { onread: reader.onread, allowHalfOpen: true };
     const socket = net.connect(
-      (address.kind === 'pipe' ? { ...base, path: address.path } : { ...base, host: address.host, port: address.port, noDelay: true }) as net.NetConnectOpts,
+      (address.kind === 'pipe'
+        ? { ...base, path: address.path }
+        : { ...base, host: address.host, port: address.port, noDelay: true, ...this.#prepare(address) }) as net.NetConnectOpts,
     );
     this.transport = socket;
     reader.watch(socket);
+    this.#keepAlive(socket);
     socket.once('connect', () => {
+      if (this.#how.header !== null) socket.write(this.#how.header);
       this.localAddress = socket.localAddress === undefined ? '' : hostPort(socket.localAddress, socket.localPort ?? 0);
       this.#opened();
     });
@@ -109,8 +181,13 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     const sni = serverName === '' ? settings.sni : serverName;
     const { rules, verify } = built.material;
     // No `session` is ever offered: a resumed one would skip the check of the peer's identity.
+    const { header } = this.#how;
     const options: object = {
-      ...(address.kind === 'pipe' ? { path: address.path } : { host: address.host, port: address.port }),
+      ...(header !== null
+        ? { socket: this.#headed(address, header) }
+        : address.kind === 'pipe'
+          ? { path: address.path }
+          : { host: address.host, port: address.port, ...this.#prepare(address) }),
       secureContext: built.context,
       rejectUnauthorized: verify,
       checkServerIdentity: (_host: string, certificate: tls.PeerCertificate) => {
@@ -118,15 +195,17 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
         return mismatch === '' ? undefined : new Error(mismatch);
       },
       ALPNProtocols: [...settings.alpn],
-      onread: reader.onread,
+      ...(header === null ? { onread: reader.onread } : {}),
       allowHalfOpen: true,
       ...(sni === '' || net.isIP(sni) !== 0 ? {} : { servername: sni }),
     };
     const socket = tls.connect(options as tls.ConnectionOptions);
     this.transport = socket;
     this.secure = verify;
-    reader.watch(socket);
+    if (header === null) reader.watch(socket);
+    else reader.watchData(socket);
     socket.setNoDelay(true);
+    this.#keepAlive(socket);
     socket.once('secureConnect', () => {
       if (this.#over) return;
       if (verify) this.peerUri = peerOf(socket).uri;
@@ -142,6 +221,15 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       this.localAddress = socket.localAddress === undefined ? '' : hostPort(socket.localAddress, socket.localPort ?? 0);
       this.#opened();
     });
+  }
+
+  /** A connection under TLS whose first bytes are the header's. */
+  #headed(address: Exclude<EndpointAddress, { kind: 'internal' }>, header: Buffer): net.Socket {
+    const to = address.kind === 'pipe' ? { path: address.path } : { host: address.host, port: address.port, noDelay: true, ...this.#prepare(address) };
+    const under = net.connect(to as net.NetConnectOpts);
+    under.once('error', (error: NodeJS.ErrnoException) => this.#fail(false, `${error.code ?? ''}: ${error.message}`));
+    under.write(header);
+    return under;
   }
 
   #connectInternal(name: string): void {
@@ -161,6 +249,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       acceptor(theirs, (sink) => {
         theirs.sink = sink;
       });
+      if (this.#how.header !== null) ours.write(this.#how.header);
       this.#opened();
     });
   }
@@ -181,6 +270,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     if (this.#over || this.#open) return;
     this.#over = true;
     this.#disarm();
+    this.#race?.abort();
     this.#setSink(SILENT);
     this.transport?.destroy();
     this.#runtime.faults.guard('an upstream connection that failed', () => this.#events.onOpenFailed(timeout, detail));

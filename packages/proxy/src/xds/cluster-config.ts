@@ -1,12 +1,14 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import type { ConnectionSettings } from './connection-settings.ts';
 import type { EndpointSetConfig } from './endpoint-config.ts';
 import type { HealthCheckConfig } from './health-check-config.ts';
 import type { UpstreamTlsSettings } from './tls-settings.ts';
 
 export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy';
 /** 'downstream': as the request came (use_downstream_protocol_config). */
-export type UpstreamProtocol = 'http1' | 'http2' | 'downstream';
+/** 'auto': as ALPN decides (auto_config). */
+export type UpstreamProtocol = 'http1' | 'http2' | 'downstream' | 'auto';
 
 /** null: plain bytes. */
 export type TransportSocketSettings = UpstreamTlsSettings | null;
@@ -57,6 +59,9 @@ export interface ClusterConfig {
   readonly transportSocket: TransportSocketSettings;
   readonly dns: DnsSettings;
   /** null: endpoints are what discovery says of them. */
+  /** Version of the PROXY protocol that connections begin with; 0: none. */
+  readonly proxyProtocol: 0 | 1 | 2;
+  readonly connection: ConnectionSettings;
   readonly healthCheck: HealthCheckConfig | null;
   /** An endpoint that discovery drops goes at once, whatever its checks say (ignore_health_on_host_removal). */
   readonly ignoreHealthOnRemoval: boolean;

@@ -9,9 +9,15 @@ import {
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import type { TransportSocket } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type HttpProtocolOptions as CommonHttp, UpstreamHttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
+import { ProxyProtocolConfig_Version, ProxyProtocolConfigSchema } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
 import { ClusterConfigSchema as ForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { ProxyProtocolUpstreamTransportSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
-import { type HttpProtocolOptions, HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import {
+  type HttpProtocolOptions,
+  HttpProtocolOptions_AutoHttpConfigSchema,
+  HttpProtocolOptionsSchema,
+} from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import type {
@@ -26,6 +32,7 @@ import type {
 import { compileEndpoints } from './compile-endpoints.ts';
 import { compileHealthCheck } from './compile-health-check.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
+import { compileConnectionSettings } from './connection-settings.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
 
@@ -39,10 +46,11 @@ const CLUSTER = fieldPolicy(
   `transport_socket_matches name type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection circuit_breakers
    common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate
    dns_lookup_family outlier_detection lb_subset_config ring_hash_lb_config maglev_lb_config least_request_lb_config round_robin_lb_config common_lb_config
-   transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks close_connections_on_host_health_failure
+   transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks upstream_connection_options upstream_bind_config
+   close_connections_on_host_health_failure
    ignore_health_on_host_removal wait_for_warm_on_init`,
   `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config
-   cleanup_interval upstream_connection_options
+   cleanup_interval
    track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
 );
 const EDS = fieldPolicy('eds_config service_name');
@@ -54,6 +62,10 @@ const COMMON_LB = fieldPolicy(
 );
 const UPSTREAM_HTTP = fieldPolicy('');
 const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
+const AUTO = fieldPolicy('http_protocol_options http2_protocol_options', 'alternate_protocols_cache_options');
+const PROXY_PROTOCOL = fieldPolicy('config transport_socket');
+const PROXY_CONFIG = fieldPolicy('version', 'pass_through_tlvs');
+const PROXY_TRANSPORT = 'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport';
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const HTTP = fieldPolicy(
   'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
@@ -78,6 +90,28 @@ function compileTransportSocket(socket: TransportSocket | undefined, path: strin
       return null;
   }
 }
+/** What is under a PROXY protocol's socket, and that protocol's version; 0 where there is none. */
+function unwrapProxyProtocol(
+  socket: TransportSocket | undefined,
+  report: CompileReport,
+): { readonly version: 0 | 1 | 2; readonly socket: TransportSocket | undefined } {
+  const any = socket?.configType.case === 'typedConfig' ? socket.configType.value : undefined;
+  if (typeNameOf(any) !== PROXY_TRANSPORT) return { version: 0, socket };
+  const at = 'transport_socket.typed_config';
+  const wrapper = unpack(any, ProxyProtocolUpstreamTransportSchema, at, report);
+  if (wrapper === undefined) return { version: 0, socket: undefined };
+  checkFields(ProxyProtocolUpstreamTransportSchema, wrapper, PROXY_PROTOCOL, at, report);
+  if (wrapper.config !== undefined) checkFields(ProxyProtocolConfigSchema, wrapper.config, PROXY_CONFIG, `${at}.config`, report);
+  return { version: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? 2 : 1, socket: wrapper.transportSocket };
+}
+
+/** TLS that offers both where auto_config asks for a choice and the context names none (as Envoy). */
+function withAlpn(socket: TransportSocketSettings, protocol: UpstreamProtocol, path: string, report: CompileReport): TransportSocketSettings {
+  if (protocol !== 'auto') return socket;
+  if (socket === null) report.error(path, 'auto_config is not supported without TLS, whose ALPN decides');
+  return socket === null || socket.alpn.length > 0 ? socket : { ...socket, alpn: ['h2', 'http/1.1'] };
+}
+
 
 function discoveryOf(config: Cluster, report: CompileReport): ClusterDiscovery {
   const type = config.clusterDiscoveryType;
@@ -114,9 +148,11 @@ function protocolOf(options: HttpProtocolOptions | undefined, config: Cluster, r
       return choice.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1';
     case 'useDownstreamProtocolConfig':
       return 'downstream';
-    case 'autoConfig':
-      report.error(`typed_extension_protocol_options.${PROTOCOL_OPTIONS}.auto_config`, 'not supported by this proxy');
-      return 'http1';
+    case 'autoConfig': {
+      const at = `typed_extension_protocol_options.${PROTOCOL_OPTIONS}.auto_config`;
+      checkFields(HttpProtocolOptions_AutoHttpConfigSchema, choice.value, AUTO, at, report);
+      return 'auto';
+    }
     default:
       return config.http2ProtocolOptions === undefined ? 'http1' : 'http2';
   }
@@ -138,13 +174,13 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
   const http2 =
     choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions'
       ? choice.value.protocolConfig.value
-      : choice?.case === 'useDownstreamProtocolConfig'
+      : choice?.case === 'useDownstreamProtocolConfig' || choice?.case === 'autoConfig'
         ? choice.value.http2ProtocolOptions
         : config.http2ProtocolOptions;
   const http1 =
     choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'httpProtocolOptions'
       ? choice.value.protocolConfig.value
-      : choice?.case === 'useDownstreamProtocolConfig'
+      : choice?.case === 'useDownstreamProtocolConfig' || choice?.case === 'autoConfig'
         ? choice.value.httpProtocolOptions
         : config.httpProtocolOptions;
   const upstream = options?.upstreamHttpProtocolOptions ?? config.upstreamHttpProtocolOptions;
@@ -203,11 +239,18 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     endpoints = null;
   } else if (endpoints === null && discovery !== 'dynamic-forward-proxy') endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };
   const connectTimeoutMs = durationMs(config.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS);
+  const http = compileHttp(config, report);
+  const proxied = unwrapProxyProtocol(config.transportSocket, report);
   if (connectTimeoutMs <= 0) report.error('connect_timeout', 'must be more than 0');
   const transportSocketRules = config.transportSocketMatches.map((rule, index) => ({
     name: rule.name,
     match: rule.match ?? {},
-    socket: compileTransportSocket(rule.transportSocket, `transport_socket_matches[${index}].transport_socket`, report),
+    socket: withAlpn(
+      compileTransportSocket(rule.transportSocket, `transport_socket_matches[${index}].transport_socket`, report),
+      http.protocol,
+      `transport_socket_matches[${index}].transport_socket`,
+      report,
+    ),
   }));
   const metadata = config.metadata?.filterMetadata ?? {};
   const edsServiceName = config.edsClusterConfig?.serviceName ?? '';
@@ -217,9 +260,11 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     edsServiceName: edsServiceName === '' ? config.name : edsServiceName,
     endpoints,
     connectTimeoutMs,
-    http: compileHttp(config, report),
+    http,
     transportSocketRules,
-    transportSocket: compileTransportSocket(config.transportSocket, 'transport_socket', report),
+    transportSocket: withAlpn(compileTransportSocket(proxied.socket, 'transport_socket', report), http.protocol, 'transport_socket', report),
+    proxyProtocol: proxied.version,
+    connection: compileConnectionSettings(config, report),
     dns: compileDns(config),
     healthCheck: compileChecks(config, discovery, report),
     ignoreHealthOnRemoval: config.ignoreHealthOnHostRemoval,

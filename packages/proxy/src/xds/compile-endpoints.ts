@@ -9,6 +9,7 @@ import {
 } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import {
   type Endpoint,
+  Endpoint_AdditionalAddressSchema,
   Endpoint_HealthCheckConfigSchema,
   EndpointSchema,
   LbEndpointSchema,
@@ -23,7 +24,8 @@ const ASSIGNMENT = fieldPolicy('cluster_name endpoints policy');
 const POLICY = fieldPolicy('overprovisioning_factor', 'endpoint_stale_after weighted_priority_health');
 const LOCALITY = fieldPolicy('locality lb_endpoints load_balancing_weight priority', 'proximity metadata');
 const LB_ENDPOINT = fieldPolicy('endpoint health_status metadata load_balancing_weight');
-const ENDPOINT = fieldPolicy('address hostname health_check_config', 'additional_addresses');
+const ENDPOINT = fieldPolicy('address hostname health_check_config additional_addresses');
+const ADDITIONAL = fieldPolicy('address');
 const CHECK = fieldPolicy('port_value hostname address disable_active_health_check');
 
 const EMPTY: JsonObject = {};
@@ -84,6 +86,14 @@ function textOf(metadata: Metadata | undefined, filter: string, key: string): st
   return typeof value === 'string' ? value : '';
 }
 
+function compileAdditional({ additionalAddresses }: Endpoint, path: string, report: CompileReport): EndpointAddress[] {
+  return additionalAddresses.flatMap((additional, index) => {
+    checkFields(Endpoint_AdditionalAddressSchema, additional, ADDITIONAL, `${path}[${index}]`, report);
+    const address = compileAddress(additional.address, `${path}[${index}].address`, report);
+    return address === undefined ? [] : [address];
+  });
+}
+
 function compileCheck(config: Endpoint['healthCheckConfig'], path: string, report: CompileReport): EndpointCheck {
   if (config === undefined) return PLAIN_CHECK;
   checkFields(Endpoint_HealthCheckConfigSchema, config, CHECK, path, report);
@@ -126,6 +136,7 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
       endpoints.push({
         text,
         address,
+        additionalAddresses: compileAdditional(endpoint, `${where}.endpoint.additional_addresses`, report),
         hostname: endpoint.hostname,
         weight,
         priority: group.priority,

@@ -24,6 +24,8 @@ export interface EndpointConfig {
   /** "10.0.0.1:8080", "/run/x.sock", "internal:NAME". */
   readonly text: string;
   readonly address: EndpointAddress;
+  /** Of the same endpoint, tried with it (Endpoint.additional_addresses). */
+  readonly additionalAddresses: readonly EndpointAddress[];
   /** Endpoint.hostname, '' if none. */
   readonly hostname: string;
   readonly weight: number;

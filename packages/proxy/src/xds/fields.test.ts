@@ -467,13 +467,13 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   Cluster: {
     effect: `transport_socket_matches name connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
        upstream_http_protocol_options common_http_protocol_options http_protocol_options http2_protocol_options dns_refresh_rate
-       dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init outlier_detection ring_hash_lb_config maglev_lb_config least_request_lb_config
-       round_robin_lb_config common_lb_config metadata close_connections_on_host_health_failure ignore_health_on_host_removal
+       dns_failure_refresh_rate dns_lookup_family wait_for_warm_on_init outlier_detection upstream_bind_config ring_hash_lb_config maglev_lb_config least_request_lb_config
+       round_robin_lb_config common_lb_config metadata upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal
        load_balancing_policy`,
     named: `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config
-       typed_dns_resolver_config cleanup_interval protocol_selection upstream_connection_options lrs_report_endpoint_metrics track_timeout_budgets track_cluster_stats
+       typed_dns_resolver_config cleanup_interval protocol_selection lrs_report_endpoint_metrics track_timeout_budgets track_cluster_stats
        preconnect_policy`,
-    refused: `type cluster_type eds_cluster_config lb_policy typed_extension_protocol_options upstream_bind_config lb_subset_config original_dst_lb_config
+    refused: `type cluster_type eds_cluster_config lb_policy typed_extension_protocol_options lb_subset_config original_dst_lb_config
        transport_socket filters lrs_server upstream_config connection_pool_per_downstream_connection`,
   },
   'Cluster.CommonLbConfig': {
@@ -502,9 +502,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: '',
   },
   'HttpProtocolOptions of the cluster': {
-    effect: 'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config',
+    effect: 'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
     named: 'header_validation_config',
-    refused: 'auto_config http_filters',
+    refused: 'http_filters',
   },
   'HttpProtocolOptions, upstream': {
     effect: 'idle_timeout max_connection_duration max_requests_per_connection',
@@ -542,8 +542,8 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'endpoint_name',
   },
   Endpoint: {
-    effect: 'address health_check_config hostname',
-    named: 'additional_addresses',
+    effect: 'address health_check_config hostname additional_addresses',
+    named: '',
     refused: '',
   },
 };

@@ -5,6 +5,7 @@ import type { TransportSocketSettings } from '../../xds/cluster-config.ts';
 import type { EndpointAddress } from '../../xds/endpoint-config.ts';
 import type { HealthCheckConfig } from '../../xds/health-check-config.ts';
 import type { UpstreamHost } from '../upstream-host.ts';
+import type { ConnectHow } from '../upstream-transport.ts';
 import { GrpcCheckKind } from './grpc-check.ts';
 import { HttpCheckKind } from './http-check.ts';
 import { HttpProbe, type ProbeCodecs } from './http-probe.ts';
@@ -18,6 +19,7 @@ export interface CheckedCluster extends ProbeCodecs {
   readonly hadConnections: boolean;
   /** What the criteria choose of the cluster's transport sockets. */
   socketFor(criteria: NonNullable<HealthCheckConfig['socketMatch']>): TransportSocketSettings;
+  how(host: UpstreamHost, origin: null): ConnectHow;
   /** After each check; `passed`: of this one alone. */
   onChecked(host: UpstreamHost, transition: HealthTransition, passed: boolean): void;
 }
@@ -86,6 +88,10 @@ export class HealthChecker {
       authority: endpoint.healthCheck.hostname || given || this.cluster.name,
       text: endpoint.text,
       timeoutMs,
+      how:
+        endpoint.healthCheck.address === null && endpoint.healthCheck.port === 0
+          ? this.cluster.how(host, null)
+          : { ...this.cluster.how(host, null), others: [] },
     };
   }
 

@@ -128,8 +128,8 @@ class ProbeConnection implements UpstreamTransportEvents, ByteSink, ClientConnec
     return this.#codec !== null && this.#codec.capacity > 0;
   }
 
-  open({ address, socket, timeoutMs }: ProbeTarget): void {
-    this.#transport.connect(address, socket, '', timeoutMs);
+  open({ address, socket, timeoutMs, how }: ProbeTarget): void {
+    this.#transport.connect(address, socket, '', timeoutMs, how);
   }
 
   request(head: RequestHead, body: Buffer): void {

@@ -2,6 +2,7 @@ import type { StreamInfo } from '@outrigger/telemetry';
 import type { CheckFailure } from '../../resilience/active-health.ts';
 import type { TransportSocketSettings } from '../../xds/cluster-config.ts';
 import type { EndpointAddress } from '../../xds/endpoint-config.ts';
+import type { ConnectHow } from '../upstream-transport.ts';
 
 /** Whom a check goes to. */
 export interface ProbeTarget {
@@ -12,6 +13,7 @@ export interface ProbeTarget {
   /** The endpoint, for %UPSTREAM_HOST%. */
   readonly text: string;
   readonly timeoutMs: number;
+  readonly how: ConnectHow;
 }
 
 /** Told once for each check that was started, unless it was given up. */

@@ -79,8 +79,8 @@ class ProbeConnection implements UpstreamTransportEvents, ByteSink {
     this.#transport = new UpstreamTransport(runtime, this);
   }
 
-  open({ address, socket, timeoutMs }: ProbeTarget): void {
-    this.#transport.connect(address, socket, '', timeoutMs);
+  open({ address, socket, timeoutMs, how }: ProbeTarget): void {
+    this.#transport.connect(address, socket, '', timeoutMs, how);
   }
 
   send(bytes: Buffer): void {
