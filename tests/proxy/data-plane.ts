@@ -67,8 +67,9 @@ export class DataPlane {
       made.#running = await made.#startProxy();
       for (const name of Object.keys(resources.listeners ?? {})) await made.listening(name);
     } catch (error) {
+      const { log } = made;
       await made.stop();
-      throw error;
+      throw new Error(`${String(error)}; its log: ${log.slice(-4_000)}`, { cause: error });
     }
     return made;
   }

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { PROMETHEUS_CONTENT_TYPE } from '@outrigger/telemetry';
-import { handleOf, ListenerError, listenOn, removePath, type SocketAddress } from '../listener/listen-socket.ts';
+import { handleOf, ListenerError, listenOn, removePath } from '../listener/listen-socket.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
+import type { SocketAddress } from '../xds/listener-config.ts';
 import type { AdminPage, AdminSource } from './pages.ts';
 
 const BACKLOG = 128;

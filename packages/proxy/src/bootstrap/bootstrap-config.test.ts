@@ -37,6 +37,19 @@ it('is read as Envoy has it', async () => {
   });
 });
 
+it('has numbers of the runtime, as they are written or one in another; the last layer has its way', async () => {
+  const layers = [
+    {
+      name: 'one',
+      staticLayer: { 'overload.global_downstream_max_connections': 7, envoy: { resource_limits: { listener: { in: { connection_limit: 3 } } } } },
+    },
+    { name: 'two', staticLayer: { overload: { global_downstream_max_connections: 9 } } },
+  ];
+  const config = await read(bootstrap({ layeredRuntime: { layers } }));
+  expect(config.maxConnections).toBe(9);
+  expect(config.runtime.get('envoy.resource_limits.listener.in.connection_limit')).toBe(3);
+});
+
 it('may have everything in itself, with any type that Envoy knows', async () => {
   const router = { name: 'router', typedConfig: typed('envoy.extensions.filters.http.router.v3.Router') };
   const http = typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {

@@ -1,4 +1,4 @@
-import { createRegistry, fromJson, type JsonValue, type Registry } from '@bufbuild/protobuf';
+import { createRegistry, fromJson, type JsonObject, type JsonValue, type Registry } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { loadTypeRegistry } from '@outrigger/xds';
 import { type Bootstrap, BootstrapSchema } from '@outrigger/xds/protos/envoy/config/bootstrap/v3/bootstrap';
@@ -41,6 +41,10 @@ export interface BootstrapConfig {
   readonly clustersOverAds: boolean;
   readonly clusters: readonly Cluster[];
   readonly listeners: readonly Listener[];
+  /** Numbers of the static layers of layered_runtime, by their key; of the same key the last layer's. */
+  readonly runtime: ReadonlyMap<string, number>;
+  /** overload.global_downstream_max_connections of the runtime; undefined: not said. */
+  readonly maxConnections: number | undefined;
 }
 
 /** Decodes a bootstrap in JSON (proto3 JSON mapping). `where` names it in errors. */
@@ -83,6 +87,7 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
   };
   const listenersOverAds = overAds(dynamicResources?.ldsConfig, 'dynamic_resources.lds_config');
   const clustersOverAds = overAds(dynamicResources?.cdsConfig, 'dynamic_resources.cds_config');
+  const runtime = runtimeOf(message);
   return {
     node: node!,
     admin: message.admin?.address === undefined ? null : (compileAddress(message.admin.address, 'admin.address', report) ?? null),
@@ -91,7 +96,23 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
     clustersOverAds,
     clusters,
     listeners: staticResources?.listeners ?? [],
+    runtime,
+    maxConnections: runtime.get('overload.global_downstream_max_connections'),
   };
+}
+
+/** Keys may be written as they are, or as structs in structs. */
+function runtimeOf(message: Bootstrap): Map<string, number> {
+  const values = new Map<string, number>();
+  const add = (prefix: string, fields: JsonObject): void => {
+    for (const [name, value] of Object.entries(fields)) {
+      const key = prefix === '' ? name : `${prefix}.${name}`;
+      if (typeof value === 'number') values.set(key, value);
+      else if (typeof value === 'object' && value !== null && !Array.isArray(value)) add(key, value);
+    }
+  };
+  for (const { layerSpecifier } of message.layeredRuntime?.layers ?? []) if (layerSpecifier.case === 'staticLayer') add('', layerSpecifier.value);
+  return values;
 }
 
 function adsSource(message: Bootstrap, clusters: readonly Cluster[], report: CompileReport): AdsSource | null {

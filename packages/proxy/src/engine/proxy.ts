@@ -72,6 +72,7 @@ class RunningProxy implements RunnableProxy {
   #ads: AdsClient | null = null;
   #cache: LastGoodCache | undefined;
   #routes: RouteSubscription | null = null;
+  #listenerSubscription: ListenerSubscription | null = null;
   #clusterSubscription: ClusterSubscription | null = null;
   #admin: AdminServer | undefined;
   #metrics: AdminServer | undefined;
@@ -79,6 +80,7 @@ class RunningProxy implements RunnableProxy {
   /** The control plane is away, and that has been said. */
   #away = false;
   #connections = 0;
+  readonly #maxConnections: number;
   readonly #inherited: Map<string, SocketHandle>;
   #handedOver = false;
   #lastConnectionId = 0;
@@ -89,6 +91,7 @@ class RunningProxy implements RunnableProxy {
     this.#options = options;
     this.#log = options.log ?? (() => {});
     this.#inherited = new Map(options.inherited);
+    this.#maxConnections = options.maxConnections ?? bootstrap.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.#runtime = makeRuntime(this.#secretTable, this.#log);
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
@@ -193,6 +196,7 @@ class RunningProxy implements RunnableProxy {
 
   async close(): Promise<void> {
     clearInterval(this.#sweep);
+    this.#listenerSubscription?.close();
     this.#listeners.close();
     this.#ads?.close();
     this.#secrets?.close();
@@ -214,13 +218,16 @@ class RunningProxy implements RunnableProxy {
       },
       nextConnectionId: () => ++this.#lastConnectionId,
       admit: () => {
-        if (this.#connections >= (this.#options.maxConnections ?? DEFAULT_MAX_CONNECTIONS)) return false;
+        if (this.#connections >= this.#maxConnections) return false;
         this.#connections++;
         return true;
       },
       onConnectionGone: () => {
         this.#connections--;
       },
+      connectionLimit: (listener) => this.#bootstrap.runtime.get(`envoy.resource_limits.listener.${listener}.connection_limit`) ?? Number.POSITIVE_INFINITY,
+      connectionLogger: (listener) => this.#telemetry.connectionLogger(listener),
+      listenerAt: (ip, port) => this.#listeners.at(ip, port),
       inherited: (address) => this.#take(addressText(address)),
       handedOver: () => this.#handedOver,
     };
@@ -252,9 +259,9 @@ class RunningProxy implements RunnableProxy {
   }
 
   async #startAds(ads: AdsClient, listenersOverAds: boolean): Promise<void> {
-    const sources = { listeners: this.#listeners, clusters: this.#clusters, routes: this.#routes!, secrets: this.#secrets! };
+    const sources = { listeners: this.#listeners, clusters: this.#clusters, routes: this.#routes!, secrets: this.#secrets!, log: this.#log };
     await new Promise<void>((resolve) => {
-      if (listenersOverAds) new ListenerSubscription(ads, { ...sources, onFirst: resolve });
+      if (listenersOverAds) this.#listenerSubscription = new ListenerSubscription(ads, { ...sources, onFirst: resolve });
       else resolve();
       ads.start();
     });

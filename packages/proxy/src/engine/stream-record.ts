@@ -106,7 +106,7 @@ export abstract class StreamRecord implements StreamInfo {
     return this.connection.info.remoteAddress;
   }
   get downstreamDirectRemoteAddress(): string {
-    return this.connection.info.remoteAddress;
+    return this.connection.info.directRemoteAddress;
   }
   get requestedServerName(): string {
     return this.connection.info.requestedServerName;

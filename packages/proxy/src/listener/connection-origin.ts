@@ -11,6 +11,8 @@ export class ConnectionOrigin {
   /** The other end of the connection. */
   readonly directRemoteIp: string;
   readonly directRemotePort: number;
+  /** Where the client connected to is not where the connection arrived. */
+  restored = false;
   transportProtocol: 'raw_buffer' | 'tls' = 'raw_buffer';
   /** SNI in lower case, '' if none. */
   serverName = '';
@@ -28,6 +30,11 @@ export class ConnectionOrigin {
   /** Nobody speaks for another. */
   get direct(): boolean {
     return this.remoteIp === this.directRemoteIp && this.remotePort === this.directRemotePort;
+  }
+
+  /** FilterChainMatch.source_type SAME_IP_OR_LOOPBACK. */
+  get local(): boolean {
+    return this.remoteIp === this.localIp || this.remoteIp === '::1' || this.remoteIp.startsWith('127.') || this.remoteIp.startsWith('::ffff:127.');
   }
 
   static of(socket: net.Socket): ConnectionOrigin {

@@ -12,6 +12,7 @@ const any: FilterChainMatchConfig = {
   serverNames: [],
   transportProtocol: '',
   applicationProtocols: [],
+  sourceType: 'any',
 };
 const chain = (name: string, match: Partial<FilterChainMatchConfig>): FilterChainConfig => ({ name, match: { ...any, ...match } }) as FilterChainConfig;
 interface Given {
@@ -78,4 +79,13 @@ it('narrows by the longest prefix and never goes back', () => {
   expect(matcher.match(connection({}))?.name).toBe('default');
   expect(matcher.match(connection({ localIp: '10.9.9.9' }))?.name).toBe('wide');
   expect(matcher.match(connection({ localPort: 81 }))?.name).toBe('port');
+});
+
+it.each([
+  ['127.0.0.1', 'inside'],
+  ['10.0.0.1', 'inside'],
+  ['10.0.0.2', 'outside'],
+])('a client at %s comes from %s', (remoteIp, expected) => {
+  const matcher = new FilterChainMatcher([chain('inside', { sourceType: 'local' }), chain('outside', { sourceType: 'external' })], null);
+  expect(matcher.match(connection({ remoteIp }))?.name).toBe(expected);
 });

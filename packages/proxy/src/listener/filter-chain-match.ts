@@ -54,6 +54,7 @@ const ORDER: readonly Rank[] = [
     return wanted.length === 0 ? 0 : criteria.origin.applicationProtocols.some((protocol) => wanted.includes(protocol)) ? 1 : -1;
   },
   ({ directSource }, criteria) => rankRanges(directSource, criteria.directSourceIp),
+  ({ chain }, criteria) => (chain.match.sourceType === 'any' ? 0 : (chain.match.sourceType === 'local') === criteria.origin.local ? 1 : -1),
   ({ source }, criteria) => rankRanges(source, criteria.sourceIp),
   ({ chain }, criteria) => (chain.match.sourcePorts.length === 0 ? 0 : chain.match.sourcePorts.includes(criteria.origin.remotePort) ? 1 : -1),
 ];
@@ -79,6 +80,7 @@ export class FilterChainMatcher {
       match !== undefined &&
       match.destinationPort === 0 &&
       match.transportProtocol === '' &&
+      match.sourceType === 'any' &&
       [match.prefixRanges, match.directSourcePrefixRanges, match.sourcePrefixRanges, match.sourcePorts, match.serverNames, match.applicationProtocols].every(
         (list) => list.length === 0,
       );

@@ -1,11 +1,11 @@
 import { renameSync, statSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
+import { descriptorOf } from '../net/socket-calls.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { addressText, hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
-
-export type SocketAddress = Exclude<EndpointAddress, { kind: 'internal' }>;
+import type { SocketAddress } from '../xds/listener-config.ts';
 
 export interface ListenOptions {
   readonly backlog: number;
@@ -56,6 +56,10 @@ export class ListenSocket {
   /** What another process can be given over a channel between processes; it stays ours too. */
   get handle(): SocketHandle | null {
     return handleOf(this.#server);
+  }
+
+  get descriptor(): number {
+    return descriptorOf(this.#server);
   }
 
   /** `last`: nobody else listens on it; then a path is removed. */

@@ -1,8 +1,8 @@
 import type { Listener as ListenerMessage } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { describeErrors } from '../routing/compile-result.ts';
 import { compileListener } from '../xds/compile-listener.ts';
-import type { ListenerConfig } from '../xds/listener-config.ts';
-import { ListenerError, sameAddress } from './listen-socket.ts';
+import type { ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
+import { ListenerError } from './listen-socket.ts';
 import { Listener, type ListenerParts } from './listener.ts';
 
 /** A listener that was replaced or removed keeps its idle connections so long, ms: an HTTP/1 client may be sending on one. */
@@ -49,16 +49,20 @@ export class ListenerSet {
    */
   async set(config: ListenerConfig, leaving: readonly string[] = []): Promise<void> {
     const before = this.#listeners.get(config.name);
-    const there = this.#holderOf(config);
-    if (there !== undefined && there !== before && !leaving.includes(there.config.name))
-      throw new ListenerError(
-        'bind',
-        `listener ${config.name} has the address of listener ${there.config.name}; give it another, or remove that one`,
-        undefined,
-      );
+    const givers = [before, ...leaving.map((name) => this.#listeners.get(name))].filter((listener) => listener !== undefined);
+    for (const address of addressesOf(config)) {
+      const holder = this.#holderOf(address);
+      if (holder === undefined || givers.includes(holder)) continue;
+      const what = `listener ${config.name} has the address of listener ${holder.config.name}; give it another, or remove that one`;
+      throw new ListenerError('bind', what, undefined);
+    }
     const listener = new Listener(this.#parts, config);
     try {
-      await listener.bind(there);
+      await listener.bind({
+        // Port 0 is another port for each.
+        holds: (address) => givers.some((giver) => (giver === before || !isAnyPort(address)) && giver.holds(address)),
+        release: (address) => givers.find((giver) => giver.holds(address))?.release(address),
+      });
     } catch (error) {
       listener.close();
       throw error;
@@ -67,14 +71,23 @@ export class ListenerSet {
     if (before !== undefined) this.#retire(before);
   }
 
-  /** Whoever has its address already, first of all the one that it is a new version of. */
-  #holderOf({ name, address }: ListenerConfig): Listener | undefined {
-    const before = this.#listeners.get(name);
-    if (before !== undefined && sameAddress(before.config.address, address)) return before;
-    // Port 0 is another port for each.
-    if (address.kind === 'socket' && address.port === 0) return undefined;
-    for (const listener of this.#listeners.values()) if (sameAddress(listener.config.address, address)) return listener;
+  #holderOf(address: SocketAddress): Listener | undefined {
+    if (isAnyPort(address)) return undefined;
+    for (const listener of this.#listeners.values()) if (listener.holds(address)) return listener;
     return undefined;
+  }
+
+  /** Whose address that is, or "any address" of that port. */
+  at(ip: string, port: number): Listener | undefined {
+    let wildcard: Listener | undefined;
+    for (const listener of this.#listeners.values()) {
+      for (const address of addressesOf(listener.config)) {
+        if (address.kind !== 'socket' || address.port !== port) continue;
+        if (address.host === ip) return listener;
+        if (address.host === '0.0.0.0' || address.host === '::') wildcard ??= listener;
+      }
+    }
+    return wildcard;
   }
 
   remove(name: string): void {
@@ -127,4 +140,12 @@ export class ListenerSet {
     for (const timer of timers) this.#timers.add(timer);
     listener.drain(true);
   }
+}
+
+function addressesOf({ address, additionalAddresses }: ListenerConfig): SocketAddress[] {
+  return [...(address.kind === 'internal' ? [] : [address]), ...additionalAddresses.map((additional) => additional.address)];
+}
+
+function isAnyPort(address: SocketAddress): boolean {
+  return address.kind === 'socket' && address.port === 0;
 }

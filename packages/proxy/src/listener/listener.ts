@@ -1,17 +1,20 @@
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { ResponseFlag } from '@outrigger/telemetry';
 import { GuardedSink } from '../engine/faults.ts';
 import type { HttpManager } from '../engine/http-manager.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
+import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
 import type { TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import type { FilterChainConfig, HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
+import type { FilterChainConfig, HttpManagerConfig, ListenerConfig, SocketAddress, SocketOptionConfig } from '../xds/listener-config.ts';
+import { ConnectionGates } from './connection-gate.ts';
 import { ConnectionInfo, NOT_SECURE, type Security } from './connection-info.ts';
 import { ConnectionOrigin } from './connection-origin.ts';
 import { FilterChainMatcher } from './filter-chain-match.ts';
@@ -19,8 +22,9 @@ import { FirstWord, LateHelloGuard } from './first-word.ts';
 import { HttpConnection } from './http-connection.ts';
 import { Inspection } from './inspection.ts';
 import type { InternalAcceptor } from './internal-listeners.ts';
-import { type ListenOptions, ListenSocket, type SocketAddress } from './listen-socket.ts';
+import { ListenerError, ListenSocket, sameAddress } from './listen-socket.ts';
 import { type ListenerFilter, makeFilter } from './listener-filter.ts';
+import { restoreOriginalDestination } from './original-destination.ts';
 
 export interface ListenerParts {
   readonly runtime: Runtime;
@@ -31,10 +35,35 @@ export interface ListenerParts {
   /** False: the process has as many connections as it may have. */
   admit(): boolean;
   onConnectionGone(): void;
+  /** Most connections of the listener of that name at once (envoy.resource_limits.listener.NAME.connection_limit). */
+  connectionLimit(listener: string): number;
+  /** What writes the listener's access log; null: it has none. */
+  connectionLogger(config: ListenerConfig): ConnectionLogger | null;
+  /** The listener that has such an address, for connections that were redirected from there; undefined: none. */
+  listenerAt(ip: string, port: number): Listener | undefined;
   /** The socket of that address which the process before this one gave; undefined: there is none. */
   inherited(address: SocketAddress): object | undefined;
   /** The sockets are another process's by now, too. */
   handedOver(): boolean;
+}
+
+/** Told of each connection of a listener once it is over, also of those that it did not serve. */
+export type ConnectionLogger = (connection: EndedConnection) => void;
+
+export interface EndedConnection {
+  readonly info: ConnectionInfo;
+  readonly startUnixMs: number;
+  readonly endUnixMs: number;
+  readonly responseFlags: number;
+  readonly details: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+}
+
+/** Sockets of a listener that is replaced, by their addresses. */
+export interface SocketHolder {
+  holds(address: SocketAddress): boolean;
+  release(address: SocketAddress): ListenSocket | undefined;
 }
 
 export class ListenerStats {
@@ -43,18 +72,19 @@ export class ListenerStats {
   noFilterChain = 0;
   tlsRefused = 0;
   overload = 0;
+  /** By a network filter: connection limit, rate limit, RBAC. */
+  refused = 0;
   /** ClientHellos that came after the upstream's greeting had been passed in plain text. */
   lateHello = 0;
 }
 
 const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
-const BACKLOG = 4096;
-
 /** A connection whose TLS is not there yet: what is known of it, and what was connected ahead for it. */
 interface Arrival {
   readonly origin: ConnectionOrigin;
   readonly word: FirstWord | null;
+  readonly startUnixMs: number;
 }
 
 /** A listener at work: its socket (or its name inside the process), filter chains, and the connections it has. */
@@ -68,8 +98,21 @@ export class Listener {
   readonly #tls = new Map<FilterChainConfig, TlsServer>();
   readonly #connections = new Set<HttpConnection | TcpProxy>();
   readonly #handshaking = new Map<net.Socket, Arrival>();
+  /** Refused, and kept for the delay of the filter that did. */
+  readonly #refused = new Set<net.Socket>();
   readonly #filters: readonly ListenerFilter[];
-  #socket: ListenSocket | undefined;
+  readonly #gates = new Map<FilterChainConfig, ConnectionGates>();
+  /** What is to be undone, or told, when a connection is gone; only where there is something. */
+  readonly #onGone = new Map<
+    HttpConnection | TcpProxy,
+    { readonly gates: ConnectionGates | undefined; readonly info: ConnectionInfo; readonly startUnixMs: number }
+  >();
+  readonly #logger: ConnectionLogger | null;
+  readonly #connectionLimit: number;
+  /** Sockets that were accepted and are open still. */
+  #open = 0;
+  #sockets: ListenSocket[] = [];
+  #calls: SocketCalls | null = null;
   #internal: InternalAcceptor | undefined;
   /** The last connection of a listener that drains has gone. */
   onEmpty: () => void = () => {};
@@ -83,12 +126,15 @@ export class Listener {
     this.addedAtUnixMs = parts.runtime.unixMs();
     this.#matcher = new FilterChainMatcher(config.filterChains, config.defaultFilterChain);
     this.#filters = config.listenerFilters.map(makeFilter);
+    this.#logger = parts.connectionLogger(config);
+    this.#connectionLimit = parts.connectionLimit(config.name);
     for (const chain of config.defaultFilterChain === null ? config.filterChains : [...config.filterChains, config.defaultFilterChain]) {
+      if (chain.gates.length > 0) this.#gates.set(chain, new ConnectionGates(chain.gates));
       if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
         onSecure: (socket, raw, peer, localUri) => this.#guarded(socket, () => this.#onSecure(chain, socket, raw, peer, localUri)),
-        onRefused: (reason) => this.#onRefused(reason),
+        onRefused: (reason, raw) => this.#onRefused(reason, raw),
       });
       this.#tls.set(chain, server);
     }
@@ -97,7 +143,15 @@ export class Listener {
   readonly #gone = (connection: HttpConnection | TcpProxy): void => {
     if (!this.#connections.delete(connection)) return;
     this.stats.active--;
-    this.#parts.onConnectionGone();
+    this.#left();
+    const ended = this.#onGone.get(connection);
+    if (ended !== undefined) {
+      this.#onGone.delete(connection);
+      ended.gates?.release();
+      if (connection instanceof TcpProxy)
+        this.#tell(ended.info, ended.startUnixMs, connection.responseFlags, connection.details, connection.bytesReceived, connection.bytesSent);
+      else this.#tell(ended.info, ended.startUnixMs, 0, '');
+    }
     if (this.#draining && this.#connections.size === 0) this.onEmpty();
   };
 
@@ -111,34 +165,76 @@ export class Listener {
 
   /** "ip:port" or a path, as bound; '' while it is not. */
   get address(): string {
-    if (this.#socket !== undefined) return this.#socket.bound;
+    const [first] = this.#sockets;
+    if (first !== undefined) return first.bound;
     return this.#internal === undefined ? '' : `internal:${this.config.name}`;
   }
 
+  /** The first is of its `address`, the others of `additional_addresses`. */
   get sockets(): readonly ListenSocket[] {
-    return this.#socket === undefined ? [] : [this.#socket];
+    return this.#sockets;
   }
 
-  /** Starts to accept. Takes over the socket of `before`, which has the same address, so that no connection is refused in between. */
-  async bind(before: Listener | undefined): Promise<void> {
-    const { address, name } = this.config;
+  /** Starts to accept. Takes over sockets of `before` that have the same address, so that no connection is refused in between. */
+  async bind(before: SocketHolder): Promise<void> {
+    const { config } = this;
+    const { address, name } = config;
+    if (config.originalDst || config.socketOptions.length > 0 || config.additionalAddresses.some(({ socketOptions }) => socketOptions.length > 0))
+      this.#calls = await this.#loadCalls();
     if (address.kind === 'internal') {
       this.#internal = (transport, setSink) => this.#guarded(transport, () => this.#acceptInternal(transport, setSink));
       this.#parts.runtime.internalListeners.set(name, this.#internal);
       return;
     }
-    const options: ListenOptions = { backlog: BACKLOG, reusePort: false };
-    const socket = before?.release() ?? (await ListenSocket.open(address, options, `listener ${name}`, this.#parts.inherited(address)));
-    socket.onConnection = (accepted) => this.#guarded(accepted, () => this.#accept(accepted));
-    socket.onError = (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`);
-    this.#socket = socket;
+    if (!config.bindToPort) return;
+    const wanted = [{ address, socketOptions: config.socketOptions }, ...config.additionalAddresses];
+    const opened = new Map<SocketAddress, ListenSocket>();
+    try {
+      for (const { address: at, socketOptions } of wanted) {
+        if (before.holds(at)) continue;
+        const socket = await ListenSocket.open(at, config, `listener ${name}`, this.#parts.inherited(at));
+        opened.set(at, socket);
+        this.#setOptions(socket, socketOptions);
+      }
+    } catch (error) {
+      for (const socket of opened.values()) socket.close(true);
+      throw error;
+    }
+    // Nothing fails from here on: what `before` gives it does not get back.
+    for (const { address: at, socketOptions } of wanted) {
+      const socket = opened.get(at) ?? before.release(at)!;
+      if (!opened.has(at)) this.#parts.runtime.faults.guard(`the socket options of listener ${name}`, () => this.#setOptions(socket, socketOptions));
+      socket.onConnection = (accepted) => this.#guarded(accepted, () => this.#accept(accepted));
+      socket.onError = (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`);
+      this.#sockets.push(socket);
+    }
   }
 
-  /** Gives its socket away; its connections stay with it. */
-  release(): ListenSocket | undefined {
-    const socket = this.#socket;
-    this.#socket = undefined;
+  holds(address: SocketAddress): boolean {
+    return this.#sockets.some((socket) => sameAddress(socket.address, address));
+  }
+
+  /** Gives a socket away; its connections stay with it. */
+  release(address: SocketAddress): ListenSocket | undefined {
+    const socket = this.#sockets.find((one) => sameAddress(one.address, address));
+    if (socket !== undefined) this.#sockets = this.#sockets.filter((one) => one !== socket);
     return socket;
+  }
+
+  async #loadCalls(): Promise<SocketCalls> {
+    try {
+      return await loadSocketCalls();
+    } catch (cause) {
+      throw new ListenerError('bind', `listener ${this.config.name} needs calls of the kernel that this machine has not: ${(cause as Error).message}`, cause);
+    }
+  }
+
+  #setOptions(socket: ListenSocket, options: readonly SocketOptionConfig[]): void {
+    for (const { level, name, value, path } of options) {
+      const failure = this.#calls!.setOption(socket.descriptor, level, name, value);
+      if (failure !== '')
+        throw new ListenerError('bind', `listener ${this.config.name}: ${path} (level ${level}, name ${name}) is refused: ${failure}`, undefined);
+    }
   }
 
   /** Accepts no more, and lets what it has come to its end. `patient`: idle connections too, until `endIdle`. */
@@ -162,7 +258,7 @@ export class Listener {
   close(): void {
     this.#draining = true;
     this.#stopAccepting();
-    for (const socket of [...this.#handshaking.keys()]) socket.destroy();
+    for (const socket of [...this.#handshaking.keys(), ...this.#refused]) socket.destroy();
     for (const connection of [...this.#connections]) {
       if (connection instanceof HttpConnection) connection.destroy();
       else connection.close();
@@ -172,8 +268,8 @@ export class Listener {
   }
 
   #stopAccepting(): void {
-    this.#socket?.close(!this.#parts.handedOver());
-    this.#socket = undefined;
+    for (const socket of this.#sockets) socket.close(!this.#parts.handedOver());
+    this.#sockets = [];
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);
   }
 
@@ -184,26 +280,69 @@ export class Listener {
     } catch (error) {
       this.#parts.runtime.faults.report(error, `a connection to listener ${this.config.name} was ended`);
       transport.destroy();
-      this.#parts.onConnectionGone();
+      this.#left();
     }
+  }
+
+  /** False: there are as many as there may be. */
+  #enter(): boolean {
+    if (this.#open >= this.#connectionLimit || (!this.config.ignoreGlobalConnLimit && !this.#parts.admit())) return false;
+    this.#open++;
+    return true;
+  }
+
+  #left(): void {
+    this.#open--;
+    if (!this.config.ignoreGlobalConnLimit) this.#parts.onConnectionGone();
+  }
+
+  #tell(info: ConnectionInfo, startUnixMs: number, responseFlags: number, details: string, bytesReceived = 0, bytesSent = 0): void {
+    if (this.#logger === null) return;
+    this.#logger({ info, startUnixMs, endUnixMs: this.#parts.runtime.unixMs(), responseFlags, details, bytesReceived, bytesSent });
   }
 
   #accept(socket: net.Socket): void {
     this.stats.accepted++;
-    if (!this.#parts.admit()) {
+    if (!this.#enter()) {
       this.stats.overload++;
       socket.on('error', () => {});
       socket.destroy();
       return;
     }
     const origin = ConnectionOrigin.of(socket);
+    if (this.config.originalDst) {
+      restoreOriginalDestination(this.#calls!, socket, origin);
+      if (this.config.useOriginalDst && origin.restored) {
+        const other = this.#parts.listenerAt(origin.localIp, origin.localPort);
+        if (other !== undefined && other !== this) {
+          this.#left();
+          other.#acceptRedirected(socket, origin);
+          return;
+        }
+      }
+    }
+    this.#begin(socket, origin);
+  }
+
+  #acceptRedirected(socket: net.Socket, origin: ConnectionOrigin): void {
+    this.stats.accepted++;
+    if (this.#enter()) this.#guarded(socket, () => this.#begin(socket, origin));
+    else {
+      this.stats.overload++;
+      socket.on('error', () => {});
+      socket.destroy();
+    }
+  }
+
+  #begin(socket: net.Socket, origin: ConnectionOrigin): void {
     if (this.#filters.length > 0) {
       this.#inspect(socket, origin);
       return;
     }
     const chain = this.#matcher.match(origin);
-    if (chain === null) this.#noChain(socket);
-    else if (chain.tls !== null) this.#handshake(chain, socket, { origin, word: null });
+    if (chain === null) this.#noChain(socket, origin);
+    else if (chain.tls !== null) this.#handshake(chain, socket, origin, null);
+    else if (this.#gates.size > 0) this.#connectPlain(chain, socket, origin, null);
     else {
       const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
       const adopted = adoptAccepted(socket, reader);
@@ -229,7 +368,7 @@ export class Listener {
         onInspected: () => this.#guarded(socket, () => this.#inspected(socket, origin, word)),
         onRefused: () => {
           word?.discard();
-          this.#parts.onConnectionGone();
+          this.#left();
         },
       },
     );
@@ -240,7 +379,7 @@ export class Listener {
   #connectAhead(origin: ConnectionOrigin, inspection: Inspection): FirstWord | null {
     if (!this.config.continueOnListenerFiltersTimeout) return null;
     const chain = this.#matcher.match(origin);
-    if (chain === null || chain.tls !== null || chain.filter.kind !== 'tcp') return null;
+    if (chain === null || chain.tls !== null || chain.filter.kind !== 'tcp' || chain.gates.length > 0) return null;
     const info = this.#infoOf(origin, NOT_SECURE);
     if (!TcpProxy.allows(chain.filter.tcp, info)) return null;
     const { runtime, clusters, tcpRecorder } = this.#parts;
@@ -259,15 +398,39 @@ export class Listener {
     const chain = this.#matcher.match(origin);
     if (chain === null) {
       word?.discard();
-      this.#noChain(socket);
-    } else if (chain.tls !== null) this.#handshake(chain, socket, { origin, word });
-    else {
-      const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
-      const sink = this.#connect(chain, socket, this.#infoOf(origin, NOT_SECURE), word);
-      reader.sink = word?.upstreamFirst === true ? new LateHelloGuard(sink, () => this.#tooLate(socket)) : sink;
-      reader.watchData(socket);
-      socket.resume();
-    }
+      this.#noChain(socket, origin);
+    } else if (chain.tls !== null) this.#handshake(chain, socket, origin, word);
+    else this.#connectPlain(chain, socket, origin, word);
+  }
+
+  /** Of a socket that gives its bytes as events. */
+  #connectPlain(chain: FilterChainConfig, socket: net.Socket, origin: ConnectionOrigin, word: FirstWord | null): void {
+    const info = this.#infoOf(origin, NOT_SECURE);
+    if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
+    const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
+    const sink = this.#connect(chain, socket, info, word);
+    reader.sink = word?.upstreamFirst === true ? new LateHelloGuard(sink, () => this.#tooLate(socket)) : sink;
+    reader.watchData(socket);
+    socket.resume();
+  }
+
+  /** A filter before the last one has something against it: it is closed, at once or after the filter's delay. */
+  #isRefused(chain: FilterChainConfig, socket: net.Socket, info: ConnectionInfo): boolean {
+    const { runtime } = this.#parts;
+    const delayMs = this.#gates.get(chain)?.refuse(info, runtime.nowMs());
+    if (delayMs === undefined) return false;
+    this.stats.refused++;
+    const startUnixMs = runtime.unixMs();
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      this.#refused.delete(socket);
+      this.#left();
+      this.#tell(info, startUnixMs, 0, 'refused_by_filter');
+    });
+    this.#refused.add(socket);
+    if (delayMs === 0) socket.destroy();
+    else runtime.wheel.arm(delayMs, { onTimer: () => socket.destroy() });
+    return true;
   }
 
   #tooLate(socket: net.Socket): void {
@@ -276,12 +439,12 @@ export class Listener {
     socket.destroy();
   }
 
-  #handshake(chain: FilterChainConfig, socket: net.Socket, arrival: Arrival): void {
-    this.#handshaking.set(socket, arrival);
+  #handshake(chain: FilterChainConfig, socket: net.Socket, origin: ConnectionOrigin, word: FirstWord | null): void {
+    this.#handshaking.set(socket, { origin, word, startUnixMs: this.#parts.runtime.unixMs() });
     socket.on('error', () => {});
     socket.once('close', () => {
       this.#handshaking.delete(socket);
-      arrival.word?.discard();
+      word?.discard();
     });
     this.#tls.get(chain)!.accept(socket);
   }
@@ -291,28 +454,38 @@ export class Listener {
     const alpn = socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '');
     origin.serverName = typeof socket.servername === 'string' ? socket.servername : '';
     const info = this.#infoOf(origin, { secure: true, peer, localUri, tlsVersion: socket.getProtocol() ?? '', alpn });
+    if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
     const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
     reader.sink = this.#connect(chain, socket, info, word);
     reader.watchData(socket);
   }
 
-  #onRefused(reason: string): void {
+  #onRefused(reason: string, raw: net.Socket): void {
     this.stats.tlsRefused++;
     this.lastRefusal = reason;
     this.#parts.runtime.log('debug', `listener ${this.config.name}: ${reason}`);
-    this.#parts.onConnectionGone();
+    const arrival = this.#handshaking.get(raw);
+    if (arrival !== undefined && this.#logger !== null) this.#tell(this.#infoOf(arrival.origin, NOT_SECURE), arrival.startUnixMs, 0, reason);
+    this.#left();
   }
 
   #acceptInternal(transport: MemoryTransport, setSink: (sink: ByteSink) => void): void {
     this.stats.accepted++;
     const origin = new ConnectionOrigin('', 0, '', 0);
     const chain = this.#matcher.match(origin);
-    if (chain === null || chain.tls !== null || !this.#parts.admit()) {
+    if (chain === null || chain.tls !== null || !this.#enter()) {
       this.stats.noFilterChain++;
       transport.destroy();
       return;
     }
-    setSink(this.#connect(chain, transport, this.#infoOf(origin, NOT_SECURE), null));
+    const info = this.#infoOf(origin, NOT_SECURE);
+    if (this.#gates.get(chain)?.refuse(info, this.#parts.runtime.nowMs()) !== undefined) {
+      this.stats.refused++;
+      transport.destroy();
+      this.#left();
+      return;
+    }
+    setSink(this.#connect(chain, transport, info, null));
   }
 
   #connect(chain: FilterChainConfig, transport: Transport, info: ConnectionInfo, word: FirstWord | null): ByteSink {
@@ -322,6 +495,7 @@ export class Listener {
       word?.discard();
       const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, this.#gone);
       this.#connections.add(connection);
+      this.#remember(connection, chain, info);
       // It was on its way when its listener was replaced.
       if (this.#draining) connection.drain(true);
       return new GuardedSink(connection, runtime.faults, () => transport.destroy());
@@ -331,19 +505,26 @@ export class Listener {
     if (ahead === undefined) word?.discard();
     const proxy = ahead ?? new TcpProxy(runtime, clusters, tcp, info, transport, tcpRecorder, this.#gone);
     this.#connections.add(proxy);
+    this.#remember(proxy, chain, info);
     if (ahead === undefined) proxy.start();
     else ahead.settle(tcp, info, transport, word!);
     return new GuardedSink(proxy, runtime.faults, () => transport.destroy());
+  }
+
+  #remember(connection: HttpConnection | TcpProxy, chain: FilterChainConfig, info: ConnectionInfo): void {
+    const gates = this.#gates.get(chain);
+    if (gates !== undefined || this.#logger !== null) this.#onGone.set(connection, { gates, info, startUnixMs: this.#parts.runtime.unixMs() });
   }
 
   #infoOf(origin: ConnectionOrigin, security: Security): ConnectionInfo {
     return new ConnectionInfo({ id: this.#parts.nextConnectionId(), origin, ...security });
   }
 
-  #noChain(socket: net.Socket): void {
+  #noChain(socket: net.Socket, origin: ConnectionOrigin): void {
     this.stats.noFilterChain++;
     socket.on('error', () => {});
     socket.destroy();
-    this.#parts.onConnectionGone();
+    this.#left();
+    if (this.#logger !== null) this.#tell(this.#infoOf(origin, NOT_SECURE), this.#parts.runtime.unixMs(), ResponseFlag.noRouteFound, 'filter_chain_not_found');
   }
 }

@@ -29,6 +29,7 @@ describe('whom a balancer speaks for', () => {
     ['version 1, IPv6', line6, line6.length, '::1 56324', '2001:db8::7 443'],
     ['version 2, IPv4', v2(0x21, 0x11, V4), 28, '192.0.2.1 56324', '198.51.100.1 443'],
     ['version 2, IPv6', v2(0x21, 0x21, V6), 52, '::1 56324', '2001:db8::7 443'],
+    ['version 2 over datagrams', v2(0x21, 0x12, V4), 28, '192.0.2.1 56324', '198.51.100.1 443'],
     ['version 2 with TLVs', v2(0x21, 0x11, [...V4, 0x04, 0, 2, 9, 9, 0xea, 0, 0]), 36, '192.0.2.1 56324', '198.51.100.1 443'],
   ])('%s', (_name, bytes, looked, from, to) => {
     expect(look(bytes)).toEqual({ looked, from, to });
@@ -54,7 +55,8 @@ it.each([
   ['a line that does not end', `PROXY TCP4 ${'1'.repeat(107)}`],
   ['version 3', v2(0x31, 0x11, V4)],
   ['an unknown command', v2(0x22, 0x11, V4)],
-  ['datagrams', v2(0x21, 0x12, V4)],
+  ['a Unix socket', v2(0x21, 0x31, [...Array(216).fill(0)])],
+  ['a transport that is none', v2(0x21, 0x13, V4)],
   ['addresses that are cut short', v2(0x21, 0x11, V4.slice(1))],
   ['a TLV that is longer than the header', v2(0x21, 0x11, [...V4, 4, 0, 9, 1])],
 ])('refuses %s', (_name, bytes) => {

@@ -2,6 +2,7 @@ import net from 'node:net';
 import type { ProxyProtocolConfig } from '../xds/listener-config.ts';
 import type { ConnectionOrigin } from './connection-origin.ts';
 import type { ListenerFilter, Looked } from './listener-filter.ts';
+import { ipv6Of } from './original-destination.ts';
 
 /** Section 2.2 of the PROXY protocol's specification. */
 const V2_SIGNATURE = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
@@ -12,7 +13,10 @@ const V1_MAX_BYTES = 107;
 const MAX_V2_BYTES = V2_HEADER_BYTES + 0xffff;
 
 const COMMAND = { LOCAL: 0, PROXY: 1 } as const;
-const FAMILY = { TCP_OVER_IPV4: 0x11, TCP_OVER_IPV6: 0x21 } as const;
+const FAMILY = { UNSPECIFIED: 0, IPV4: 1, IPV6: 2 } as const;
+/** The other end may have been spoken to by datagrams; its address is one all the same. */
+const STREAM = 1;
+const DATAGRAM = 2;
 const IPV4_BYTES = 12;
 const IPV6_BYTES = 36;
 
@@ -77,20 +81,23 @@ function readV2(bytes: Buffer, origin: ConnectionOrigin): Looked {
   if (bytes.length < end) return 'more';
   // The balancer's own connection, a health check: its addresses are the connection's.
   if (command === COMMAND.LOCAL) return end;
-  const family = bytes[13]!;
+  const family = bytes[13]! >> 4;
+  const transport = bytes[13]! & 0x0f;
+  // UNSPEC carries no address that is known, UNIX none that a TCP connection has.
+  if (family === FAMILY.UNSPECIFIED) return end;
+  if (transport !== STREAM && transport !== DATAGRAM) return 'refuse';
   const body = bytes.subarray(V2_HEADER_BYTES, end);
-  if (family === FAMILY.TCP_OVER_IPV4) {
+  if (family === FAMILY.IPV4) {
     if (body.length < IPV4_BYTES) return 'refuse';
     setAddresses(origin, ipv4(body, 0), body.readUInt16BE(8), ipv4(body, 4), body.readUInt16BE(10));
     return tlvsAreWhole(body, IPV4_BYTES) ? end : 'refuse';
   }
-  if (family === FAMILY.TCP_OVER_IPV6) {
+  if (family === FAMILY.IPV6) {
     if (body.length < IPV6_BYTES) return 'refuse';
-    setAddresses(origin, ipv6(body, 0), body.readUInt16BE(32), ipv6(body, 16), body.readUInt16BE(34));
+    setAddresses(origin, ipv6Of(body.subarray(0, 16)), body.readUInt16BE(32), ipv6Of(body.subarray(16, 32)), body.readUInt16BE(34));
     return tlvsAreWhole(body, IPV6_BYTES) ? end : 'refuse';
   }
-  // UNSPEC, UNIX and datagrams carry no address that a TCP connection has.
-  return family === 0 ? end : 'refuse';
+  return 'refuse';
 }
 
 /** Section 2.2.7: type (1 byte), length (2 bytes), value. */
@@ -104,12 +111,8 @@ function ipv4(body: Buffer, at: number): string {
   return body.subarray(at, at + 4).join('.');
 }
 
-function ipv6(body: Buffer, at: number): string {
-  const groups = Array.from({ length: 8 }, (_, index) => body.readUInt16BE(at + index * 2).toString(16));
-  return new net.SocketAddress({ family: 'ipv6', address: groups.join(':') }).address;
-}
-
 function setAddresses(origin: ConnectionOrigin, source: string, sourcePort: number, destination: string, destinationPort: number): void {
+  origin.restored = true;
   origin.remoteIp = source;
   origin.remotePort = sourcePort;
   origin.localIp = destination;

@@ -2,10 +2,12 @@ import { EMPTY_STREAM, IstioMetrics, MetricRegistry, makeSpan, OtlpExporter, typ
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
+import type { ConnectionInfo } from '../listener/connection-info.ts';
+import type { ConnectionLogger } from '../listener/listener.ts';
 import { CompileReport } from '../routing/compile-result.ts';
 import type { TcpProxy } from '../tcp/tcp-proxy.ts';
 import { unpack } from '../xds/fields.ts';
-import type { HttpManagerConfig } from '../xds/listener-config.ts';
+import type { HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
 import { AccessLogFiles, type AccessLogger } from './access-logs.ts';
 import { HttpMetrics } from './http-metrics.ts';
 import type { NodeIdentity } from './node-identity.ts';
@@ -61,6 +63,24 @@ export class ProxyTelemetry {
     return exporter;
   }
 
+  /** What writes a listener's access log; null: it has none. */
+  connectionLogger({ accessLogs }: ListenerConfig): ConnectionLogger | null {
+    const loggers = this.#files.loggers(accessLogs);
+    if (loggers.length === 0) return null;
+    return ({ info, startUnixMs, endUnixMs, details, ...counted }) => {
+      const record: StreamInfo = {
+        ...connectionRecord(info),
+        ...counted,
+        startTimeMs: startUnixMs,
+        durationMs: endUnixMs - startUnixMs,
+        responseCodeDetails: details,
+        connectionTerminationDetails: details,
+      };
+      for (const { format, writer } of loggers) writer.write(format.write(record));
+      this.#files.touch();
+    };
+  }
+
   #logTcp(proxy: TcpProxy): void {
     const { config } = proxy;
     if (config.accessLogs.length === 0) return;
@@ -103,9 +123,8 @@ class HttpRecorder implements StreamRecorder {
 }
 
 function tcpInfo(proxy: TcpProxy): StreamInfo {
-  const { info } = proxy;
   return {
-    ...EMPTY_STREAM,
+    ...connectionRecord(proxy.info),
     startTimeMs: proxy.startTimeMs,
     durationMs: proxy.endMs - proxy.startMs,
     responseFlags: proxy.responseFlags,
@@ -116,14 +135,20 @@ function tcpInfo(proxy: TcpProxy): StreamInfo {
     upstreamCluster: proxy.cluster?.name ?? '',
     upstreamHost: proxy.host?.address ?? '',
     upstreamLocalAddress: proxy.upstreamLocal,
+    upstreamPeerUri: proxy.peerUri,
+  };
+}
+
+function connectionRecord(info: ConnectionInfo): StreamInfo {
+  return {
+    ...EMPTY_STREAM,
     downstreamLocalAddress: info.localAddress,
     downstreamRemoteAddress: info.remoteAddress,
-    downstreamDirectRemoteAddress: info.remoteAddress,
+    downstreamDirectRemoteAddress: info.directRemoteAddress,
     requestedServerName: info.requestedServerName,
     downstreamTlsVersion: info.tlsVersion,
     downstreamPeerUri: info.peer.uri,
     downstreamLocalUri: info.localUri,
-    upstreamPeerUri: proxy.peerUri,
     connectionId: info.id,
   };
 }

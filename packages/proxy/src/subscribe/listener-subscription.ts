@@ -1,6 +1,8 @@
 import type { AdsClient, Rejection, ResourceUpdate } from '@outrigger/xds';
 import { type Listener as ListenerMessage, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import type { ProxyLog } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
+import { ListenerError } from '../listener/listen-socket.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { ListenerConfig } from '../xds/listener-config.ts';
@@ -10,11 +12,15 @@ import type { SecretSubscription } from './secret-subscription.ts';
 /** A listener is held back so long for what it names; then it is bound, and says to each connection what it lacks. */
 const WARM_TIMEOUT_MS = 5_000;
 
+/** How often an address that was in use is tried again, ms. */
+const ADDRESS_RETRY_MS = 1_000;
+
 export interface ListenerSources {
   readonly listeners: ListenerSet;
   readonly clusters: ClusterSet;
   readonly routes: RouteSubscription;
   readonly secrets: SecretSubscription;
+  readonly log: ProxyLog;
   /** The first answer (or the cache) is in effect. */
   readonly onFirst: () => void;
 }
@@ -22,6 +28,8 @@ export interface ListenerSources {
 /** LDS by wildcard: bound when warm, acknowledged when in effect. */
 export class ListenerSubscription {
   readonly #sources: ListenerSources;
+  /** Refused because its address was in use by another process: bound as soon as that is over. */
+  readonly #blocked = new Map<string, NodeJS.Timeout>();
 
   constructor(ads: AdsClient, sources: ListenerSources) {
     this.#sources = sources;
@@ -31,6 +39,7 @@ export class ListenerSubscription {
   async #onListeners(update: ResourceUpdate<ListenerMessage>): Promise<Rejection[]> {
     const { listeners } = this.#sources;
     const rejections: Rejection[] = [];
+    for (const name of [...update.removed, ...update.added.map((added) => added.name)]) this.#unblock(name);
     await Promise.all(
       update.added.map(async ({ name, message }) => {
         const config = listeners.compile(message);
@@ -43,12 +52,38 @@ export class ListenerSubscription {
           await listeners.set(config, update.removed);
         } catch (error) {
           rejections.push({ name, message: (error as Error).message });
+          if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
         }
       }),
     );
     for (const name of update.removed) listeners.remove(name);
     this.#sources.onFirst();
     return rejections;
+  }
+
+  close(): void {
+    for (const name of [...this.#blocked.keys()]) this.#unblock(name);
+  }
+
+  #tryAgain(config: ListenerConfig): void {
+    const { listeners, log } = this.#sources;
+    const timer = setTimeout(() => {
+      this.#blocked.delete(config.name);
+      listeners.set(config).then(
+        () => log('info', `listener ${config.name}: its address is free by now; it listens`),
+        (error: Error) => {
+          if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
+          else log('error', error.message);
+        },
+      );
+    }, ADDRESS_RETRY_MS);
+    timer.unref();
+    this.#blocked.set(config.name, timer);
+  }
+
+  #unblock(name: string): void {
+    clearTimeout(this.#blocked.get(name));
+    this.#blocked.delete(name);
   }
 
   async #warm(config: ListenerConfig): Promise<void> {

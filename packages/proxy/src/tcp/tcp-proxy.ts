@@ -2,6 +2,7 @@ import { ResponseFlag } from '@outrigger/telemetry';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import { LbContext } from '../lb/context.ts';
+import { XxHash64 } from '../lb/xxhash64.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
@@ -147,7 +148,8 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   #pickCluster(): string {
-    const { clusters, totalWeight } = this.config;
+    const { clusters, totalWeight, clusterFromSni } = this.config;
+    if (clusterFromSni && this.info.requestedServerName !== '') return this.info.requestedServerName;
     let left = this.#runtime.random.uint32() % totalWeight;
     for (const cluster of clusters) {
       left -= cluster.weight;
@@ -165,6 +167,13 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     }
     const context = new LbContext();
     context.nowMs = this.#runtime.nowMs();
+    if (this.config.hashSourceIp) {
+      const hasher = new XxHash64();
+      hasher.hash(this.info.remoteHost);
+      context.hasHash = true;
+      context.hashHigh = hasher.high;
+      context.hashLow = hasher.low;
+    }
     const host = cluster.pick(context);
     if (host === null) {
       this.#refuse(ResponseFlag.noHealthyUpstream, 'no_healthy_upstream');

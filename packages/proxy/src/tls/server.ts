@@ -10,7 +10,7 @@ export interface TlsServerEvents {
   /** `raw` is what `accept` was given. */
   onSecure(socket: tls.TLSSocket, raw: net.Socket, peer: TlsPeer, localUri: string): void;
   /** The handshake failed or the peer is not who it must be; the socket is closed. */
-  onRefused(reason: string): void;
+  onRefused(reason: string, raw: net.Socket): void;
 }
 
 /** Envoy has no bound of its own; without one a silent client would keep a socket for ever. */
@@ -47,7 +47,7 @@ export class TlsServer {
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       socket.destroy();
-      events.onRefused(`TLS handshake failed: ${error.code ?? ''} ${error.message}`);
+      events.onRefused(`TLS handshake failed: ${error.code ?? ''} ${error.message}`, underlying(socket));
     });
     this.#reload();
     this.#stop = secrets.onChange(() => this.#reload());
@@ -57,7 +57,7 @@ export class TlsServer {
   accept(socket: net.Socket): void {
     if (this.#material === undefined) {
       socket.destroy();
-      this.#events.onRefused(this.#missing);
+      this.#events.onRefused(this.#missing, socket);
       return;
     }
     this.#server.emit('connection', socket);
@@ -89,7 +89,7 @@ export class TlsServer {
     if (reason !== '') {
       socket.on('error', () => {});
       socket.destroy();
-      this.#events.onRefused(reason);
+      this.#events.onRefused(reason, underlying(socket));
       return;
     }
     this.#events.onSecure(socket, underlying(socket), socket.authorized ? peerOf(socket) : NO_PEER, this.#material?.localUri ?? '');

@@ -2,6 +2,7 @@ import { type AccessLogFormat, type AccessLogResult, compileJsonLog, compileText
 import type { AccessLog } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
 import { type FileAccessLog, FileAccessLogSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file';
 import type { CompileReport } from '../routing/compile-result.ts';
+import { readDataSource } from './compile-tls.ts';
 import { typeNameOf, unpack } from './fields.ts';
 
 /** A file and what is written to it. */
@@ -28,14 +29,14 @@ export function compileAccessLogs(configs: readonly AccessLog[], path: string, r
     const file = unpack(any, FileAccessLogSchema, `${at}.typed_config`, report);
     if (file === undefined) return;
     if (file.path === '') report.error(`${at}.typed_config.path`, 'must not be empty');
-    const format = formatOf(file.accessLogFormat);
+    const format = formatOf(file.accessLogFormat, `${at}.typed_config.log_format`, report);
     if (format.ok) compiled.push({ path: file.path, format: format.format });
     else report.error(`${at}.typed_config.log_format`, format.message);
   });
   return compiled;
 }
 
-function formatOf(config: FileAccessLog['accessLogFormat']): AccessLogResult {
+function formatOf(config: FileAccessLog['accessLogFormat'], path: string, report: CompileReport): AccessLogResult {
   switch (config.case) {
     case 'jsonFormat':
     case 'typedJsonFormat':
@@ -46,6 +47,7 @@ function formatOf(config: FileAccessLog['accessLogFormat']): AccessLogResult {
       const { format } = config.value;
       if (format.case === 'jsonFormat') return compileJsonLog(format.value as { [key: string]: JsonTemplate });
       if (format.case === 'textFormat') return compileTextLog(format.value);
+      if (format.case === 'textFormatSource') return compileTextLog(readDataSource(format.value, `${path}.text_format_source`, report));
       return { ok: false, message: 'needs json_format or text_format' };
     }
     default:

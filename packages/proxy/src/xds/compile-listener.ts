@@ -1,6 +1,7 @@
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { ProxyProtocolConfig_Version } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
-import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { type SocketOption, SocketOptionSchema } from '@outrigger/xds/protos/envoy/config/core/v3/socket_option';
+import { AdditionalAddressSchema, type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import {
   type FilterChain,
   type FilterChainMatch,
@@ -15,12 +16,13 @@ import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensio
 import { compileCidr } from '../filters/rbac/ip-address.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
+import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileAddress } from './compile-endpoints.ts';
 import { compileNetworkFilters, type NetworkContext } from './compile-network-filters.ts';
 import { compileDownstreamTls } from './compile-tls.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
-import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig, ListenerFilterConfig } from './listener-config.ts';
+import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig, ListenerFilterConfig, SocketOptionConfig } from './listener-config.ts';
 import { type DownstreamTlsSettings, secretNames } from './tls-settings.ts';
 
 const DEFAULT_LISTENER_FILTERS_TIMEOUT_MS = 15_000;
@@ -28,10 +30,19 @@ const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
 
 const LISTENER = fieldPolicy(
   `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes listener_filters listener_filters_timeout
-   continue_on_listener_filters_timeout traffic_direction internal_listener`,
-  `stat_prefix metadata drain_type socket_options tcp_fast_open_queue_length connection_balance_config reuse_port enable_reuse_port tcp_backlog_size
-   max_connections_to_accept_per_socket_event enable_mptcp ignore_global_conn_limit bypass_overload_manager access_log freebind`,
+   continue_on_listener_filters_timeout traffic_direction internal_listener additional_addresses use_original_dst bind_to_port socket_options
+   tcp_fast_open_queue_length enable_reuse_port reuse_port tcp_backlog_size ignore_global_conn_limit access_log`,
+  'stat_prefix metadata drain_type connection_balance_config max_connections_to_accept_per_socket_event enable_mptcp bypass_overload_manager freebind',
 );
+const ADDITIONAL_ADDRESS = fieldPolicy('address socket_options');
+const SOCKET_OPTION = fieldPolicy('description level name int_value buf_value state');
+/** How many connections may wait for `accept`. */
+const DEFAULT_BACKLOG = 4096;
+/** tcp(7) */
+const SOL_TCP = 6;
+const TCP_FASTOPEN = 23;
+/** ip(7), ipv6(7): they say what may be bound, and come too late once it is. */
+const BEFORE_BIND: ReadonlySet<string> = new Set(['0 15', '0 19', '41 75', '41 78']);
 const CHAIN = fieldPolicy('filter_chain_match filters transport_socket transport_socket_connect_timeout name', 'metadata');
 const MATCH = fieldPolicy(
   'destination_port prefix_ranges direct_source_prefix_ranges source_prefix_ranges source_ports server_names transport_protocol application_protocols source_type',
@@ -39,6 +50,7 @@ const MATCH = fieldPolicy(
 const LISTENER_FILTER = fieldPolicy('name typed_config');
 const PROXY_PROTOCOL = fieldPolicy('allow_requests_without_proxy_protocol disallowed_versions', 'stat_prefix');
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
+const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
 
 const ANY: FilterChainMatchConfig = {
@@ -50,12 +62,17 @@ const ANY: FilterChainMatchConfig = {
   serverNames: [],
   transportProtocol: '',
   applicationProtocols: [],
+  sourceType: 'any',
+};
+
+const SOURCE_TYPES: Readonly<Record<number, FilterChainMatchConfig['sourceType']>> = {
+  [FilterChainMatch_ConnectionSourceType.SAME_IP_OR_LOOPBACK]: 'local',
+  [FilterChainMatch_ConnectionSourceType.EXTERNAL]: 'external',
 };
 
 function compileMatch(match: FilterChainMatch | undefined, path: string, report: CompileReport): FilterChainMatchConfig {
   if (match === undefined) return ANY;
   checkFields(FilterChainMatchSchema, match, MATCH, path, report);
-  if (match.sourceType !== FilterChainMatch_ConnectionSourceType.ANY) report.error(`${path}.source_type`, 'not supported by this proxy');
   const ranges = (list: FilterChainMatch['prefixRanges'], field: string): CidrConfig[] =>
     list.map((range, index) => {
       // A range that cannot be read would match nobody, and whoever it was meant for would fall to another chain.
@@ -74,6 +91,7 @@ function compileMatch(match: FilterChainMatch | undefined, path: string, report:
     serverNames: match.serverNames.map((name) => name.toLowerCase()),
     transportProtocol: match.transportProtocol,
     applicationProtocols: match.applicationProtocols,
+    sourceType: SOURCE_TYPES[match.sourceType] ?? 'any',
   };
 }
 
@@ -93,11 +111,11 @@ function compileTransport(chain: FilterChain, path: string, report: CompileRepor
 
 function compileChain(chain: FilterChain, path: string, context: NetworkContext, report: CompileReport): FilterChainConfig | undefined {
   checkFields(FilterChainSchema, chain, CHAIN, path, report);
-  const filter = compileNetworkFilters(chain.filters, `${path}.filters`, context, report);
+  const filters = compileNetworkFilters(chain.filters, `${path}.filters`, context, report);
   const match = compileMatch(chain.filterChainMatch, `${path}.filter_chain_match`, report);
   const tls = compileTransport(chain, `${path}.transport_socket`, report);
-  if (filter === undefined) return undefined;
-  return { name: chain.name, match, tls, filter, handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) };
+  if (filters === undefined) return undefined;
+  return { name: chain.name, match, tls, ...filters, handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) };
 }
 
 function compileFilter(filter: ListenerFilter, path: string, report: CompileReport): ListenerFilterConfig | undefined {
@@ -109,6 +127,9 @@ function compileFilter(filter: ListenerFilter, path: string, report: CompileRepo
       return { kind: 'tls-inspector' };
     case HTTP_INSPECTOR:
       return { kind: 'http-inspector' };
+    case ORIGINAL_DST:
+      // Asked of the kernel as soon as the connection is there.
+      return undefined;
     case ProxyProtocolSchema.typeName: {
       const config = unpack(any, ProxyProtocolSchema, `${path}.typed_config`, report);
       if (config === undefined) return undefined;
@@ -134,6 +155,40 @@ function addressOf(config: Listener, report: CompileReport): EndpointAddress {
   return address ?? { kind: 'internal', listener: config.name };
 }
 
+function int32(value: bigint | number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(Number(BigInt.asIntN(32, BigInt(value))));
+  return bytes;
+}
+
+function compileSocketOptions(options: readonly SocketOption[], path: string, report: CompileReport): SocketOptionConfig[] {
+  return options.flatMap((option, index) => {
+    const at = `${path}[${index}]`;
+    checkFields(SocketOptionSchema, option, SOCKET_OPTION, at, report);
+    const { level, name, value } = option;
+    if (BEFORE_BIND.has(`${level} ${name}`)) report.error(at, 'an option that must be set before binding is not supported by this proxy');
+    if (value.case === undefined) {
+      report.error(at, 'needs int_value or buf_value');
+      return [];
+    }
+    return [{ level: Number(level), name: Number(name), value: value.case === 'intValue' ? int32(value.value) : value.value, path: at }];
+  });
+}
+
+function compileAdditional(config: Listener, own: readonly SocketOptionConfig[], report: CompileReport): ListenerConfig['additionalAddresses'] {
+  return config.additionalAddresses.flatMap((additional, index) => {
+    const path = `additional_addresses[${index}]`;
+    checkFields(AdditionalAddressSchema, additional, ADDITIONAL_ADDRESS, path, report);
+    const address = compileAddress(additional.address, `${path}.address`, report);
+    if (address?.kind === 'internal') report.error(`${path}.address`, 'must be a socket');
+    if (address === undefined || address.kind === 'internal') return [];
+    const { socketOptions } = additional;
+    return [
+      { address, socketOptions: socketOptions === undefined ? own : compileSocketOptions(socketOptions.socketOptions, `${path}.socket_options`, report) },
+    ];
+  });
+}
+
 function directionOf(config: Listener): ListenerConfig['direction'] {
   if (config.trafficDirection === TrafficDirection.INBOUND) return 'inbound';
   return config.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'unspecified';
@@ -153,6 +208,11 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
   const defaultFilterChain =
     config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
+  const socketOptions = compileSocketOptions(config.socketOptions, 'socket_options', report);
+  const fastOpen = config.tcpFastOpenQueueLength;
+  if (fastOpen !== undefined) socketOptions.push({ level: SOL_TCP, name: TCP_FASTOPEN, value: int32(fastOpen), path: 'tcp_fast_open_queue_length' });
+  const useOriginalDst = config.useOriginalDst ?? false;
+  const isOriginalDst = (filter: ListenerFilter): boolean => filter.configType.case === 'typedConfig' && typeNameOf(filter.configType.value) === ORIGINAL_DST;
   const listenerFilters = config.listenerFilters.flatMap((filter, index) => compileFilter(filter, `listener_filters[${index}]`, report) ?? []);
   const secrets = new Set<string>();
   for (const chain of defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain]) {
@@ -161,6 +221,16 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
   return report.result({
     name: config.name,
     address: addressOf(config, report),
+    additionalAddresses: compileAdditional(config, socketOptions, report),
+    bindToPort: config.bindToPort ?? true,
+    backlog: config.tcpBacklogSize ?? DEFAULT_BACKLOG,
+    // Envoy's default is true, for its several workers; here it would only let another process take half of the connections.
+    reusePort: config.enableReusePort ?? config.reusePort,
+    socketOptions,
+    originalDst: useOriginalDst || config.listenerFilters.some(isOriginalDst),
+    useOriginalDst,
+    ignoreGlobalConnLimit: config.ignoreGlobalConnLimit,
+    accessLogs: compileAccessLogs(config.accessLog, 'access_log', report),
     direction: directionOf(config),
     filterChains,
     defaultFilterChain,

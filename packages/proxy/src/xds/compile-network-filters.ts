@@ -1,15 +1,19 @@
 import type { Filter } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { ConnectionLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/connection_limit/v3/connection_limit';
 import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { LocalRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { type TcpProxy, TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
+import { compileConnectionLimit, compileConnectionRateLimit } from './compile-connection-gates.ts';
 import { compileHttpManager } from './compile-http-manager.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileNetworkPolicy, type NetworkPolicy } from './http-filters.ts';
-import type { NetworkFilterConfig, TcpProxyConfig, WeightedTcpCluster } from './listener-config.ts';
+import type { ConnectionGateConfig, NetworkFilterConfig, TcpProxyConfig, WeightedTcpCluster } from './listener-config.ts';
 
+const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
 const DEFAULT_TCP_IDLE_TIMEOUT_MS = 3_600_000;
 
 /** What the filters of a listener name, gathered while it is compiled. */
@@ -20,11 +24,19 @@ export interface NetworkContext {
 }
 
 const TCP_PROXY = fieldPolicy(
-  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration',
-  'downstream_idle_timeout upstream_idle_timeout access_log_flush_interval flush_access_log_on_connected access_log_options on_demand hash_policy',
+  // A cluster that is not known is asked for, whether on_demand says so or not.
+  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration hash_policy on_demand',
+  'downstream_idle_timeout upstream_idle_timeout access_log_flush_interval flush_access_log_on_connected access_log_options',
 );
 
-function compileTcpProxy(config: TcpProxy, path: string, policies: readonly NetworkPolicy[], context: NetworkContext, report: CompileReport): TcpProxyConfig {
+function compileTcpProxy(
+  config: TcpProxy,
+  path: string,
+  policies: readonly NetworkPolicy[],
+  clusterFromSni: boolean,
+  context: NetworkContext,
+  report: CompileReport,
+): TcpProxyConfig {
   checkFields(TcpProxySchema, config, TCP_PROXY, path, report);
   const specifier = config.clusterSpecifier;
   const clusters: WeightedTcpCluster[] = [];
@@ -39,10 +51,16 @@ function compileTcpProxy(config: TcpProxy, path: string, policies: readonly Netw
   for (const cluster of clusters) context.clusters.add(cluster.name);
   const totalWeight = clusters.reduce((sum, cluster) => sum + cluster.weight, 0);
   if (clusters.length > 0 && totalWeight === 0) report.error(`${path}.weighted_clusters`, 'the weights must not all be 0');
+  config.hashPolicy.forEach((policy, index) => {
+    if (policy.policySpecifier.case !== 'sourceIp') report.error(`${path}.hash_policy[${index}]`, 'only source_ip is supported by this proxy');
+  });
+  if (config.maxConnectAttempts === 0) report.error(`${path}.max_connect_attempts`, 'must be at least 1');
   return {
     statPrefix: config.statPrefix,
     clusters,
     totalWeight,
+    clusterFromSni,
+    hashSourceIp: config.hashPolicy.length > 0,
     idleTimeoutMs: durationMs(config.idleTimeout, DEFAULT_TCP_IDLE_TIMEOUT_MS),
     maxConnectAttempts: config.maxConnectAttempts ?? 1,
     maxConnectionDurationMs: durationMs(config.maxDownstreamConnectionDuration, 0),
@@ -51,14 +69,16 @@ function compileTcpProxy(config: TcpProxy, path: string, policies: readonly Netw
   };
 }
 
-/** RBAC filters, then one that ends the chain: the HTTP connection manager or the TCP proxy. undefined: errors were reported. */
-export function compileNetworkFilters(
-  filters: readonly Filter[],
-  path: string,
-  context: NetworkContext,
-  report: CompileReport,
-): NetworkFilterConfig | undefined {
+export interface NetworkFilters {
+  readonly gates: readonly ConnectionGateConfig[];
+  readonly filter: NetworkFilterConfig;
+}
+
+/** Filters that let a connection in or not, then one that ends the chain: the HTTP connection manager or the TCP proxy. undefined: errors were reported. */
+export function compileNetworkFilters(filters: readonly Filter[], path: string, context: NetworkContext, report: CompileReport): NetworkFilters | undefined {
+  const gates: ConnectionGateConfig[] = [];
   const policies: NetworkPolicy[] = [];
+  let clusterFromSni = false;
   for (const [index, filter] of filters.entries()) {
     const at = `${path}[${index}].typed_config`;
     const any = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined;
@@ -69,16 +89,31 @@ export function compileNetworkFilters(
         if (policy !== undefined) policies.push(policy);
         break;
       }
+      case ConnectionLimitSchema.typeName: {
+        const limit = unpack(any, ConnectionLimitSchema, at, report);
+        if (limit !== undefined) gates.push(...compileConnectionLimit(limit, at, report));
+        break;
+      }
+      case LocalRateLimitSchema.typeName: {
+        const limit = unpack(any, LocalRateLimitSchema, at, report);
+        if (limit !== undefined) gates.push(...compileConnectionRateLimit(limit, at, report));
+        break;
+      }
+      case SNI_CLUSTER:
+        clusterFromSni = true;
+        break;
       case HttpConnectionManagerSchema.typeName: {
-        if (policies.length > 0) report.error(at, 'a network RBAC filter before the HTTP connection manager is not supported by this proxy; use the HTTP one');
         if (index !== filters.length - 1) report.error(`${path}[${index}]`, 'must be the last filter');
         const manager = unpack(any, HttpConnectionManagerSchema, at, report);
-        return manager === undefined ? undefined : { kind: 'http', http: compileHttpManager(manager, at, context, report) };
+        if (manager === undefined) return undefined;
+        const rbac = policies.map((policy): ConnectionGateConfig => ({ kind: 'rbac', policy }));
+        return { gates: [...gates, ...rbac], filter: { kind: 'http', http: compileHttpManager(manager, at, context, report) } };
       }
       case TcpProxySchema.typeName: {
         if (index !== filters.length - 1) report.error(`${path}[${index}]`, 'must be the last filter');
         const proxy = unpack(any, TcpProxySchema, at, report);
-        return proxy === undefined ? undefined : { kind: 'tcp', tcp: compileTcpProxy(proxy, at, policies, context, report) };
+        if (proxy === undefined) return undefined;
+        return { gates, filter: { kind: 'tcp', tcp: compileTcpProxy(proxy, at, policies, clusterFromSni, context, report) } };
       }
       default:
         report.error(`${path}[${index}]`, `network filter ${type === '' ? filter.name : type} is not supported by this proxy`);

@@ -284,12 +284,12 @@ it.each(Object.keys(SUBJECTS))('the right %s is taken as a whole, with nothing t
 /** What this proxy says that it does. A field that a later version of the messages brings fails here until somebody has decided. */
 const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named: string; readonly refused: string }>> = {
   Listener: {
-    effect: `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes listener_filters_timeout
-       continue_on_listener_filters_timeout traffic_direction internal_listener`,
-    named: `stat_prefix metadata drain_type freebind socket_options tcp_fast_open_queue_length connection_balance_config reuse_port enable_reuse_port
-       access_log tcp_backlog_size max_connections_to_accept_per_socket_event enable_mptcp ignore_global_conn_limit bypass_overload_manager`,
-    refused: `additional_addresses filter_chain_matcher use_original_dst deprecated_v1 listener_filters transparent udp_listener_config api_listener
-       bind_to_port`,
+    effect: `name address additional_addresses filter_chains use_original_dst default_filter_chain per_connection_buffer_limit_bytes
+       listener_filters_timeout continue_on_listener_filters_timeout socket_options tcp_fast_open_queue_length traffic_direction reuse_port
+       enable_reuse_port tcp_backlog_size bind_to_port internal_listener ignore_global_conn_limit`,
+    named: `stat_prefix metadata drain_type freebind connection_balance_config access_log max_connections_to_accept_per_socket_event enable_mptcp
+       bypass_overload_manager`,
+    refused: 'filter_chain_matcher deprecated_v1 listener_filters transparent udp_listener_config api_listener',
   },
   FilterChain: {
     effect: 'filter_chain_match transport_socket_connect_timeout name',
@@ -297,10 +297,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'filters use_proxy_proto transport_socket on_demand_configuration',
   },
   FilterChainMatch: {
-    effect: `destination_port prefix_ranges direct_source_prefix_ranges source_prefix_ranges source_ports server_names transport_protocol
-       application_protocols`,
+    effect: `destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports server_names
+       transport_protocol application_protocols`,
     named: '',
-    refused: 'address_suffix suffix_len source_type',
+    refused: 'address_suffix suffix_len',
   },
   HttpConnectionManager: {
     effect: `stat_prefix route_config tracing common_http_protocol_options http_protocol_options http2_protocol_options server_header_transformation
@@ -377,10 +377,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'downstream_nodes response_rate_limit',
   },
   TcpProxy: {
-    effect: 'stat_prefix cluster weighted_clusters idle_timeout max_connect_attempts max_downstream_connection_duration',
-    named: `on_demand downstream_idle_timeout upstream_idle_timeout access_log hash_policy access_log_flush_interval flush_access_log_on_connected
-       access_log_options`,
-    refused: 'metadata_match tunneling_config',
+    effect: 'stat_prefix cluster weighted_clusters on_demand idle_timeout max_connect_attempts max_downstream_connection_duration',
+    named: `downstream_idle_timeout upstream_idle_timeout access_log access_log_flush_interval flush_access_log_on_connected access_log_options`,
+    // A hash policy that names nothing is none.
+    refused: 'metadata_match hash_policy tunneling_config',
   },
   DownstreamTlsContext: {
     effect: `common_tls_context require_client_certificate require_sni disable_stateless_session_resumption disable_stateful_session_resumption`,

@@ -17,6 +17,7 @@ export interface FilterChainMatchConfig {
   readonly serverNames: readonly string[];
   readonly transportProtocol: string;
   readonly applicationProtocols: readonly string[];
+  readonly sourceType: 'any' | 'local' | 'external';
 }
 
 export interface CidrConfig {
@@ -65,6 +66,12 @@ export interface HttpManagerConfig {
   readonly accessLogs: readonly AccessLogConfig[];
 }
 
+/** Network filters before the one that ends the chain. */
+export type ConnectionGateConfig =
+  | { readonly kind: 'connection-limit'; readonly maxConnections: number; readonly delayMs: number }
+  | { readonly kind: 'rate-limit'; readonly maxTokens: number; readonly tokensPerFill: number; readonly fillIntervalMs: number }
+  | { readonly kind: 'rbac'; readonly policy: NetworkPolicy };
+
 export interface WeightedTcpCluster {
   readonly name: string;
   readonly weight: number;
@@ -74,6 +81,10 @@ export interface TcpProxyConfig {
   readonly statPrefix: string;
   readonly clusters: readonly WeightedTcpCluster[];
   readonly totalWeight: number;
+  /** The name that the client asked for in TLS (SNI), where it sent one, is the cluster (envoy.filters.network.sni_cluster). */
+  readonly clusterFromSni: boolean;
+  /** A client has the same endpoint each time, where the cluster hashes. */
+  readonly hashSourceIp: boolean;
   /** ms; 0: none. Envoy's default of an hour. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
@@ -88,6 +99,7 @@ export interface FilterChainConfig {
   readonly name: string;
   readonly match: FilterChainMatchConfig;
   readonly tls: DownstreamTlsSettings | null;
+  readonly gates: readonly ConnectionGateConfig[];
   readonly filter: NetworkFilterConfig;
   /** TLS handshake, ms; 0: the listener's. */
   readonly handshakeTimeoutMs: number;
@@ -104,10 +116,35 @@ export interface ProxyProtocolConfig {
 /** Those that read bytes. */
 export type ListenerFilterConfig = ProxyProtocolConfig | { readonly kind: 'tls-inspector' | 'http-inspector' };
 
+/** One that the kernel knows. */
+export type SocketAddress = Exclude<EndpointAddress, { kind: 'internal' }>;
+
+/** setsockopt(2) on the listening socket; accepted ones inherit it. */
+export interface SocketOptionConfig {
+  readonly level: number;
+  readonly name: number;
+  readonly value: Uint8Array;
+  readonly path: string;
+}
+
 /** Listener, decoded; immutable. */
 export interface ListenerConfig {
   readonly name: string;
   readonly address: EndpointAddress;
+  /** With its own options, where they are not the listener's. */
+  readonly additionalAddresses: readonly { readonly address: SocketAddress; readonly socketOptions: readonly SocketOptionConfig[] }[];
+  /** False: only connections that others hand over (use_original_dst). */
+  readonly bindToPort: boolean;
+  readonly backlog: number;
+  readonly reusePort: boolean;
+  readonly socketOptions: readonly SocketOptionConfig[];
+  /** Connections whose destination was another before they were redirected: it is asked of the kernel. */
+  readonly originalDst: boolean;
+  /** They go to the listener that has that address, if there is one. */
+  readonly useOriginalDst: boolean;
+  /** Not counted among the connections of the proxy. */
+  readonly ignoreGlobalConnLimit: boolean;
+  readonly accessLogs: readonly AccessLogConfig[];
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
   readonly filterChains: readonly FilterChainConfig[];
   readonly defaultFilterChain: FilterChainConfig | null;
