@@ -125,6 +125,12 @@ export interface ServerConnection {
   transportDrained(): void;
   /** GOAWAY or `Connection: close`: no new request; ends when the last stream has. */
   drain(): void;
+  /** A drain has had its time: does not wait for the peer's word that it has read of it. */
+  endDrain(): void;
+  /** A head has begun and is not whole. */
+  readonly headPending: boolean;
+  /** It has taken too long. */
+  timeoutHead(): void;
   readonly activeStreams: number;
 }
 

@@ -3,6 +3,7 @@ import { canonicalLength } from '../http/field-bytes.ts';
 import { HeaderKind, type HeaderName, type HeaderNames } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import { ownText } from '../http/own-text.ts';
+import { applyUnderscores, type UnderscoresAction } from '../http/underscores.ts';
 import { HeadScanner } from './head-scanner.ts';
 import type { Http1Options } from './options.ts';
 
@@ -66,6 +67,7 @@ export class HeadDecoder {
   private lastAuthority: string;
   private readonly names: HeaderNames;
   private readonly maxBodyBytes: number;
+  private readonly underscores: UnderscoresAction;
 
   constructor(options: Http1Options) {
     this.scanner = new HeadScanner(options);
@@ -87,6 +89,7 @@ export class HeadDecoder {
     this.lastAuthority = '';
     this.names = options.names;
     this.maxBodyBytes = options.maxBodyBytes;
+    this.underscores = options.underscores;
   }
 
   /** `text` is the whole head, with its last empty line. */
@@ -103,7 +106,8 @@ export class HeadDecoder {
     head.method = method;
     head.version = version;
     this.ofResponse = false;
-    const headers = this.fields(text);
+    let headers = this.fields(text);
+    if (headers !== null && this.underscores !== 'allow') headers = this.withoutUnderscores(headers);
     if (headers === null) return null;
     head.headers = headers;
     if (!this.target(text.slice(methodEnd + 1, targetEnd), head)) return null;
@@ -152,7 +156,11 @@ export class HeadDecoder {
       const name = found[i] ?? this.names.lookup(text.slice(offsets[j]!, offsets[j + 1]!));
       if (name.kind === HeaderKind.ORDINARY) list.push(name.wire, value(text, offsets[j + 2]!, offsets[j + 3]!));
     }
-    return list;
+    return this.underscores === 'allow' ? list : this.withoutUnderscores(list);
+  }
+
+  private withoutUnderscores(headers: HeaderList): HeaderList | null {
+    return applyUnderscores(headers, this.underscores) ?? this.refuse(400, 'header name with an underscore');
   }
 
   private fields(text: string): HeaderList | null {

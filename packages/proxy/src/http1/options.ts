@@ -1,4 +1,5 @@
 import { HeaderNames } from '../http/header-names.ts';
+import type { UnderscoresAction } from '../http/underscores.ts';
 
 /** Limits and names of an HTTP/1 codec. Decoded once; everything is set. */
 export interface Http1Options {
@@ -18,6 +19,8 @@ export interface Http1Options {
   readonly maxDiscardedBytes: number;
   /** 1xx responses before the final one. Default 16. */
   readonly maxInformational: number;
+  /** Of requests. Default 'allow', as Envoy's headers_with_underscores_action. */
+  readonly underscores: UnderscoresAction;
   /** Content of a message, bytes. Default no limit. */
   readonly maxBodyBytes: number;
   /** Named in the `Proxy-Status` (RFC 9209) of answers that the codec itself makes. */
@@ -37,6 +40,7 @@ export function http1Options(given: Partial<Http1Options> = {}): Http1Options {
     maxPipelinedBytes: 64 * 1024,
     maxDiscardedBytes: 64 * 1024,
     maxInformational: 16,
+    underscores: 'allow',
     maxBodyBytes: Number.MAX_SAFE_INTEGER,
     proxyName: 'outrigger',
     names: given.names ?? new HeaderNames(),

@@ -157,6 +157,20 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     this.shut('');
   }
 
+  /** A request line or header has begun and is not whole. */
+  get headPending(): boolean {
+    return this.reading === Reading.HEAD && (this.decoder.scanner.length > 0 || this.emptyLineCr) && !this.closed;
+  }
+
+  /** Such a head would hold the connection for good. */
+  timeoutHead(): void {
+    this.onProtocolError(408, 'request header timeout');
+  }
+
+  endDrain(): void {
+    if (this.headPending) this.timeoutHead();
+  }
+
   sendInformational(stream: Http1ServerStream, head: ResponseHead): void {
     if (this.stream !== stream || stream.responseStarted || stream.version === 10) return;
     if (head.status === 100) stream.continued = true;

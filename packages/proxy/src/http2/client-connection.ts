@@ -65,6 +65,10 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     return true;
   }
 
+  protected override get openedStreams(): number {
+    return this.nextId >>> 1;
+  }
+
   protected override isIdle(id: number): boolean {
     return id >= this.nextId || id % 2 === 0;
   }
@@ -90,7 +94,7 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     }
     const head = this.section.response(fin, stream.method, stream.asksTunnel);
     if (head === null) {
-      this.streamError(id, stream, ErrorCode.PROTOCOL_ERROR, this.section.error);
+      this.malformed(id, stream, this.section.error);
       return;
     }
     if (head.status < 200) {

@@ -5,21 +5,27 @@ import { Budget } from './budget.ts';
 import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
 import { FieldSection } from './field-section.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting } from './frame.ts';
+import { FrameLimits } from './frame-limits.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { checkFrame, frameTypeName } from './frame-rules.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { responseBytes, trailersBytes, writeResponse, writeTrailers } from './head-encoder.ts';
+import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
+import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import type { Http2Options } from './options.ts';
 import { ReceiveFlow } from './receive-flow.ts';
 import { SendFlow, type SendFlowEvents } from './send-flow.ts';
 import type { Http2Stream } from './stream.ts';
 
 const NO_BYTES = Buffer.alloc(0);
+const KEEP_ALIVE_PING = Buffer.from('keepaliv', 'latin1');
 
 /** What both sides of HTTP/2 share (RFC 9113): frames, windows, settings, the ends of streams and of the connection. */
-export abstract class Http2Connection implements FrameSink, SendFlowEvents {
+export abstract class Http2Connection implements FrameSink, SendFlowEvents, KeptAlive {
+  /** Of the owner, which has a timer; null: none. */
+  keepAlive: KeepAlive | null;
   protected readonly transport: Transport;
   protected readonly writer: TurnWriter;
   protected readonly options: Http2Options;
@@ -42,13 +48,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
   /** Of the DATA frame being read: its stream, null to drop the content. */
   private dataStream: Http2Stream | null;
   private dataFin: boolean;
-  /** A header block in pieces: its stream (0: none), and what is here. */
-  private blockId: number;
-  private blockFin: boolean;
-  private block: Buffer;
-  private blockBytes: number;
-  private continuations: number;
+  private readonly block: HeaderBlock;
   private selfDependent: boolean;
+  private readonly limits: FrameLimits | null;
+  private heard: boolean;
 
   constructor(transport: Transport, writer: TurnWriter, options: Http2Options, server: boolean) {
     this.transport = transport;
@@ -71,12 +74,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     this.decoder = new HpackDecoder(options.names, options.decoderTableBytes);
     this.dataStream = null;
     this.dataFin = false;
-    this.blockId = 0;
-    this.blockFin = false;
-    this.block = NO_BYTES;
-    this.blockBytes = 0;
-    this.continuations = 0;
+    this.block = new HeaderBlock();
     this.selfDependent = false;
+    this.limits = options.frameLimits === null ? null : new FrameLimits(options.frameLimits);
+    this.heard = false;
+    this.keepAlive = null;
   }
 
   /** `section` holds the fields of a block for `id`. */
@@ -97,12 +99,30 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
   protected abstract onShut(detail: string): void;
   /** Highest stream of the peer that was looked at. */
   protected abstract readonly lastPeerId: number;
+  /** Streams ever, of whoever opens them. */
+  protected abstract readonly openedStreams: number;
 
   get activeStreams(): number {
     return this.streams.size;
   }
 
+  /** A header block has begun and is not whole. */
+  get headPending(): boolean {
+    return this.block.id !== 0;
+  }
+
+  sendKeepAlive(): void {
+    this.frames.ping(false, KEEP_ALIVE_PING, 0);
+  }
+
+  takeHeard(): boolean {
+    const { heard } = this;
+    this.heard = false;
+    return heard;
+  }
+
   receive(buffer: Buffer, start: number, end: number): void {
+    this.heard = true;
     this.reader.receive(buffer, start, end);
   }
 
@@ -181,10 +201,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
   onDataFrame(id: number, flags: number, length: number): void {
     this.dataStream = null;
     this.dataFin = (flags & Flag.END_STREAM) !== 0;
-    if (!this.settled || this.blockId !== 0) {
+    if (!this.settled || this.block.id !== 0) {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'DATA frame out of order');
       return;
     }
+    if (this.limits !== null && !this.withinLimits(FrameType.DATA, flags, length)) return;
     if (!this.receiveFlow.takeConnection(length)) {
       this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the connection window');
       return;
@@ -222,7 +243,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     if (stream.expected >= 0) {
       stream.expected -= end - start;
       if (stream.expected < 0 || (fin && stream.expected > 0)) {
-        this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'content differs from content-length');
+        this.malformed(stream.id, stream, 'content differs from content-length');
         return;
       }
     }
@@ -237,9 +258,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     const code = checkFrame(type, flags, id, end - start);
     if (code !== ErrorCode.NO_ERROR) this.fail(code, 'invalid ' + frameTypeName(type) + ' frame');
     else if (!this.settled && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) this.fail(ErrorCode.PROTOCOL_ERROR, 'no SETTINGS frame first');
-    else if ((this.blockId !== 0) !== (type === FrameType.CONTINUATION) || (this.blockId !== 0 && this.blockId !== id)) {
+    else if ((this.block.id !== 0) !== (type === FrameType.CONTINUATION) || (this.block.id !== 0 && this.block.id !== id)) {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'header block interrupted');
-    } else if (type === FrameType.HEADERS) this.onHeaders(flags, id, buffer, start, end);
+    } else if (this.limits !== null && !this.withinLimits(type, flags, end - start)) return;
+    else if (type === FrameType.HEADERS) this.onHeaders(flags, id, buffer, start, end);
     else if (type === FrameType.CONTINUATION) this.onContinuation(flags, buffer, start, end);
     else if (type === FrameType.RST_STREAM) this.onRstStream(id, uint32(buffer, start));
     else if (!this.control.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many control frames');
@@ -247,8 +269,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     else if (type === FrameType.WINDOW_UPDATE) this.onWindowUpdate(id, uint31(buffer, start));
     else if (type === FrameType.SETTINGS) this.readSettings(flags, buffer, start, end);
     else if (type === FrameType.PING) {
-      if ((flags & Flag.ACK) !== 0) this.onPingAck();
-      else if (!this.tooMuchUnsent()) this.frames.ping(true, buffer, start);
+      if ((flags & Flag.ACK) === 0) {
+        if (!this.tooMuchUnsent()) this.frames.ping(true, buffer, start);
+      } else if (buffer[start] !== KEEP_ALIVE_PING[0]) this.onPingAck();
+      else this.keepAlive?.onAck();
     } else if (type === FrameType.PRIORITY) {
       if (end - start !== 5) this.streamError(id, this.streams.get(id), ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size');
       else if (uint31(buffer, start) === id) this.streamError(id, this.streams.get(id), ErrorCode.PROTOCOL_ERROR, 'stream that depends on itself');
@@ -261,6 +285,19 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     this.frames.goaway(this.lastPeerId, code, detail);
     this.writer.end();
     this.shut('ProtocolError', errorCodeName(code) + ': ' + detail);
+  }
+
+  /** False: the connection is over. */
+  private withinLimits(type: number, flags: number, length: number): boolean {
+    if (this.limits!.allows(type, flags, length, this.openedStreams, this.frames.dataFrames)) return true;
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many ' + frameTypeName(type) + ' frames');
+    return false;
+  }
+
+  /** A message that RFC 9113 section 8.1.1 calls malformed. */
+  protected malformed(id: number, stream: Http2Stream | undefined, detail: string): void {
+    if (this.options.malformedEndsConnection) this.fail(ErrorCode.PROTOCOL_ERROR, detail);
+    else this.streamError(id, stream, ErrorCode.PROTOCOL_ERROR, detail);
   }
 
   /** An error of one stream, which counts against the peer: it must not make us reset without end. */
@@ -283,7 +320,17 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
 
   /** A peer that asks and does not read would have the answers pile up here. True: the connection is over. */
   protected tooMuchUnsent(): boolean {
-    if (!this.writer.blocked || this.transport.writableLength <= this.options.maxUnsentBytes) return false;
+    const { frames, options } = this;
+    if (!this.writer.blocked) {
+      frames.unsent = frames.unsentControl = 0;
+      return false;
+    }
+    if (
+      this.transport.writableLength <= options.maxUnsentBytes &&
+      frames.unsent <= options.maxOutboundFrames &&
+      frames.unsentControl <= options.maxOutboundControlFrames
+    )
+      return false;
     this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'the peer does not read');
     return true;
   }
@@ -323,8 +370,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
     if (stream.remoteClosed) this.streamError(stream.id, stream, ErrorCode.STREAM_CLOSED, 'HEADERS after the end of the stream');
     else if (this.isClient ? stream.tunnel : stream.asksTunnel) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'HEADERS in a tunnel');
     else if (!fin) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'trailers that do not end the stream');
-    else if (trailers === null) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, this.section.error || 'trailers too large');
-    else if (stream.expected > 0) this.streamError(stream.id, stream, ErrorCode.PROTOCOL_ERROR, 'content differs from content-length');
+    else if (trailers === null) this.malformed(stream.id, stream, this.section.error || 'trailers too large');
+    else if (stream.expected > 0) this.malformed(stream.id, stream, 'content differs from content-length');
     else {
       this.remoteEnd(stream);
       if (trailers.length === 0) stream.events.onBody(NO_BYTES, 0, 0, true);
@@ -390,41 +437,26 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
       this.onBlock(id, fin, buffer, from, to);
       return;
     }
-    this.blockId = id;
-    this.blockFin = fin;
-    this.continuations = 0;
-    this.blockBytes = 0;
-    this.keepBlock(buffer, from, to);
+    this.block.begin(id, fin);
+    this.block.add(buffer, from, to);
   }
 
   private onContinuation(flags: number, buffer: Buffer, start: number, end: number): void {
-    if (++this.continuations > this.options.maxContinuationFrames) {
+    const { block, options } = this;
+    if (++block.continuations > options.maxContinuationFrames) {
       this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many CONTINUATION frames');
       return;
     }
     // Beyond that its table could not be kept in step without holding it all.
-    if (this.blockBytes + end - start > this.options.maxHeaderListBytes) {
+    if (block.bytes + end - start > options.maxHeaderListBytes) {
       this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header block too large');
       return;
     }
-    this.keepBlock(buffer, start, end);
+    block.add(buffer, start, end);
     if ((flags & Flag.END_HEADERS) === 0) return;
-    const id = this.blockId;
-    const block = this.block;
-    this.blockId = 0;
-    this.block = NO_BYTES;
-    this.onBlock(id, this.blockFin, block, 0, this.blockBytes);
-  }
-
-  private keepBlock(buffer: Buffer, start: number, end: number): void {
-    const bytes = this.blockBytes + end - start;
-    if (bytes > this.block.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(bytes, this.block.length * 2));
-      this.block.copy(grown, 0, 0, this.blockBytes);
-      this.block = grown;
-    }
-    buffer.copy(this.block, this.blockBytes, start, end);
-    this.blockBytes = bytes;
+    const { id, fin } = block;
+    const whole = block.take();
+    this.onBlock(id, fin, whole, 0, whole.length);
   }
 
   private onBlock(id: number, fin: boolean, buffer: Buffer, start: number, end: number): void {
@@ -525,7 +557,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents {
 
   /** Our SETTINGS and the connection's window, first of all. */
   protected writeSettings(values: readonly (readonly [id: number, value: number])[]): void {
-    this.frames.settings(values);
+    this.frames.settings(this.options.customSettings.length === 0 ? values : [...values, ...this.options.customSettings]);
     if (this.options.connectionWindowBytes > INITIAL_WINDOW_BYTES) this.frames.windowUpdate(0, this.options.connectionWindowBytes - INITIAL_WINDOW_BYTES);
   }
 }

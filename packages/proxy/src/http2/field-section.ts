@@ -2,6 +2,7 @@ import { isAuthority, isAuthorityWithPort } from '../http/authority.ts';
 import { canonicalLength } from '../http/field-bytes.ts';
 import { HeaderKind, type HeaderName } from '../http/header-names.ts';
 import { type HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
+import { applyUnderscores, type UnderscoresAction } from '../http/underscores.ts';
 import type { FieldSink } from './hpack-decoder.ts';
 import type { Http2Options } from './options.ts';
 import { ENTRY_OVERHEAD_BYTES } from './static-table.ts';
@@ -43,6 +44,7 @@ export class FieldSection implements FieldSink {
   private lastAuthority: string;
   private readonly maxBytes: number;
   private readonly maxCount: number;
+  private readonly underscores: UnderscoresAction;
 
   constructor(options: Http2Options) {
     this.error = '';
@@ -67,6 +69,7 @@ export class FieldSection implements FieldSink {
     this.lastAuthority = '';
     this.maxBytes = options.maxHeaderListBytes;
     this.maxCount = options.maxHeaderCount;
+    this.underscores = options.underscores;
   }
 
   begin(): void {
@@ -123,6 +126,7 @@ export class FieldSection implements FieldSink {
     }
     const authority = this.requestAuthority();
     if (authority === null) return null;
+    if (this.underscores !== 'allow') this.dropUnderscores();
     if (this.error !== '') return null;
     if (fin && this.contentLength > 0) return this.malformed('content-length without content');
     head.method = extended ? 'GET' : this.method;
@@ -163,6 +167,7 @@ export class FieldSection implements FieldSink {
   /** The section as trailers; null where it is malformed. */
   trailers(): HeaderList | null {
     if (this.pseudo > 0) return this.malformed('pseudo-header in trailers');
+    if (this.underscores !== 'allow') this.dropUnderscores();
     if (this.error !== '') return null;
     // What says something about framing is nothing for a trailer (RFC 9110 section 6.5.1); the rest of that kind was kept apart.
     const kept: HeaderList = [];
@@ -261,6 +266,12 @@ export class FieldSection implements FieldSink {
     }
     if (this.host !== null && this.host.toLowerCase() !== authority.toLowerCase()) return this.malformed('host differs from :authority');
     return authority;
+  }
+
+  private dropUnderscores(): void {
+    const kept = applyUnderscores(this.headers, this.underscores);
+    if (kept === null) this.malformed('header name with an underscore');
+    else this.headers = kept;
   }
 
   private keepNeverIndexed(name: string): void {

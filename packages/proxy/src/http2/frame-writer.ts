@@ -5,21 +5,31 @@ import { Flag, FRAME_HEADER_BYTES, FrameType } from './frame.ts';
 export class FrameWriter {
   private readonly writer: TurnWriter;
   private blockStart: number;
+  /** Frames since the peer last took all that was written; of these PING, SETTINGS and RST_STREAM. */
+  unsent: number;
+  unsentControl: number;
+  /** DATA frames ever. */
+  dataFrames: number;
 
   constructor(writer: TurnWriter) {
     this.writer = writer;
     this.blockStart = 0;
+    this.unsent = 0;
+    this.unsentControl = 0;
+    this.dataFrames = 0;
   }
 
   /** A frame's header, with room for `payload` bytes after it in one piece. */
   header(length: number, type: number, flags: number, id: number, payload: number): void {
     const writer = this.writer;
+    this.unsent++;
     writer.reserve(FRAME_HEADER_BYTES + payload);
     putHeader(writer.buffer, writer.position, length, type, flags, id);
     writer.position += FRAME_HEADER_BYTES;
   }
 
   data(id: number, buffer: Buffer, start: number, end: number, fin: boolean): void {
+    this.dataFrames++;
     this.header(end - start, FrameType.DATA, fin ? Flag.END_STREAM : 0, id, 0);
     if (end > start) this.writer.bytes(buffer, start, end);
   }
@@ -43,11 +53,13 @@ export class FrameWriter {
   }
 
   settingsAck(): void {
+    this.unsentControl++;
     this.header(0, FrameType.SETTINGS, Flag.ACK, 0, 0);
   }
 
   /** `opaque`: 8 bytes from `start`. */
   ping(ack: boolean, opaque: Buffer, start: number): void {
+    this.unsentControl++;
     this.header(8, FrameType.PING, ack ? Flag.ACK : 0, 0, 8);
     this.writer.bytes(opaque, start, start + 8);
   }
@@ -58,6 +70,7 @@ export class FrameWriter {
   }
 
   rstStream(id: number, code: number): void {
+    this.unsentControl++;
     this.header(4, FrameType.RST_STREAM, 0, id, 4);
     this.uint32(code);
   }
@@ -83,6 +96,7 @@ export class FrameWriter {
     const start = this.blockStart;
     const length = writer.position - start - FRAME_HEADER_BYTES;
     const flags = fin ? Flag.END_STREAM : 0;
+    this.unsent++;
     if (length <= maxFrameBytes) {
       putHeader(writer.buffer, start, length, FrameType.HEADERS, flags | Flag.END_HEADERS, id);
       return;

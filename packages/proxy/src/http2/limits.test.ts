@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FrameType, Setting } from './frame.ts';
+import type { Http2Options } from './options.ts';
 import { block, data, frame, GET, headers, POST, ping, rst, settings, uint32, windowUpdate } from './testing/frames.ts';
 import { answer, RawServer, responseOf, send } from './testing/server.ts';
 
@@ -115,6 +116,24 @@ describe('limits', () => {
     pings.wire.full = true;
     for (let i = 0; i < 20_000 && pings.log.closed === undefined; i++) pings.get(ping('12345678'));
     expect(pings.log.closed).toBe('ENHANCE_YOUR_CALM: the peer does not read');
+  });
+
+  it.each<[string, Partial<Http2Options>, (i: number) => Buffer]>([
+    ['PINGs', { maxOutboundControlFrames: 20 }, () => ping('12345678')],
+    ['frames of any kind', { maxOutboundFrames: 20 }, (i) => headers(2 * i + 1, GET, true)],
+  ])('ends at a peer that makes more %s wait than it may', (_name, options, make) => {
+    const server = RawServer.ready(
+      { maxControlBurst: 1e9, ...options },
+      ({ stream, head: { path } }) => void stream.sendResponse(responseOf(200, path === '/big' ? ['a', 'x'.repeat(200_000)] : []), true),
+    );
+    for (let i = 0; i < 100; i++) server.get(make(i));
+    expect(server.log.closed).toBeUndefined();
+    server.wire.full = true;
+    server.get(headers(301, [...GET.slice(0, 2), [':path', '/big']], true));
+    let sent = 0;
+    while (server.log.closed === undefined && sent < 100) server.get(make(200 + sent++));
+    expect(server.log.closed).toBe('ENHANCE_YOUR_CALM: the peer does not read');
+    expect(sent).toBeLessThan(30);
   });
 
   it('looks at all streams once for each SETTINGS frame', () => {

@@ -1,5 +1,7 @@
 import { HeaderNames } from '../http/header-names.ts';
+import type { UnderscoresAction } from '../http/underscores.ts';
 import { INITIAL_MAX_FRAME_BYTES, INITIAL_WINDOW_BYTES } from './frame.ts';
+import type { FrameLimitSettings } from './frame-limits.ts';
 
 /** Limits and sizes of an HTTP/2 codec. Decoded once; everything is set. */
 export interface Http2Options {
@@ -35,6 +37,18 @@ export interface Http2Options {
   readonly controlFramesPerSecond: number;
   /** Bytes not taken by the transport beyond which a peer that asks for more answers is cut off. Default 16 MiB. */
   readonly maxUnsentBytes: number;
+  /** Frames written since so much waits for a peer that the streams are held (max_outbound_frames). Default 10 000. */
+  readonly maxOutboundFrames: number;
+  /** Of these PING, SETTINGS and RST_STREAM (max_outbound_control_frames). Default 1000. */
+  readonly maxOutboundControlFrames: number;
+  /** Limits of single kinds of frames beside the bursts; null: none. */
+  readonly frameLimits: FrameLimitSettings | null;
+  /** A malformed message ends the connection, not its stream alone (Envoy without stream_error_on_invalid_http_message). Default false, as RFC 9113 has it. */
+  readonly malformedEndsConnection: boolean;
+  /** Server side. Default 'allow', as Envoy's headers_with_underscores_action. */
+  readonly underscores: UnderscoresAction;
+  /** Sent in SETTINGS beside our own (custom_settings_parameters). */
+  readonly customSettings: readonly (readonly [id: number, value: number])[];
   /** 1xx responses before the final one. Default 16. */
   readonly maxInformational: number;
   /** Named in the `Proxy-Status` (RFC 9209) of answers that the codec itself makes. */
@@ -64,6 +78,12 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
     maxControlBurst: 1000,
     controlFramesPerSecond: 200,
     maxUnsentBytes: 16 * 1024 * 1024,
+    maxOutboundFrames: 10_000,
+    maxOutboundControlFrames: 1000,
+    frameLimits: null,
+    malformedEndsConnection: false,
+    underscores: 'allow',
+    customSettings: [],
     maxInformational: 16,
     proxyName: 'outrigger',
     names: given.names ?? new HeaderNames(),

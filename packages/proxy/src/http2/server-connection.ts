@@ -60,6 +60,10 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     return false;
   }
 
+  protected override get openedStreams(): number {
+    return (this.lastId + 1) >>> 1;
+  }
+
   protected override isIdle(id: number): boolean {
     return id > this.lastId || id % 2 === 0;
   }
@@ -99,7 +103,8 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     }
     const head = this.section.request(fin);
     if (head === null) {
-      this.refuse(id, ErrorCode.PROTOCOL_ERROR, this.section.error);
+      this.remember(-id);
+      this.malformed(id, undefined, this.section.error);
       return;
     }
     const opened = this.open(id, head.method, head);
@@ -122,6 +127,16 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
 
   protected override onGoaway(_lastId: number, _code: number): void {
     this.drain();
+  }
+
+  /** The peer has not answered the first GOAWAY's PING: it will not say when it has read it. */
+  endDrain(): void {
+    if (!this.closed) this.onPingAck();
+  }
+
+  /** A header block that does not come to its end would hold the connection for good. */
+  timeoutHead(): void {
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header block not whole in time');
   }
 
   protected override onPingAck(): void {

@@ -3,6 +3,7 @@ import type { HttpManager } from '../engine/http-manager.ts';
 import type { RequestHead, ServerConnection, ServerConnectionEvents, ServerStream } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
 import { Http1ServerConnection } from '../http1/server-connection.ts';
+import { KeepAlive } from '../http2/keep-alive.ts';
 import { Http2ServerConnection } from '../http2/server-connection.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
@@ -11,12 +12,12 @@ import type { ConnectionInfo } from './connection-info.ts';
 
 /** RFC 9113 section 3.4. */
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-/** How long the peer may take to read the last answer after our FIN, ms (Envoy's delayed_close_timeout). */
-const DELAYED_CLOSE_MS = 1_000;
+/** Where delayed_close_timeout is 0: the last answer leaves with the end of the turn, ms. */
+const SHORTEST_CLOSE_MS = 10;
 /** A peer that takes nothing of its last answer for so long does not want it, ms. */
 const STALLED_CLOSE_MS = 60_000;
 
-const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3 } as const;
+const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3, DRAIN: 4, HEAD: 5 } as const;
 
 /** A downstream connection with an HTTP connection manager: picks the codec, makes streams, closes when idle. */
 export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTarget {
@@ -30,6 +31,12 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   #idle: WheelTimer | undefined;
   #maxAge: WheelTimer | undefined;
   #closing: WheelTimer | undefined;
+  /** Of a drain that this connection began itself. */
+  #drained: WheelTimer | undefined;
+  /** Of a head that has begun. */
+  #head: WheelTimer | undefined;
+  #keepAlive: KeepAlive | undefined;
+  #requests = 0;
   #idleSinceMs: number;
   #closed = false;
   /** After our FIN: what the peer has not taken yet, and when it last took something. */
@@ -57,6 +64,9 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
 
   onRequest(stream: ServerStream, head: RequestHead, fin: boolean): void {
     const active = new ActiveStream(this, stream, head, fin);
+    if (this.#head !== undefined) this.#headIsWhole();
+    const { maxRequestsPerConnection } = this.manager.config;
+    if (maxRequestsPerConnection > 0 && ++this.#requests === maxRequestsPerConnection) this.#drainItself();
     stream.events = active;
     this.manager.link(active);
     active.start();
@@ -68,7 +78,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     this.#unsentBytes = Number.POSITIVE_INFINITY;
     this.#takenAtMs = this.manager.runtime.nowMs();
     // Our FIN is out; what the peer still sends would make the kernel answer with a reset and cut the last answer off.
-    this.#closing = this.manager.runtime.wheel.arm(DELAYED_CLOSE_MS, this, Timer.CLOSE);
+    this.#armClose();
   }
 
   onStreamEnd(): void {
@@ -94,6 +104,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   receive(buffer: Buffer, start: number, end: number): void {
     if (this.#codec === undefined) this.#sniff(buffer, start, end);
     else this.#codec.receive(buffer, start, end);
+    if (this.#head === undefined && !this.#closed && this.#headPending) this.#armHead();
   }
 
   receiveEnd(): void {
@@ -110,7 +121,41 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     if (unsentBytes < this.#unsentBytes) this.#takenAtMs = nowMs;
     this.#unsentBytes = unsentBytes;
     if (unsentBytes === 0 || nowMs - this.#takenAtMs >= STALLED_CLOSE_MS) this.destroy();
-    else this.#closing = runtime.wheel.arm(DELAYED_CLOSE_MS, this, Timer.CLOSE);
+    else this.#armClose();
+  }
+
+  #armClose(): void {
+    const { runtime, config } = this.manager;
+    this.#closing = runtime.wheel.arm(Math.max(config.delayedCloseTimeoutMs, SHORTEST_CLOSE_MS), this, Timer.CLOSE);
+  }
+
+  get #headPending(): boolean {
+    return this.#codec === undefined ? this.#first !== undefined : this.#codec.headPending;
+  }
+
+  #armHead(): void {
+    const { runtime, config } = this.manager;
+    const timeoutMs = config.requestHeadersTimeoutMs || config.streamIdleTimeoutMs;
+    if (timeoutMs > 0) this.#head = runtime.wheel.arm(timeoutMs, this, Timer.HEAD);
+  }
+
+  #headIsWhole(): void {
+    this.manager.runtime.wheel.cancel(this.#head!);
+    this.#head = undefined;
+  }
+
+  /** What began and did not come to its end holds the connection no longer. */
+  #timeoutHead(): void {
+    if (this.#codec === undefined) this.destroy();
+    else this.#codec.timeoutHead();
+  }
+
+  #drainItself(): void {
+    if (this.#drained !== undefined) return;
+    const { runtime, config } = this.manager;
+    // First, since the codec may close at once.
+    this.#drained = runtime.wheel.arm(config.drainTimeoutMs, this, Timer.DRAIN);
+    this.drain();
   }
 
   transportClosed(detail: string): void {
@@ -119,7 +164,8 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     this.#codec?.transportClosed(detail);
     this.#closed = true;
     const { wheel } = this.manager.runtime;
-    for (const timer of [this.#idle, this.#maxAge, this.#closing]) if (timer !== undefined) wheel.cancel(timer);
+    this.#keepAlive?.close();
+    for (const timer of [this.#idle, this.#maxAge, this.#closing, this.#drained, this.#head]) if (timer !== undefined) wheel.cancel(timer);
     this.#onGone(this);
   }
 
@@ -134,13 +180,19 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
       this.#closeWhenTaken();
     } else if (kind === Timer.MAX_AGE) {
       this.#maxAge = undefined;
-      this.drain();
+      this.#drainItself();
+    } else if (kind === Timer.DRAIN) {
+      if (!this.#closed) this.#codec?.endDrain();
+    } else if (kind === Timer.HEAD) {
+      this.#head = undefined;
+      if (!this.#closed && this.#headPending) this.#timeoutHead();
     } else {
       // Re-armed rather than moved at every request.
       const idleMs = this.activeStreams > 0 ? 0 : runtime.nowMs() - this.#idleSinceMs;
       if (idleMs >= config.idleTimeoutMs) {
         this.#idle = undefined;
-        this.drain();
+        if (this.#headPending) this.#timeoutHead();
+        else this.#drainItself();
       } else this.#idle = runtime.wheel.arm(config.idleTimeoutMs - idleMs, this, Timer.IDLE);
     }
   }
@@ -162,8 +214,22 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   #begin(http2: boolean): void {
     const { manager } = this;
     const writer = new TurnWriter(manager.runtime.turn, this.#transport);
-    this.#codec = http2
-      ? new Http2ServerConnection(this.#transport, writer, this, manager.http2)
-      : new Http1ServerConnection(this.#transport, writer, this, manager.http1);
+    if (!http2) {
+      this.#codec = new Http1ServerConnection(this.#transport, writer, this, manager.http1);
+      return;
+    }
+    const codec = new Http2ServerConnection(this.#transport, writer, this, manager.http2);
+    this.#codec = codec;
+    const settings = manager.config.http2.keepAlive;
+    if (settings === null) return;
+    const { wheel, random } = manager.runtime;
+    this.#keepAlive = new KeepAlive(
+      settings,
+      codec,
+      wheel,
+      () => random.uint32() / 2 ** 32,
+      () => this.destroy(),
+    );
+    codec.keepAlive = this.#keepAlive;
   }
 }

@@ -82,8 +82,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.outlier = new OutlierDetector<UpstreamHost>(policies.outlier, this, runtime.random);
     this.#limits = compileLimits(config.message.circuitBreakers);
     this.maxConnectionsPerHost = compilePerHostConnections(config.message.circuitBreakers);
-    this.http1Options = http1Options({ names: runtime.names });
-    this.http2Options = http2Options({ names: runtime.names, nowMs: runtime.nowMs });
+    this.http1Options = http1Options({ names: runtime.names, maxHeaderCount: config.http.maxHeadersCount });
+    this.http2Options = http2Options({ names: runtime.names, nowMs: runtime.nowMs, maxHeaderCount: config.http.maxHeadersCount, ...config.http.http2.codec });
     this.forwardProxy = config.discovery === 'dynamic-forward-proxy' ? new ForwardProxyHosts(runtime, config) : null;
     this.addedAtUnixMs = runtime.unixMs();
     this.checker = config.healthCheck === null ? null : new HealthChecker(runtime, this, config.healthCheck);

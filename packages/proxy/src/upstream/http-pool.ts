@@ -221,7 +221,7 @@ export class HttpPool implements TimerTarget {
   }
 
   #grow(): void {
-    const each = this.http2 ? Math.min(STREAMS_OF_UNOPENED, this.cluster.config.http.maxConcurrentStreams) : 1;
+    const each = this.http2 ? Math.min(STREAMS_OF_UNOPENED, this.cluster.config.http.http2.maxConcurrentStreams) : 1;
     while (this.#pending.length > this.#connecting * each) {
       if (this.#hostFull() || !this.limits.tryConnection()) {
         // One connection is always allowed, else nothing would ever move (as in Envoy).

@@ -1,6 +1,7 @@
 import type { ClientConnection, ClientConnectionEvents, ClientStream, RequestHead, ResponseEvents } from '../http/message.ts';
 import { Http1ClientConnection } from '../http1/client-connection.ts';
 import { Http2ClientConnection } from '../http2/client-connection.ts';
+import { KeepAlive } from '../http2/keep-alive.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import { TurnWriter } from '../net/turn-writer.ts';
 import type { HttpPool } from './http-pool.ts';
@@ -11,6 +12,7 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
   readonly pool: HttpPool;
   readonly #transport: UpstreamTransport;
   #codec: ClientConnection | undefined = undefined;
+  #keepAlive: KeepAlive | null = null;
   #closed = false;
   #retired = false;
   /** Kept by the pool. */
@@ -37,7 +39,7 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
   /** By the peer's word, and by max_concurrent_streams of the cluster. */
   get capacity(): number {
     if (this.#retired || this.#codec === undefined) return 0;
-    return Math.min(this.#codec.capacity, Math.max(0, this.pool.cluster.config.http.maxConcurrentStreams - this.#codec.activeStreams));
+    return Math.min(this.#codec.capacity, Math.max(0, this.pool.cluster.config.http.http2.maxConcurrentStreams - this.#codec.activeStreams));
   }
 
   get activeStreams(): number {
@@ -59,6 +61,7 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
 
   /** Only where `capacity` says so. */
   request(head: RequestHead, fin: boolean, events: ResponseEvents): ClientStream {
+    if (this.#keepAlive !== null && this.activeStreams === 0) this.#keepAlive.beforeRequest(this.pool.runtime.nowMs() - this.idleSinceMs);
     this.requests++;
     const { maxRequestsPerConnection } = this.pool.cluster.config.http;
     const stream = this.#codec!.request(head, fin, events);
@@ -93,10 +96,22 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
     const transport = this.#transport.transport;
     const writer = new TurnWriter(runtime.turn, transport);
     this.openedAtMs = this.idleSinceMs = runtime.nowMs();
-    // What the pool promised its clients, TLS and ALPN notwithstanding: explicit_http_config fixes the codec.
-    this.#codec = http2
-      ? new Http2ClientConnection(transport, writer, this, cluster.http2Options)
-      : new Http1ClientConnection(transport, writer, this, cluster.http1Options);
+    // TLS and ALPN notwithstanding where explicit_http_config fixes the codec.
+    if (http2) {
+      const codec = new Http2ClientConnection(transport, writer, this, cluster.http2Options);
+      const settings = cluster.config.http.http2.keepAlive;
+      if (settings !== null) {
+        this.#keepAlive = new KeepAlive(
+          settings,
+          codec,
+          runtime.wheel,
+          () => runtime.random.uint32() / 2 ** 32,
+          () => this.#dead(),
+        );
+        codec.keepAlive = this.#keepAlive;
+      }
+      this.#codec = codec;
+    } else this.#codec = new Http1ClientConnection(transport, writer, this, cluster.http1Options);
     this.#transport.sink = this;
     this.pool.onOpen(this);
   }
@@ -118,10 +133,16 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
   onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#keepAlive?.close();
     const idleMs = this.#retired || this.requests === 0 ? -1 : this.pool.runtime.nowMs() - this.idleSinceMs;
     this.pool.onClosed(this, this.#wasIdle ? idleMs : -1);
     // The codec has ended its half; whatever the upstream still sends has no reader.
     this.#transport.transport.destroy();
+  }
+
+  #dead(): void {
+    this.#transport.transport.destroy();
+    this.transportClosed('the upstream has not answered a PING in time');
   }
 
   receive(buffer: Buffer, start: number, end: number): void {

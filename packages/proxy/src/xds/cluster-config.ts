@@ -3,6 +3,7 @@ import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/clus
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { EndpointSetConfig } from './endpoint-config.ts';
 import type { HealthCheckConfig } from './health-check-config.ts';
+import type { Http2Settings } from './protocol-options.ts';
 import type { UpstreamTlsSettings } from './tls-settings.ts';
 
 export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy';
@@ -28,8 +29,9 @@ export interface UpstreamHttpSettings {
   readonly maxConnectionDurationMs: number;
   /** 0: no limit. */
   readonly maxRequestsPerConnection: number;
-  /** Most streams at once on one HTTP/2 connection. */
-  readonly maxConcurrentStreams: number;
+  readonly http2: Http2Settings;
+  /** Header lines of a response. */
+  readonly maxHeadersCount: number;
 }
 
 export interface DnsSettings {
@@ -57,11 +59,11 @@ export interface ClusterConfig {
   readonly http: UpstreamHttpSettings;
   readonly transportSocketRules: readonly TransportSocketRule[];
   readonly transportSocket: TransportSocketSettings;
-  readonly dns: DnsSettings;
-  /** null: endpoints are what discovery says of them. */
   /** Version of the PROXY protocol that connections begin with; 0: none. */
   readonly proxyProtocol: 0 | 1 | 2;
   readonly connection: ConnectionSettings;
+  readonly dns: DnsSettings;
+  /** null: endpoints are what discovery says of them. */
   readonly healthCheck: HealthCheckConfig | null;
   /** An endpoint that discovery drops goes at once, whatever its checks say (ignore_health_on_host_removal). */
   readonly ignoreHealthOnRemoval: boolean;

@@ -34,13 +34,12 @@ import { compileHealthCheck } from './compile-health-check.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { compileConnectionSettings } from './connection-settings.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
-import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
+import { checkAds, checkCommonOptions, checkHttp1Options, compileHttp2, DEFAULT_MAX_HEADERS_COUNT } from './protocol-options.ts';
 
 /** Envoy's default (Cluster.connect_timeout). The control plane sets 1 s. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_DNS_REFRESH_MS = 5000;
-const DEFAULT_MAX_CONCURRENT_STREAMS = 1024;
 
 const CLUSTER = fieldPolicy(
   `transport_socket_matches name type cluster_type eds_cluster_config connect_timeout lb_policy load_assignment max_requests_per_connection circuit_breakers
@@ -62,11 +61,11 @@ const COMMON_LB = fieldPolicy(
 );
 const UPSTREAM_HTTP = fieldPolicy('');
 const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
+const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const AUTO = fieldPolicy('http_protocol_options http2_protocol_options', 'alternate_protocols_cache_options');
 const PROXY_PROTOCOL = fieldPolicy('config transport_socket');
 const PROXY_CONFIG = fieldPolicy('version', 'pass_through_tlvs');
 const PROXY_TRANSPORT = 'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport';
-const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const HTTP = fieldPolicy(
   'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
   'header_validation_config',
@@ -90,6 +89,7 @@ function compileTransportSocket(socket: TransportSocket | undefined, path: strin
       return null;
   }
 }
+
 /** What is under a PROXY protocol's socket, and that protocol's version; 0 where there is none. */
 function unwrapProxyProtocol(
   socket: TransportSocket | undefined,
@@ -111,7 +111,6 @@ function withAlpn(socket: TransportSocketSettings, protocol: UpstreamProtocol, p
   if (socket === null) report.error(path, 'auto_config is not supported without TLS, whose ALPN decides');
   return socket === null || socket.alpn.length > 0 ? socket : { ...socket, alpn: ['h2', 'http/1.1'] };
 }
-
 
 function discoveryOf(config: Cluster, report: CompileReport): ClusterDiscovery {
   const type = config.clusterDiscoveryType;
@@ -187,7 +186,6 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
   const at = options === undefined ? '' : `typed_extension_protocol_options.${PROTOCOL_OPTIONS}.`;
   checkCommonOptions(common, 'upstream', `${at}common_http_protocol_options`, report);
   checkHttp1Options(http1, `${at}http_protocol_options`, report);
-  checkHttp2Options(http2, `${at}http2_protocol_options`, report);
   // SNI and names from the request: a certificate would be checked against nothing.
   if (upstream !== undefined) checkFields(UpstreamHttpProtocolOptionsSchema, upstream, UPSTREAM_HTTP, `${at}upstream_http_protocol_options`, report);
   return {
@@ -195,7 +193,8 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
     idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
     maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? config.maxRequestsPerConnection ?? 0,
-    maxConcurrentStreams: http2?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
+    http2: compileHttp2(http2, undefined, `${at}http2_protocol_options`, report),
+    maxHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
   };
 }
 
@@ -239,9 +238,9 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     endpoints = null;
   } else if (endpoints === null && discovery !== 'dynamic-forward-proxy') endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };
   const connectTimeoutMs = durationMs(config.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS);
+  if (connectTimeoutMs <= 0) report.error('connect_timeout', 'must be more than 0');
   const http = compileHttp(config, report);
   const proxied = unwrapProxyProtocol(config.transportSocket, report);
-  if (connectTimeoutMs <= 0) report.error('connect_timeout', 'must be more than 0');
   const transportSocketRules = config.transportSocketMatches.map((rule, index) => ({
     name: rule.name,
     match: rule.match ?? {},

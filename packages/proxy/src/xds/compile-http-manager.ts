@@ -22,24 +22,24 @@ import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
 import type { ForwardClientCert, HttpManagerConfig, RouteSource } from './listener-config.ts';
-import { checkAds, checkCommonOptions, checkHttp1Options, checkHttp2Options } from './protocol-options.ts';
+import { checkAds, checkCommonOptions, checkHttp1Options, compileHttp2, compileUnderscores, DEFAULT_MAX_HEADERS_COUNT } from './protocol-options.ts';
 
 const DEFAULT_IDLE_TIMEOUT_MS = 3_600_000;
 const DEFAULT_STREAM_IDLE_TIMEOUT_MS = 300_000;
 const DEFAULT_MAX_REQUEST_HEADERS_KB = 60;
-const DEFAULT_MAX_HEADERS_COUNT = 100;
-const DEFAULT_MAX_CONCURRENT_STREAMS = 1024;
+const DEFAULT_DELAYED_CLOSE_TIMEOUT_MS = 1000;
+const DEFAULT_DRAIN_TIMEOUT_MS = 5000;
 
 const MANAGER = fieldPolicy(
   `codec_type stat_prefix rds route_config http_filters tracing common_http_protocol_options http_protocol_options http2_protocol_options max_request_headers_kb
    stream_idle_timeout request_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
    path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
-   server_header_transformation`,
-  `add_user_agent http3_protocol_options server_name request_headers_timeout delayed_close_timeout access_log_flush_interval
-   flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 stream_error_on_invalid_http_message
+   server_header_transformation request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
+  `add_user_agent http3_protocol_options server_name access_log_flush_interval
+   flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6
    append_x_forwarded_port append_local_overload internal_address_config xff_num_trusted_hops request_id_extension add_proxy_protocol_connection_state
-   scheme_header_transformation drain_timeout`,
+   scheme_header_transformation`,
 );
 const RDS = fieldPolicy('config_source route_config_name');
 const TRACING = fieldPolicy('random_sampling provider', 'client_sampling overall_sampling verbose max_path_tag_length custom_tags spawn_upstream_span');
@@ -116,7 +116,6 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
   const common = config.commonHttpProtocolOptions;
   checkCommonOptions(common, 'downstream', `${path}.common_http_protocol_options`, report);
   checkHttp1Options(config.httpProtocolOptions, `${path}.http_protocol_options`, report);
-  checkHttp2Options(config.http2ProtocolOptions, `${path}.http2_protocol_options`, report);
   checkTracing(config.tracing, `${path}.tracing`, report);
   if (config.proxyStatusConfig !== undefined)
     checkFields(HttpConnectionManager_ProxyStatusConfigSchema, config.proxyStatusConfig, PROXY_STATUS, `${path}.proxy_status_config`, report);
@@ -146,7 +145,12 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     via: config.via,
     maxRequestHeadersKb: config.maxRequestHeadersKb ?? DEFAULT_MAX_REQUEST_HEADERS_KB,
     maxHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
-    maxConcurrentStreams: config.http2ProtocolOptions?.maxConcurrentStreams ?? DEFAULT_MAX_CONCURRENT_STREAMS,
+    underscores: compileUnderscores(common),
+    http2: compileHttp2(config.http2ProtocolOptions, config.streamErrorOnInvalidHttpMessage, `${path}.http2_protocol_options`, report),
+    maxRequestsPerConnection: common?.maxRequestsPerConnection ?? 0,
+    requestHeadersTimeoutMs: durationMs(config.requestHeadersTimeout, 0),
+    delayedCloseTimeoutMs: durationMs(config.delayedCloseTimeout, DEFAULT_DELAYED_CLOSE_TIMEOUT_MS),
+    drainTimeoutMs: durationMs(config.drainTimeout, DEFAULT_DRAIN_TIMEOUT_MS),
     idleTimeoutMs: durationMs(common?.idleTimeout, DEFAULT_IDLE_TIMEOUT_MS),
     maxConnectionDurationMs: durationMs(common?.maxConnectionDuration, 0),
     streamIdleTimeoutMs: durationMs(config.streamIdleTimeout, DEFAULT_STREAM_IDLE_TIMEOUT_MS),

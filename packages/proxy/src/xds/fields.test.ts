@@ -6,6 +6,7 @@ import {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
   Http1ProtocolOptionsSchema,
   Http2ProtocolOptionsSchema,
+  KeepaliveSettingsSchema,
   UpstreamHttpProtocolOptionsSchema,
 } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
 import { ClusterLoadAssignment_PolicySchema, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
@@ -153,6 +154,12 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   'HttpProtocolOptions, downstream': inManager('commonHttpProtocolOptions', CommonOptionsSchema),
   Http1ProtocolOptions: inManager('httpProtocolOptions', Http1ProtocolOptionsSchema),
   Http2ProtocolOptions: inManager('http2ProtocolOptions', Http2ProtocolOptionsSchema),
+  KeepaliveSettings: {
+    schema: KeepaliveSettingsSchema,
+    base: { timeout: '1s' },
+    path: `${HCM_PATH}.http2_protocol_options.connection_keepalive`,
+    compile: (json) => manager({ ...MANAGER, http2ProtocolOptions: { connectionKeepalive: json } }),
+  },
   HttpFilter: {
     schema: HttpFilterSchema,
     base: ROUTER,
@@ -304,13 +311,12 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   },
   HttpConnectionManager: {
     effect: `stat_prefix route_config tracing common_http_protocol_options http_protocol_options http2_protocol_options server_header_transformation
-       max_request_headers_kb stream_idle_timeout request_timeout use_remote_address skip_xff_append via generate_request_id
+       max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout use_remote_address skip_xff_append via generate_request_id
        preserve_external_request_id always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs
-       normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
-       proxy_status_config`,
-    named: `add_user_agent http3_protocol_options server_name scheme_header_transformation request_headers_timeout drain_timeout delayed_close_timeout
-       access_log access_log_flush_interval flush_access_log_on_new_request access_log_options xff_num_trusted_hops internal_address_config
-       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_id_extension stream_error_on_invalid_http_message
+       normalize_path merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port
+       stream_error_on_invalid_http_message strip_trailing_host_dot proxy_status_config`,
+    named: `add_user_agent http3_protocol_options server_name scheme_header_transformation access_log access_log_flush_interval flush_access_log_on_new_request access_log_options xff_num_trusted_hops internal_address_config
+       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_id_extension
        append_x_forwarded_port append_local_overload add_proxy_protocol_connection_state`,
     refused: `codec_type rds scoped_routes http_filters original_ip_detection_extensions early_header_mutation_extensions local_reply_config
        path_normalization_options typed_header_validation_config`,
@@ -336,9 +342,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'filters',
   },
   'HttpProtocolOptions, downstream': {
-    effect: 'idle_timeout max_connection_duration max_headers_count max_stream_duration',
-    named: 'max_requests_per_connection',
-    refused: 'headers_with_underscores_action',
+    effect: 'idle_timeout max_connection_duration max_headers_count max_stream_duration headers_with_underscores_action max_requests_per_connection',
+    named: '',
+    refused: '',
   },
   Http1ProtocolOptions: {
     effect: 'accept_http_10',
@@ -347,11 +353,16 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'default_host_for_http_10',
   },
   Http2ProtocolOptions: {
-    effect: 'max_concurrent_streams allow_connect',
-    named: `hpack_table_size initial_stream_window_size initial_connection_window_size allow_metadata max_outbound_frames max_outbound_control_frames
-       max_consecutive_inbound_frames_with_empty_payload max_inbound_priority_frames_per_stream
-       max_inbound_window_update_frames_per_data_frame_sent stream_error_on_invalid_http_messaging override_stream_error_on_invalid_http_message
-       custom_settings_parameters connection_keepalive use_oghttp2_codec`,
+    effect: `hpack_table_size max_concurrent_streams initial_stream_window_size initial_connection_window_size allow_connect max_outbound_frames
+       max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload max_inbound_priority_frames_per_stream
+       max_inbound_window_update_frames_per_data_frame_sent stream_error_on_invalid_http_messaging
+       override_stream_error_on_invalid_http_message custom_settings_parameters connection_keepalive`,
+    named: 'allow_metadata use_oghttp2_codec',
+    refused: '',
+  },
+  KeepaliveSettings: {
+    effect: 'interval timeout interval_jitter connection_idle_interval',
+    named: '',
     refused: '',
   },
   HttpFilter: {
@@ -507,9 +518,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'http_filters',
   },
   'HttpProtocolOptions, upstream': {
-    effect: 'idle_timeout max_connection_duration max_requests_per_connection',
-    named: 'max_headers_count max_stream_duration',
-    refused: 'headers_with_underscores_action',
+    effect: 'idle_timeout max_connection_duration max_headers_count headers_with_underscores_action max_requests_per_connection',
+    named: 'max_stream_duration',
+    refused: '',
   },
   UpstreamHttpProtocolOptions: {
     effect: '',

@@ -1,9 +1,11 @@
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import type { HttpFilterChain } from '../filters/filter-chain.ts';
+import type { UnderscoresAction } from '../http/underscores.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AccessLogConfig } from './compile-access-logs.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import type { NetworkPolicy } from './http-filters.ts';
+import type { Http2Settings } from './protocol-options.ts';
 import type { DownstreamTlsSettings } from './tls-settings.ts';
 
 /** '' , "tls", "raw_buffer"; empty lists match anything. */
@@ -55,7 +57,16 @@ export interface HttpManagerConfig {
   readonly via: string;
   readonly maxRequestHeadersKb: number;
   readonly maxHeadersCount: number;
-  readonly maxConcurrentStreams: number;
+  readonly underscores: UnderscoresAction;
+  readonly http2: Http2Settings;
+  /** Then the connection takes no more; 0: no limit. */
+  readonly maxRequestsPerConnection: number;
+  /** From the first byte of a head to its last, ms; 0: the stream idle timeout. */
+  readonly requestHeadersTimeoutMs: number;
+  /** How long the peer may take to read the last answer after our FIN, ms. Envoy's default of 1 s. */
+  readonly delayedCloseTimeoutMs: number;
+  /** How long a client may take to answer the first GOAWAY of a drain, ms. Envoy's default of 5 s. */
+  readonly drainTimeoutMs: number;
   /** ms; 0: none. */
   readonly idleTimeoutMs: number;
   readonly maxConnectionDurationMs: number;
