@@ -441,6 +441,17 @@ export class ActiveStream extends RoutedStream {
     this.reply(answer.status, answer.body, answer.details, flags);
   }
 
+  breakOff(status: number, body: string, details: string): void {
+    if (this.#done) return;
+    if (this.response === null) {
+      this.reply(status, body, details, 0);
+      return;
+    }
+    this.responseCodeDetails = details.replaceAll(' ', '_');
+    this.#stream.reset('LocalReset');
+    this.#complete();
+  }
+
   /** Answers in place of the upstream, signed. */
   reply(status: number, body: string, details: string, flags: number, headers?: HeaderList): void {
     this.responseFlags |= flags;

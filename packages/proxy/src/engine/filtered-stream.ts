@@ -54,6 +54,7 @@ export abstract class FilteredStream extends GuardedStream implements StreamOfFi
   }
 
   abstract get headIsAll(): boolean;
+  abstract breakOff(status: number, body: string, details: string): void;
   /** The filters let it pass. */
   protected abstract filtered(): void;
   protected abstract refused(refusal: Refusal): void;

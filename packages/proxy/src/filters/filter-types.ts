@@ -1,16 +1,31 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CompileReport } from '../routing/compile-result.ts';
+import { compressorType } from './compression/compressor.ts';
+import { decompressorType } from './compression/decompressor.ts';
 import { bufferType } from './content/buffer.ts';
 import { corsType } from './cors.ts';
 import { extAuthzType } from './ext-authz/ext-authz.ts';
 import { faultType } from './fault.ts';
+import { grpcWebType } from './grpc-web.ts';
 import { headerMutationType } from './header-mutation.ts';
 import type { HttpFilterType, RouteSetting } from './http-filter.ts';
 import { globalRateLimitType } from './rate-limit/global.ts';
 import { localRateLimitType } from './rate-limit/local.ts';
 import { rbacType } from './rbac/http-rbac.ts';
 
-const types: readonly HttpFilterType[] = [rbacType, corsType, headerMutationType, faultType, bufferType, localRateLimitType, globalRateLimitType, extAuthzType];
+const types: readonly HttpFilterType[] = [
+  rbacType,
+  corsType,
+  headerMutationType,
+  faultType,
+  bufferType,
+  localRateLimitType,
+  globalRateLimitType,
+  extAuthzType,
+  grpcWebType,
+  compressorType,
+  decompressorType,
+];
 
 /** Every HTTP filter that this proxy has, by the type name of its message. */
 export const filterTypes: ReadonlyMap<string, HttpFilterType> = new Map(types.map((type) => [type.typeName, type]));

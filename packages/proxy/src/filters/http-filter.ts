@@ -104,6 +104,8 @@ export interface FilteredStream extends StreamInfo {
   dynamicMetadata: Map<string, Record<string, unknown>> | null;
   /** After a `wait`: filters behind it run, or the verdict is heeded. */
   goOn(verdict: FilterVerdict): void;
+  /** Its content cannot be gone on with: the answer says so, or is cut where it has begun. */
+  breakOff(status: number, body: string, details: string): void;
   /** The route is looked for again, with the head as it is now. */
   rematch(): void;
   /** What a filter keeps from a request's head to its answer, by its place in the chain. */
