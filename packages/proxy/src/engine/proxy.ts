@@ -370,8 +370,8 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
     tls: new TlsContexts(secrets),
     internalListeners: new InternalListeners(),
     resolver: {
-      resolve: (host, family, done) =>
-        systemResolver.resolve(host, family, (addresses, error) => faults.guard('an answer of DNS was lost', () => done(addresses, error))),
+      resolve: (host, query, done) =>
+        systemResolver.resolve(host, query, (addresses, error, ttlMs) => faults.guard('an answer of DNS was lost', () => done(addresses, error, ttlMs))),
     },
     givenUp: new GivenUpMemory(),
     nowMs: () => performance.now(),

@@ -1,7 +1,9 @@
+import { FastRandom } from '@outrigger/telemetry';
 import { describe, expect, it } from 'vitest';
 import type { Runtime } from '../engine/runtime.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import type { DnsSettings } from '../xds/cluster-config.ts';
 import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.ts';
 import type { Cluster } from './cluster.ts';
 import { DnsDiscovery } from './dns-discovery.ts';
@@ -11,35 +13,40 @@ function endpoint(host: string, port = 80): EndpointConfig {
   return { text: `${host}:${port}`, address: { kind: 'socket', host, port }, hostname: '', weight: 1 } as unknown as EndpointConfig;
 }
 
+const DNS: DnsSettings = { family: 'auto', refreshMs: 5000, failureRefreshMs: 1000, failureMaxMs: 0, respectTtl: false, servers: [] };
+
 class Scene {
   readonly clock = new FakeClock();
   readonly asked: string[] = [];
   /** What each name has; a text is why there is nothing. */
   readonly answers = new Map<string, readonly string[] | string>();
   readonly sets: string[][] = [];
+  ttlMs: number | undefined;
+  others: string[] = [];
   readonly hostnames: string[] = [];
   readonly discovery: DnsDiscovery;
   #held: (() => void)[] | undefined;
 
-  constructor(discovery: 'strict-dns' | 'logical-dns', endpoints: readonly EndpointConfig[]) {
+  constructor(discovery: 'strict-dns' | 'logical-dns', endpoints: readonly EndpointConfig[], dns: Partial<DnsSettings> = {}) {
     const resolver: Resolver = {
       resolve: (host, _family, done) => {
         this.asked.push(host);
         const answer = this.answers.get(host) ?? 'ENOTFOUND';
-        const give = () => (typeof answer === 'string' ? done([], answer) : done(answer, ''));
+        const give = () => (typeof answer === 'string' ? done([], answer) : done(answer, '', this.ttlMs));
         if (this.#held === undefined) give();
         else this.#held.push(give);
       },
     };
     const cluster = {
       name: 'c',
-      config: { discovery, endpoints: { endpoints, overprovisioningFactor: 140 }, dns: { family: 'auto', refreshMs: 5000, failureRefreshMs: 1000 } },
+      config: { discovery, endpoints: { endpoints, overprovisioningFactor: 140 }, dns: { ...DNS, ...dns } },
       setEndpoints: (set: EndpointSetConfig) => {
         this.sets.push(set.endpoints.map(({ text }) => text));
+        this.others = set.endpoints.flatMap(({ additionalAddresses }) => (additionalAddresses ?? []).map((one) => (one.kind === 'socket' ? one.host : '')));
         this.hostnames.push(...set.endpoints.map(({ hostname }) => hostname));
       },
     };
-    const runtime = { wheel: new TimerWheel(this.clock), resolver } as unknown as Runtime;
+    const runtime = { wheel: new TimerWheel(this.clock), resolver, random: new FastRandom([1, 2, 3, 4]) } as unknown as Runtime;
     this.discovery = new DnsDiscovery(runtime, cluster as unknown as Cluster);
   }
 
@@ -101,14 +108,47 @@ describe('STRICT_DNS', () => {
     scene.answers.set('a.example', ['10.0.0.4']);
     scene.clock.advance(1020);
     expect(scene.sets.at(-1)).toEqual(['10.0.0.4:80', '10.0.0.3:80']);
-    scene.clock.advance(1020);
-    expect(scene.asked).toHaveLength(6);
+    // The one that was well is asked when its own time has come.
+    expect(scene.asked.toSorted()).toEqual(['a.example', 'a.example', 'a.example', 'b.example', 'b.example']);
   });
 
   it('is warm also where a name has nothing: its requests fail at once instead of waiting', () => {
     const scene = new Scene('strict-dns', [endpoint('a.example')]);
     scene.discovery.start();
     expect(scene.sets).toEqual([[]]);
+  });
+
+  it('asks as often as the records hold, where the cluster says so', () => {
+    for (const respectTtl of [true, false]) {
+      const scene = new Scene('strict-dns', [endpoint('a.example')], { respectTtl });
+      scene.answers.set('a.example', ['10.0.0.1']);
+      scene.ttlMs = 1000;
+      scene.discovery.start();
+      scene.clock.advance(3_100);
+      expect(scene.asked).toHaveLength(respectTtl ? 4 : 1);
+    }
+  });
+
+  it('asks less and less often while it fails, within the longest time, and anew after an answer', () => {
+    const scene = new Scene('strict-dns', [endpoint('a.example')], { failureRefreshMs: 100, failureMaxMs: 1000 });
+    scene.discovery.start();
+    const times: number[] = [];
+    let last = 1;
+    for (let ms = 0; ms < 20_000; ms += 10) {
+      scene.clock.advance(10);
+      for (; last < scene.asked.length; last++) times.push(scene.clock.nowMs());
+    }
+    const gaps = times.slice(1).map((time, i) => time - times[i]!);
+    expect(Math.max(...gaps.slice(0, 2))).toBeLessThanOrEqual(420);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(1_020);
+    expect(Math.max(...gaps)).toBeGreaterThan(500);
+    // Without the growth it would be 400 times.
+    expect(scene.asked.length).toBeLessThan(100);
+    scene.answers.set('a.example', ['10.0.0.1']);
+    scene.clock.advance(1_020);
+    const asked = scene.asked.length;
+    scene.clock.advance(4_900);
+    expect(scene.asked.length).toBeLessThanOrEqual(asked + 1);
   });
 
   it('asks nothing and changes nothing after its end', () => {
@@ -139,5 +179,13 @@ describe('LOGICAL_DNS', () => {
     scene.answers.set('a.example', ['10.0.0.3', '10.0.0.2']);
     scene.clock.advance(5020);
     expect(scene.sets.at(-1)).toEqual(['10.0.0.3:80']);
+  });
+
+  it('reaches its one endpoint by all of its addresses where both families are looked up', () => {
+    const scene = new Scene('logical-dns', [endpoint('a.example')], { family: 'all' });
+    scene.answers.set('a.example', ['2001:db8::1', '10.0.0.1']);
+    scene.discovery.start();
+    expect(scene.sets).toEqual([['[2001:db8::1]:80']]);
+    expect(scene.others).toEqual(['10.0.0.1']);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DnsSettings } from '../xds/cluster-config.ts';
 import { DnsCache, MAX_CACHED_HOSTS, type Resolver, systemResolver } from './resolver.ts';
 
-const SETTINGS: DnsSettings = { family: 'auto', refreshMs: 60_000, failureRefreshMs: 500 };
+const SETTINGS: DnsSettings = { family: 'auto', refreshMs: 60_000, failureRefreshMs: 500, failureMaxMs: 0, respectTtl: false, servers: [] };
 
 class Scene {
   now = 0;
@@ -98,7 +98,7 @@ describe('DnsCache', () => {
 
 describe('systemResolver', () => {
   const resolve = (host: string, family: DnsSettings['family']) =>
-    new Promise<[readonly string[], string]>((done) => systemResolver.resolve(host, family, (addresses, error) => done([addresses, error])));
+    new Promise<[readonly string[], string]>((done) => systemResolver.resolve(host, { family, servers: [], respectTtl: false }, (addresses, error) => done([addresses, error])));
 
   it('knows this machine, never from within the call', async () => {
     let later = false;

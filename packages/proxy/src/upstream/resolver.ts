@@ -1,34 +1,54 @@
 import { type LookupAddress, lookup } from 'node:dns';
 import { ownText } from '../http/own-text.ts';
 import type { DnsSettings } from '../xds/cluster-config.ts';
+import { queryServers } from './dns-query.ts';
+
+export type DnsQuery = Pick<DnsSettings, 'family' | 'servers' | 'respectTtl'>;
+/** `ttlMs`: how long the answer holds, where that is known. */
+export type DnsDone = (addresses: readonly string[], error: string, ttlMs?: number) => void;
 
 export interface Resolver {
   /** IP addresses, in the order of preference. Calls back later, never from within; an empty list with the reason where there is none. */
-  resolve(host: string, family: DnsSettings['family'], done: (addresses: readonly string[], error: string) => void): void;
+  resolve(host: string, query: DnsQuery, done: DnsDone): void;
 }
 
-/** getaddrinfo of the system, as Envoy's getaddrinfo resolver. */
+/** Asks servers where some are given, or what they say of an answer's life is wanted; else, and for what they do not know, getaddrinfo of the system. */
 export const systemResolver: Resolver = {
-  resolve(host, family, done) {
-    const only = family === 'v4' ? 4 : family === 'v6' ? 6 : 0;
-    lookup(
-      host,
-      { all: true, family: only, order: family === 'v4-preferred' ? 'ipv4first' : 'verbatim' },
-      (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
-        if (error !== null || addresses === undefined) {
-          done([], error?.code ?? 'no addresses');
-          return;
-        }
-        const texts = addresses.map((address) => address.address);
-        // Envoy's AUTO: IPv6 if there is any, else IPv4; but a name with both is reached by what the system prefers first.
-        done(
-          family === 'all' || family === 'v4' || family === 'v6' ? texts : texts.filter((text) => text.includes(':') === texts[0]!.includes(':')),
-          texts.length === 0 ? 'no addresses' : '',
-        );
+  resolve(host, query, done) {
+    if (query.servers.length === 0 && !query.respectTtl) {
+      lookUp(host, query.family, done);
+      return;
+    }
+    queryServers(host, query).then(
+      ({ addresses, ttlMs }) => done(addresses, '', ttlMs),
+      (error: NodeJS.ErrnoException) => {
+        // A name of /etc/hosts.
+        if (query.servers.length === 0) lookUp(host, query.family, done);
+        else done([], error.code ?? 'no addresses');
       },
     );
   },
 };
+
+function lookUp(host: string, family: DnsSettings['family'], done: DnsDone): void {
+  const only = family === 'v4' ? 4 : family === 'v6' ? 6 : 0;
+  lookup(
+    host,
+    { all: true, family: only, order: family === 'v4-preferred' ? 'ipv4first' : 'verbatim' },
+    (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => {
+      if (error !== null || addresses === undefined) {
+        done([], error?.code ?? 'no addresses');
+        return;
+      }
+      const texts = addresses.map((address) => address.address);
+      // Envoy's AUTO: IPv6 if there is any, else IPv4; but a name with both is reached by what the system prefers first.
+      done(
+        family === 'all' || family === 'v4' || family === 'v6' ? texts : texts.filter((text) => text.includes(':') === texts[0]!.includes(':')),
+        texts.length === 0 ? 'no addresses' : '',
+      );
+    },
+  );
+}
 
 interface CacheEntry {
   addresses: readonly string[];
@@ -74,7 +94,7 @@ export class DnsCache {
     }
     entry.waiters = [done];
     const found = entry;
-    this.#resolver.resolve(host, this.#settings.family, (addresses, error) => {
+    this.#resolver.resolve(host, this.#settings, (addresses, error) => {
       if (addresses.length > 0) found.addresses = addresses;
       found.error = found.addresses.length > 0 ? '' : error;
       found.expiresMs = this.#nowMs() + (error === '' ? this.#ttlMs : Math.min(this.#ttlMs, this.#settings.failureRefreshMs));

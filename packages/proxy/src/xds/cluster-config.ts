@@ -37,7 +37,14 @@ export interface UpstreamHttpSettings {
 export interface DnsSettings {
   readonly family: 'auto' | 'v4' | 'v6' | 'v4-preferred' | 'all';
   readonly refreshMs: number;
+  /** After a failure: the first window of the back-off. */
   readonly failureRefreshMs: number;
+  /** The back-off's longest window; 0: none, each look-up comes `failureRefreshMs` after the last. */
+  readonly failureMaxMs: number;
+  /** An answer is used as long as its records say, in the place of `refreshMs`. */
+  readonly respectTtl: boolean;
+  /** "ip:port" of DNS servers; none: the system's. */
+  readonly servers: readonly string[];
 }
 
 /** A service of the mesh as filter_metadata["istio"].services names it. */

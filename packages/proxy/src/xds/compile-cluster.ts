@@ -7,10 +7,12 @@ import {
   Cluster_EdsClusterConfigSchema,
   ClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import type { Address } from '@outrigger/xds/protos/envoy/config/core/v3/address';
 import type { TransportSocket } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type HttpProtocolOptions as CommonHttp, UpstreamHttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
 import { ProxyProtocolConfig_Version, ProxyProtocolConfigSchema } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
 import { ClusterConfigSchema as ForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { CaresDnsResolverConfigSchema } from '@outrigger/xds/protos/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver';
 import { ProxyProtocolUpstreamTransportSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import {
@@ -29,7 +31,7 @@ import type {
   UpstreamHttpSettings,
   UpstreamProtocol,
 } from './cluster-config.ts';
-import { compileEndpoints } from './compile-endpoints.ts';
+import { compileAddress, compileEndpoints, hostPort } from './compile-endpoints.ts';
 import { compileHealthCheck } from './compile-health-check.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { compileConnectionSettings } from './connection-settings.ts';
@@ -46,9 +48,9 @@ const CLUSTER = fieldPolicy(
    common_http_protocol_options http_protocol_options http2_protocol_options typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate
    dns_lookup_family outlier_detection lb_subset_config ring_hash_lb_config maglev_lb_config least_request_lb_config round_robin_lb_config common_lb_config
    transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks upstream_connection_options upstream_bind_config
-   close_connections_on_host_health_failure
+   close_connections_on_host_health_failure respect_dns_ttl dns_resolvers dns_resolution_config typed_dns_resolver_config
    ignore_health_on_host_removal wait_for_warm_on_init`,
-  `alt_stat_name per_connection_buffer_limit_bytes respect_dns_ttl dns_resolvers use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config
+  `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups
    cleanup_interval
    track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
 );
@@ -62,6 +64,8 @@ const COMMON_LB = fieldPolicy(
 const UPSTREAM_HTTP = fieldPolicy('');
 const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const CARES = fieldPolicy('resolvers use_resolvers_as_fallback', 'dns_resolver_options filter_unroutable_families udp_max_queries');
+const CARES_RESOLVER = 'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig';
 const AUTO = fieldPolicy('http_protocol_options http2_protocol_options', 'alternate_protocols_cache_options');
 const PROXY_PROTOCOL = fieldPolicy('config transport_socket');
 const PROXY_CONFIG = fieldPolicy('version', 'pass_through_tlvs');
@@ -198,7 +202,27 @@ function compileHttp(config: Cluster, report: CompileReport): UpstreamHttpSettin
   };
 }
 
-function compileDns(config: Cluster): DnsSettings {
+/** DNS servers that the cluster names, in one of three places, each newer than the other. */
+function compileServers(config: Cluster, report: CompileReport): string[] {
+  const any = config.typedDnsResolverConfig?.typedConfig;
+  const typed = typeNameOf(any);
+  let addresses: readonly Address[] = config.dnsResolutionConfig?.resolvers ?? config.dnsResolvers;
+  let at = config.dnsResolutionConfig === undefined ? 'dns_resolvers' : 'dns_resolution_config.resolvers';
+  if (typed === CARES_RESOLVER) {
+    const cares = unpack(any, CaresDnsResolverConfigSchema, 'typed_dns_resolver_config.typed_config', report);
+    if (cares !== undefined) checkFields(CaresDnsResolverConfigSchema, cares, CARES, 'typed_dns_resolver_config.typed_config', report);
+    // Only where the system has none.
+    addresses = cares?.useResolversAsFallback === true ? [] : (cares?.resolvers ?? []);
+    at = 'typed_dns_resolver_config.typed_config.resolvers';
+  } else if (typed !== '' && typed !== 'envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig')
+    report.ignore('typed_dns_resolver_config');
+  return addresses.flatMap((address, index) => {
+    const compiled = compileAddress(address, `${at}[${index}]`, report);
+    return compiled?.kind === 'socket' ? [hostPort(compiled.host, compiled.port)] : [];
+  });
+}
+
+function compileDns(config: Cluster, report: CompileReport): DnsSettings {
   const refreshMs = durationMs(config.dnsRefreshRate, DEFAULT_DNS_REFRESH_MS);
   const families: Readonly<Record<number, DnsSettings['family']>> = {
     [Cluster_DnsLookupFamily.V4_ONLY]: 'v4',
@@ -206,7 +230,16 @@ function compileDns(config: Cluster): DnsSettings {
     [Cluster_DnsLookupFamily.V4_PREFERRED]: 'v4-preferred',
     [Cluster_DnsLookupFamily.ALL]: 'all',
   };
-  return { family: families[config.dnsLookupFamily] ?? 'auto', refreshMs, failureRefreshMs: durationMs(config.dnsFailureRefreshRate?.baseInterval, refreshMs) };
+  const failure = config.dnsFailureRefreshRate;
+  const failureRefreshMs = durationMs(failure?.baseInterval, refreshMs);
+  return {
+    family: families[config.dnsLookupFamily] ?? 'auto',
+    refreshMs,
+    failureRefreshMs,
+    failureMaxMs: failure === undefined ? 0 : durationMs(failure.maxInterval, failureRefreshMs * 10),
+    respectTtl: config.respectDnsTtl,
+    servers: compileServers(config, report),
+  };
 }
 
 function serviceOf(istio: JsonObject | undefined): ServiceName | undefined {
@@ -264,7 +297,7 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     transportSocket: withAlpn(compileTransportSocket(proxied.socket, 'transport_socket', report), http.protocol, 'transport_socket', report),
     proxyProtocol: proxied.version,
     connection: compileConnectionSettings(config, report),
-    dns: compileDns(config),
+    dns: compileDns(config, report),
     healthCheck: compileChecks(config, discovery, report),
     ignoreHealthOnRemoval: config.ignoreHealthOnHostRemoval,
     closeOnHealthFailure: config.closeConnectionsOnHostHealthFailure,
