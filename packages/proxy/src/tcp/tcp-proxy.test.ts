@@ -11,6 +11,7 @@ import { FakeClock } from '../testing/fake-clock.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import { PLAIN_HOW } from '../upstream/upstream-transport.ts';
 import type { TcpProxyConfig } from '../xds/listener-config.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
@@ -54,6 +55,8 @@ const CONFIG: TcpProxyConfig = {
   maxConnectionDurationMs: 0,
   policies: [],
   accessLogs: [],
+  clusterFromSni: false,
+  hashSourceIp: false,
 } as unknown as TcpProxyConfig;
 
 class Scene {
@@ -84,6 +87,7 @@ class Scene {
       forwardProxy: null,
       config: { connectTimeoutMs: 1000 },
       pick: () => this.host,
+      how: () => PLAIN_HOW,
       limits: {
         tryConnection: () => this.connections < limit && ++this.connections > 0,
         releaseConnection: () => this.connections--,
