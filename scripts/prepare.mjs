@@ -29,8 +29,12 @@ export function prepare() {
   if (elapsedMs > 1000) say(`ready after ${(elapsedMs / 1000).toFixed(1)} s`);
 }
 
+/** Of each package what npm installs by. */
 function workspaceManifests() {
-  return readdirSync(join(root, 'packages')).map((name) => readFileSync(join(root, 'packages', name, 'package.json')));
+  return readdirSync(join(root, 'packages')).map((name) => {
+    const { dependencies, devDependencies, optionalDependencies, bin } = JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'));
+    return JSON.stringify([dependencies, devDependencies, optionalDependencies, bin]);
+  });
 }
 
 /** Path, size and time of every source file: enough to know that nothing has changed. */
