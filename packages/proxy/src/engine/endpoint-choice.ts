@@ -14,7 +14,7 @@ export function hashContext({ head, connection, manager }: StreamRecord, route: 
 
 /** The endpoint for the next attempt, `tried` left out where the route says so; null: there is none that may be asked. */
 export function pickEndpoint(
-  { manager }: StreamRecord,
+  { manager, head, connection }: StreamRecord,
   route: RouteEntry,
   cluster: Cluster,
   own: LbContext | null,
@@ -28,5 +28,6 @@ export function pickEndpoint(
     context.maxRepicks = hostSelectionMaxAttempts;
   }
   context.nowMs = manager.runtime.nowMs();
+  if (cluster.originalDst !== null) context.destination = cluster.originalDst.destinationOf(head.headers, connection.info);
   return cluster.pick(context);
 }

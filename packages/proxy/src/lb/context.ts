@@ -16,6 +16,8 @@ export class LbContext {
   /** How often a pick is repeated to avoid them (host_selection_retry_max_attempts). */
   maxRepicks = 0;
   nowMs = 0;
+  /** "ip:port" for an ORIGINAL_DST cluster, '' where nothing is known. */
+  destination = '';
 
   reset(): void {
     this.hasHash = false;
@@ -24,5 +26,6 @@ export class LbContext {
     this.setCookie = '';
     this.tried = NONE;
     this.maxRepicks = 0;
+    this.destination = '';
   }
 }

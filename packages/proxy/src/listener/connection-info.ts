@@ -26,6 +26,8 @@ export interface ConnectionInfoFields extends Security {
 export class ConnectionInfo implements ConnectionFacts {
   readonly id: number;
   readonly localAddress: string;
+  /** It is where the client meant to go, which redirection or a balancer had hidden. */
+  readonly restored: boolean;
   readonly remoteAddress: string;
   /** The other end of the connection, where a balancer before it spoke for another by the PROXY protocol. */
   readonly directRemoteAddress: string;
@@ -58,6 +60,7 @@ export class ConnectionInfo implements ConnectionFacts {
     this.localAddress = origin.localIp === '' ? '' : hostPort(origin.localIp, origin.localPort);
     this.remoteAddress = origin.remoteIp === '' ? '' : hostPort(origin.remoteIp, origin.remotePort);
     this.directRemoteAddress = origin.direct ? this.remoteAddress : hostPort(origin.directRemoteIp, origin.directRemotePort);
+    this.restored = origin.restored;
     this.remoteHost = origin.remoteIp;
     this.destinationIp = parseIp(origin.localIp);
     this.destinationPort = origin.localPort;

@@ -174,6 +174,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
       context.hashHigh = hasher.high;
       context.hashLow = hasher.low;
     }
+    if (cluster.originalDst !== null) context.destination = cluster.originalDst.destinationOf([], this.info);
     const host = cluster.pick(context);
     if (host === null) {
       this.#refuse(ResponseFlag.noHealthyUpstream, 'no_healthy_upstream');

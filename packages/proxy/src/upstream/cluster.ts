@@ -18,6 +18,7 @@ import type { EndpointConfig, EndpointSetConfig } from '../xds/endpoint-config.t
 import { ForwardProxyHosts, splitAuthority } from './forward-proxy-hosts.ts';
 import { type CheckedCluster, HealthChecker } from './health/health-checker.ts';
 import { HttpPool } from './http-pool.ts';
+import { OriginalDstHosts } from './original-dst-hosts.ts';
 import { OWN_CONNECTION, type ProxiedConnection, proxyHeader } from './proxy-header.ts';
 import { UpstreamHost } from './upstream-host.ts';
 import type { ConnectHow } from './upstream-transport.ts';
@@ -60,6 +61,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   warm = false;
   /** Called when it becomes warm. */
   onWarm: () => void = () => {};
+  /** Only for ORIGINAL_DST: endpoints made from where connections were going. */
+  readonly originalDst: OriginalDstHosts | null;
   /** When it was added, for /clusters and /config_dump. */
   readonly addedAtUnixMs: number;
   readonly #runtime: Runtime;
@@ -87,7 +90,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.forwardProxy = config.discovery === 'dynamic-forward-proxy' ? new ForwardProxyHosts(runtime, config) : null;
     this.addedAtUnixMs = runtime.unixMs();
     this.checker = config.healthCheck === null ? null : new HealthChecker(runtime, this, config.healthCheck);
-    if (this.forwardProxy !== null) this.warm = true;
+    this.originalDst = config.discovery === 'original-dst' ? new OriginalDstHosts(runtime, config) : null;
+    if (this.forwardProxy !== null || this.originalDst !== null) this.warm = true;
   }
 
   get limits(): ResourceLimits {
@@ -95,12 +99,12 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   }
 
   get hosts(): Iterable<UpstreamHost> {
-    return this.forwardProxy === null ? this.#hosts.values() : this.forwardProxy.hosts;
+    return (this.forwardProxy ?? this.originalDst)?.hosts ?? this.#hosts.values();
   }
 
   /** null: no endpoint may be asked. Not for a dynamic forward proxy. */
   pick(context: LbContext): UpstreamHost | null {
-    return this.balancer.pick(context);
+    return this.originalDst === null ? this.balancer.pick(context) : this.originalDst.host(context.destination);
   }
 
   /** `downstreamVersion`: 10, 11 or 20, as the request came. */
@@ -266,6 +270,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   drain(): void {
     this.#disarmSweep();
     this.checker?.close();
+    this.originalDst?.close();
     for (const host of this.hosts) host.drain();
   }
 
@@ -274,6 +279,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.checker?.close();
     for (const host of this.hosts) host.close();
     this.forwardProxy?.close();
+    this.originalDst?.close();
   }
 
   /** Nobody comes any more whom an endpoint could be let back for. */

@@ -1,7 +1,7 @@
 import type { Runtime } from '../engine/runtime.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
-import { type EndpointConfig, PLAIN_CHECK } from '../xds/endpoint-config.ts';
+import { addressEndpoint } from './address-endpoint.ts';
 import { DnsCache } from './resolver.ts';
 import { UpstreamHost } from './upstream-host.ts';
 
@@ -54,23 +54,7 @@ export class ForwardProxyHosts {
       this.#hosts.delete(oldest);
       host.drain();
     }
-    const endpoint: EndpointConfig = {
-      text,
-      address: { kind: 'socket', host: address, port },
-      additionalAddresses: [],
-      hostname: '',
-      weight: 1,
-      priority: 0,
-      locality: '',
-      localityWeight: 0,
-      health: 'healthy',
-      edsHealth: 'HEALTHY',
-      hashKey: '',
-      transportSocketMatch: {},
-      healthCheck: PLAIN_CHECK,
-      workload: '',
-    };
-    const host = new UpstreamHost(endpoint, this.#config.transportSocket, this.#runtime.nowMs());
+    const host = new UpstreamHost(addressEndpoint(address, port), this.#config.transportSocket, this.#runtime.nowMs());
     host.connectWith(this.#config.connection);
     this.#hosts.set(text, host);
     return host;

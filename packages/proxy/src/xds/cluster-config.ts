@@ -6,7 +6,7 @@ import type { HealthCheckConfig } from './health-check-config.ts';
 import type { Http2Settings } from './protocol-options.ts';
 import type { UpstreamTlsSettings } from './tls-settings.ts';
 
-export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy';
+export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy' | 'original-dst';
 /** 'downstream': as the request came (use_downstream_protocol_config). */
 /** 'auto': as ALPN decides (auto_config). */
 export type UpstreamProtocol = 'http1' | 'http2' | 'downstream' | 'auto';
@@ -47,6 +47,15 @@ export interface DnsSettings {
   readonly servers: readonly string[];
 }
 
+export interface OriginalDstSettings {
+  /** Lower case; '': no header is looked at. */
+  readonly httpHeader: string;
+  /** 0: the destination's own. */
+  readonly portOverride: number;
+  /** How long an endpoint that nobody uses is kept, ms. */
+  readonly cleanupIntervalMs: number;
+}
+
 /** A service of the mesh as filter_metadata["istio"].services names it. */
 export interface ServiceName {
   readonly host: string;
@@ -70,6 +79,7 @@ export interface ClusterConfig {
   readonly proxyProtocol: 0 | 1 | 2;
   readonly connection: ConnectionSettings;
   readonly dns: DnsSettings;
+  readonly originalDst: OriginalDstSettings;
   /** null: endpoints are what discovery says of them. */
   readonly healthCheck: HealthCheckConfig | null;
   /** An endpoint that discovery drops goes at once, whatever its checks say (ignore_health_on_host_removal). */

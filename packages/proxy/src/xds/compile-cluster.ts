@@ -5,6 +5,8 @@ import {
   Cluster_DiscoveryType,
   Cluster_DnsLookupFamily,
   Cluster_EdsClusterConfigSchema,
+  Cluster_LbPolicy,
+  Cluster_OriginalDstLbConfigSchema,
   ClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import type { Address } from '@outrigger/xds/protos/envoy/config/core/v3/address';
@@ -26,6 +28,7 @@ import type {
   ClusterConfig,
   ClusterDiscovery,
   DnsSettings,
+  OriginalDstSettings,
   ServiceName,
   TransportSocketSettings,
   UpstreamHttpSettings,
@@ -49,10 +52,10 @@ const CLUSTER = fieldPolicy(
    dns_lookup_family outlier_detection lb_subset_config ring_hash_lb_config maglev_lb_config least_request_lb_config round_robin_lb_config common_lb_config
    transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks upstream_connection_options upstream_bind_config
    close_connections_on_host_health_failure respect_dns_ttl dns_resolvers dns_resolution_config typed_dns_resolver_config
+   original_dst_lb_config cleanup_interval
    ignore_health_on_host_removal wait_for_warm_on_init`,
   `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups
-   cleanup_interval
-   track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
+      track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
 );
 const EDS = fieldPolicy('eds_config service_name');
 const COMMON_LB = fieldPolicy(
@@ -66,6 +69,9 @@ const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_op
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const CARES = fieldPolicy('resolvers use_resolvers_as_fallback', 'dns_resolver_options filter_unroutable_families udp_max_queries');
 const CARES_RESOLVER = 'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig';
+const ORIGINAL_DST = fieldPolicy('use_http_header http_header_name upstream_port_override');
+const ORIGINAL_DST_HEADER = 'x-envoy-original-dst-host';
+const DEFAULT_CLEANUP_INTERVAL_MS = 5_000;
 const AUTO = fieldPolicy('http_protocol_options http2_protocol_options', 'alternate_protocols_cache_options');
 const PROXY_PROTOCOL = fieldPolicy('config transport_socket');
 const PROXY_CONFIG = fieldPolicy('version', 'pass_through_tlvs');
@@ -135,8 +141,9 @@ function discoveryOf(config: Cluster, report: CompileReport): ClusterDiscovery {
     case Cluster_DiscoveryType.LOGICAL_DNS:
       return 'logical-dns';
     case Cluster_DiscoveryType.ORIGINAL_DST:
-      report.error('type', 'ORIGINAL_DST is not supported by this proxy');
-      return 'static';
+      if (config.lbPolicy !== Cluster_LbPolicy.CLUSTER_PROVIDED) report.error('lb_policy', 'must be CLUSTER_PROVIDED for ORIGINAL_DST');
+      if (config.loadAssignment !== undefined) report.error('load_assignment', 'not together with type ORIGINAL_DST');
+      return 'original-dst';
     default:
       return 'static';
   }
@@ -242,6 +249,16 @@ function compileDns(config: Cluster, report: CompileReport): DnsSettings {
   };
 }
 
+function compileOriginalDst({ lbConfig, cleanupInterval }: Cluster, report: CompileReport): OriginalDstSettings {
+  const config = lbConfig.case === 'originalDstLbConfig' ? lbConfig.value : undefined;
+  if (config !== undefined) checkFields(Cluster_OriginalDstLbConfigSchema, config, ORIGINAL_DST, 'original_dst_lb_config', report);
+  return {
+    httpHeader: config?.useHttpHeader !== true ? '' : config.httpHeaderName === '' ? ORIGINAL_DST_HEADER : config.httpHeaderName.toLowerCase(),
+    portOverride: config?.upstreamPortOverride ?? 0,
+    cleanupIntervalMs: Math.max(1, durationMs(cleanupInterval, DEFAULT_CLEANUP_INTERVAL_MS)),
+  };
+}
+
 function serviceOf(istio: JsonObject | undefined): ServiceName | undefined {
   const services = istio?.['services'];
   const first: JsonValue | undefined = Array.isArray(services) ? services[0] : undefined;
@@ -251,7 +268,8 @@ function serviceOf(istio: JsonObject | undefined): ServiceName | undefined {
 }
 
 function compileChecks(config: Cluster, discovery: ClusterDiscovery, report: CompileReport): ClusterConfig['healthCheck'] {
-  if (discovery !== 'dynamic-forward-proxy' || config.healthChecks.length === 0) return compileHealthCheck(config.healthChecks, 'health_checks', report);
+  if ((discovery !== 'dynamic-forward-proxy' && discovery !== 'original-dst') || config.healthChecks.length === 0)
+    return compileHealthCheck(config.healthChecks, 'health_checks', report);
   // Its endpoints come and go with the requests that name them.
   report.ignore('health_checks');
   return null;
@@ -269,7 +287,8 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     checkAds(config.edsClusterConfig?.edsConfig, 'eds_cluster_config.eds_config', report);
     if (endpoints !== null) report.error('load_assignment', 'not together with type EDS');
     endpoints = null;
-  } else if (endpoints === null && discovery !== 'dynamic-forward-proxy') endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };
+  } else if (endpoints === null && discovery !== 'dynamic-forward-proxy' && discovery !== 'original-dst')
+    endpoints = { clusterName: config.name, endpoints: [], overprovisioningFactor: 140 };
   const connectTimeoutMs = durationMs(config.connectTimeout, DEFAULT_CONNECT_TIMEOUT_MS);
   if (connectTimeoutMs <= 0) report.error('connect_timeout', 'must be more than 0');
   const http = compileHttp(config, report);
@@ -298,6 +317,7 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     proxyProtocol: proxied.version,
     connection: compileConnectionSettings(config, report),
     dns: compileDns(config, report),
+    originalDst: compileOriginalDst(config, report),
     healthCheck: compileChecks(config, discovery, report),
     ignoreHealthOnRemoval: config.ignoreHealthOnHostRemoval,
     closeOnHealthFailure: config.closeConnectionsOnHostHealthFailure,

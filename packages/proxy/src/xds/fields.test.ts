@@ -476,16 +476,16 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'metadata_match typed_per_filter_config',
   },
   Cluster: {
-    effect: `transport_socket_matches name connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
+    effect: `transport_socket_matches name type connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
        upstream_http_protocol_options common_http_protocol_options http_protocol_options http2_protocol_options dns_refresh_rate
        dns_failure_refresh_rate respect_dns_ttl dns_lookup_family dns_resolvers dns_resolution_config typed_dns_resolver_config
-       wait_for_warm_on_init outlier_detection upstream_bind_config ring_hash_lb_config maglev_lb_config least_request_lb_config
-       round_robin_lb_config common_lb_config metadata upstream_connection_options close_connections_on_host_health_failure
-       ignore_health_on_host_removal load_balancing_policy`,
-    named: `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups cleanup_interval protocol_selection
-       lrs_report_endpoint_metrics track_timeout_budgets track_cluster_stats preconnect_policy`,
-    refused: `type cluster_type eds_cluster_config lb_policy typed_extension_protocol_options lb_subset_config original_dst_lb_config
-       transport_socket filters lrs_server upstream_config connection_pool_per_downstream_connection`,
+       wait_for_warm_on_init outlier_detection cleanup_interval upstream_bind_config ring_hash_lb_config maglev_lb_config
+       original_dst_lb_config least_request_lb_config round_robin_lb_config common_lb_config metadata upstream_connection_options
+       close_connections_on_host_health_failure ignore_health_on_host_removal load_balancing_policy`,
+    named: `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups protocol_selection lrs_report_endpoint_metrics
+       track_timeout_budgets track_cluster_stats preconnect_policy`,
+    refused: `cluster_type eds_cluster_config lb_policy typed_extension_protocol_options lb_subset_config transport_socket filters lrs_server
+       upstream_config connection_pool_per_downstream_connection`,
   },
   'Cluster.CommonLbConfig': {
     effect: 'healthy_panic_threshold locality_weighted_lb_config ignore_new_hosts_until_first_hc consistent_hashing_lb_config',
