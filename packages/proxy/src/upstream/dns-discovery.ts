@@ -14,7 +14,6 @@ const MIN_REFRESH_MS = 10;
  * addresses in place.
  */
 export class DnsDiscovery {
-  readonly #runtime: Runtime;
   readonly #cluster: Cluster;
   readonly #names: ReadonlyMap<string, DnsName>;
   /** Addresses in force, to leave the balancer alone where nothing has changed. */
@@ -22,7 +21,6 @@ export class DnsDiscovery {
   #waiting: number;
 
   constructor(runtime: Runtime, cluster: Cluster) {
-    this.#runtime = runtime;
     this.#cluster = cluster;
     const names = new Map<string, DnsName>();
     for (const { address } of this.#endpoints())

@@ -98,7 +98,9 @@ describe('DnsCache', () => {
 
 describe('systemResolver', () => {
   const resolve = (host: string, family: DnsSettings['family']) =>
-    new Promise<[readonly string[], string]>((done) => systemResolver.resolve(host, { family, servers: [], respectTtl: false }, (addresses, error) => done([addresses, error])));
+    new Promise<[readonly string[], string]>((done) =>
+      systemResolver.resolve(host, { family, servers: [], respectTtl: false }, (addresses, error) => done([addresses, error])),
+    );
 
   it('knows this machine, never from within the call', async () => {
     let later = false;
