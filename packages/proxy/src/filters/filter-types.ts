@@ -9,6 +9,7 @@ import { faultType } from './fault.ts';
 import { grpcWebType } from './grpc-web.ts';
 import { headerMutationType } from './header-mutation.ts';
 import type { HttpFilterType, RouteSetting } from './http-filter.ts';
+import { jwtAuthnType } from './jwt/jwt-authn.ts';
 import { globalRateLimitType } from './rate-limit/global.ts';
 import { localRateLimitType } from './rate-limit/local.ts';
 import { rbacType } from './rbac/http-rbac.ts';
@@ -25,6 +26,7 @@ const types: readonly HttpFilterType[] = [
   grpcWebType,
   compressorType,
   decompressorType,
+  jwtAuthnType,
 ];
 
 /** Every HTTP filter that this proxy has, by the type name of its message. */
