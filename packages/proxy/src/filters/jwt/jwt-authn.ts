@@ -97,7 +97,7 @@ class JwtFilter implements HttpFilter {
       body: stripFailure ? '' : failure.message,
       details: `jwt_authn_access_denied{${failure.message.replaceAll(' ', '_')}}`,
       flag: 0,
-      headers: failure.status === 401 ? ['www-authenticate', challenge] : [],
+      headers: ['www-authenticate', challenge],
     };
   }
 }
