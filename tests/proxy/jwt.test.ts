@@ -120,7 +120,7 @@ describe.each(planes)('tokens before %s', (plane) => {
       [401, 'Jwt verification fails', true],
       [401, 'Jwt is expired', true],
       [401, 'Jwt issuer is not configured', true],
-      [403, 'Audiences in Jwt are not allowed', false],
+      [403, 'Audiences in Jwt are not allowed', true],
     ]);
     expect((await ask('local', undefined, '/open')).status).toBe(200);
   });
