@@ -60,6 +60,8 @@ export class HttpManager implements TimerTarget {
       random: runtime.random,
       nowMs: runtime.nowMs,
       unixMs: runtime.unixMs,
+      failing: () => runtime.health.failing,
+      clusterHealth: (name) => healthOf(clusters, name),
       call: (request, answer) => new ClusterCall(runtime, clusters, request, answer),
       note: (what, fields) => this.#note(what, fields),
     };
@@ -125,4 +127,16 @@ export class HttpManager implements TimerTarget {
     if (this.#sweep !== undefined) this.runtime.wheel.cancel(this.#sweep);
     this.#sweep = undefined;
   }
+}
+
+function healthOf(clusters: ClusterSet, name: string): number | undefined {
+  const cluster = clusters.get(name);
+  if (cluster === undefined) return undefined;
+  let all = 0;
+  let healthy = 0;
+  for (const host of cluster.hosts) {
+    all++;
+    if (host.health !== 'unhealthy' && host.admits) healthy++;
+  }
+  return all === 0 ? undefined : healthy / all;
 }

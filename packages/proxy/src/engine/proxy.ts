@@ -377,6 +377,7 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
     nowMs: () => performance.now(),
     unixMs: () => Date.now(),
     localUri: () => identity.uri,
+    health: { failing: false },
     log,
     faults,
   };

@@ -28,6 +28,8 @@ export interface Runtime {
   readonly unixMs: () => number;
   /** Our own SPIFFE id, '' while there is none. */
   readonly localUri: () => string;
+  /** Said by the admin interface: this proxy is to be taken for ill. */
+  readonly health: { failing: boolean };
   readonly log: ProxyLog;
   readonly faults: Faults;
 }

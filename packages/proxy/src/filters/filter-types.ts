@@ -1,5 +1,6 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { CompileReport } from '../routing/compile-result.ts';
+import { adaptiveConcurrencyType } from './adaptive-concurrency/adaptive-concurrency.ts';
 import { compressorType } from './compression/compressor.ts';
 import { decompressorType } from './compression/decompressor.ts';
 import { bufferType } from './content/buffer.ts';
@@ -8,6 +9,7 @@ import { extAuthzType } from './ext-authz/ext-authz.ts';
 import { faultType } from './fault.ts';
 import { grpcWebType } from './grpc-web.ts';
 import { headerMutationType } from './header-mutation.ts';
+import { healthCheckType } from './health-check.ts';
 import type { HttpFilterType, RouteSetting } from './http-filter.ts';
 import { jwtAuthnType } from './jwt/jwt-authn.ts';
 import { globalRateLimitType } from './rate-limit/global.ts';
@@ -27,6 +29,8 @@ const types: readonly HttpFilterType[] = [
   compressorType,
   decompressorType,
   jwtAuthnType,
+  healthCheckType,
+  adaptiveConcurrencyType,
 ];
 
 /** Every HTTP filter that this proxy has, by the type name of its message. */

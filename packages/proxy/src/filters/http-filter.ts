@@ -84,6 +84,10 @@ export interface FilterServices {
   readonly random: Random;
   readonly nowMs: () => number;
   readonly unixMs: () => number;
+  /** This proxy is to be taken for ill (admin: /healthcheck/fail). */
+  failing(): boolean;
+  /** Share of a cluster's endpoints that are healthy, [0, 1]; undefined: there is no such cluster, or nobody in it. */
+  clusterHealth(cluster: string): number | undefined;
   call(request: ClusterRequest, answer: ClusterAnswer): Cancellable;
   /** A line in the proxy's log, at most one a second for each `what`. */
   note(what: string, fields: Readonly<Record<string, string>>): void;

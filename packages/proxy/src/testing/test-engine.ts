@@ -111,6 +111,7 @@ export class TestEngine {
       nowMs: () => clock.nowMs(),
       unixMs: () => 1_700_000_000_000 + clock.nowMs(),
       localUri: () => given.localUri ?? '',
+      health: { failing: false },
       log,
       faults,
     };
