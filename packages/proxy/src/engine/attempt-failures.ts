@@ -19,6 +19,7 @@ const FAILURE_WORDS: Readonly<Record<AttemptFailure, FailureWords>> = {
   'reset-before-request': words(ResponseFlag.upstreamConnectionTermination, 'connection termination'),
   reset: words(ResponseFlag.upstreamConnectionTermination, 'connection termination'),
   'per-try-timeout': words(ResponseFlag.upstreamRequestTimeout, 'per try timeout'),
+  'per-try-idle-timeout': words(ResponseFlag.upstreamRequestTimeout, 'per try idle timeout'),
   'protocol-error': words(ResponseFlag.upstreamProtocolError, 'protocol error'),
   overflow: words(ResponseFlag.upstreamOverflow, 'overflow'),
 };
@@ -29,7 +30,12 @@ export function flagOfFailure(failure: AttemptFailure): number {
 
 /** What the downstream is told when no other attempt follows. `detail`: of the transport, '' if there is none. */
 export function failureAnswer(failure: AttemptFailure, detail: string, remoteReset: boolean): { status: number; body: string; details: string } {
-  if (failure === 'per-try-timeout') return { status: 504, body: 'upstream request timeout', details: 'upstream_per_try_timeout' };
+  if (failure === 'per-try-timeout' || failure === 'per-try-idle-timeout')
+    return {
+      status: 504,
+      body: 'upstream request timeout',
+      details: failure === 'per-try-timeout' ? 'upstream_per_try_timeout' : 'upstream_per_try_idle_timeout',
+    };
   const { body, details } = FAILURE_WORDS[failure];
   const transport = detail === '' ? '' : `, transport failure reason: ${detail}`;
   return {

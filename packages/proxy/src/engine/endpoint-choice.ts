@@ -12,7 +12,7 @@ export function hashContext({ head, connection, manager }: StreamRecord, route: 
   return context;
 }
 
-/** The endpoint for the next attempt, `tried` left out where the route says so; null: there is none that may be asked. */
+/** The endpoint for the next attempt, those of earlier attempts (`tried`) and others left out as the route says; null: there is none that may be asked. */
 export function pickEndpoint(
   { manager, head, connection }: StreamRecord,
   route: RouteEntry,
@@ -22,9 +22,12 @@ export function pickEndpoint(
 ): UpstreamHost | null {
   const context = own ?? manager.lbContext;
   if (own === null) context.reset();
-  const { avoidPreviousHosts, hostSelectionMaxAttempts } = route.retry.fields;
-  if (tried !== null && avoidPreviousHosts) {
+  if (tried !== null) {
+    const { avoided, hostSelectionMaxAttempts } = route.retry.fields;
     context.tried = tried;
+    context.avoidsTried = avoided.previous;
+    context.omitted = avoided.omitted;
+    context.prioritiesAfter = avoided.prioritiesAfter;
     context.maxRepicks = hostSelectionMaxAttempts;
   }
   context.nowMs = manager.runtime.nowMs();

@@ -9,12 +9,13 @@ import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
 import type { PooledConnection } from '../upstream/pooled-connection.ts';
 import { RawTunnel } from '../upstream/raw-tunnel.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
-import type { ActiveStream } from './active-stream.ts';
+import type { AttemptedStream } from './attempted-stream.ts';
+import { IdleClock, type IdleTarget } from './idle-clock.ts';
 import { isGrpc } from './local-reply.ts';
 
 /** One try of a request at one endpoint. What comes after it is over is not heard. */
-export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget {
-  readonly #stream: ActiveStream;
+export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget, IdleTarget {
+  readonly #stream: AttemptedStream;
   readonly cluster: Cluster;
   readonly host: UpstreamHost;
   #pool: HttpPool | null = null;
@@ -22,6 +23,8 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   #tunnel: RawTunnel | null = null;
   #over = false;
   #perTry: WheelTimer | undefined = undefined;
+  #idle: IdleClock | null = null;
+  moved = true;
   /** null while it waits for a connection. */
   client: ClientStream | null = null;
   /** Where it was written. */
@@ -36,7 +39,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   /** The answer is gRPC and its status is still to come. */
   #statusAtEnd = false;
 
-  constructor(stream: ActiveStream, cluster: Cluster, host: UpstreamHost) {
+  constructor(stream: AttemptedStream, cluster: Cluster, host: UpstreamHost) {
     this.#stream = stream;
     this.cluster = cluster;
     this.host = host;
@@ -87,6 +90,11 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     if (!this.#over && this.#perTry === undefined) this.#perTry = this.#stream.manager.runtime.wheel.arm(timeoutMs, this);
   }
 
+  /** From now on something has to move. */
+  armIdle(timeoutMs: number): void {
+    this.#idle = new IdleClock(this, this.#stream.manager.runtime.wheel, timeoutMs);
+  }
+
   // ---- ways in: what throws behind them ends this request alone ----
 
   onPoolReady(connection: PooledConnection): void {
@@ -131,6 +139,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
   onResponse(head: ResponseHead, fin: boolean): void {
     if (this.#over) return;
     this.responseStarted = true;
+    this.moved = true;
     try {
       this.#stream.onUpstreamHead(this, head, fin);
     } catch (error) {
@@ -140,6 +149,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
 
   onBody(buffer: Buffer, start: number, end: number, fin: boolean): void {
     if (this.#over) return;
+    this.moved = true;
     try {
       this.#stream.onUpstreamBody(buffer, start, end, fin);
     } catch (error) {
@@ -201,12 +211,13 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     const { host } = this;
     const { outlier } = this.cluster;
     host.stats.requestError++;
-    if (failure === 'per-try-timeout') host.stats.requestTimeout++;
+    const timeout = failure === 'per-try-timeout' || failure === 'per-try-idle-timeout';
+    if (timeout) host.stats.requestTimeout++;
     // A limit of ours: nothing of it is the endpoint's.
     if (failure === 'overflow') return;
     this.#trial = false;
     if (failure === 'connect-failure' || failure === 'connect-timeout') outlier.onLocalOriginFailure(host, failure, nowMs);
-    else outlier.onLocalOriginFailure(host, failure === 'per-try-timeout' ? 'timeout' : 'reset', nowMs);
+    else outlier.onLocalOriginFailure(host, timeout ? 'timeout' : 'reset', nowMs);
   }
 
   /** The answer had begun. */
@@ -231,6 +242,14 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     }
   }
 
+  onIdle(): void {
+    try {
+      this.#stream.onPerTryIdle(this);
+    } catch (error) {
+      this.#stream.fail(error);
+    }
+  }
+
   /** Ends it: the answer was whole, or is not wanted any more. `clean`: the exchange is over by itself. */
   finish(clean: boolean): void {
     if (this.#over) return;
@@ -239,6 +258,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget 
     const { wheel } = this.#stream.manager.runtime;
     if (this.#perTry !== undefined) wheel.cancel(this.#perTry);
     this.#perTry = undefined;
+    this.#idle?.cancel();
     const pool = this.#pool;
     const client = this.client;
     this.#pool = null;

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import { OutlierState } from '../resilience/outlier-state.ts';
 
 /** EDS health status as balancing sees it; DRAINING, UNHEALTHY and TIMEOUT are 'unhealthy', UNKNOWN is 'healthy'. */
@@ -5,6 +6,8 @@ export type HostHealth = 'healthy' | 'degraded' | 'unhealthy';
 
 /** Envoy's cap (LbEndpoint.load_balancing_weight is at least 1, and sums stay within 32 bits). */
 export const MAX_HOST_WEIGHT = 128 * 1024;
+
+export const NO_METADATA: JsonObject = Object.freeze({});
 
 /** One endpoint of a cluster. It lives as long as its address is in the cluster; host sets come and go around it. */
 export class Host {
@@ -17,6 +20,8 @@ export class Host {
   priority = 0;
   /** "region/zone/subzone". */
   locality = '';
+  /** filter_metadata["envoy.lb"]. */
+  metadata: JsonObject = NO_METADATA;
   health: HostHealth = 'healthy';
   /** Not counted among the endpoints that there are, when it is asked how many of them are well. */
   excluded = false;

@@ -82,6 +82,7 @@ describe.each(POLICIES)('%s', (policy) => {
     const lb = balancer({ policy }, all);
     const context = new LbContext();
     context.tried = [all[0]!];
+    context.avoidsTried = true;
     context.maxRepicks = 20;
     context.hasHash = true;
     for (let i = 0; i < 200; i++) {

@@ -29,16 +29,25 @@ interface Pool {
   readonly panic: boolean;
 }
 
+/** Who takes part, and the sum of their shares. */
+interface Shares {
+  readonly pools: readonly Pool[];
+  readonly totalLoad: number;
+}
+
 /** After so many picks of hosts that take nobody right now, all are looked at. */
 const MAX_UNAVAILABLE_PICKS = 4;
+
+const NO_PRIORITIES: ReadonlySet<number> = new Set();
 
 /** Chooses an endpoint for each request. One per cluster; `pick` allocates nothing. */
 export class LoadBalancer<H extends Host = Host> {
   readonly #options: LbOptions;
   readonly #random: Random;
   #set: HostSet = NO_HOSTS;
-  #pools: readonly Pool[] = [];
-  #totalLoad = 0;
+  #shares: Shares = { pools: [], totalLoad: 0 };
+  /** Without some of the priorities, by their numbers. */
+  readonly #without = new Map<string, Shares>();
 
   constructor(options: LbOptions, random: Random) {
     this.#options = options;
@@ -62,24 +71,25 @@ export class LoadBalancer<H extends Host = Host> {
 
   /** null: no endpoint may be asked (Envoy: no healthy upstream, flag UH). */
   pick(context: LbContext): H | null {
-    if (this.#pools.length === 0) return null;
+    const shares = context.prioritiesAfter > 0 ? this.#sharesFor(context) : this.#shares;
+    if (shares.pools.length === 0) return null;
     let unavailable = 0;
     let repicks = 0;
     for (let attempt = 0; ; attempt++) {
-      const pool = this.#pools.length === 1 ? this.#pools[0]! : this.#choosePool();
+      const pool = shares.pools.length === 1 ? shares.pools[0]! : this.#choosePool(shares);
       const host = pool.picker.pick(context, attempt) as H;
       if (!host.admits && !pool.panic) {
         // Ejected or busy with its trial since the last rebuild.
-        if (++unavailable >= MAX_UNAVAILABLE_PICKS) return this.#anyAdmitting();
+        if (++unavailable >= MAX_UNAVAILABLE_PICKS) return this.#anyAdmitting(shares);
         continue;
       }
-      if (repicks >= context.maxRepicks || !context.tried.includes(host)) return host;
+      if (repicks >= context.maxRepicks || !context.avoids(host)) return host;
       repicks++;
     }
   }
 
-  #anyAdmitting(): H | null {
-    for (const pool of this.#pools) {
+  #anyAdmitting({ pools }: Shares): H | null {
+    for (const pool of pools) {
       const hosts = pool.picker.hosts;
       const start = below(this.#random, hosts.length);
       for (let i = 0; i < hosts.length; i++) {
@@ -90,9 +100,8 @@ export class LoadBalancer<H extends Host = Host> {
     return null;
   }
 
-  #choosePool(): Pool {
-    let left = (this.#random.uint32() / 0x1_0000_0000) * this.#totalLoad;
-    const pools = this.#pools;
+  #choosePool({ pools, totalLoad }: Shares): Pool {
+    let left = (this.#random.uint32() / 0x1_0000_0000) * totalLoad;
     for (let i = 0; i < pools.length - 1; i++) {
       left -= pools[i]!.load;
       if (left < 0) return pools[i]!;
@@ -100,16 +109,43 @@ export class LoadBalancer<H extends Host = Host> {
     return pools[pools.length - 1]!;
   }
 
+  /** As Envoy's previous_priorities: without those that were tried, and anew with all once none is left. */
+  #sharesFor({ tried, prioritiesAfter }: LbContext): Shares {
+    const counted = tried.length - (tried.length % prioritiesAfter);
+    if (counted === 0) return this.#shares;
+    let excluded = new Set<number>();
+    for (let i = 0; i < counted; i += prioritiesAfter) {
+      for (const host of tried.slice(i, i + prioritiesAfter)) excluded.add(host.priority);
+      if (this.#sharesWithout(excluded).pools.length === 0) excluded = new Set();
+    }
+    return excluded.size === 0 ? this.#shares : this.#sharesWithout(excluded);
+  }
+
+  #sharesWithout(excluded: ReadonlySet<number>): Shares {
+    const key = [...excluded].sort().join();
+    let shares = this.#without.get(key);
+    if (shares === undefined) {
+      shares = this.#build(excluded);
+      this.#without.set(key, shares);
+    }
+    return shares;
+  }
+
   #rebuild(): void {
+    this.#without.clear();
+    this.#shares = this.#build(NO_PRIORITIES);
+  }
+
+  #build(excluded: ReadonlySet<number>): Shares {
     const byPriority: Host[][] = [];
     for (const host of this.#set.hosts) {
       while (byPriority.length <= host.priority) byPriority.push([]);
-      byPriority[host.priority]!.push(host);
+      if (!excluded.has(host.priority)) byPriority[host.priority]!.push(host);
     }
     const healthy = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'healthy'));
     const degraded = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'degraded'));
     const counts = byPriority.map((hosts, p) => ({ total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
-    const loads = priorityLoads(counts, this.#set.overprovisioning, this.#options.panicThreshold);
+    const loads = priorityLoads(counts, this.#set.overprovisioning, excluded.size > 0 ? 0 : this.#options.panicThreshold);
     const pools: Pool[] = [];
     byPriority.forEach((all, p) => {
       if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true);
@@ -118,8 +154,7 @@ export class LoadBalancer<H extends Host = Host> {
         this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false);
       }
     });
-    this.#pools = pools;
-    this.#totalLoad = pools.reduce((sum, pool) => sum + pool.load, 0);
+    return { pools, totalLoad: pools.reduce((sum, pool) => sum + pool.load, 0) };
   }
 
   /** `all` are the hosts of the priority, whatever their health: a locality's weight shrinks with the share that is well. */

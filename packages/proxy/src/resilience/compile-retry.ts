@@ -8,7 +8,8 @@ import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileHeaderMatchers } from '../routing/header-matcher.ts';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
-import { RetryOn, RetryPolicy, type RetryPolicyFields } from './retry-policy.ts';
+import { compileAvoidedHosts } from './avoided-hosts.ts';
+import { AVOIDS_NOBODY, RetryOn, RetryPolicy, type RetryPolicyFields } from './retry-policy.ts';
 
 export const DEFAULT_BACKOFF_BASE_MS = 25;
 /** Envoy's rule for an absent max_interval: ten times the base. */
@@ -35,8 +36,8 @@ const CONDITIONS: ReadonlyMap<string, number> = new Map([
 
 const RETRY = fieldPolicy(
   `retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off
-   rate_limited_retry_back_off retriable_headers retriable_request_headers`,
-  'per_try_idle_timeout retry_priority retry_options_predicates',
+   rate_limited_retry_back_off retriable_headers retriable_request_headers per_try_idle_timeout retry_priority`,
+  'retry_options_predicates',
 );
 
 const NO_RETRY_FIELDS: RetryPolicyFields = {
@@ -50,7 +51,8 @@ const NO_RETRY_FIELDS: RetryPolicyFields = {
   backoffMaxMs: DEFAULT_BACKOFF_BASE_MS * BACKOFF_MAX_FACTOR,
   resetHeaders: [],
   resetMaxMs: DEFAULT_RESET_MAX_MS,
-  avoidPreviousHosts: false,
+  perTryIdleTimeoutMs: 0,
+  avoided: AVOIDS_NOBODY,
   hostSelectionMaxAttempts: 1,
   idempotentOnly: false,
   connectTimeoutRetries: -1,
@@ -77,11 +79,6 @@ export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: 
   const baseMs = Math.max(1, durationMs(config.retryBackOff?.baseInterval, DEFAULT_BACKOFF_BASE_MS));
   const maxMs = Math.max(1, durationMs(config.retryBackOff?.maxInterval, baseMs * BACKOFF_MAX_FACTOR));
   if (maxMs < baseMs) report.error(`${path}.retry_back_off.max_interval`, 'must not be shorter than base_interval');
-  let avoidPreviousHosts = false;
-  config.retryHostPredicate.forEach((predicate, index) => {
-    if (predicate.name === 'envoy.retry_host_predicates.previous_hosts') avoidPreviousHosts = true;
-    else report.ignore(`${path}.retry_host_predicate[${index}]`);
-  });
   const retry = mesh?.['retry'];
   const extra = typeof retry === 'object' && retry !== null && !Array.isArray(retry) ? retry : {};
   const connectTimeoutRetries = extra['connectTimeoutRetries'];
@@ -99,7 +96,8 @@ export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: 
       format: header.format === RetryPolicy_ResetHeaderFormat.UNIX_TIMESTAMP ? 'unix-timestamp' : 'seconds',
     })),
     resetMaxMs: durationMs(config.rateLimitedRetryBackOff?.maxInterval, DEFAULT_RESET_MAX_MS),
-    avoidPreviousHosts,
+    perTryIdleTimeoutMs: durationMs(config.perTryIdleTimeout, 0),
+    avoided: compileAvoidedHosts(config, path, report),
     hostSelectionMaxAttempts: Math.max(1, Number(config.hostSelectionRetryMaxAttempts)),
     idempotentOnly: extra['idempotentOnly'] === true,
     connectTimeoutRetries: typeof connectTimeoutRetries === 'number' && connectTimeoutRetries >= 0 ? Math.floor(connectTimeoutRetries) : -1,

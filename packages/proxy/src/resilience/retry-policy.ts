@@ -1,5 +1,6 @@
 import type { Random } from '@outrigger/telemetry';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
+import type { HostPredicate } from '../lb/context.ts';
 import type { HeaderMatcher } from '../routing/header-matcher.ts';
 import { headerValue } from '../routing/headers.ts';
 import type { ResourceLimits } from './limits.ts';
@@ -36,6 +37,7 @@ export type AttemptFailure =
   | 'reset-before-request'
   | 'reset'
   | 'per-try-timeout'
+  | 'per-try-idle-timeout'
   | 'protocol-error'
   | 'overflow';
 
@@ -65,14 +67,28 @@ export interface RetryPolicyFields {
   /** Headers in which an upstream says when to come back. */
   readonly resetHeaders: readonly ResetHeader[];
   readonly resetMaxMs: number;
-  /** retry_host_predicate previous_hosts. */
-  readonly avoidPreviousHosts: boolean;
+  /** ms without a byte of the attempt, either way; 0: none. */
+  readonly perTryIdleTimeoutMs: number;
+  /** Which endpoints a retry avoids. */
+  readonly avoided: AvoidedHosts;
   readonly hostSelectionMaxAttempts: number;
   /** outrigger.dev: a request that may have reached the application is retried only if it is idempotent. */
   readonly idempotentOnly: boolean;
   /** outrigger.dev: retries after a connect timeout; -1: as any other failure. */
   readonly connectTimeoutRetries: number;
 }
+
+/** retry_host_predicate and retry_priority. */
+export interface AvoidedHosts {
+  /** Of earlier attempts (previous_hosts). */
+  readonly previous: boolean;
+  /** Whose metadata says so (omit_canary_hosts, omit_host_metadata); null: none. */
+  readonly omitted: HostPredicate | null;
+  /** After so many attempts priorities that had one are left out (previous_priorities); 0: they are not. */
+  readonly prioritiesAfter: number;
+}
+
+export const AVOIDS_NOBODY: AvoidedHosts = { previous: false, omitted: null, prioritiesAfter: 0 };
 
 const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
@@ -86,6 +102,7 @@ export class RetryPolicy {
   readonly fields: RetryPolicyFields;
   readonly maxRetries: number;
   readonly perTryTimeoutMs: number;
+  readonly perTryIdleTimeoutMs: number;
   /** False: nothing is ever retried, and a request needs no RetryState and no buffered body. */
   readonly enabled: boolean;
   readonly #retryOn: number;
@@ -94,6 +111,7 @@ export class RetryPolicy {
     this.fields = fields;
     this.maxRetries = fields.maxRetries;
     this.perTryTimeoutMs = fields.perTryTimeoutMs;
+    this.perTryIdleTimeoutMs = fields.perTryIdleTimeoutMs;
     this.#retryOn = fields.retryOn;
     this.enabled = fields.retryOn !== 0 && fields.maxRetries > 0;
   }
@@ -205,6 +223,11 @@ export class RetryState {
       this.#connectTimeoutRetries++;
     }
     return this.#take();
+  }
+
+  /** A retry beside an attempt whose time is over, whatever the conditions say (hedge_on_per_try_timeout); false: none is left. */
+  onHedge(): boolean {
+    return this.#take() === 'retry';
   }
 
   /** Takes a place in the budget, in the place of the one before; false: there is none. */

@@ -1,5 +1,12 @@
 import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
-import { type Route, type RouteAction, RouteMatchSchema, RouteSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import {
+  type HedgePolicy,
+  HedgePolicySchema,
+  type Route,
+  type RouteAction,
+  RouteMatchSchema,
+  RouteSchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { compileCors } from '../filters/cors.ts';
 import type { RouteSetting } from '../filters/http-filter.ts';
 import { compileRateLimits, RouteRateLimits } from '../filters/rate-limit/descriptors.ts';
@@ -89,6 +96,15 @@ function directBody(source: DataSource | undefined, limit: number, path: string,
   return body;
 }
 
+/** Envoy does nothing with the other two fields. */
+const HEDGE = fieldPolicy('hedge_on_per_try_timeout', 'initial_requests additional_request_chance');
+
+function hedges(config: HedgePolicy | undefined, path: string, report: CompileReport): boolean {
+  if (config === undefined) return false;
+  checkFields(HedgePolicySchema, config, HEDGE, path, report);
+  return config.hedgeOnPerTryTimeout;
+}
+
 const NOWHERE: ForwardTarget = { clusters: [], totalWeight: 1, randomValueHeader: '' };
 
 export function compileRoute(config: Route, scope: RouteScope, path: string, report: CompileReport): CompiledRoute {
@@ -154,6 +170,11 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
             retryConfig === undefined ? 'retry_policy' : `${at}.retry_policy`,
             report,
           ),
+    hedgeOnPerTryTimeout: hedges(
+      forward?.hedgePolicy ?? virtualHost.hedgePolicy,
+      forward?.hedgePolicy === undefined ? 'hedge_policy' : `${at}.hedge_policy`,
+      report,
+    ),
     rewrite: forward === null ? NO_REWRITE : compileRewrite(forward, match, at, report),
     hash: forward === null ? NO_HASH : compileHashPolicies(forward.hashPolicy, `${at}.hash_policy`, report),
     mirrors:
@@ -170,6 +191,7 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
     operation: config.decorator?.operation ?? '',
     includeRequestAttemptCount: virtualHost.includeRequestAttemptCount,
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
+    includeIsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader,
     bufferLimitBytes: config.perRequestBufferLimitBytes ?? virtualHost.perRequestBufferLimitBytes ?? -1,
   };
   return { match, entry: new RouteEntry(fields) };

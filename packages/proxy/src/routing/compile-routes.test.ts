@@ -361,13 +361,16 @@ describe('route configuration', () => {
   it('names tuning fields that do nothing', () => {
     const result = compile(
       withRoutes([
-        { match: { prefix: '/' }, route: { cluster: 'c', hedgePolicy: {}, retryPolicy: { retryOn: '5xx,sometimes', retryPriority: { name: 'p' } } } },
+        {
+          match: { prefix: '/' },
+          route: { cluster: 'c', hedgePolicy: { initialRequests: 2 }, retryPolicy: { retryOn: '5xx,sometimes', retryOptionsPredicates: [{ name: 'p' }] } },
+        },
       ]),
     );
     expect(result.ok && result.value.ignored).toEqual([
-      'virtual_hosts[0].routes[0].route.hedge_policy',
-      'virtual_hosts[0].routes[0].route.retry_policy.retry_priority',
+      'virtual_hosts[0].routes[0].route.retry_policy.retry_options_predicates',
       'virtual_hosts[0].routes[0].route.retry_policy.retry_on "sometimes"',
+      'virtual_hosts[0].routes[0].route.hedge_policy.initial_requests',
     ]);
   });
 

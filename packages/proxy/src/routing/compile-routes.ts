@@ -27,8 +27,8 @@ const CONFIGURATION = fieldPolicy(
 const VIRTUAL_HOST = fieldPolicy(
   `name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
    typed_per_filter_config include_request_attempt_count include_attempt_count_in_response retry_policy
-   per_request_buffer_limit_bytes request_mirror_policies rate_limits`,
-  'virtual_clusters hedge_policy metadata include_is_timeout_retry_header',
+   per_request_buffer_limit_bytes request_mirror_policies rate_limits hedge_policy include_is_timeout_retry_header`,
+  'virtual_clusters metadata',
 );
 
 /** The 301 to https that require_tls ALL gives to plain text. */

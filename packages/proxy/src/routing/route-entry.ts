@@ -44,6 +44,8 @@ export interface RouteEntryFields {
   /** Taken off a grpc-timeout, ms. */
   readonly grpcTimeoutOffsetMs: number;
   readonly retry: RetryPolicy;
+  /** An attempt whose time is over may still answer, beside the next one (hedge_policy). */
+  readonly hedgeOnPerTryTimeout: boolean;
   readonly rewrite: RequestRewrite;
   readonly hash: HashPolicies;
   readonly mirrors: readonly MirrorPolicy[];
@@ -61,6 +63,7 @@ export interface RouteEntryFields {
   readonly operation: string;
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
+  readonly includeIsTimeoutRetry: boolean;
   /** Retry and shadow buffer, bytes; -1: the listener's limit. */
   readonly bufferLimitBytes: number;
 }

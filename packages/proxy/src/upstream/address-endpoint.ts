@@ -15,6 +15,7 @@ export function addressEndpoint(host: string, port: number): EndpointConfig {
     health: 'healthy',
     edsHealth: 'HEALTHY',
     hashKey: '',
+    metadata: {},
     healthCheck: PLAIN_CHECK,
     transportSocketMatch: {},
     workload: '',

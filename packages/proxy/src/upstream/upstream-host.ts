@@ -76,6 +76,7 @@ export class UpstreamHost extends Host {
     this.weight = endpoint.weight;
     this.priority = endpoint.priority;
     this.locality = endpoint.locality;
+    this.metadata = endpoint.metadata;
     this.removalPending = false;
     this.settleHealth();
   }

@@ -15,7 +15,7 @@ import {
   LbEndpointSchema,
   LocalityLbEndpointsSchema,
 } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
-import { type HostHealth, MAX_HOST_WEIGHT } from '../lb/host.ts';
+import { type HostHealth, MAX_HOST_WEIGHT, NO_METADATA } from '../lb/host.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { type EndpointAddress, type EndpointCheck, type EndpointConfig, type EndpointSetConfig, PLAIN_CHECK } from './endpoint-config.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
@@ -146,6 +146,7 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
         edsHealth: HealthStatus[lbEndpoint.healthStatus] ?? 'UNKNOWN',
         hashKey: textOf(lbEndpoint.metadata, 'envoy.lb', 'hash_key'),
         healthCheck: compileCheck(endpoint.healthCheckConfig, `${where}.endpoint.health_check_config`, report),
+        metadata: lbEndpoint.metadata?.filterMetadata['envoy.lb'] ?? NO_METADATA,
         transportSocketMatch: lbEndpoint.metadata?.filterMetadata['envoy.transport_socket_match'] ?? EMPTY,
         workload: textOf(lbEndpoint.metadata, 'istio', 'workload'),
       });

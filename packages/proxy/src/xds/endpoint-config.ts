@@ -38,6 +38,8 @@ export interface EndpointConfig {
   readonly edsHealth: string;
   /** envoy.lb.hash_key, '' if none. */
   readonly hashKey: string;
+  /** filter_metadata["envoy.lb"]. */
+  readonly metadata: JsonObject;
   /** filter_metadata["envoy.transport_socket_match"]. */
   readonly transportSocketMatch: JsonObject;
   readonly healthCheck: EndpointCheck;

@@ -429,9 +429,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'vhds internal_only_headers cluster_specifier_plugins typed_per_filter_config',
   },
   VirtualHost: {
-    effect: `name domains routes require_tls rate_limits request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove cors
-       include_request_attempt_count include_attempt_count_in_response retry_policy per_request_buffer_limit_bytes request_mirror_policies`,
-    named: 'virtual_clusters hedge_policy include_is_timeout_retry_header metadata',
+    effect: `name domains routes require_tls rate_limits request_headers_to_add request_headers_to_remove response_headers_to_add
+       response_headers_to_remove cors include_request_attempt_count include_attempt_count_in_response retry_policy hedge_policy
+       include_is_timeout_retry_header per_request_buffer_limit_bytes request_mirror_policies`,
+    named: 'virtual_clusters metadata',
     refused: 'matcher typed_per_filter_config retry_policy_typed_config',
   },
   Route: {
@@ -447,17 +448,17 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   },
   RouteAction: {
     effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
-       host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies rate_limits include_vh_rate_limits hash_policy
-       cors max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration`,
-    named: 'early_data_policy priority max_internal_redirects hedge_policy',
+       host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies rate_limits
+       include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset upgrade_configs hedge_policy max_stream_duration`,
+    named: 'early_data_policy priority max_internal_redirects',
     refused: `cluster_specifier_plugin inline_cluster_specifier_plugin metadata_match path_rewrite_policy retry_policy_typed_config
        internal_redirect_policy internal_redirect_action`,
   },
   RetryPolicy: {
-    effect: `retry_on num_retries per_try_timeout host_selection_retry_max_attempts retriable_status_codes retry_back_off rate_limited_retry_back_off
-       retriable_headers retriable_request_headers`,
-    named: 'per_try_idle_timeout retry_priority retry_host_predicate retry_options_predicates',
-    refused: '',
+    effect: `retry_on num_retries per_try_timeout per_try_idle_timeout host_selection_retry_max_attempts retriable_status_codes retry_back_off
+       rate_limited_retry_back_off retriable_headers retriable_request_headers`,
+    named: 'retry_options_predicates',
+    refused: 'retry_priority retry_host_predicate',
   },
   RequestMirrorPolicy: {
     effect: 'cluster cluster_header runtime_fraction disable_shadow_host_suffix_append',
