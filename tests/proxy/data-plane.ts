@@ -9,6 +9,7 @@ import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/clu
 import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
 import { message } from '../../packages/proxy/src/testing/messages.ts';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
@@ -31,10 +32,12 @@ export interface Resources {
   readonly routes?: Readonly<Record<string, JsonObject | null>>;
   readonly clusters?: Readonly<Record<string, JsonObject | null>>;
   readonly endpoints?: Readonly<Record<string, JsonObject | null>>;
+  readonly secrets?: Readonly<Record<string, JsonObject | null>>;
 }
 
 const kinds = [
   ['clusters', TypeUrl.cluster, ClusterSchema, 'name'],
+  ['secrets', TypeUrl.secret, SecretSchema, 'name'],
   ['endpoints', TypeUrl.endpoint, ClusterLoadAssignmentSchema, 'clusterName'],
   ['listeners', TypeUrl.listener, ListenerSchema, 'name'],
   ['routes', TypeUrl.route, RouteConfigurationSchema, 'name'],

@@ -253,6 +253,7 @@ class RunningProxy implements RunnableProxy {
       onEvent: (event) => this.#onAdsEvent(event),
     });
     this.#ads = ads;
+    this.#secrets!.overAds(ads);
     this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, this.#secrets!, this.#bootstrap.clustersOverAds);
     this.#routes = new RouteSubscription(ads, this.#clusters, this.#runtime.nowMs);
     return ads;

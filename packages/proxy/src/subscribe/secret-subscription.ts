@@ -1,12 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
-import { type SecretWatch, watchSecrets } from '@outrigger/xds';
-import type { Secret } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { type AdsClient, type Rejection, type SecretWatch, type Subscription, watchSecrets } from '@outrigger/xds';
+import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
 import type { ProxyLog } from '../engine/options.ts';
 import { CompileReport, describeErrors } from '../routing/compile-result.ts';
 import type { SecretTable } from '../tls/secrets.ts';
-import { compileCertificate, compilePeerRules } from '../xds/compile-tls.ts';
-import type { CertificatePem } from '../xds/tls-settings.ts';
+import { checkCertificate, compileCertificate, compilePeerRules } from '../xds/compile-tls.ts';
 
 /** Puts a secret into the table; throws with the reason where it is none that can be used. */
 export function applySecret(table: SecretTable, secret: Secret): void {
@@ -15,7 +13,7 @@ export function applySecret(table: SecretTable, secret: Secret): void {
   switch (type.case) {
     case 'tlsCertificate': {
       const certificate = compileCertificate(type.value, 'tls_certificate', report);
-      if (report.errors.length === 0) checkCertificate(certificate, report);
+      if (report.errors.length === 0) checkCertificate(certificate, 'tls_certificate', report);
       if (report.errors.length === 0) table.setCertificate(secret.name, certificate);
       break;
     }
@@ -31,15 +29,6 @@ export function applySecret(table: SecretTable, secret: Secret): void {
   if (report.errors.length > 0) throw new Error(describeErrors(report.errors));
 }
 
-/** What TLS would refuse later, with the good one gone, is refused now. */
-function checkCertificate({ chainPem, keyPem }: CertificatePem, report: CompileReport): void {
-  try {
-    createSecureContext({ cert: chainPem, key: keyPem });
-  } catch (cause) {
-    report.error('tls_certificate', `the certificate or key cannot be used: ${(cause as Error).message}`);
-  }
-}
-
 /** OpenSSL takes a text without a certificate in it for an empty list. */
 function checkRoots(pem: string, report: CompileReport): void {
   const roots = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
@@ -53,11 +42,12 @@ function checkRoots(pem: string, report: CompileReport): void {
   }
 }
 
-/** SDS: the secrets that listeners and clusters name, from the agent's socket. */
+/** SDS: the secrets that listeners and clusters name, from the agent's socket, or where there is none over ADS. */
 export class SecretSubscription {
   readonly #table: SecretTable;
   readonly #watch: SecretWatch | null;
   readonly #inline: ReadonlySet<string>;
+  #overAds: Subscription | null = null;
 
   /** `socketPath` '': there is no SDS, only `table` as it is. */
   constructor(table: SecretTable, socketPath: string, nodeId: string, log: ProxyLog) {
@@ -76,7 +66,30 @@ export class SecretSubscription {
   }
 
   want(names: Iterable<string>): void {
-    this.#watch?.add([...names].filter((name) => !this.#inline.has(name)));
+    const wanted = [...names].filter((name) => !this.#inline.has(name));
+    if (this.#watch !== null) this.#watch.add(wanted);
+    else if (wanted.length > 0) this.#overAds?.add(wanted);
+  }
+
+  /** Keys that come this way are in memory alone. */
+  overAds(ads: AdsClient): void {
+    if (this.#watch !== null) return;
+    this.#overAds = ads.subscribe(
+      SecretSchema,
+      [],
+      async ({ added }) => {
+        const rejections: Rejection[] = [];
+        for (const { name, message } of added) {
+          try {
+            applySecret(this.#table, message);
+          } catch (error) {
+            rejections.push({ name, message: (error as Error).message });
+          }
+        }
+        return rejections;
+      },
+      false,
+    );
   }
 
   /** Fulfilled with true when all are there, with false after `timeoutMs`. */

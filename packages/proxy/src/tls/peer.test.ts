@@ -45,24 +45,32 @@ async function serverWith(certificate: CertificatePem, options: tls.TlsOptions =
   return { port: (server.address() as net.AddressInfo).port, server };
 }
 
-function client(rules: PeerRules): { secrets: SecretTable; settings: UpstreamTlsSettings; connect: (port: number) => Promise<UpstreamTransport | string> } {
+function client(
+  rules: PeerRules,
+  given: Partial<UpstreamTlsSettings> = {},
+): { secrets: SecretTable; settings: UpstreamTlsSettings; connect: (port: number) => Promise<UpstreamTransport | string> } {
   const secrets = new SecretTable();
   secrets.setCertificate('default', us);
   secrets.setRules('ROOTCA', rules);
   const settings: UpstreamTlsSettings = {
     certificates: [{ kind: 'sds', name: 'default' }],
-    validation: { rules: { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [] }, sdsName: 'ROOTCA' },
+    validation: { rules: { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [], crlPem: '' }, sdsName: 'ROOTCA' },
     alpn: ['istio', 'h2'],
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     cipherSuites: '',
+    curves: '',
+    signatureAlgorithms: '',
+    maxSessionKeys: 0,
     sni: 'outbound_.8080_._.payment.default.svc.cluster.local',
+    ...given,
   };
   const runtime = {
     wheel: new TimerWheel(),
     tls: new TlsContexts(secrets),
     readBuffer: Buffer.alloc(65_536),
     faults: new Faults(() => {}),
+    unixMs: () => Date.now(),
   } as unknown as Runtime;
   const connect = (port: number) =>
     new Promise<UpstreamTransport | string>((resolve) => {
@@ -82,6 +90,16 @@ async function met(server: tls.Server, connecting: Promise<UpstreamTransport | s
   if (typeof transport === 'string') throw new Error(transport);
   return [transport, socket as tls.TLSSocket];
 }
+
+it('an exact DNS name is also that of a wildcard certificate, for one label', async () => {
+  const exact = (text: string): PeerRules => ({
+    ...ca.rules(),
+    sanMatchers: [{ type: 'dns', dnsName: text, matcher: { matches: (name) => name === text }, text: `dns exact ${text}` }],
+  });
+  const { port } = await serverWith(ca.issue({ dns: ['*.Example.com'] }));
+  expect(await client(exact('a.example.com')).connect(port)).toMatchObject({ secure: true });
+  for (const name of ['a.b.example.com', 'example.com', '*', 'com']) expect(await client(exact(name)).connect(port)).toMatch(/expected dns exact/);
+});
 
 describe('an upstream', () => {
   it('is the one that its certificate proves, and sees ours and what we ask for', async () => {
@@ -148,7 +166,7 @@ describe('secrets that change', () => {
     expect(await connect(port)).toMatch(/UNABLE_TO_|SELF_SIGNED/);
   });
 
-  it('are never outlived by a session: each connection checks the server anew', async () => {
+  it('are never outlived by a session without max_session_keys: each connection checks the server anew', async () => {
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { port, server } = await serverWith(ca.issue({ uri: [PAYMENT] }), { maxVersion });
       const { connect } = client(ca.rules(PAYMENT));
@@ -162,6 +180,62 @@ describe('secrets that change', () => {
         expect(seen.isSessionReused()).toBe(false);
       }
     }
+  });
+
+  describe.each(['TLSv1.2', 'TLSv1.3'] as const)('are resumed over %s where max_session_keys allows it', (maxVersion) => {
+    /** A round trip, so that a ticket had the time to come. */
+    async function visit(server: tls.Server, connecting: Promise<UpstreamTransport | string>): Promise<{ peerUri: string; reused: boolean; us: string }> {
+      const [transport, seen] = await met(server, connecting);
+      const answered = new Promise<void>((resolve) => {
+        transport.sink = { receive: () => resolve(), receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
+      });
+      seen.once('data', () => seen.write('y'));
+      transport.transport.write(Buffer.from('x'));
+      await answered;
+      return { peerUri: transport.peerUri, reused: seen.isSessionReused(), us: seen.getPeerCertificate().subjectaltname ?? '' };
+    }
+    const one = { maxSessionKeys: 1 };
+
+    it('and say whose they are all the same', async () => {
+      const { port, server } = await serverWith(ca.issue({ uri: [PAYMENT] }), { maxVersion });
+      const { connect } = client(ca.rules(PAYMENT), one);
+      const visits = [];
+      for (let i = 0; i < 3; i++) visits.push(await visit(server, connect(port)));
+      expect(visits.map(({ peerUri, reused }) => [peerUri, reused])).toEqual([
+        [PAYMENT, false],
+        [PAYMENT, true],
+        [PAYMENT, true],
+      ]);
+    });
+
+    it('but not once we trust another authority, or other names', async () => {
+      const { port, server } = await serverWith(ca.issue({ uri: [PAYMENT] }), { maxVersion });
+      const { connect, secrets } = client(ca.rules(PAYMENT), one);
+      await visit(server, connect(port));
+      secrets.setRules('ROOTCA', new TestAuthority('next root').rules(PAYMENT));
+      expect(await connect(port)).toMatch(/UNABLE_TO_|SELF_SIGNED/);
+      secrets.setRules('ROOTCA', ca.rules(PAYMENT));
+      await visit(server, connect(port));
+      secrets.setRules('ROOTCA', ca.rules('spiffe://cluster.local/ns/default/sa/ledger'));
+      expect(await connect(port)).toMatch(/expected URI/);
+    });
+
+    it('but not with the identity that we had before', async () => {
+      const { port, server } = await serverWith(ca.issue({ uri: [PAYMENT] }), { maxVersion });
+      const { connect, secrets } = client(ca.rules(PAYMENT), one);
+      await visit(server, connect(port));
+      secrets.setCertificate('default', ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/renamed'] }));
+      expect(await visit(server, connect(port))).toMatchObject({ reused: false, us: 'URI:spiffe://cluster.local/ns/default/sa/renamed' });
+    });
+
+    it('but not of a server that was refused', async () => {
+      const { port } = await serverWith(foreign.issue({ uri: [PAYMENT] }), { maxVersion });
+      const { connect } = client(ca.rules(PAYMENT), one);
+      for (let i = 0; i < 2; i++) expect(await connect(port)).toMatch(/SIGNATURE_FAILURE|signature failure/);
+      const pinned = await serverWith(ca.issue({ uri: [PAYMENT] }), { maxVersion });
+      const unpinned = client({ ...ca.rules(), trustedCaPem: '', certificateSha256: ['00'] }, one);
+      for (let i = 0; i < 2; i++) expect(await unpinned.connect(pinned.port)).toMatch(/hash of its certificate/);
+    });
   });
 
   it('are built into a context once, not for each connection', async () => {

@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import type { PeerRules } from '../xds/tls-settings.ts';
+import type { PeerRules, SanMatcher } from '../xds/tls-settings.ts';
 import { parseSubjectAltNames, type SubjectAltNames } from './subject-alt-names.ts';
 
 /** The other side of a TLS connection, as its verified certificate says. */
@@ -22,7 +22,7 @@ export function checkPeer(certificate: PeerCertificate, rules: readonly PeerRule
   const names = parseSubjectAltNames(certificate.subjectaltname);
   const sha256 = (certificate.fingerprint256 ?? '').replaceAll(':', '').toLowerCase();
   for (const rule of rules) {
-    if (rule.sanMatchers.length > 0 && !rule.sanMatchers.some(({ type, matcher }) => names[type].some((name) => matcher.matches(name)))) {
+    if (rule.sanMatchers.length > 0 && !rule.sanMatchers.some((matcher) => names[matcher.type].some((name) => matchesName(matcher, name)))) {
       const wanted = rule.sanMatchers.map((matcher) => matcher.text).join(', ');
       return `its certificate is for ${[...names.uri, ...names.dns].join(', ') || 'nobody'}; expected ${wanted}`;
     }
@@ -32,6 +32,13 @@ export function checkPeer(certificate: PeerCertificate, rules: readonly PeerRule
       return 'the hash of its public key is not among verify_certificate_spki';
   }
   return '';
+}
+
+/** An exact DNS name is also that of a certificate for "*.example.com", for one label (RFC 6125 section 6.4.3). */
+function matchesName({ matcher, dnsName }: SanMatcher, name: string): boolean {
+  if (dnsName === '') return matcher.matches(name);
+  const lower = name.toLowerCase();
+  return lower === dnsName || (lower.startsWith('*.') && dnsName.indexOf('.') > 0 && dnsName.slice(dnsName.indexOf('.')) === lower.slice(1));
 }
 
 function spkiSha256(certificate: PeerCertificate): string {

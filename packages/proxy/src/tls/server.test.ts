@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { DownstreamTlsSettings, PeerRules } from '../xds/tls-settings.ts';
 import { TlsContexts } from './contexts.ts';
 import type { TlsPeer } from './peer.ts';
@@ -24,11 +24,16 @@ afterEach(() => {
 function settingsOf(given: Partial<DownstreamTlsSettings> = {}): DownstreamTlsSettings {
   return {
     certificates: [{ kind: 'sds', name: 'default' }],
-    validation: { rules: { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [] }, sdsName: 'ROOTCA' },
+    validation: { rules: { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [], crlPem: '' }, sdsName: 'ROOTCA' },
     alpn: ['h2', 'http/1.1'],
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     cipherSuites: '',
+    curves: '',
+    signatureAlgorithms: '',
+    sessionTickets: false,
+    sessionTicketKey: null,
+    sessionTimeoutSeconds: 0,
     requireClientCertificate: true,
     requireSni: false,
     ...given,
@@ -287,19 +292,132 @@ describe('secrets that change', () => {
 });
 
 describe('sessions', () => {
-  it.each(['TLSv1.2', 'TLSv1.3'] as const)('are never resumed over %s: each connection proves who it is', async (version) => {
-    const server = await Server.listen();
-    const options = { ...shows(client), minVersion: version, maxVersion: version } as const;
-    const first = server.connect(options);
+  interface Visit {
+    readonly reused: boolean;
+    readonly session: Buffer;
+    readonly socket: tls.TLSSocket;
+  }
+
+  /** Connects, talks, and gives what can be resumed. */
+  async function visit(server: Server, options: tls.ConnectionOptions): Promise<Visit> {
+    const socket = server.connect(options);
     const sessions: Buffer[] = [];
-    first.on('session', (session) => sessions.push(session));
-    await once(first, 'secureConnect');
-    await echo(first, 'x');
-    const session = sessions.at(-1) ?? first.getSession();
-    const second = server.connect({ ...options, session: session! });
-    await once(second, 'secureConnect');
-    expect(await echo(second, 'y')).toBe('y');
-    expect(second.isSessionReused()).toBe(false);
-    expect(server.accepted[1]!.socket.isSessionReused()).toBe(false);
+    socket.on('session', (session) => sessions.push(session));
+    await once(socket, 'secureConnect');
+    expect(await echo(socket, 'x')).toBe('x');
+    expect(server.accepted.at(-1)!.socket.isSessionReused()).toBe(socket.isSessionReused());
+    return { reused: socket.isSessionReused(), session: sessions.at(-1) ?? socket.getSession()!, socket };
+  }
+
+  const over = (version: 'TLSv1.2' | 'TLSv1.3') => ({ ...shows(client), minVersion: version, maxVersion: version });
+  const versions = ['TLSv1.2', 'TLSv1.3'] as const;
+
+  it.each(versions)('are not resumed over %s where tickets are switched off: each connection proves who it is', async (version) => {
+    const server = await Server.listen();
+    const { session } = await visit(server, over(version));
+    expect((await visit(server, { ...over(version), session })).reused).toBe(false);
   });
+
+  it.each(versions)('are resumed over %s, and show whose they are', async (version) => {
+    const server = await Server.listen({ sessionTickets: true }, ca.rules(CLIENT));
+    const { session } = await visit(server, over(version));
+    expect((await visit(server, { ...over(version), session })).reused).toBe(true);
+    expect(server.accepted.map(({ peer }) => peer.uri)).toEqual([CLIENT, CLIENT]);
+  });
+
+  it.each(versions)('end over %s with our certificate, and with the trust under which they were given', async (version) => {
+    for (const sessionTicketKey of [null, Buffer.alloc(80, 'k')]) {
+      const server = await Server.listen({ sessionTickets: true, sessionTicketKey });
+      const first = await visit(server, over(version));
+      server.secrets.setCertificate('default', ca.issue({ uri: [SERVER] }));
+      const second = await visit(server, { ...over(version), session: first.session });
+      expect(second.reused).toBe(false);
+      const next = new TestAuthority('next root');
+      server.secrets.setRules('ROOTCA', next.rules());
+      expect(await server.verdict({ ...over(version), session: second.session })).toMatch(/not accepted/);
+      // A name that is accepted no longer, of the same authority.
+      server.secrets.setRules('ROOTCA', ca.rules());
+      const third = await visit(server, over(version));
+      server.secrets.setRules('ROOTCA', ca.rules('spiffe://cluster.local/ns/default/sa/other'));
+      expect(await server.verdict({ ...over(version), session: third.session })).toMatch(/expected URI/);
+    }
+  });
+
+  it.each(versions)('do not outlive the certificate of the client over %s', async (version) => {
+    const server = await Server.listen({ sessionTickets: true });
+    const { session } = await visit(server, over(version));
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 3_600_000 });
+    try {
+      expect(await server.verdict({ ...over(version), session })).toBe("the client's certificate has expired");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each(versions)('of somebody who was refused are refused over %s', async (version) => {
+    const server = await Server.listen({ sessionTickets: true }, ca.rules());
+    const stranger = { ...over(version), ...shows(foreign.issue({ uri: [CLIENT] })) };
+    const socket = server.connect(stranger);
+    const sessions: Buffer[] = [];
+    socket.on('session', (session) => sessions.push(session));
+    await new Promise((resolve) => socket.once('close', resolve));
+    const session = sessions.at(-1);
+    if (session !== undefined) expect(await server.verdict({ ...stranger, session })).toMatch(/not accepted/);
+    expect(server.accepted).toEqual([]);
+  });
+
+  it('are taken by another proxy that has the same key, certificate and trust', async () => {
+    const certificate = ca.issue({ uri: [SERVER] });
+    const key = { sessionTickets: true, sessionTicketKey: Buffer.alloc(80, 'k') };
+    const [one, two, other] = [await Server.listen(key), await Server.listen(key), await Server.listen({ ...key, sessionTicketKey: Buffer.alloc(80, 'l') })];
+    for (const server of [one, two, other]) server.secrets.setCertificate('default', certificate);
+    const { session } = await visit(one, over('TLSv1.3'));
+    expect((await visit(other, { ...over('TLSv1.3'), session })).reused).toBe(false);
+    const { session: again } = await visit(one, over('TLSv1.3'));
+    expect((await visit(two, { ...over('TLSv1.3'), session: again })).reused).toBe(true);
+  });
+});
+
+describe('certificates', () => {
+  const named = (...dns: string[]) => ({ kind: 'inline', certificate: ca.issue({ dns }) }) as const;
+  it('are chosen by the name that the client asks for; the first one where none is meant', async () => {
+    const server = await Server.listen({
+      certificates: [named('first.example'), named('*.wild.example'), named('a.wild.example', 'second.example')],
+      requireClientCertificate: false,
+    });
+    const shown = async (servername: string): Promise<string | undefined> => {
+      const socket = server.connect({ servername });
+      await once(socket, 'secureConnect');
+      await echo(socket, 'x');
+      return socket.getPeerCertificate().subjectaltname;
+    };
+    expect(await shown('second.example')).toBe('DNS:a.wild.example, DNS:second.example');
+    expect(await shown('A.wild.example')).toBe('DNS:a.wild.example, DNS:second.example');
+    expect(await shown('b.wild.example')).toBe('DNS:*.wild.example');
+    expect(await shown('b.c.wild.example')).toBe('DNS:first.example');
+    expect(await shown('')).toBe('DNS:first.example');
+    // Whoever asks for a name is looked at no less.
+    expect(await server.verdict({ servername: 'second.example', ...shows(foreign.issue({ uri: [CLIENT] })) })).toMatch(/not accepted/);
+  });
+
+  it('that were revoked let nobody in', async () => {
+    const revoked = ca.issue({ uri: [CLIENT] });
+    const server = await Server.listen({}, { ...ca.rules(), crlPem: ca.revoke(revoked) });
+    expect(await server.verdict(shows(revoked))).toMatch(/CERT_REVOKED/);
+    expect(await server.verdict(shows(client))).toBe('accepted');
+  });
+});
+
+it('versions, ciphers and curves are as they were said', async () => {
+  const cipherSuites = 'ECDHE-ECDSA-AES256-GCM-SHA384:TLS_AES_128_GCM_SHA256';
+  const server = await Server.listen({ cipherSuites, curves: 'P-384:P-256', signatureAlgorithms: 'ecdsa_secp256r1_sha256' });
+  const told = async (options: tls.ConnectionOptions): Promise<string> => {
+    const socket = server.connect({ ...shows(client), ...options });
+    await once(socket, 'secureConnect');
+    return `${socket.getProtocol()} ${socket.getCipher().name} ${(socket.getEphemeralKeyInfo() as tls.EphemeralKeyInfo).name}`;
+  };
+  expect(await told({})).toBe('TLSv1.3 TLS_AES_128_GCM_SHA256 secp384r1');
+  expect(await told({ maxVersion: 'TLSv1.2' })).toBe('TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384 secp384r1');
+  const newest = await Server.listen({ minVersion: 'TLSv1.3' });
+  expect(await newest.verdict({ ...shows(client), maxVersion: 'TLSv1.2' })).toMatch(/UNSUPPORTED_PROTOCOL/);
 });

@@ -1,10 +1,11 @@
-import { constants } from 'node:crypto';
+import { constants, createHmac, X509Certificate } from 'node:crypto';
 import type net from 'node:net';
-import tls from 'node:tls';
+import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { DownstreamTlsSettings } from '../xds/tls-settings.ts';
 import type { TlsContexts, TlsMaterial } from './contexts.ts';
 import { checkPeer, NO_PEER, peerOf, type TlsPeer } from './peer.ts';
 import type { SecretTable } from './secrets.ts';
+import { parseSubjectAltNames } from './subject-alt-names.ts';
 
 export interface TlsServerEvents {
   /** `raw` is what `accept` was given. */
@@ -12,6 +13,8 @@ export interface TlsServerEvents {
   /** The handshake failed or the peer is not who it must be; the socket is closed. */
   onRefused(reason: string, raw: net.Socket): void;
 }
+
+const NO_CONTEXTS: ReadonlyMap<string, SecureContext> = new Map();
 
 /** Envoy has no bound of its own; without one a silent client would keep a socket for ever. */
 const DEFAULT_HANDSHAKE_TIMEOUT_MS = 15_000;
@@ -28,6 +31,7 @@ export class TlsServer {
   readonly #stop: () => void;
   /** What new handshakes are made with. */
   #material: TlsMaterial | undefined;
+  #byName: ReadonlyMap<string, SecureContext> = NO_CONTEXTS;
   /** Why there is none. */
   #missing = '';
 
@@ -42,6 +46,9 @@ export class TlsServer {
       handshakeTimeout: handshakeTimeoutMs > 0 ? handshakeTimeoutMs : DEFAULT_HANDSHAKE_TIMEOUT_MS,
       allowHalfOpen: true,
       noDelay: true,
+      ...(settings.certificates.length > 1
+        ? { SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => done(null, this.#contextFor(name)) }
+        : {}),
       ...(settings.alpn.length > 0 ? { ALPNProtocols: [...settings.alpn] } : {}),
     });
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
@@ -67,16 +74,36 @@ export class TlsServer {
     this.#stop();
   }
 
+  /** Of the certificate for that name; undefined: the default. */
+  #contextFor(serverName: string): SecureContext | undefined {
+    const name = serverName.toLowerCase();
+    return this.#byName.get(name) ?? this.#byName.get(`*${name.slice(name.indexOf('.'))}`);
+  }
+
+  #sessionOptions(material: TlsMaterial): SecureContextOptions & { ticketKeys?: Buffer } {
+    const { sessionTickets, sessionTicketKey, sessionTimeoutSeconds } = this.#settings;
+    if (!sessionTickets) return { secureOptions: constants.SSL_OP_NO_TICKET };
+    return {
+      secureOptions: 0,
+      ...(sessionTimeoutSeconds === 0 ? {} : { sessionTimeout: sessionTimeoutSeconds }),
+      ...(sessionTicketKey === null ? {} : { ticketKeys: ticketKeys(sessionTicketKey, material) }),
+    };
+  }
+
   #reload(): void {
-    const material = this.#contexts.material(this.#settings);
+    const settings = this.#settings;
+    const material = this.#contexts.material(settings);
     if (typeof material === 'string') {
       this.#material = undefined;
       this.#missing = material;
       return;
     }
     try {
-      // A resumed session would carry the trust of the time when it was made.
-      this.#server.setSecureContext({ ...material.options, secureOptions: constants.SSL_OP_NO_TICKET });
+      const options = { ...material.options, ...this.#sessionOptions(material) };
+      const contexts = settings.certificates.length > 1 ? contextsByName(material, options) : NO_CONTEXTS;
+      // Tickets of the context before, and with them the trust of its time, are nothing to this one.
+      this.#server.setSecureContext(options);
+      this.#byName = contexts;
       this.#material = material;
     } catch (cause) {
       // The last good context stays, if there was one.
@@ -107,9 +134,36 @@ export class TlsServer {
     if (material === undefined) return this.#missing;
     // A chain that nothing was verified against proves nothing.
     if (!material.verify) return 'there is no trusted CA to verify the client with';
+    // Its dates were looked at when its session was made.
+    if (socket.isSessionReused() && new Date(certificate.valid_to).getTime() <= Date.now()) return "the client's certificate has expired";
     const mismatch = checkPeer(certificate, material.rules);
     return mismatch === '' ? '' : `the client is not accepted: ${mismatch}`;
   }
+}
+
+/** Envoy's order: a name of its own before a wildcard, and of two certificates for one name the first. */
+function contextsByName(material: TlsMaterial, options: SecureContextOptions): ReadonlyMap<string, SecureContext> {
+  const contexts = new Map<string, SecureContext>();
+  for (const { chainPem, keyPem } of material.certificates) {
+    const context = tls.createSecureContext({ ...options, cert: chainPem, key: keyPem });
+    for (const name of namesOf(chainPem)) if (!contexts.has(name)) contexts.set(name, context);
+  }
+  return contexts;
+}
+
+/** Subject alternative names of DNS, or where there are none the common name. */
+function namesOf(chainPem: string): string[] {
+  const certificate = new X509Certificate(chainPem);
+  const { dns } = parseSubjectAltNames(certificate.subjectAltName);
+  const common = /^CN=(.*)$/m.exec(certificate.subject)?.[1];
+  return (dns.length > 0 || common === undefined ? dns : [common]).map((name) => name.toLowerCase());
+}
+
+/** Node's are of 48 bytes. Worked out from the trust too, so that a ticket ends with the trust that it was given under. */
+function ticketKeys(key: Buffer, material: TlsMaterial): Buffer {
+  const trust = JSON.stringify([material.options.ca ?? [], material.certificates.map(({ chainPem }) => chainPem)]);
+  const derive = (part: string) => createHmac('sha256', key).update(part).update(trust).digest();
+  return Buffer.concat([derive('name and mac'), derive('cipher').subarray(0, 16)]);
 }
 
 /** Node has no public word for it. */

@@ -7,8 +7,9 @@ import type { ByteSink } from '../net/byte-sink.ts';
 import { memoryPair } from '../net/memory-transport.ts';
 import { SocketReader } from '../net/socket-reader.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { SessionKeeper } from '../tls/client-sessions.ts';
 import { checkPeer, peerOf } from '../tls/peer.ts';
-import { hostPort } from '../xds/compile-endpoints.ts';
+import { addressText, hostPort } from '../xds/compile-endpoints.ts';
 import { type ConnectionSettings, PLAIN_SETTINGS } from '../xds/connection-settings.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { UpstreamTlsSettings } from '../xds/tls-settings.ts';
@@ -180,7 +181,10 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     const reader = this.#reader();
     const sni = serverName === '' ? settings.sni : serverName;
     const { rules, verify } = built.material;
-    // No `session` is ever offered: a resumed one would skip the check of the peer's identity.
+    const { sessions } = built;
+    const server = `${addressText(address)} ${sni}`;
+    // A resumed session shows no certificate: what its own handshake has proved of the server goes with it.
+    const session = sessions.enabled ? sessions.get(server, this.#runtime.unixMs()) : undefined;
     const { header } = this.#how;
     const options: object = {
       ...(header !== null
@@ -197,6 +201,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       ALPNProtocols: [...settings.alpn],
       ...(header === null ? { onread: reader.onread } : {}),
       allowHalfOpen: true,
+      ...(session === undefined ? {} : { session: session.ticket }),
       ...(sni === '' || net.isIP(sni) !== 0 ? {} : { servername: sni }),
     };
     const socket = tls.connect(options as tls.ConnectionOptions);
@@ -206,9 +211,12 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     else reader.watchData(socket);
     socket.setNoDelay(true);
     this.#keepAlive(socket);
+    const keeper = sessions.enabled ? new SessionKeeper(socket, sessions, server) : null;
     socket.once('secureConnect', () => {
       if (this.#over) return;
-      if (verify) this.peerUri = peerOf(socket).uri;
+      const resumed = socket.isSessionReused() ? session : undefined;
+      if (resumed !== undefined) this.peerUri = resumed.peerUri;
+      else if (verify) this.peerUri = peerOf(socket).uri;
       else {
         // Without an authority Node asks nobody about the peer: pins must hold all the same.
         const mismatch = checkPeer(socket.getPeerCertificate(), rules);
@@ -217,6 +225,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
           return;
         }
       }
+      keeper?.accepted(socket, resumed);
       this.alpn = socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '');
       this.localAddress = socket.localAddress === undefined ? '' : hostPort(socket.localAddress, socket.localPort ?? 0);
       this.#opened();

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext, getCiphers } from 'node:tls';
 import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import {
   type CertificateValidationContext,
@@ -9,6 +10,7 @@ import {
   TlsCertificateSchema,
   TlsParameters_TlsProtocol,
   TlsParametersSchema,
+  type TlsSessionTicketKeys,
 } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import {
   type CommonTlsContext,
@@ -19,6 +21,7 @@ import {
   UpstreamTlsContextSchema,
 } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import type { CompileReport } from '../routing/compile-result.ts';
+import { durationMs } from '../routing/duration.ts';
 import { compileStringMatcher } from '../routing/string-matcher.ts';
 import { checkFields, fieldPolicy } from './fields.ts';
 import type {
@@ -35,20 +38,26 @@ import type {
 
 const CERTIFICATE = fieldPolicy('certificate_chain private_key', 'watched_directory ocsp_staple signed_certificate_timestamp');
 const VALIDATION = fieldPolicy(
-  'trusted_ca match_typed_subject_alt_names match_subject_alt_names verify_certificate_spki verify_certificate_hash trust_chain_verification',
+  'trusted_ca match_typed_subject_alt_names match_subject_alt_names verify_certificate_spki verify_certificate_hash trust_chain_verification crl',
   'watched_directory',
 );
 const COMMON = fieldPolicy(
   'tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config combined_validation_context alpn_protocols',
   'key_log',
 );
-const PARAMETERS = fieldPolicy('tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites', 'ecdh_curves signature_algorithms');
+const PARAMETERS = fieldPolicy('tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves signature_algorithms');
 const DOWNSTREAM = fieldPolicy(
-  // No session is ever resumed.
-  'common_tls_context require_client_certificate require_sni disable_stateless_session_resumption disable_stateful_session_resumption',
-  'session_ticket_keys session_ticket_keys_sds_secret_config session_timeout ocsp_staple_policy full_scan_certs_on_sni_mismatch',
+  // Sessions are resumed by tickets alone: there is no state to be resumed from.
+  `common_tls_context require_client_certificate require_sni disable_stateless_session_resumption disable_stateful_session_resumption
+   session_ticket_keys session_timeout`,
+  'session_ticket_keys_sds_secret_config full_scan_certs_on_sni_mismatch',
 );
 const UPSTREAM = fieldPolicy('common_tls_context sni max_session_keys', 'allow_renegotiation enforce_rsa_key_usage');
+
+/** As in Envoy: name (16), HMAC (32), AES (32). */
+const TICKET_KEY_BYTES = 80;
+/** Envoy's. */
+const DEFAULT_MAX_SESSION_KEYS = 1;
 
 const SAN_TYPES: ReadonlyMap<SubjectAltNameMatcher_SanType, SanType> = new Map([
   [SubjectAltNameMatcher_SanType.URI, 'uri'],
@@ -88,7 +97,16 @@ export function compileCertificate(config: TlsCertificate, path: string, report:
   };
 }
 
-export const NO_RULES: PeerRules = { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [] };
+/** What TLS would refuse later, with the good one gone, is refused now. */
+export function checkCertificate({ chainPem, keyPem }: CertificatePem, path: string, report: CompileReport): void {
+  try {
+    createSecureContext({ cert: chainPem, key: keyPem });
+  } catch (cause) {
+    report.error(path, `the certificate or key cannot be used: ${(cause as Error).message}`);
+  }
+}
+
+export const NO_RULES: PeerRules = { trustedCaPem: '', sanMatchers: [], spkiSha256: [], certificateSha256: [], crlPem: '' };
 
 export function compilePeerRules(config: CertificateValidationContext | undefined, path: string, report: CompileReport): PeerRules {
   if (config === undefined) return NO_RULES;
@@ -104,6 +122,7 @@ export function compilePeerRules(config: CertificateValidationContext | undefine
     else
       sanMatchers.push({
         type,
+        dnsName: type === 'dns' && matcher.matcher?.matchPattern.case === 'exact' ? matcher.matcher.matchPattern.value.toLowerCase() : '',
         matcher: compileStringMatcher(matcher.matcher, `${at}.matcher`, report),
         text: `${type} ${matcher.matcher?.matchPattern.case} ${String(matcher.matcher?.matchPattern.value)}`,
       });
@@ -111,12 +130,13 @@ export function compilePeerRules(config: CertificateValidationContext | undefine
   config.matchSubjectAltNames.forEach((pattern, index) => {
     const matcher = compileStringMatcher(pattern, `${path}.match_subject_alt_names[${index}]`, report);
     for (const type of ['uri', 'dns'] as const)
-      sanMatchers.push({ type, matcher, text: `${type} ${pattern.matchPattern.case} ${String(pattern.matchPattern.value)}` });
+      sanMatchers.push({ type, dnsName: '', matcher, text: `${type} ${pattern.matchPattern.case} ${String(pattern.matchPattern.value)}` });
   });
   return {
     trustedCaPem: config.trustedCa === undefined ? '' : readDataSource(config.trustedCa, `${path}.trusted_ca`, report),
     sanMatchers,
     spkiSha256: config.verifyCertificateSpki,
+    crlPem: config.crl === undefined ? '' : readDataSource(config.crl, `${path}.crl`, report),
     certificateSha256: config.verifyCertificateHash.map((hash) => hash.replaceAll(':', '').toLowerCase()),
   };
 }
@@ -158,15 +178,42 @@ function version(
   }
 }
 
+/** Those of TLS 1.3, which the field does not bear on; without them Node would take it for switched off. */
+const TLS_13_CIPHERS = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+
+/** Names of OpenSSL; "[A|B]" are equally good to Envoy, and in their order here. */
+function compileCipherSuites(suites: readonly string[], path: string, report: CompileReport): string {
+  const names = suites.flatMap((suite) => suite.replace(/^\[|\]$/g, '').split('|'));
+  if (names.length === 0) return '';
+  const known = getCiphers();
+  names.forEach((name, index) => {
+    if (!known.includes(name.toLowerCase())) report.error(`${path}[${index}]`, `${name} is no cipher suite that this proxy knows`);
+  });
+  return [...names, TLS_13_CIPHERS].join(':');
+}
+
 function compileCommon(config: CommonTlsContext | undefined, path: string, report: CompileReport): TlsSettings {
-  if (config === undefined) return { certificates: [], validation: null, alpn: [], minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', cipherSuites: '' };
+  if (config === undefined)
+    return {
+      certificates: [],
+      validation: null,
+      alpn: [],
+      minVersion: 'TLSv1.2',
+      maxVersion: 'TLSv1.3',
+      cipherSuites: '',
+      curves: '',
+      signatureAlgorithms: '',
+    };
   checkFields(CommonTlsContextSchema, config, COMMON, path, report);
   const parameters = config.tlsParams;
   if (parameters !== undefined) checkFields(TlsParametersSchema, parameters, PARAMETERS, `${path}.tls_params`, report);
-  const certificates: CertificateSource[] = config.tlsCertificates.map((certificate, index) => ({
-    kind: 'inline',
-    certificate: compileCertificate(certificate, `${path}.tls_certificates[${index}]`, report),
-  }));
+  const certificates = config.tlsCertificates.map((message, index): CertificateSource => {
+    const at = `${path}.tls_certificates[${index}]`;
+    const before = report.errors.length;
+    const certificate = compileCertificate(message, at, report);
+    if (report.errors.length === before) checkCertificate(certificate, at, report);
+    return { kind: 'inline', certificate };
+  });
   for (const secret of config.tlsCertificateSdsSecretConfigs) certificates.push({ kind: 'sds', name: secret.name });
   return {
     certificates,
@@ -174,7 +221,9 @@ function compileCommon(config: CommonTlsContext | undefined, path: string, repor
     alpn: config.alpnProtocols,
     minVersion: version(parameters?.tlsMinimumProtocolVersion, 'TLSv1.2', `${path}.tls_params.tls_minimum_protocol_version`, report),
     maxVersion: version(parameters?.tlsMaximumProtocolVersion, 'TLSv1.3', `${path}.tls_params.tls_maximum_protocol_version`, report),
-    cipherSuites: (parameters?.cipherSuites ?? []).join(':'),
+    cipherSuites: compileCipherSuites(parameters?.cipherSuites ?? [], `${path}.tls_params.cipher_suites`, report),
+    curves: (parameters?.ecdhCurves ?? []).join(':'),
+    signatureAlgorithms: (parameters?.signatureAlgorithms ?? []).join(':'),
   };
 }
 
@@ -185,11 +234,46 @@ export function compileDownstreamTls(config: DownstreamTlsContext, path: string,
   const requireClientCertificate = config.requireClientCertificate ?? false;
   if (requireClientCertificate && common.validation === null)
     report.error(`${path}.require_client_certificate`, 'needs a validation context to check the certificate with');
-  return { ...common, requireClientCertificate, requireSni: config.requireSni ?? false };
+  const { sessionTicketKeysType: tickets } = config;
+  return {
+    ...common,
+    requireClientCertificate,
+    requireSni: config.requireSni ?? false,
+    sessionTickets: !(tickets.case === 'disableStatelessSessionResumption' && tickets.value),
+    sessionTicketKey: tickets.case === 'sessionTicketKeys' ? compileTicketKey(tickets.value, `${path}.session_ticket_keys`, report) : null,
+    sessionTimeoutSeconds: Math.floor(durationMs(config.sessionTimeout, 0) / 1000),
+  };
+}
+
+/** Tickets are made with the first; the others would only open older ones, whose clients make a whole handshake instead. */
+function compileTicketKey(config: TlsSessionTicketKeys, path: string, report: CompileReport): Buffer | null {
+  const keys = config.keys.map((key, index) => {
+    const at = `${path}.keys[${index}]`;
+    const bytes = readBytes(key, at, report);
+    if (bytes !== undefined && bytes.length !== TICKET_KEY_BYTES) report.error(at, `must have ${TICKET_KEY_BYTES} bytes`);
+    return bytes;
+  });
+  if (keys.length === 0) report.error(`${path}.keys`, 'must not be empty');
+  return keys[0] ?? null;
+}
+
+function readBytes(source: DataSource, path: string, report: CompileReport): Buffer | undefined {
+  const { specifier } = source;
+  if (specifier.case === 'inlineBytes') return Buffer.from(specifier.value);
+  if (specifier.case !== 'filename') return Buffer.from(readDataSource(source, path, report));
+  try {
+    return readFileSync(specifier.value);
+  } catch (cause) {
+    report.error(`${path}.filename`, `cannot be read: ${(cause as Error).message}`);
+    return undefined;
+  }
 }
 
 export function compileUpstreamTls(config: UpstreamTlsContext, path: string, report: CompileReport): UpstreamTlsSettings {
   checkFields(UpstreamTlsContextSchema, config, UPSTREAM, path, report);
-  if ((config.maxSessionKeys ?? 0) > 0) report.ignore(`${path}.max_session_keys`);
-  return { ...compileCommon(config.commonTlsContext, `${path}.common_tls_context`, report), sni: config.sni };
+  return {
+    ...compileCommon(config.commonTlsContext, `${path}.common_tls_context`, report),
+    sni: config.sni,
+    maxSessionKeys: config.maxSessionKeys ?? DEFAULT_MAX_SESSION_KEYS,
+  };
 }

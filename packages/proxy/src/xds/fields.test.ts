@@ -50,6 +50,7 @@ import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extension
 import { expect, it } from 'vitest';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { message, typed } from '../testing/messages.ts';
+import { TestAuthority } from '../tls/testing/certificates.ts';
 import { compileClusterPolicies } from '../upstream/cluster.ts';
 import { compileCluster } from './compile-cluster.ts';
 import { compileLoadAssignment } from './compile-endpoints.ts';
@@ -120,7 +121,8 @@ const ENDPOINT: JsonObject = { address: { socketAddress: { address: '127.0.0.1',
 
 const DOWNSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
 const UPSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
-const CERTIFICATE: JsonObject = { certificateChain: { inlineString: 'x' }, privateKey: { inlineString: 'x' } };
+const ISSUED = new TestAuthority().issue({ dns: ['a'] });
+const CERTIFICATE = { certificateChain: { inlineString: ISSUED.chainPem }, privateKey: { inlineString: ISSUED.keyPem } };
 const COMMON_TLS: JsonObject = { tlsCertificates: [CERTIFICATE] };
 const downstreamTls = (json: JsonObject): Outcome =>
   chain({ filters: [{ name: 'x', typedConfig: typed(HCM_TYPE, MANAGER) }], transportSocket: { name: 'tls', typedConfig: typed(DOWNSTREAM_TLS, json) } });
@@ -394,9 +396,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'metadata_match hash_policy tunneling_config',
   },
   DownstreamTlsContext: {
-    effect: `common_tls_context require_client_certificate require_sni disable_stateless_session_resumption disable_stateful_session_resumption`,
-    named: `session_ticket_keys session_ticket_keys_sds_secret_config session_timeout ocsp_staple_policy full_scan_certs_on_sni_mismatch`,
-    refused: '',
+    effect: `common_tls_context require_client_certificate require_sni session_ticket_keys disable_stateless_session_resumption
+       disable_stateful_session_resumption session_timeout`,
+    named: 'session_ticket_keys_sds_secret_config full_scan_certs_on_sni_mismatch',
+    refused: 'ocsp_staple_policy',
   },
   CommonTlsContext: {
     effect: `tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config
@@ -411,14 +414,14 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'pkcs12 private_key_provider password',
   },
   TlsParameters: {
-    effect: 'tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites',
-    named: 'ecdh_curves signature_algorithms',
+    effect: 'tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves signature_algorithms',
+    named: '',
     refused: '',
   },
   CertificateValidationContext: {
-    effect: 'trusted_ca verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names match_subject_alt_names',
+    effect: 'trusted_ca verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names match_subject_alt_names crl',
     named: 'watched_directory',
-    refused: `ca_certificate_provider_instance system_root_certs require_signed_certificate_timestamp crl allow_expired_certificate
+    refused: `ca_certificate_provider_instance system_root_certs require_signed_certificate_timestamp allow_expired_certificate
        trust_chain_verification custom_validator_config only_verify_leaf_cert_crl max_verify_depth`,
   },
   RouteConfiguration: {
@@ -529,8 +532,8 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'auto_sni auto_san_validation override_auto_sni_header',
   },
   UpstreamTlsContext: {
-    effect: 'common_tls_context sni',
-    named: 'allow_renegotiation max_session_keys enforce_rsa_key_usage',
+    effect: 'common_tls_context sni max_session_keys',
+    named: 'allow_renegotiation enforce_rsa_key_usage',
     refused: '',
   },
   ClusterLoadAssignment: {

@@ -13,6 +13,8 @@ export type SanType = 'uri' | 'dns' | 'email' | 'ip';
 
 export interface SanMatcher {
   readonly type: SanType;
+  /** The exact name in lower case, for "*.example.com" in a certificate; '' where it is no exact DNS name. */
+  readonly dnsName: string;
   readonly matcher: TextMatcher;
   /** For messages: "URI exact spiffe://...". */
   readonly text: string;
@@ -28,6 +30,8 @@ export interface PeerRules {
   readonly spkiSha256: readonly string[];
   /** Lower-case hex SHA-256 of the certificate, one must match; none: any. */
   readonly certificateSha256: readonly string[];
+  /** Certificates that were revoked; of every authority in the chain, or nobody is let in. '' where none are looked at. */
+  readonly crlPem: string;
 }
 
 export interface ValidationSettings {
@@ -45,16 +49,27 @@ export interface TlsSettings {
   readonly maxVersion: 'TLSv1.2' | 'TLSv1.3';
   /** OpenSSL's list for TLS 1.2, '' for the default. */
   readonly cipherSuites: string;
+  /** OpenSSL's lists, '' for the default. */
+  readonly curves: string;
+  readonly signatureAlgorithms: string;
 }
 
 export interface DownstreamTlsSettings extends TlsSettings {
   readonly requireClientCertificate: boolean;
   readonly requireSni: boolean;
+  /** Sessions may be resumed by tickets, while certificate, key and trust bundle are the same. */
+  readonly sessionTickets: boolean;
+  /** What tickets are made with where several proxies are to take each other's; null: each has a key of its own. */
+  readonly sessionTicketKey: Buffer | null;
+  /** s; 0: OpenSSL's default. */
+  readonly sessionTimeoutSeconds: number;
 }
 
 export interface UpstreamTlsSettings extends TlsSettings {
   /** '' sends none. */
   readonly sni: string;
+  /** Sessions kept to be resumed; 0: none. */
+  readonly maxSessionKeys: number;
 }
 
 /** Names of all secrets that it waits for. */

@@ -90,14 +90,14 @@ export class AdsClient {
     this.#lastContactMs = options.cache?.lastContactMs;
   }
 
-  /** Subscribes to a type; one subscription per type. `names`: '*' among them is the wildcard. */
-  subscribe<Desc extends DescMessage>(schema: Desc, names: Iterable<string>, handler: ResourceHandler<MessageShape<Desc>>): Subscription {
+  /** Subscribes to a type; one subscription per type. `names`: '*' among them is the wildcard. `cached` false: of what must not come to a disk. */
+  subscribe<Desc extends DescMessage>(schema: Desc, names: Iterable<string>, handler: ResourceHandler<MessageShape<Desc>>, cached = true): Subscription {
     const typeUrl = typeUrlOf(schema);
     const decode = (any: Any) => {
       if (any.typeUrl !== typeUrl) throw new Error(`is a ${any.typeUrl}`);
       return fromBinary(schema, any.value);
     };
-    return this.#subscribe(new TypeClient(typeUrl, decode, handler as unknown as ResourceHandler<never>, this.#options.cache), names);
+    return this.#subscribe(new TypeClient(typeUrl, decode, handler as unknown as ResourceHandler<never>, cached ? this.#options.cache : undefined), names);
   }
 
   /** The same with the messages left encoded; for a relay. */

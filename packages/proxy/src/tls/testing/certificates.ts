@@ -57,8 +57,27 @@ export class TestAuthority {
 
   /** Trust in this CA alone, for peers of these names (any, where there are none). */
   rules(...uris: readonly string[]): PeerRules {
-    const sanMatchers = uris.map((uri) => ({ type: 'uri' as const, matcher: { matches: (text: string) => text === uri }, text: `URI ${uri}` }));
-    return { trustedCaPem: this.pem, sanMatchers, spkiSha256: [], certificateSha256: [] };
+    const sanMatchers = uris.map((uri) => ({ type: 'uri' as const, dnsName: '', matcher: { matches: (text: string) => text === uri }, text: `URI ${uri}` }));
+    return { trustedCaPem: this.pem, sanMatchers, spkiSha256: [], certificateSha256: [], crlPem: '' };
+  }
+
+  /** A list of what this CA has revoked (RFC 5280 section 5.1). */
+  revoke(...revoked: readonly CertificatePem[]): string {
+    const now = Date.now();
+    const serials = revoked.map(({ chainPem }) => Buffer.from(new X509Certificate(chainPem).serialNumber, 'hex'));
+    const entries = serials.map((number) =>
+      sequence(der(0x02, number[0]! >= 0x80 ? Buffer.concat([Buffer.alloc(1), number]) : number), time(new Date(now - HOUR_MS))),
+    );
+    const body = sequence(
+      der(0x02, Buffer.from([1])),
+      ECDSA_SHA256,
+      commonName(this.#name),
+      time(new Date(now - HOUR_MS)),
+      time(new Date(now + HOUR_MS)),
+      ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    );
+    const list = sequence(body, ECDSA_SHA256, der(0x03, Buffer.from([0]), sign('sha256', body, this.#key)));
+    return `-----BEGIN X509 CRL-----\n${list.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END X509 CRL-----\n`;
   }
 
   #certificate(subject: string, publicKey: KeyObject, extensions: readonly Buffer[], life: CertificateLife): string {
