@@ -43,7 +43,9 @@ const kinds = [
   ['routes', TypeUrl.route, RouteConfigurationSchema, 'name'],
 ] as const;
 
-interface Running {
+/** A proxy that runs. */
+export interface Running {
+  readonly pid: number;
   readonly adminPort: number;
   log(): string;
   kill(): Promise<void>;
@@ -97,6 +99,10 @@ export class DataPlane {
     const port = this.#ports.get(listener);
     if (port === undefined) throw new Error(`no listener ${listener} was given`);
     return port;
+  }
+
+  get pid(): number {
+    return this.#running!.pid;
   }
 
   get adminPort(): number {
@@ -155,7 +161,8 @@ export class DataPlane {
   }
 }
 
-async function startOurs(folder: string, config: JsonObject): Promise<Running> {
+/** Ours, from a bootstrap; its admin interface gets an address of its own. */
+export async function startOurs(folder: string, config: JsonObject): Promise<Running> {
   const path = join(folder, 'bootstrap.json');
   const adminPort = await freePort();
   writeFileSync(path, JSON.stringify({ ...config, admin: { address: { socket_address: { address: '127.0.0.1', port_value: adminPort } } } }));
@@ -170,6 +177,7 @@ async function startOurs(folder: string, config: JsonObject): Promise<Running> {
     return (await fetch(`http://127.0.0.1:${adminPort}/listeners`)).ok ? true : undefined;
   });
   return {
+    pid: child.pid!,
     adminPort,
     log: () => log,
     async kill() {
