@@ -220,7 +220,7 @@ export class ActiveStream extends AttemptedStream {
     this.responseCode = head.status;
     // Nothing is sent again from here on.
     this.content.stopKeeping(this.attempt?.client !== null);
-    this.#cancelTimers();
+    this.cancelTimers();
     this.cancelFilterWork();
     markGivenUp(this, head, this.gaveUp);
     finalizeResponse(this, head, this.choice);
@@ -359,7 +359,7 @@ export class ActiveStream extends AttemptedStream {
     this.cut('LocalReset');
   }
 
-  #cancelTimers(): void {
+  protected cancelTimers(): void {
     const { wheel } = this.manager.runtime;
     if (this.#routeTimer !== undefined) wheel.cancel(this.#routeTimer);
     if (this.#halfTimer !== undefined) wheel.cancel(this.#halfTimer);
@@ -388,7 +388,7 @@ export class ActiveStream extends AttemptedStream {
     this.#done = true;
     const { manager } = this;
     this.endMs = manager.runtime.nowMs();
-    this.#cancelTimers();
+    this.cancelTimers();
     if (this.#durationTimer !== undefined) manager.runtime.wheel.cancel(this.#durationTimer);
     this.endRouting();
     this.releaseRetry();

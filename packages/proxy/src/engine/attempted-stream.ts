@@ -4,7 +4,7 @@ import type { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
 import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
-import { setHeader } from '../routing/headers.ts';
+import { removeHeader, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
@@ -16,6 +16,8 @@ import { UpstreamAttempt } from './upstream-attempt.ts';
 
 /** Kind of the timer that the next attempt waits for. */
 export const NEXT_ATTEMPT = 2;
+
+const NOWHERE: ReadonlySet<string> = new Set();
 
 /** A request at its cluster: attempts at endpoints, one after another or, where the route hedges, side by side. */
 export abstract class AttemptedStream extends RoutedStream {
@@ -31,6 +33,9 @@ export abstract class AttemptedStream extends RoutedStream {
   #tried: UpstreamHost[] | null = null;
   #raw = false;
   #replayed = false;
+  /** Redirects that were followed here, and the names of the routes that they led to. */
+  #redirects = 0;
+  #redirectedTo: ReadonlySet<string> = NOWHERE;
   #nextAttempt: WheelTimer | undefined = undefined;
 
   constructor(connection: HttpConnection, stream: ServerStream, head: RequestHead, fin: boolean) {
@@ -43,6 +48,7 @@ export abstract class AttemptedStream extends RoutedStream {
   protected abstract commit(head: ResponseHead, fin: boolean): void;
   /** Ends an answer that has begun. */
   protected abstract cut(reason: ResetReason): void;
+  protected abstract cancelTimers(): void;
   abstract onUpstreamBody(buffer: Buffer, start: number, end: number, fin: boolean): void;
   abstract onUpstreamTrailers(trailers: HeaderList): void;
   abstract onUpstreamInformational(head: ResponseHead): void;
@@ -142,10 +148,65 @@ export abstract class AttemptedStream extends RoutedStream {
     const nowMs = runtime.nowMs();
     attempt.judgeHead(head, fin, nowMs);
     if (this.#retry !== null && !this.#accepts(attempt, head)) return;
+    if (this.route!.fields.internalRedirect !== null && this.#follows(head)) return;
     this.responseStartMs = nowMs;
     this.responseCodeDetails = 'via_upstream';
     this.#keepOnly(attempt);
     this.commit(head, fin);
+  }
+
+  /** The upstream sends the request elsewhere, and that is done here. */
+  #follows(response: ResponseHead): boolean {
+    const policy = this.route!.fields.internalRedirect!;
+    const { head, content } = this;
+    const target = policy.targetOf(head, response, this.#redirects);
+    // What a filter has made of the content is not what the next one is to see.
+    if (target === null || !content.ended || !content.replayable || this.changesRequest) return false;
+    const original = `${head.scheme}://${head.authority}${head.path}`;
+    const next = { ...head, ...target, headers: [...head.headers] };
+    policy.copyHeaders(next.headers, response);
+    const route = this.routeFor(next);
+    if (route === null || !policy.acceptsRoute(route.name, this.#redirectedTo)) return false;
+    if (this.#redirects === 0) this.#redirectedTo = new Set();
+    (this.#redirectedTo as Set<string>).add(route.name);
+    this.#redirects++;
+    const { chunks, trailers } = content.rewind();
+    const drop = response.status === 303 && head.method !== 'GET' && head.method !== 'HEAD';
+    Object.assign(head, next);
+    if (drop) {
+      head.method = 'GET';
+      head.bodyLength = 0;
+      removeHeader(head.headers, 'content-length');
+      content.ended = true;
+    }
+    setHeader(head.headers, 'x-envoy-original-url', original);
+    this.#startAnew();
+    if (!drop) this.#comeAgain(chunks, trailers);
+    return true;
+  }
+
+  #startAnew(): void {
+    this.endAttempts(false);
+    this.releaseRetry();
+    this.#tried = null;
+    this.#replayed = false;
+    this.upstreamRequestAttemptCount = 0;
+    this.responseFlags = 0;
+    this.cluster = null;
+    this.choice = null;
+    this.endpoint = null;
+    this.cancelTimers();
+    this.restartFilters();
+    this.matchRoute();
+  }
+
+  #comeAgain(chunks: readonly Buffer[], trailers: HeaderList | null): void {
+    const last = chunks.length - 1;
+    for (let i = 0; i <= last; i++) {
+      this.bytesReceived -= chunks[i]!.length;
+      this.body(chunks[i]!, 0, chunks[i]!.length, i === last && trailers === null);
+    }
+    if (trailers !== null) this.trailers(trailers);
   }
 
   /** False: another attempt is to answer instead. */

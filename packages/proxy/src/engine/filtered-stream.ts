@@ -208,6 +208,19 @@ export abstract class FilteredStream extends GuardedStream implements StreamOfFi
     pending?.cancel();
   }
 
+  /** Whether a filter has the request's content go through it. */
+  protected get changesRequest(): boolean {
+    return this.#requestTransforms !== null;
+  }
+
+  /** The request goes elsewhere: all filters see it once more, as a new one. */
+  protected restartFilters(): void {
+    this.endFilters();
+    this.dynamicMetadata = null;
+    this.#states = null;
+    this.#position = 0;
+  }
+
   /** The request is over. */
   protected endFilters(): void {
     this.cancelFilterWork();

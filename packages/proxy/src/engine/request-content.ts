@@ -77,6 +77,16 @@ export class RequestContent {
     if (room && !this.ended) this.resume();
   }
 
+  /** Gives back what has come, all of it, so that it can come once more. */
+  rewind(): { readonly chunks: readonly Buffer[]; readonly trailers: HeaderList | null } {
+    const given = { chunks: this.#buffer?.chunks ?? [], trailers: this.trailers };
+    this.ended = given.chunks.length === 0 && given.trailers === null;
+    this.trailers = null;
+    this.#buffer = null;
+    this.#receivedAny = false;
+    return given;
+  }
+
   /** Nothing is sent again. What no connection has taken yet stays where `drop` is false. */
   stopKeeping(drop: boolean): void {
     this.#keeping = false;

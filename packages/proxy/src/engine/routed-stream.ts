@@ -1,5 +1,7 @@
+import type { RequestHead } from '../http/message.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
+import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { FilteredStream, NO_ROUTE } from './filtered-stream.ts';
 import { IdleClock } from './idle-clock.ts';
@@ -41,10 +43,14 @@ export abstract class RoutedStream extends FilteredStream {
     this.filterRequest();
   }
 
+  /** Where a request of that head would go; null: nowhere, or its virtual host is not there yet. */
+  protected routeFor(head: RequestHead): RouteEntry | null {
+    return this.manager.routes.table?.findVirtualHost(head.authority)?.match(head, this.dice) ?? null;
+  }
+
   /** Without waiting: a virtual host that is not there yet is asked for by those that come with that authority. */
   protected lookUpRoute(): void {
-    const virtualHost = this.manager.routes.table?.findVirtualHost(this.head.authority) ?? null;
-    this.route = virtualHost === null ? null : virtualHost.match(this.head, this.dice);
+    this.route = this.routeFor(this.head);
     this.#armIdle();
   }
 

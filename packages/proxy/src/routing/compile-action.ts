@@ -16,6 +16,7 @@ import { ClusterChoice } from './cluster-choice.ts';
 import type { CompileReport } from './compile-result.ts';
 import { ALWAYS, compileFraction } from './fraction.ts';
 import { compileHeaderMutations, type HeaderMutations } from './header-mutations.ts';
+import { compileInternalRedirect, type InternalRedirectPolicy, olderInternalRedirect } from './internal-redirect.ts';
 import type { MirrorPolicy } from './mirror.ts';
 import { Redirect } from './redirect.ts';
 import { compileRegexRewrite } from './regex.ts';
@@ -26,8 +27,8 @@ import { orderMutations, type RouteScope } from './route-scope.ts';
 export const ROUTE_ACTION = fieldPolicy(
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
    host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy cors
-   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action hedge_policy rate_limits include_vh_rate_limits`,
-  'early_data_policy max_internal_redirects priority',
+   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits`,
+  'early_data_policy priority',
 );
 const WEIGHTED = fieldPolicy('clusters total_weight header_name', 'runtime_key_prefix');
 const CLUSTER_WEIGHT = fieldPolicy(
@@ -61,8 +62,12 @@ export function clusterNotFoundStatus(action: RouteAction): number {
 
 export function checkRouteAction(action: RouteAction, path: string, report: CompileReport): void {
   checkFields(RouteActionSchema, action, ROUTE_ACTION, path, report);
-  if (action.internalRedirectAction === RouteAction_InternalRedirectAction.HANDLE_INTERNAL_REDIRECT)
-    report.error(`${path}.internal_redirect_action`, 'not supported by this proxy');
+}
+
+export function compileRedirects(action: RouteAction, path: string, report: CompileReport): InternalRedirectPolicy | null {
+  if (action.internalRedirectPolicy !== undefined) return compileInternalRedirect(action.internalRedirectPolicy, `${path}.internal_redirect_policy`, report);
+  const older = action.internalRedirectAction === RouteAction_InternalRedirectAction.HANDLE_INTERNAL_REDIRECT;
+  return older ? olderInternalRedirect(action.maxInternalRedirects) : null;
 }
 
 /** cluster, cluster_header or weighted_clusters. */

@@ -18,6 +18,7 @@ import {
   clusterNotFoundStatus,
   compileMirrors,
   compileRedirect,
+  compileRedirects,
   compileRewrite,
   compileTarget,
   type ForwardTarget,
@@ -175,6 +176,7 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
       forward?.hedgePolicy === undefined ? 'hedge_policy' : `${at}.hedge_policy`,
       report,
     ),
+    internalRedirect: forward === null ? null : compileRedirects(forward, at, report),
     rewrite: forward === null ? NO_REWRITE : compileRewrite(forward, match, at, report),
     hash: forward === null ? NO_HASH : compileHashPolicies(forward.hashPolicy, `${at}.hash_policy`, report),
     mirrors:

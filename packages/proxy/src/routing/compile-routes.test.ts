@@ -284,9 +284,9 @@ describe('route configuration', () => {
       'virtual_hosts[0].routes[0].route.metadata_match',
     ],
     [
-      'internal redirects',
-      withRoutes([{ match: { prefix: '/' }, route: { cluster: 'c', internalRedirectPolicy: {} } }]),
-      'virtual_hosts[0].routes[0].route.internal_redirect_policy',
+      'a predicate of internal redirects that is not known',
+      withRoutes([{ match: { prefix: '/' }, route: { cluster: 'c', internalRedirectPolicy: { predicates: [{ name: 'p' }] } } }]),
+      'virtual_hosts[0].routes[0].route.internal_redirect_policy.predicates[0]',
     ],
     [
       'weights of zero',

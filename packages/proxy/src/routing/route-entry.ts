@@ -6,6 +6,7 @@ import type { ClusterChoice } from './cluster-choice.ts';
 import type { HashPolicies } from './hash-policy.ts';
 import type { HeaderMutations } from './header-mutations.ts';
 import { headerValue } from './headers.ts';
+import type { InternalRedirectPolicy } from './internal-redirect.ts';
 import type { MirrorPolicy } from './mirror.ts';
 import type { Redirect } from './redirect.ts';
 import type { RequestRewrite } from './rewrite.ts';
@@ -46,6 +47,8 @@ export interface RouteEntryFields {
   readonly retry: RetryPolicy;
   /** An attempt whose time is over may still answer, beside the next one (hedge_policy). */
   readonly hedgeOnPerTryTimeout: boolean;
+  /** null: redirects of the upstream are passed on. */
+  readonly internalRedirect: InternalRedirectPolicy | null;
   readonly rewrite: RequestRewrite;
   readonly hash: HashPolicies;
   readonly mirrors: readonly MirrorPolicy[];

@@ -452,10 +452,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
   RouteAction: {
     effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
        host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies rate_limits
-       include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset upgrade_configs hedge_policy max_stream_duration`,
-    named: 'early_data_policy priority max_internal_redirects',
-    refused: `cluster_specifier_plugin inline_cluster_specifier_plugin metadata_match path_rewrite_policy retry_policy_typed_config
-       internal_redirect_policy internal_redirect_action`,
+       include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset upgrade_configs internal_redirect_policy
+       internal_redirect_action max_internal_redirects hedge_policy max_stream_duration`,
+    named: 'early_data_policy priority',
+    refused: `cluster_specifier_plugin inline_cluster_specifier_plugin metadata_match path_rewrite_policy retry_policy_typed_config`,
   },
   RetryPolicy: {
     effect: `retry_on num_retries per_try_timeout per_try_idle_timeout host_selection_retry_max_attempts retriable_status_codes retry_back_off
