@@ -1,6 +1,7 @@
 // What a run is made of: one pinned load, and the operating system's own accounting of the proxies.
 import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const ticksPerSecond = 100;
 
@@ -25,12 +26,12 @@ export function pssMb(pids) {
   return kb / 1024;
 }
 
-/** One wrk run against `url`: {requests, requestsPerSecond, p50Ms, p99Ms, errors}. */
-export function wrk(program, url, { connections, seconds }) {
+/** One wrk run against `url`: {requests, requestsPerSecond, p50Ms, p99Ms, errors}. `close`: a connection for each request. */
+export function wrk(program, url, { connections, seconds, close = false }) {
   return new Promise((resolve, reject) => {
     execFile(
       'taskset',
-      ['-c', loadCore, program, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url],
+      ['-c', loadCore, program, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(close ? ['-H', 'Connection: close'] : []), url],
       { maxBuffer: 1 << 20 },
       (error, stdout, stderr) => {
         if (error) return reject(new Error(`wrk: ${stderr || error.message}`));
@@ -47,6 +48,17 @@ export function wrk(program, url, { connections, seconds }) {
         });
       },
     );
+  });
+}
+
+/** The same at a fixed rate, by an open loop. */
+export function openLoop(url, { connections, seconds, rate }) {
+  const program = fileURLToPath(new URL('load/open-loop.mjs', import.meta.url));
+  return new Promise((resolve, reject) => {
+    execFile('taskset', ['-c', loadCore, process.execPath, program, url, String(rate), String(seconds), String(connections)], (error, stdout, stderr) => {
+      if (error) reject(new Error(`open loop: ${stderr || error.message}`));
+      else resolve(JSON.parse(stdout));
+    });
   });
 }
 

@@ -1,5 +1,5 @@
 // `npm run bench`: our data plane beside Envoy, HAProxy and no proxy at all, in one run, rounds interleaved.
-//   -- --rows hop-plain-1k,pair-mtls-1k --targets ours,envoy --rounds 5 --seconds 8 --json
+//   -- --rows hop-plain-1k,pair-mtls-1k (or all) --targets ours,envoy --rounds 5 --seconds 8 --json
 // CPU is user+system of the proxy processes divided by requests. Proxies on one core, load and backend on the other.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { cpuSeconds, median, pssMb, wrk } from './measure.mjs';
+import { cpuSeconds, median, openLoop, pssMb, wrk } from './measure.mjs';
 import { startBackend } from './targets/backend.mjs';
 import { startCollector } from './targets/collector.mjs';
 import { startHaproxy } from './targets/haproxy.mjs';
@@ -16,8 +16,29 @@ import { startMesh } from './targets/mesh.mjs';
 const rows = [
   { name: 'hop-plain-1k', pair: false, path: '/1k', connections: 32 },
   { name: 'pair-mtls-1k', pair: true, path: '/1k', connections: 32 },
+  { name: 'pair-mtls-1k-c1', pair: true, path: '/1k', connections: 1 },
+  // At half of what Envoy can do at most, measured at the beginning of the row.
+  { name: 'pair-mtls-1k-open', pair: true, path: '/1k', connections: 32, load: 'open' },
+  { name: 'pair-mtls-1m', pair: true, path: '/1m', connections: 8 },
+  { name: 'connections', pair: false, path: '/1k', connections: 16, load: 'close' },
+  ...[10, 100, 1_000, 10_000].map((count) => ({
+    name: `routes-${count}`,
+    pair: true,
+    path: `/r/${count - 1}`,
+    connections: 32,
+    config: routes(count),
+    only: ['ours', 'envoy'],
+  })),
 ];
 const targetNames = ['ours', 'envoy', 'haproxy', 'none'];
+const defaultRows = ['hop-plain-1k', 'pair-mtls-1k'];
+
+/** A table of exact and prefix routes, the last of which is asked for. */
+function routes(count) {
+  const match = (index) => (index % 2 === 0 ? `{uri: {exact: /r/${index}}}` : `{uri: {prefix: /r/${index}}}`);
+  const rules = Array.from({ length: count }, (_, index) => `    - {match: [${match(index)}], route: [{destination: {host: backend}}]}`);
+  return `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: backend, namespace: default}\nspec:\n  hosts: [backend]\n  http:\n${rules.join('\n')}\n`;
+}
 
 const { values: options } = parseArgs({
   options: {
@@ -28,7 +49,8 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const wantedRows = rows.filter(({ name }) => !options.rows || options.rows.split(',').includes(name));
+const wantedNames = options.rows === 'all' ? rows.map(({ name }) => name) : (options.rows?.split(',') ?? defaultRows);
+const wantedRows = rows.filter(({ name }) => wantedNames.includes(name));
 const wantedTargets = targetNames.filter((name) => !options.targets || options.targets.split(',').includes(name));
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
@@ -64,8 +86,9 @@ else for (const result of results) print(result);
 
 async function measureRow(row, shared) {
   const targets = {};
+  const rowTargets = wantedTargets.filter((name) => row.only === undefined || row.only.includes(name));
   try {
-    for (const name of wantedTargets) {
+    for (const name of rowTargets) {
       const ports = { ...shared, entry: portBase++, mesh: portBase++, xds: portBase++, dashboard: portBase++ };
       const folder = join(directory, `${row.name}-${name}`);
       say(`${row.name}: starting ${name}`);
@@ -74,15 +97,24 @@ async function measureRow(row, shared) {
       else targets[name] = await startMesh(name === 'ours' ? 'outrigger' : 'envoy', row, folder, ports);
     }
     const idlePssMb = Object.fromEntries(Object.entries(targets).map(([name, target]) => [name, pssMb((target.sidecarPids ?? target.pids)())]));
-    const samples = Object.fromEntries(wantedTargets.map((name) => [name, []]));
-    for (const name of wantedTargets) await wrk(wrkProgram, targets[name].url, { connections: row.connections, seconds: 2 });
+    const samples = Object.fromEntries(rowTargets.map((name) => [name, []]));
+    const load = (name, loadSeconds, rate) =>
+      rate === undefined
+        ? wrk(wrkProgram, targets[name].url, { connections: row.connections, seconds: loadSeconds, close: row.load === 'close' })
+        : openLoop(targets[name].url, { connections: row.connections, seconds: loadSeconds, rate });
+    let rate;
+    for (const name of rowTargets) {
+      const warm = await load(name, 2);
+      if (row.load === 'open' && (name === 'envoy' || rate === undefined)) rate = Math.round(warm.requestsPerSecond / 2);
+    }
+    if (rate !== undefined) say(`${row.name}: ${rate} requests a second`);
     for (let round = 1; round <= rounds; round++) {
       // Each round begins with another target, so that drift of the machine hits all alike.
-      for (let index = 0; index < wantedTargets.length; index++) {
-        const name = wantedTargets[(index + round) % wantedTargets.length];
+      for (let index = 0; index < rowTargets.length; index++) {
+        const name = rowTargets[(index + round) % rowTargets.length];
         const pids = targets[name].pids();
         const before = cpuSeconds(pids);
-        const run = await wrk(wrkProgram, targets[name].url, { connections: row.connections, seconds });
+        const run = await load(name, seconds, rate);
         const cpu = cpuSeconds(pids) - before;
         samples[name].push({ ...run, cpuUsPerRequest: (cpu * 1e6) / Math.max(1, run.requests), pssMb: pssMb(pids) });
         say(
@@ -110,6 +142,10 @@ function summary(row, samples, idlePssMb) {
   for (const name of Object.keys(targets)) {
     if (name === 'ours' || name === 'none' || !targets.ours) continue;
     ratios[name] = Object.fromEntries(figures.map((figure) => [figure, targets.ours[figure].median / targets[name][figure].median]));
+    // What the mesh adds to a call without it.
+    if (targets.none)
+      for (const [added, figure] of Object.entries({ addedP50Ms: 'p50Ms', addedP99Ms: 'p99Ms' }))
+        ratios[name][added] = (targets.ours[figure].median - targets.none[figure].median) / (targets[name][figure].median - targets.none[figure].median);
   }
   return { name: row.name, targets, ratios };
 }
@@ -132,6 +168,6 @@ function print({ name, targets, ratios }) {
     );
   for (const [peer, ratio] of Object.entries(ratios))
     console.log(
-      `ours / ${peer}: CPU ${ratio.cpuUsPerRequest.toFixed(2)}, req/s ${ratio.requestsPerSecond.toFixed(2)}, p50 ${ratio.p50Ms.toFixed(2)}, p99 ${ratio.p99Ms.toFixed(2)}`,
+      `ours / ${peer}: CPU ${ratio.cpuUsPerRequest.toFixed(2)}, req/s ${ratio.requestsPerSecond.toFixed(2)}, p50 ${ratio.p50Ms.toFixed(2)}, p99 ${ratio.p99Ms.toFixed(2)}${ratio.addedP50Ms === undefined ? '' : `, added p50 ${ratio.addedP50Ms.toFixed(2)}, added p99 ${ratio.addedP99Ms.toFixed(2)}`}, PSS ${ratio.pssMb.toFixed(2)}`,
     );
 }

@@ -13,7 +13,7 @@ export async function startBackend(nginx, directory, port) {
 events { worker_connections 4096; }
 http { access_log off; client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy; fastcgi_temp_path ${directory}/fcgi; uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
   keepalive_requests 100000000; keepalive_timeout 3600s; open_file_cache max=16;
-  server { listen 127.0.0.1:${port} backlog=4096; root ${directory}/www; } }
+  server { listen 127.0.0.1:${port} backlog=4096; root ${directory}/www; location /r/ { try_files /1k =404; } } }
 `,
   );
   const backend = start(loadCore, nginx, ['-e', join(directory, 'nginx.err'), '-p', directory, '-c', join(directory, 'nginx.conf')]);

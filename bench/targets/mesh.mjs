@@ -23,6 +23,7 @@ spec:
 export async function startMesh(dataPlane, row, directory, ports) {
   mkdirSync(join(directory, 'config'), { recursive: true });
   writeFileSync(join(directory, 'config/policy.yaml'), policy);
+  if (row.config !== undefined) writeFileSync(join(directory, 'config/row.yaml'), row.config);
   const state = join(directory, 's');
   const processes = [];
   const run = (core, ...args) => {
