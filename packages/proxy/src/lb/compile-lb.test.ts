@@ -24,6 +24,11 @@ describe('balancing of a cluster', () => {
     ],
     ['ring hash', { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: '64' } }, { policy: 'ring-hash', minimumRingSize: 64 }],
     ['Maglev', { lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: '1009' } }, { policy: 'maglev', maglevTableSize: 1009 }],
+    [
+      'hashing',
+      { lbPolicy: 'MAGLEV', commonLbConfig: { consistentHashingLbConfig: { useHostnameForHashing: true, hashBalanceFactor: 150 } } },
+      { useHostname: true, hashBalancePercent: 150 },
+    ],
     ['localities', { commonLbConfig: { localityWeightedLbConfig: {} } }, { localityWeighted: true }],
     [
       'a typed policy',
@@ -49,6 +54,11 @@ describe('balancing of a cluster', () => {
     ['a ring without points', { lbPolicy: 'RING_HASH', ringHashLbConfig: { maximumRingSize: '0' } }, 'ring_hash_lb_config.minimum_ring_size'],
     ['a ring that fills the memory', { lbPolicy: 'RING_HASH', ringHashLbConfig: { maximumRingSize: '99999999' } }, 'ring_hash_lb_config.maximum_ring_size'],
     ['another hash', { lbPolicy: 'RING_HASH', ringHashLbConfig: { hashFunction: 'MURMUR_HASH_2' } }, 'ring_hash_lb_config.hash_function'],
+    [
+      'a balance below the average',
+      { lbPolicy: 'MAGLEV', commonLbConfig: { consistentHashingLbConfig: { hashBalanceFactor: 99 } } },
+      'common_lb_config.consistent_hashing_lb_config.hash_balance_factor',
+    ],
     ['subsets by metadata', { lbSubsetConfig: {} }, 'lb_subset_config'],
     ['policies that nobody knows', { loadBalancingPolicy: { policies: [{ typedExtensionConfig: { name: 'x' } }] } }, 'load_balancing_policy'],
   ])('refuses %s', (_name, cluster, path) => {

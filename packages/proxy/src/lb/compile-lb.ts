@@ -57,6 +57,27 @@ function ringSizes(
   return { minimumRingSize, maximumRingSize };
 }
 
+/** Of the cluster, or the same message of load_balancing_policies.common. */
+function consistentHashing(
+  config: { readonly useHostnameForHashing: boolean; readonly hashBalanceFactor?: number | undefined } | undefined,
+  path: string,
+  report: CompileReport,
+): Pick<LbOptions, 'useHostname' | 'hashBalancePercent'> {
+  const factor = config?.hashBalanceFactor;
+  if (factor !== undefined && factor < 100) report.error(`${path}.hash_balance_factor`, 'must be at least 100');
+  return { useHostname: config?.useHostnameForHashing ?? false, hashBalancePercent: factor ?? 0 };
+}
+
+/** Of a typed policy: those that share it have it from the cluster. */
+function weighsLocalities(
+  config: { readonly localityConfigSpecifier: { readonly case?: string | undefined } } | undefined,
+  path: string,
+  report: CompileReport,
+): boolean {
+  if (config?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore(`${path}.zone_aware_lb_config`);
+  return config?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+}
+
 /** Cluster.load_balancing_policy: the first policy known here, as Envoy takes it. */
 function fromPolicies(policies: Policies, base: LbOptions, path: string, report: CompileReport): LbOptions {
   for (const [index, { typedExtensionConfig }] of policies.policies.entries()) {
@@ -69,7 +90,7 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
         ...base,
         policy: 'round-robin',
         slowStart: compileSlowStart(roundRobin.slowStartConfig),
-        localityWeighted: base.localityWeighted || roundRobin.localityLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+        localityWeighted: base.localityWeighted || weighsLocalities(roundRobin.localityLbConfig, `${at}.locality_lb_config`, report),
       };
     }
     const leastRequest = anyUnpack(any, LeastRequestSchema);
@@ -80,21 +101,38 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
         choiceCount: leastRequest.choiceCount ?? base.choiceCount,
         activeRequestBias: leastRequest.activeRequestBias?.defaultValue ?? 1,
         slowStart: compileSlowStart(leastRequest.slowStartConfig),
-        localityWeighted: base.localityWeighted || leastRequest.localityLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+        localityWeighted: base.localityWeighted || weighsLocalities(leastRequest.localityLbConfig, `${at}.locality_lb_config`, report),
       };
     }
-    if (anyUnpack(any, RandomSchema) !== undefined) return { ...base, policy: 'random' };
+    const random = anyUnpack(any, RandomSchema);
+    if (random !== undefined)
+      return {
+        ...base,
+        policy: 'random',
+        localityWeighted: base.localityWeighted || weighsLocalities(random.localityLbConfig, `${at}.locality_lb_config`, report),
+      };
     const ringHash = anyUnpack(any, RingHashSchema);
     if (ringHash !== undefined) {
       if (ringHash.hashFunction === RingHash_HashFunction.MURMUR_HASH_2) report.error(`${at}.hash_function`, 'only XX_HASH is supported');
       return {
         ...base,
         policy: 'ring-hash',
+        localityWeighted: base.localityWeighted || ringHash.localityWeightedLbConfig !== undefined,
+        ...(ringHash.consistentHashingLbConfig === undefined
+          ? { useHostname: ringHash.useHostnameForHashing, hashBalancePercent: ringHash.hashBalanceFactor ?? 0 }
+          : consistentHashing(ringHash.consistentHashingLbConfig, `${at}.consistent_hashing_lb_config`, report)),
         ...ringSizes(ringHash.minimumRingSize, ringHash.maximumRingSize, base, at, report),
       };
     }
     const maglev = anyUnpack(any, MaglevSchema);
-    if (maglev !== undefined) return { ...base, policy: 'maglev', maglevTableSize: tableSize(maglev.tableSize, `${at}.table_size`, report) };
+    if (maglev !== undefined)
+      return {
+        ...base,
+        policy: 'maglev',
+        localityWeighted: base.localityWeighted || maglev.localityWeightedLbConfig !== undefined,
+        ...consistentHashing(maglev.consistentHashingLbConfig, `${at}.consistent_hashing_lb_config`, report),
+        maglevTableSize: tableSize(maglev.tableSize, `${at}.table_size`, report),
+      };
     const wrrLocality = anyUnpack(any, WrrLocalitySchema);
     if (wrrLocality?.endpointPickingPolicy !== undefined) {
       return fromPolicies(wrrLocality.endpointPickingPolicy, { ...base, localityWeighted: true }, `${at}.endpoint_picking_policy`, report);
@@ -113,10 +151,9 @@ export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
     ...DEFAULT_LB_OPTIONS,
     panicThreshold: panic === undefined ? DEFAULT_LB_OPTIONS.panicThreshold : panic.value / 100,
     localityWeighted: common?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    ...consistentHashing(common?.consistentHashingLbConfig, 'common_lb_config.consistent_hashing_lb_config', report),
   };
   if (common?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore('common_lb_config.zone_aware_lb_config');
-  if (common?.consistentHashingLbConfig?.hashBalanceFactor !== undefined) report.ignore('common_lb_config.consistent_hashing_lb_config.hash_balance_factor');
-  if (common?.consistentHashingLbConfig?.useHostnameForHashing) report.ignore('common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing');
   if (cluster.lbSubsetConfig !== undefined) report.error('lb_subset_config', 'is not supported; subsets are clusters of their own here');
   if (cluster.loadBalancingPolicy !== undefined && cluster.loadBalancingPolicy.policies.length > 0) {
     return report.result(fromPolicies(cluster.loadBalancingPolicy, options, 'load_balancing_policy', report));

@@ -13,8 +13,8 @@ export const NO_METADATA: JsonObject = Object.freeze({});
 export class Host {
   /** "10.0.0.1:8080", a pipe's path, or "internal:NAME". Unique in the cluster. */
   readonly address: string;
-  /** What hashing balancers place on the ring: the address, or metadata envoy.lb.hash_key. */
-  readonly hashKey: string;
+  /** What hashing balancers place on the ring: the address, or metadata envoy.lb.hash_key, or the hostname. */
+  hashKey: string;
   /** LbEndpoint.load_balancing_weight, at least 1. */
   weight = 1;
   priority = 0;
@@ -27,8 +27,8 @@ export class Host {
   excluded = false;
   /** Requests under way; least request looks at it. */
   activeRequests = 0;
-  /** When it came into the cluster, ms of the caller's clock: slow start counts from here. */
-  readonly addedAtMs: number;
+  /** When it came into the cluster, or its checks passed again, ms of the caller's clock: slow start counts from here. */
+  addedAtMs: number;
   readonly outlier = new OutlierState();
 
   constructor(address: string, addedAtMs: number, hashKey: string = address) {

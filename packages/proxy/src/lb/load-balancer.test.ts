@@ -240,6 +240,41 @@ describe('hashing', () => {
     );
   });
 
+  it.each<LbPolicy>(['ring-hash', 'maglev'])('%s keeps a key with its priority', (policy) => {
+    const all = hosts(8, (host, index) => {
+      host.priority = index < 4 ? 0 : 1;
+      if (index < 2) host.health = 'unhealthy';
+    });
+    const first = owners(policy, all, 1000);
+    expect(owners(policy, all, 1000)).toEqual(first);
+    const below = first.filter((owner) => Number(owner!.split('.')[3]!.split(':')[0]) < 4).length / 1000;
+    expect(below).toBeGreaterThan(0.65);
+    expect(below).toBeLessThan(0.75);
+  });
+
+  it.each<LbPolicy>(['ring-hash', 'maglev'])('%s has one place for a key among all localities', (policy) => {
+    const all = hosts(6, (host, index) => {
+      host.locality = `z${index % 2}`;
+    });
+    const localityWeights = new Map([
+      ['0|z0', 1],
+      ['0|z1', 3],
+    ]);
+    const lb = balancer({ policy, localityWeighted: true, maglevTableSize: 65_537, minimumRingSize: 8192 }, all, { localityWeights });
+    const context = new LbContext();
+    context.hasHash = true;
+    const place = (hash: number) => {
+      context.hashHigh = Math.imul(hash, 2_654_435_761) >>> 0;
+      context.hashLow = Math.imul(hash, 40_503) >>> 0;
+      return lb.pick(context)!;
+    };
+    const keys = Array.from({ length: 4000 }, (_, hash) => place(hash));
+    expect(keys.map((_, hash) => place(hash))).toEqual(keys);
+    const heavy = keys.filter((host) => host.locality === 'z1').length / 4000;
+    expect(heavy).toBeGreaterThan(0.7);
+    expect(heavy).toBeLessThan(0.8);
+  });
+
   it('Maglev shares its table evenly', () => {
     const seen = owners('maglev', hosts(10), 20_000);
     for (const host of hosts(10)) {

@@ -1,4 +1,5 @@
 import type { Random } from '@outrigger/telemetry';
+import { BoundedLoad } from './bounded-load.ts';
 import type { LbContext } from './context.ts';
 import type { Host } from './host.ts';
 import { Maglev } from './maglev.ts';
@@ -8,6 +9,7 @@ import { priorityLoads } from './priority-load.ts';
 import { RingHash } from './ring-hash.ts';
 import { below, LeastRequest, RandomPick, RoundRobin } from './unweighted.ts';
 import { WeightedPick } from './weighted.ts';
+import { modulo64 } from './xxhash64.ts';
 
 /** Envoy's default of ClusterLoadAssignment.policy.overprovisioning_factor, as a ratio. */
 export const DEFAULT_OVERPROVISIONING = 1.4;
@@ -76,7 +78,7 @@ export class LoadBalancer<H extends Host = Host> {
     let unavailable = 0;
     let repicks = 0;
     for (let attempt = 0; ; attempt++) {
-      const pool = shares.pools.length === 1 ? shares.pools[0]! : this.#choosePool(shares);
+      const pool = shares.pools.length === 1 ? shares.pools[0]! : this.#hashing && context.hasHash ? this.#poolOf(shares, context) : this.#choosePool(shares);
       const host = pool.picker.pick(context, attempt) as H;
       if (!host.admits && !pool.panic) {
         // Ejected or busy with its trial since the last rebuild.
@@ -98,6 +100,16 @@ export class LoadBalancer<H extends Host = Host> {
       }
     }
     return null;
+  }
+
+  /** A key stays with its priority too. */
+  #poolOf({ pools }: Shares, { hashHigh, hashLow }: LbContext): Pool {
+    let left = modulo64(hashHigh, hashLow, 100) + 1;
+    for (const pool of pools) {
+      left -= pool.load;
+      if (left <= 0) return pool;
+    }
+    return pools[pools.length - 1]!;
   }
 
   #choosePool({ pools, totalLoad }: Shares): Pool {
@@ -144,15 +156,15 @@ export class LoadBalancer<H extends Host = Host> {
     }
     const healthy = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'healthy'));
     const degraded = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'degraded'));
-    const counts = byPriority.map((hosts, p) => ({ total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
+    const counts = byPriority.map((hosts, p) => ({ hosts: hosts.length, total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
     const loads = priorityLoads(counts, this.#set.overprovisioning, excluded.size > 0 ? 0 : this.#options.panicThreshold);
     const pools: Pool[] = [];
     byPriority.forEach((all, p) => {
       if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true);
-      else {
-        this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false);
-        this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false);
-      }
+      else this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false);
+    });
+    byPriority.forEach((all, p) => {
+      if (!loads.panic[p]) this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false);
     });
     return { pools, totalLoad: pools.reduce((sum, pool) => sum + pool.load, 0) };
   }
@@ -162,6 +174,12 @@ export class LoadBalancer<H extends Host = Host> {
     if (load === 0 || hosts.length === 0) return;
     if (!this.#options.localityWeighted || this.#set.localityWeights.size === 0) {
       pools.push({ picker: this.#makePicker(hosts), load, panic });
+      return;
+    }
+    if (this.#hashing) {
+      // One table for all of them: a key has one place, whatever its locality.
+      const { known, weights } = this.#acrossLocalities(hosts, all);
+      if (known.length > 0) pools.push({ picker: this.#makeHashing(known, weights), load, panic });
       return;
     }
     const localities = [...new Set(hosts.map((host) => host.locality))].map((locality) => {
@@ -176,6 +194,35 @@ export class LoadBalancer<H extends Host = Host> {
     }
   }
 
+  get #hashing(): boolean {
+    return this.#options.policy === 'ring-hash' || this.#options.policy === 'maglev';
+  }
+
+  /** Hosts of the localities that have a weight, each with its share of it. As in Envoy health does not make it less. */
+  #acrossLocalities(hosts: readonly Host[], all: readonly Host[]): { known: Host[]; weights: number[] } {
+    const weightOf = (locality: string): number => this.#set.localityWeights.get(`${all[0]!.priority}|${locality}`) ?? 0;
+    const localities = [...new Set(all.map((host) => host.locality))];
+    const sum = localities.reduce((total, locality) => total + weightOf(locality), 0);
+    const known: Host[] = [];
+    const weights: number[] = [];
+    for (const locality of localities) {
+      const members = hosts.filter((host) => host.locality === locality);
+      if (weightOf(locality) === 0) continue;
+      known.push(...members);
+      weights.push(...shares(members, weightOf(locality) / sum));
+    }
+    return { known, weights };
+  }
+
+  #makeHashing(hosts: readonly Host[], weights: readonly number[]): Picker {
+    const { policy, minimumRingSize, maximumRingSize, maglevTableSize, hashBalancePercent } = this.#options;
+    const picker =
+      policy === 'maglev'
+        ? new Maglev(hosts, weights, this.#random, maglevTableSize)
+        : new RingHash(hosts, weights, this.#random, minimumRingSize, maximumRingSize);
+    return hashBalancePercent === 0 ? picker : new BoundedLoad(picker, weights, hashBalancePercent);
+  }
+
   #makePicker(hosts: readonly Host[]): Picker {
     const options = this.#options;
     const random = this.#random;
@@ -183,9 +230,8 @@ export class LoadBalancer<H extends Host = Host> {
       case 'random':
         return new RandomPick(hosts, random);
       case 'ring-hash':
-        return new RingHash(hosts, random, options.minimumRingSize, options.maximumRingSize);
       case 'maglev':
-        return new Maglev(hosts, random, options.maglevTableSize);
+        return this.#makeHashing(hosts, shares(hosts, 1));
       case 'round-robin':
         return equalWeights(hosts) && options.slowStart === null ? new RoundRobin(hosts, random) : new WeightedPick(hosts, random, options.slowStart, 0);
       case 'least-request':
@@ -194,6 +240,12 @@ export class LoadBalancer<H extends Host = Host> {
           : new WeightedPick(hosts, random, options.slowStart, options.activeRequestBias);
     }
   }
+}
+
+/** Each host's part of `whole` by its weight. */
+function shares(hosts: readonly Host[], whole: number): number[] {
+  const sum = hosts.reduce((total, host) => total + host.weight, 0);
+  return hosts.map((host) => (host.weight * whole) / sum);
 }
 
 function countOf(hosts: readonly Host[]): number {

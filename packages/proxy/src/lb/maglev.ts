@@ -11,10 +11,11 @@ export class Maglev implements Picker {
   /** Position in `hosts` of each slot. */
   readonly table: Uint16Array | Uint32Array;
 
-  constructor(hosts: readonly Host[], random: Random, tableSize: number) {
+  /** `weights`: of each host, as shares of 1. */
+  constructor(hosts: readonly Host[], weights: readonly number[], random: Random, tableSize: number) {
     this.hosts = hosts;
     this.#random = random;
-    this.table = buildTable(hosts, tableSize);
+    this.table = buildTable(hosts, weights, tableSize);
   }
 
   pick(context: LbContext, attempt: number): Host {
@@ -29,16 +30,17 @@ export class Maglev implements Picker {
   }
 }
 
-function buildTable(hosts: readonly Host[], tableSize: number): Uint16Array | Uint32Array {
+function buildTable(hosts: readonly Host[], weights: readonly number[], tableSize: number): Uint16Array | Uint32Array {
   const count = hosts.length;
   const table = count < 0xffff ? new Uint16Array(tableSize) : new Uint32Array(tableSize);
   const free = new Uint8Array(tableSize).fill(1);
-  const total = hosts.reduce((sum, host) => sum + host.weight, 0);
-  const heaviest = hosts.reduce((most, host) => Math.max(most, host.weight), 0) / total;
+  const heaviest = Math.max(...weights);
   const hasher = new XxHash64();
   const position = new Float64Array(count);
   const skip = new Float64Array(count);
   const target = new Float64Array(count);
+  // By key, as in Envoy: whoever comes first takes what several want, whatever order discovery has.
+  const order = hosts.map((_, index) => index).sort((a, b) => (hosts[a]!.hashKey < hosts[b]!.hashKey ? -1 : 1));
   hosts.forEach((host, index) => {
     hasher.hash(host.hashKey);
     position[index] = modulo64(hasher.high, hasher.low, tableSize);
@@ -47,9 +49,10 @@ function buildTable(hosts: readonly Host[], tableSize: number): Uint16Array | Ui
   });
   let filled = 0;
   for (let round = 1; filled < tableSize; round++) {
-    for (let index = 0; index < count && filled < tableSize; index++) {
+    for (let turn = 0; turn < count && filled < tableSize; turn++) {
+      const index = order[turn]!;
       // The heaviest host takes a slot each round, the others each time their share has grown by its.
-      if (round * (hosts[index]!.weight / total) < target[index]!) continue;
+      if (round * weights[index]! < target[index]!) continue;
       target[index] = target[index]! + heaviest;
       let slot = position[index]!;
       while (free[slot] === 0) slot = (slot + skip[index]!) % tableSize;

@@ -23,6 +23,10 @@ export interface LbOptions {
   readonly minimumRingSize: number;
   readonly maximumRingSize: number;
   readonly maglevTableSize: number;
+  /** Hashing: keys are placed by the endpoint's hostname in the place of its address. */
+  readonly useHostname: boolean;
+  /** Hashing: a host may have so many percent of its share of the requests under way; 0: any number. */
+  readonly hashBalancePercent: number;
 }
 
 /** Envoy's defaults. */
@@ -36,6 +40,8 @@ export const DEFAULT_LB_OPTIONS: LbOptions = {
   minimumRingSize: 1024,
   maximumRingSize: 8 * 1024 * 1024,
   maglevTableSize: 65_537,
+  useHostname: false,
+  hashBalancePercent: 0,
 };
 
 /** The weight of a host that came `ageMs` ago, as a share of its own. */

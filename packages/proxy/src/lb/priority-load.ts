@@ -6,6 +6,8 @@ export interface PriorityLoad {
 }
 
 export interface PriorityCounts {
+  /** Those that are left out included. */
+  readonly hosts: number;
   readonly total: number;
   readonly healthy: number;
   readonly degraded: number;
@@ -17,20 +19,21 @@ export interface PriorityCounts {
  * a priority below the panic threshold uses all of its hosts.
  */
 export function priorityLoads(counts: readonly PriorityCounts[], overprovisioning: number, panicThreshold: number): PriorityLoad {
-  const available = (part: number, total: number): number => (total === 0 ? 0 : Math.min(100, Math.floor((overprovisioning * 100 * part) / total)));
-  const healthy = counts.map((count) => available(count.healthy, count.total));
-  const degraded = counts.map((count) => available(count.degraded, count.total));
+  const availability = (part: number, total: number): number => (total === 0 ? 0 : Math.min(100, Math.floor((overprovisioning * 100 * part) / total)));
+  const healthy = counts.map((count) => availability(count.healthy, count.total));
+  const degraded = counts.map((count) => availability(count.degraded, count.total));
   const sum = [...healthy, ...degraded].reduce((a, b) => a + b, 0);
   const normalized = Math.min(100, sum);
-  const panic = counts.map((count) => normalized < 100 && count.total > 0 && (count.healthy + count.degraded) / count.total < panicThreshold);
+  const share = ({ healthy, degraded, total }: PriorityCounts): number => (total === 0 ? 0 : (healthy + degraded) / total);
+  const panic = counts.map((count) => normalized < 100 && share(count) < panicThreshold);
+  // With nobody well enough anywhere each takes by the number of its hosts, whatever their health.
+  if (panic.length > 0 && panic.every((one) => one)) return { healthy: byHosts(counts), degraded: counts.map(() => 0), panic };
   if (normalized === 0) {
-    // Nothing is available: the first priority that may panic takes everything.
-    const first = panic.indexOf(true);
-    return { healthy: counts.map((_, index) => (index === first ? 100 : 0)), degraded: counts.map(() => 0), panic };
+    return { healthy: counts.map(() => 0), degraded: counts.map(() => 0), panic };
   }
   let left = 100;
-  const take = (share: number): number => {
-    const load = Math.min(left, Math.round((share * 100) / normalized));
+  const take = (available: number): number => {
+    const load = Math.min(left, Math.floor((available * 100) / normalized));
     left -= load;
     return load;
   };
@@ -46,4 +49,13 @@ export function priorityLoads(counts: readonly PriorityCounts[], overprovisionin
     }
   }
   return { healthy: healthyLoad, degraded: degradedLoad, panic };
+}
+
+function byHosts(counts: readonly PriorityCounts[]): number[] {
+  const all = counts.reduce((sum, { hosts }) => sum + hosts, 0);
+  if (all === 0) return counts.map(() => 0);
+  const loads = counts.map(({ hosts }) => Math.floor((100 * hosts) / all));
+  const first = counts.findIndex(({ hosts }) => hosts > 0);
+  loads[first] = loads[first]! + 100 - loads.reduce((sum, load) => sum + load, 0);
+  return loads;
 }

@@ -15,17 +15,17 @@ export class RingHash implements Picker {
   readonly #low: Uint32Array;
   readonly #points: Uint32Array;
 
-  constructor(hosts: readonly Host[], random: Random, minimumSize: number, maximumSize: number) {
+  /** `weights`: of each host, as shares of 1. */
+  constructor(hosts: readonly Host[], weights: readonly number[], random: Random, minimumSize: number, maximumSize: number) {
     this.hosts = hosts;
     this.#random = random;
-    const total = hosts.reduce((sum, host) => sum + host.weight, 0);
-    const least = hosts.reduce((smallest, host) => Math.min(smallest, host.weight), Number.POSITIVE_INFINITY) / total;
+    const least = Math.min(...weights);
     const scale = Math.min(Math.ceil(least * minimumSize) / least, maximumSize);
     const entries: { high: number; low: number; host: number }[] = [];
     const hasher = new XxHash64();
     let target = 0;
     hosts.forEach((host, index) => {
-      target += (scale * host.weight) / total;
+      target += scale * weights[index]!;
       for (let i = 0; entries.length < target; i++) {
         hasher.hash(`${host.hashKey}_${i}`);
         entries.push({ high: hasher.high, low: hasher.low, host: index });

@@ -184,6 +184,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 
   #newHost(endpoint: EndpointConfig, socket: TransportSocketSettings): UpstreamHost {
     const host = new UpstreamHost(endpoint, socket, this.#runtime.nowMs());
+    if (this.policies.lb.useHostname && endpoint.hashKey === '' && endpoint.hostname !== '') host.hashKey = endpoint.hostname;
     host.active = this.#activeOf(endpoint);
     host.connectWith(this.config.connection);
     if (this.config.closeOnHealthFailure) host.closers = new Set();
@@ -226,6 +227,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     host.settleHealth();
     if (transition === 'changed') {
       if (active.failed) host.retireConnections();
+      else host.addedAtMs = this.#runtime.nowMs();
       if (active.failed && host.removalPending) {
         this.#hosts.delete(host.address);
         host.drain();
