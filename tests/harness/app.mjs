@@ -16,7 +16,7 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { Readable } from 'node:stream';
 
-const { NAME = 'app', VERSION = '', INSTANCE = NAME, PORT = '0', NEXT = '' } = process.env;
+const { NAME = 'app', VERSION = '', INSTANCE = NAME, PORT = '0', NEXT = '', KEEP_ALIVE_MS } = process.env;
 /** RFC 6455 section 1.3. */
 const WEBSOCKET_KEY_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const CLOSE_OPCODE = 8;
@@ -175,5 +175,6 @@ function execute({ command, environment, input }) {
   );
 }
 
+if (KEEP_ALIVE_MS !== undefined) Object.assign(server, { keepAliveTimeout: Number(KEEP_ALIVE_MS), keepAliveTimeoutBuffer: 0 });
 server.listen(Number(PORT), '127.0.0.1');
 process.on('SIGTERM', () => process.exit(0));

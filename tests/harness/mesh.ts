@@ -35,6 +35,8 @@ export interface WorkloadSpec {
   readonly client?: boolean;
   readonly protocol?: string;
   readonly next?: string;
+  /** After which its application closes an idle connection, ms; Node's default. */
+  readonly keepAliveMs?: number;
   readonly args?: readonly string[];
   /** Instead of tests/harness/app.mjs; given the port to listen on. */
   readonly command?: (port: number) => readonly string[];
@@ -141,7 +143,14 @@ export class TestMesh {
       '--',
       ...(spec.command?.(port) ?? [node, appProgram]),
     ];
-    const child = this.spawn(args, { NAME: spec.name, VERSION: spec.version ?? '', INSTANCE: instance, PORT: String(port), NEXT: spec.next ?? '' });
+    const child = this.spawn(args, {
+      NAME: spec.name,
+      VERSION: spec.version ?? '',
+      INSTANCE: instance,
+      PORT: String(port),
+      NEXT: spec.next ?? '',
+      ...(spec.keepAliveMs === undefined ? {} : { KEEP_ALIVE_MS: String(spec.keepAliveMs) }),
+    });
     const direct = (path: string): Promise<Answer> => call({ host: '127.0.0.1', port, path });
     let proxy = '';
     const custom = spec.command !== undefined;
