@@ -58,6 +58,7 @@ const PLAIN: ReadonlyMap<string, Operator> = new Map([
   ['REQUESTED_SERVER_NAME', text((info) => info.requestedServerName)],
   ['REQUEST_DURATION', number((info) => whole(info.requestDurationMs))],
   ['RESPONSE_CODE', number((info) => info.responseCode)],
+  ['LOCAL_REPLY_BODY', text((info) => info.localReplyBody)],
   ['RESPONSE_CODE_DETAILS', text((info) => info.responseCodeDetails)],
   ['RESPONSE_DURATION', number((info) => whole(info.responseDurationMs))],
   ['RESPONSE_FLAGS', text((info) => formatResponseFlags(info.responseFlags))],

@@ -20,6 +20,7 @@ export const EMPTY_STREAM: StreamInfo = Object.freeze({
   responseCodeDetails: '',
   responseFlags: 0,
   connectionTerminationDetails: '',
+  localReplyBody: '',
   bytesReceived: 0,
   bytesSent: 0,
   routeName: '',

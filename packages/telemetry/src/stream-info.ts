@@ -35,6 +35,8 @@ export interface StreamInfo {
   /** Bits of ResponseFlag. */
   readonly responseFlags: number;
   readonly connectionTerminationDetails: string;
+  /** Of an answer of the proxy's own, before it is put into a format. */
+  readonly localReplyBody: string;
   /** Body bytes. */
   readonly bytesReceived: number;
   readonly bytesSent: number;

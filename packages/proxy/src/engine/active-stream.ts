@@ -9,7 +9,8 @@ import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { AttemptedStream, NEXT_ATTEMPT } from './attempted-stream.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
-import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
+import type { MappedReply } from './local-replies.ts';
+import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer, withoutContentType } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
@@ -83,8 +84,8 @@ export class ActiveStream extends AttemptedStream {
     this.reply(status, body, details, flag, headers);
   }
 
-  protected answered({ status, headers, body, details }: Answer): void {
-    this.#direct(status, headers, body ?? NOTHING, details);
+  protected answered({ status, headers, body, details, asItIs }: Answer): void {
+    this.#direct(status, headers, body ?? NOTHING, details, asItIs !== true);
   }
 
   protected get over(): boolean {
@@ -274,10 +275,24 @@ export class ActiveStream extends AttemptedStream {
   reply(status: number, body: string, details: string, flags: number, headers?: HeaderList): void {
     this.responseFlags |= flags;
     this.responseCodeDetails = details.replaceAll(' ', '_');
+    const { localReplies } = this.manager.config;
+    if (localReplies !== null) {
+      this.#sendMapped(localReplies.map(this, status, body, this.dice), headers);
+      return;
+    }
     const { head, body: bytes } = localReplyHead(this.head, status, body);
     if (headers !== undefined) addReplyHeaders(head.headers, headers);
     this.#sign(head);
     this.#send(head, bytes);
+  }
+
+  /** As local_reply_config has it. */
+  #sendMapped(reply: MappedReply, given: HeaderList | undefined): void {
+    const { head, body } = localReplyHead(this.head, reply.status, reply.body, reply.contentType === '' ? undefined : reply.contentType);
+    if (given !== undefined) addReplyHeaders(head.headers, reply.contentType === '' ? given : withoutContentType(given));
+    reply.headers?.apply(head.headers, this);
+    if (reply.status >= 400) this.#sign(head);
+    this.#send(head, body);
   }
 
   #sign(head: ResponseHead): void {
@@ -286,9 +301,14 @@ export class ActiveStream extends AttemptedStream {
     if (this.requestId !== '') setHeader(head.headers, 'x-request-id', this.requestId);
   }
 
-  #direct(status: number, headers: HeaderList, body: Buffer, details: string): void {
-    const head = directReplyHead(status, headers, body.length);
+  #direct(status: number, headers: HeaderList, body: Buffer, details: string, mapped = true): void {
     this.responseCodeDetails = details;
+    const { localReplies } = this.manager.config;
+    if (localReplies !== null && mapped) {
+      this.#sendMapped(localReplies.map(this, status, body.toString(), this.dice), headers);
+      return;
+    }
+    const head = directReplyHead(status, headers, body.length);
     if (status >= 400) this.#sign(head);
     this.#send(head, this.head.method === 'HEAD' ? NOTHING : body);
   }

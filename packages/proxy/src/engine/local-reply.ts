@@ -1,29 +1,9 @@
+import { httpToGrpcStatus } from '../http/grpc-status.ts';
 import { type HeaderList, type RequestHead, ResponseHead } from '../http/message.ts';
 import { headerValue, removeHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 
 const EMPTY = Buffer.alloc(0);
-
-/** grpc-status for the HTTP status of a local answer (Envoy: Grpc::Utility::httpToGrpcStatus). */
-function grpcStatusOf(status: number): number {
-  switch (status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
-}
 
 /** Of a request or an answer. */
 export function isGrpc(headers: readonly string[]): boolean {
@@ -39,11 +19,16 @@ function grpcMessage(text: string): string {
 }
 
 /** Head of an answer that this proxy makes: in a gRPC call one that a gRPC client understands, without a body. */
-export function localReplyHead(request: RequestHead, status: number, body: string): { readonly head: ResponseHead; readonly body: Buffer } {
+export function localReplyHead(
+  request: RequestHead,
+  status: number,
+  body: string,
+  contentType = 'text/plain',
+): { readonly head: ResponseHead; readonly body: Buffer } {
   const head = new ResponseHead();
   if (isGrpc(request.headers)) {
     head.status = 200;
-    head.headers = ['content-type', 'application/grpc', 'grpc-status', String(grpcStatusOf(status))];
+    head.headers = ['content-type', 'application/grpc', 'grpc-status', String(httpToGrpcStatus(status))];
     if (body !== '') head.headers.push('grpc-message', grpcMessage(body));
     head.bodyLength = 0;
     return { head, body: EMPTY };
@@ -55,7 +40,7 @@ export function localReplyHead(request: RequestHead, status: number, body: strin
   }
   const bytes = body === '' ? EMPTY : Buffer.from(body);
   head.bodyLength = bytes.length;
-  head.headers = body === '' ? ['content-length', '0'] : ['content-length', String(bytes.length), 'content-type', 'text/plain'];
+  head.headers = body === '' ? ['content-length', '0'] : ['content-length', String(bytes.length), 'content-type', contentType];
   return { head, body: request.method === 'HEAD' ? EMPTY : bytes };
 }
 
@@ -72,6 +57,12 @@ export function directReplyHead(status: number, headers: HeaderList, bodyLength:
 export function addReplyHeaders(headers: HeaderList, given: HeaderList): void {
   for (let i = 0; i < given.length; i += 2) removeHeader(headers, given[i]!.toLowerCase());
   headers.push(...given);
+}
+
+export function withoutContentType(headers: HeaderList): HeaderList {
+  const left = [...headers];
+  removeHeader(left, 'content-type');
+  return left;
 }
 
 /** What a route answers itself; null: it forwards, or has nothing to say. */

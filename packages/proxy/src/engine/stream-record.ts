@@ -30,6 +30,7 @@ export abstract class StreamRecord implements StreamInfo {
   upstreamTransportFailureReason = '';
   responseCode = 0;
   responseCodeDetails = '';
+  localReplyBody = '';
   responseFlags = 0;
   responseTrailers: HeaderList = NO_HEADERS;
   bytesReceived = 0;
@@ -119,6 +120,9 @@ export abstract class StreamRecord implements StreamInfo {
   }
   get downstreamLocalUri(): string {
     return this.connection.info.localUri;
+  }
+  get sampled(): boolean {
+    return this.trace?.sampled === true;
   }
   get traceId(): string {
     return this.trace === null ? '' : this.trace.traceId;

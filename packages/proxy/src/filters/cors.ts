@@ -112,7 +112,7 @@ class RouteCorsFilter extends CorsFilter {
     const { head } = stream;
     const verdict = this.#policy.decide(head, stream.dice);
     if (verdict === 'none' || verdict === 'actual') return PASS;
-    return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? this.#policy.preflightHeaders(head) : [], details: 'cors_response' };
+    return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? this.#policy.preflightHeaders(head) : [], details: 'cors_response', asItIs: true };
   }
 
   onResponse(stream: FilteredStream, head: ResponseHead): void {

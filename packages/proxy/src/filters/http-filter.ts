@@ -29,6 +29,8 @@ export interface Answer {
   readonly headers: HeaderList;
   readonly body?: Buffer;
   readonly details: string;
+  /** local_reply_config has nothing to say to it. */
+  readonly asItIs?: boolean;
 }
 
 /** What a filter makes of a request: go on, refuse it, answer it, or go on later. */

@@ -93,12 +93,51 @@ it('that cannot be written costs lines, never a request, and is written again wh
   expect(readFileSync(join(deep, 'log'), 'utf8')).toContain('/kept\n');
 });
 
+it('is of those streams alone that its filter lets through', async () => {
+  engine.upstream('a').answer((received) => received.respond(200, { headers: ['grpc-status', received.head.path.slice(1)] }));
+  engine.cluster('a', { endpoints: ['a'] });
+  const filters: Record<string, JsonObject> = {
+    status: { statusCodeFilter: { comparison: { op: 'GE', value: { defaultValue: 400, runtimeKey: 'x' } } } },
+    flags: { responseFlagFilter: {} },
+    header: { headerFilter: { header: { name: ':path', stringMatch: { exact: '/14' } } } },
+    grpc: { grpcStatusFilter: { statuses: ['UNAVAILABLE'], exclude: true } },
+    quick: { durationFilter: { comparison: { op: 'LE', value: { defaultValue: 1000, runtimeKey: 'x' } } } },
+    never: { runtimeFilter: { runtimeKey: 'x', percentSampled: { numerator: 0 } } },
+    unsampled: { traceableFilter: {} },
+    metadata: { metadataFilter: { matcher: { filter: 'f', path: [{ key: 'k' }], value: { boolMatch: true } }, matchIfKeyNotFound: false } },
+    begun: { logTypeFilter: { types: ['DownstreamStart'] } },
+    over: { logTypeFilter: { types: ['DownstreamEnd'] } },
+  };
+  const accessLog = Object.entries(filters).flatMap(([name, filter]) =>
+    (file({ logFormat: { textFormat: '%REQ(:PATH)% ' } }, join(folder, name))['accessLog'] as JsonObject[]).map((one) => ({ ...one, filter })),
+  );
+  await engine.listener('in', { routes: [routeTo('a', {}, { match: { prefix: '/1' } })], manager: { accessLog } });
+  for (const path of ['/14', '/13', '/none']) await engine.client('in').call({ path });
+  expect(await engine.close()).toEqual([]);
+  const written = Object.fromEntries(Object.keys(filters).map((name) => [name, readFileSync(join(folder, name), 'utf8').trim()]));
+  expect(written).toEqual({
+    status: '/none',
+    flags: '/none',
+    header: '/14',
+    grpc: '/13 /none',
+    quick: '/14 /13 /none',
+    never: '',
+    unsampled: '',
+    metadata: '',
+    begun: '',
+    over: '/14 /13 /none',
+  });
+});
+
 describe('what is not written', () => {
   const compile = (manager: JsonObject) => engine.listeners.compile(listener('in', { routes: [], manager }));
 
-  it('is named: the access log service of Envoy, and a filter', () => {
+  it('is named: the access log service of Envoy, and a filter by an extension', () => {
     const als = { name: 'als', typedConfig: typed('envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig') };
-    const [filtered] = (file({})['accessLog'] as JsonObject[]).map((one) => ({ ...one, filter: { notHealthCheckFilter: {} } }));
+    const [filtered] = (file({})['accessLog'] as JsonObject[]).map((one) => ({
+      ...one,
+      filter: { orFilter: { filters: [{ extensionFilter: { name: 'cel' } }] } },
+    }));
     const config = compile({ accessLog: [als, filtered!] });
     if (typeof config === 'string') throw new Error(config);
     const at = 'filter_chains[0].filters[0].typed_config.access_log';

@@ -2,6 +2,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { type AccessLogFormat, AccessLogWriter } from '@outrigger/telemetry';
 import type { ProxyLog } from '../engine/options.ts';
 import type { AccessLogConfig } from '../xds/compile-access-logs.ts';
+import type { FilteredInfo, LogFilter } from './log-filter.ts';
 
 /** Lines wait so long for company, ms. */
 const FLUSH_MS = 100;
@@ -10,7 +11,17 @@ const REOPEN_MS = 5_000;
 
 export interface AccessLogger {
   readonly format: AccessLogFormat;
+  /** null: all are written. */
+  readonly filter: LogFilter | null;
   readonly writer: AccessLogWriter;
+}
+
+/** Writes a stream to those that want it. `random` is uniform in [0, 2^32). */
+export function writeTo(loggers: readonly AccessLogger[], info: FilteredInfo, random: number): void {
+  for (let i = 0; i < loggers.length; i++) {
+    const { filter, format, writer } = loggers[i]!;
+    if (filter === null || filter.holds(info, random)) writer.write(format.write(info));
+  }
 }
 
 /** One file, opened anew some time after it failed: a full disk loses lines, never requests, and not for ever. */
@@ -76,7 +87,7 @@ export class AccessLogFiles {
 
   /** Loggers for a connection manager or TCP proxy. */
   loggers(configs: readonly AccessLogConfig[]): readonly AccessLogger[] {
-    return configs.map(({ path, format }) => ({ format, writer: this.#file(path).writer }));
+    return configs.map(({ path, format, filter }) => ({ format, filter, writer: this.#file(path).writer }));
   }
 
   /** A line was written: it leaves soon. */

@@ -8,7 +8,7 @@ import { CompileReport } from '../routing/compile-result.ts';
 import type { TcpProxy } from '../tcp/tcp-proxy.ts';
 import { unpack } from '../xds/fields.ts';
 import type { HttpManagerConfig, ListenerConfig } from '../xds/listener-config.ts';
-import { AccessLogFiles, type AccessLogger } from './access-logs.ts';
+import { AccessLogFiles, type AccessLogger, writeTo } from './access-logs.ts';
 import { HttpMetrics } from './http-metrics.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { StreamRecorder } from './stream-recorder.ts';
@@ -76,7 +76,7 @@ export class ProxyTelemetry {
         responseCodeDetails: details,
         connectionTerminationDetails: details,
       };
-      for (const { format, writer } of loggers) writer.write(format.write(record));
+      writeTo(loggers, record, anyUint32());
       this.#files.touch();
     };
   }
@@ -91,9 +91,13 @@ export class ProxyTelemetry {
     }
     if (loggers.length === 0) return;
     const info = tcpInfo(proxy);
-    for (const { format, writer } of loggers) writer.write(format.write(info));
+    writeTo(loggers, info, anyUint32());
     this.#files.touch();
   }
+}
+
+function anyUint32(): number {
+  return Math.random() * 0x1_0000_0000;
 }
 
 class HttpRecorder implements StreamRecorder {
@@ -113,7 +117,7 @@ class HttpRecorder implements StreamRecorder {
     this.#metrics.record(stream);
     const loggers = this.#loggers;
     if (loggers.length > 0) {
-      for (let i = 0; i < loggers.length; i++) loggers[i]!.writer.write(loggers[i]!.format.write(stream));
+      writeTo(loggers, stream, stream.dice);
       this.#files.touch();
     }
     if (this.#exporter && stream.trace?.sampled) {

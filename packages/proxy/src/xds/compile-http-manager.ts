@@ -18,6 +18,7 @@ import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
+import { compileLocalReplies } from './compile-local-replies.ts';
 import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileHttpFilters } from './http-filters.ts';
@@ -35,7 +36,7 @@ const MANAGER = fieldPolicy(
    stream_idle_timeout request_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
    path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
-   server_header_transformation request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
+   server_header_transformation local_reply_config request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
   `add_user_agent http3_protocol_options server_name access_log_flush_interval
    flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6
    append_x_forwarded_port append_local_overload internal_address_config xff_num_trusted_hops request_id_extension add_proxy_protocol_connection_state
@@ -157,6 +158,7 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     requestTimeoutMs: durationMs(config.requestTimeout, 0),
     maxStreamDurationMs: durationMs(common?.maxStreamDuration, 0),
     tracing: config.tracing,
+    localReplies: compileLocalReplies(config.localReplyConfig, `${path}.local_reply_config`, report),
     accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),
   };
 }

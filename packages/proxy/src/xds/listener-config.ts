@@ -1,4 +1,5 @@
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import type { LocalReplies } from '../engine/local-replies.ts';
 import type { HttpFilterChain } from '../filters/filter-chain.ts';
 import type { UnderscoresAction } from '../http/underscores.ts';
 import type { RouteTable } from '../routing/route-table.ts';
@@ -74,6 +75,8 @@ export interface HttpManagerConfig {
   readonly requestTimeoutMs: number;
   readonly maxStreamDurationMs: number;
   readonly tracing: HttpConnectionManager_Tracing | undefined;
+  /** null: answers of the proxy's own stay as they are. */
+  readonly localReplies: LocalReplies | null;
   readonly accessLogs: readonly AccessLogConfig[];
 }
 

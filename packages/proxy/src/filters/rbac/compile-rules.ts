@@ -75,7 +75,7 @@ function compileValue(config: ValueMatcher | undefined, path: string, report: Co
   }
 }
 
-function compileMetadata(config: MetadataMatcher, path: string, report: CompileReport): Rule {
+export function compileMetadata(config: MetadataMatcher, path: string, report: CompileReport): MetadataRule {
   const keys = config.path.map(({ segment }) => segment.value ?? '');
   if (config.filter === '') report.error(`${path}.filter`, 'must not be empty');
   if (keys.length === 0) report.error(`${path}.path`, 'must not be empty');

@@ -165,12 +165,21 @@ export class MetadataRule implements Rule {
     this.#invert = invert;
   }
   matches(_connection: ConnectionFacts, _head: RequestHead | null, metadata: DynamicMetadata): boolean {
+    return this.holds(metadata);
+  }
+
+  holds(metadata: DynamicMetadata): boolean {
+    return this.#matcher(this.valueIn(metadata)) !== this.#invert;
+  }
+
+  /** undefined: there is none. */
+  valueIn(metadata: DynamicMetadata): unknown {
     let value: unknown = metadata === null ? undefined : metadata.get(this.#namespace);
     for (let i = 0; i < this.#path.length && value !== undefined; i++) {
       const key = this.#path[i]!;
       value = typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
     }
-    return this.#matcher(value) !== this.#invert;
+    return value;
   }
 }
 

@@ -52,6 +52,7 @@ export function probeInfo(text: string): StreamInfo {
     responseCodeDetails: '',
     responseFlags: 0,
     connectionTerminationDetails: '',
+    localReplyBody: '',
     bytesReceived: 0,
     bytesSent: 0,
     routeName: '',
