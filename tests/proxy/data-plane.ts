@@ -166,7 +166,7 @@ export async function startOurs(folder: string, config: JsonObject): Promise<Run
   const path = join(folder, 'bootstrap.json');
   const adminPort = await freePort();
   writeFileSync(path, JSON.stringify({ ...config, admin: { address: { socket_address: { address: '127.0.0.1', port_value: adminPort } } } }));
-  const child: ChildProcess = spawn(node, [rigProgram, 'proxy', '--config', path], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child: ChildProcess = spawn(node, [rigProgram, 'proxy', '--config', path, '--cache', join(folder, 'cache')], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     log += text;

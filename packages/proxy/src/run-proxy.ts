@@ -1,16 +1,19 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readBootstrap } from './bootstrap/bootstrap-config.ts';
-import type { ProxyLog, ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
+import type { LogControl, ProxyLog, ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
 
 /** To whoever started this process, where that is a program of ours. */
 const parent = process as unknown as Channel;
 
+const SEVERITY = { debug: 0, info: 1, warn: 2, error: 3, off: 4 } as const;
+const logging: LogControl = { level: process.env['OUTRIGGER_LOG'] === 'debug' ? 'debug' : 'info' };
+
 /** A line per event on stderr, in JSON as the access log: `rig run` puts it into proxy.log. */
 const stderrLog: ProxyLog = (level, message, fields) => {
-  if (level === 'debug' && process.env['OUTRIGGER_LOG'] !== 'debug') return;
+  if (SEVERITY[level] < SEVERITY[logging.level]) return;
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
 };
 
@@ -21,7 +24,7 @@ const stderrLog: ProxyLog = (level, message, fields) => {
 export async function runProxy(bootstrapPath: string, options: Omit<ProxyOptions, 'log'> = {}): Promise<void> {
   const inherited = await inheritedSockets();
   const config = await readBootstrap(readFileSync(bootstrapPath, 'utf8'), bootstrapPath);
-  const proxy = createProxy(config, { ...options, inherited, log: stderrLog });
+  const proxy = createProxy(config, { ...options, inherited, log: stderrLog, logging, onQuit: () => process.kill(process.pid, 'SIGTERM') });
   let ending = false;
   const ended = new Promise<void>((resolve) => {
     const end = (): void => {

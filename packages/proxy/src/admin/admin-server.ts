@@ -9,10 +9,11 @@ import type { SocketAddress } from '../xds/listener-config.ts';
 import type { AdminPage, AdminSource } from './pages.ts';
 
 const BACKLOG = 128;
+const TEXT = { 'content-type': 'text/plain; charset=UTF-8' };
 const MAX_HEADER_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** A small HTTP server for people and scrapers: the admin interface, or the metrics page alone. Reads only. */
+/** A small HTTP server for people and scrapers: the admin interface, or the metrics page alone. What does something is asked by POST. */
 export class AdminServer {
   readonly #address: SocketAddress;
   readonly #server: Server;
@@ -74,20 +75,21 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     return;
   }
   const url = new URL(request.url ?? '/', 'http://admin');
-  const page = pages[url.pathname];
+  const page = Object.hasOwn(pages, url.pathname) ? pages[url.pathname] : undefined;
   if (page === undefined) {
-    const list = Object.entries(pages).map(([path, { help }]) => `${path}: ${help}`);
-    response.writeHead(url.pathname === '/' || url.pathname === '/help' ? 200 : 404, { 'content-type': 'text/plain' }).end(`${list.join('\n')}\n`);
+    const known = url.pathname === '/' || url.pathname === '/help';
+    const list = Object.entries(pages).map(([path, { help, post }]) => `  ${path}${post === true ? ' (POST)' : ''}: ${help}\n`);
+    response.writeHead(known ? 200 : 404, TEXT).end(`${known ? '' : 'invalid path. '}admin commands are:\n${list.join('')}`);
     return;
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.writeHead(405, { allow: 'GET, HEAD', 'content-type': 'text/plain' }).end('pages are read with GET\n');
+  const allowed = page.post === true ? ['POST'] : ['GET', 'HEAD'];
+  if (!allowed.includes(request.method ?? '')) {
+    response.writeHead(405, { allow: allowed.join(', '), ...TEXT }).end(`Method ${request.method} not allowed, ${allowed[0]} required.`);
     return;
   }
   const { status = 200, text, json } = await page.render(source, url.searchParams);
-  if (json === undefined)
-    response.writeHead(status, { 'content-type': page.prometheus === true ? PROMETHEUS_CONTENT_TYPE : 'text/plain; charset=utf-8' }).end(text);
-  else response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(json, null, 2)}\n`);
+  if (json === undefined) response.writeHead(status, page.prometheus === true ? { 'content-type': PROMETHEUS_CONTENT_TYPE } : TEXT).end(text);
+  else response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(json, null, 1)}\n`);
 }
 
 function isLocalName(host: string | undefined): boolean {

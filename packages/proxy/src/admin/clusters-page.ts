@@ -2,12 +2,19 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 
+const MAX_UINT32 = 4_294_967_295;
+
 /** Envoy's /clusters in text: "CLUSTER::HOST::FIELD::VALUE". */
 export function clustersText(clusters: ClusterSet): string {
   const lines: string[] = [];
   for (const cluster of sorted(clusters)) {
     const { name, limits } = cluster;
     lines.push(`${name}::observability_name::${name}`);
+    // One set of limits holds for every priority.
+    for (const priority of ['default_priority', 'high_priority'])
+      for (const [field, value] of Object.entries(limitsOf(cluster))) lines.push(`${name}::${priority}::${field}::${value}`);
+    lines.push(`${name}::added_via_api::${!clusters.isStatic(name)}`);
+    if (hasServiceName(cluster)) lines.push(`${name}::eds_service_name::${cluster.config.edsServiceName}`);
     lines.push(`${name}::default_priority::active_connections::${limits.connections}`);
     lines.push(`${name}::default_priority::active_requests::${limits.requests}`);
     lines.push(`${name}::default_priority::active_retries::${limits.retries}`);
@@ -20,7 +27,8 @@ export function clustersText(clusters: ClusterSet): string {
       lines.push(`${at}::hostname::${host.endpoint.hostname}`);
       lines.push(`${at}::health_flags::${healthFlags(host)}`);
       lines.push(`${at}::weight::${host.weight}`);
-      lines.push(`${at}::locality::${host.locality}`);
+      const { region, zone, sub_zone } = localityOf(host);
+      lines.push(`${at}::region::${region}`, `${at}::zone::${zone}`, `${at}::sub_zone::${sub_zone}`);
       lines.push(`${at}::priority::${host.priority}`);
       lines.push(`${at}::breaker::${host.outlier.state}`);
     }
@@ -33,19 +41,56 @@ export function clustersJson(clusters: ClusterSet): object {
   return {
     cluster_statuses: sorted(clusters).map((cluster) => ({
       name: cluster.name,
-      observability_name: cluster.name,
-      added_via_api: !clusters.isStatic(cluster.name),
-      ...(cluster.config.discovery === 'eds' ? { eds_service_name: cluster.config.edsServiceName } : {}),
+      ...said({ added_via_api: !clusters.isStatic(cluster.name) }),
       host_statuses: Array.from(cluster.hosts, (host) => ({
         address: addressJson(host),
-        hostname: host.endpoint.hostname,
-        stats: Object.entries(statsOf(host)).map(([name, value]) => ({ name, value: String(value), ...(name.endsWith('_active') ? { type: 'GAUGE' } : {}) })),
+        stats: statsJson(host),
         health_status: healthStatus(host),
         weight: host.weight,
-        priority: host.priority,
+        ...said({ hostname: host.endpoint.hostname }),
+        locality: said(localityOf(host)),
+        ...said({ priority: host.priority }),
       })),
+      circuit_breakers: { thresholds: [limitsOf(cluster), { priority: 'HIGH', ...limitsOf(cluster) }] },
+      observability_name: cluster.name,
+      ...(hasServiceName(cluster) ? { eds_service_name: cluster.config.edsServiceName } : {}),
     })),
   };
+}
+
+/** As protobuf is in JSON: what has its default is left out. */
+function said(fields: Readonly<Record<string, string | number | boolean>>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== '' && value !== 0 && value !== false));
+}
+
+/** Of its own; else it is the cluster's. */
+function hasServiceName({ name, config }: Cluster): boolean {
+  return config.discovery === 'eds' && config.edsServiceName !== name;
+}
+
+function limitsOf({ limits: { settings } }: Cluster): object {
+  const shown = (limit: number): number => Math.min(limit, MAX_UINT32);
+  return {
+    max_connections: shown(settings.maxConnections),
+    max_pending_requests: shown(settings.maxPendingRequests),
+    max_requests: shown(settings.maxRequests),
+    max_retries: shown(settings.maxRetries),
+  };
+}
+
+function localityOf({ locality }: UpstreamHost): { region: string; zone: string; sub_zone: string } {
+  const [region = '', zone = '', sub_zone = ''] = locality.split('/');
+  return { region, zone, sub_zone };
+}
+
+/** Counters before gauges. */
+function statsJson(host: UpstreamHost): object[] {
+  const stats = Object.entries(statsOf(host)).map(([name, value]) => ({
+    ...(name.endsWith('_active') ? { type: 'GAUGE' } : {}),
+    ...(value === 0 ? {} : { value: String(value) }),
+    name,
+  }));
+  return [...stats.filter((stat) => !('type' in stat)), ...stats.filter((stat) => 'type' in stat)];
 }
 
 function sorted(clusters: ClusterSet): Cluster[] {

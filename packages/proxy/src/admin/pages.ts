@@ -1,8 +1,9 @@
 import { type MetricRegistry, writePrometheus } from '@outrigger/telemetry';
 import type { AdsClient, LastGoodCache } from '@outrigger/xds';
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import type { BootstrapConfig } from '../bootstrap/bootstrap-config.ts';
 import type { Faults } from '../engine/faults.ts';
-import type { ProxyState } from '../engine/options.ts';
+import type { LogControl, ProxyState } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { SecretTable } from '../tls/secrets.ts';
@@ -10,24 +11,33 @@ import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { BreakerGauge } from './breaker-gauge.ts';
 import { certsJson } from './certs-page.ts';
 import { clustersJson, clustersText } from './clusters-page.ts';
-import { configDumpJson } from './config-dump.ts';
+import { configDump } from './config-dump.ts';
+import { listenersJson, listenersText } from './listeners-page.ts';
+import { loggingAnswer, memoryJson, serverInfo } from './server-pages.ts';
+import { resetCounters, statsAnswer } from './stats-page.ts';
 
-/** What the pages tell of. */
+/** What the pages tell of, and what they may do. */
 export interface AdminSource {
   readonly node: Node;
+  readonly bootstrap: BootstrapConfig;
   readonly version: string;
-  readonly state: ProxyState;
   readonly startedAtUnixMs: number;
   readonly nowUnixMs: () => number;
-  readonly ads: AdsClient | null;
-  readonly cache: LastGoodCache | undefined;
+  readonly state: () => ProxyState;
+  readonly ads: () => AdsClient | null;
+  readonly cache: () => LastGoodCache | undefined;
+  readonly slots: () => Iterable<RouteSlot>;
   readonly registry: MetricRegistry;
   readonly breakers: BreakerGauge;
   readonly listeners: ListenerSet;
   readonly clusters: ClusterSet;
-  readonly slots: Iterable<RouteSlot>;
   readonly secrets: SecretTable;
   readonly faults: Faults;
+  readonly logging: LogControl;
+  /** Whether it says of itself that it is well. */
+  setHealth(well: boolean): void;
+  drainListeners(graceful: boolean, inboundOnly: boolean): void;
+  quit(): void;
 }
 
 export interface AdminAnswer {
@@ -39,6 +49,8 @@ export interface AdminAnswer {
 export interface AdminPage {
   readonly help: string;
   readonly prometheus?: true;
+  /** It does something: POST alone. */
+  readonly post?: true;
   render(source: AdminSource, query: URLSearchParams): AdminAnswer | Promise<AdminAnswer>;
 }
 
@@ -53,66 +65,50 @@ const prometheus: AdminPage = {
 
 /** The admin interface, with Envoy's paths where Envoy has the page. */
 export const ADMIN_PAGES: Readonly<Record<string, AdminPage>> = {
-  '/ready': { help: '200 LIVE while it takes traffic', render: ({ state }) => ({ status: state === 'LIVE' ? 200 : 503, text: `${state}\n` }) },
-  '/server_info': {
-    help: 'version, state, age of the configuration',
-    render: (source) => {
-      const status = source.ads?.status();
-      return {
-        json: {
-          version: source.version,
-          state: source.state,
-          uptime_seconds: Math.floor((source.nowUnixMs() - source.startedAtUnixMs) / 1000),
-          node: { id: source.node.id, cluster: source.node.cluster },
-          control_plane: status === undefined ? null : controlPlane(status, source.nowUnixMs()),
-          memory: process.memoryUsage(),
-          mistakes: source.faults.count,
-        },
-      };
-    },
+  '/ready': {
+    help: '200 LIVE while it takes traffic',
+    render: ({ state }) => ({ status: state() === 'LIVE' ? 200 : 503, text: `${state()}\n` }),
   },
+  '/server_info': { help: 'version, state, age of the configuration', render: (source) => ({ json: serverInfo(source) }) },
   '/clusters': {
     help: 'clusters and endpoints; ?format=json',
     render: ({ clusters }, query) => (query.get('format') === 'json' ? { json: clustersJson(clusters) } : { text: clustersText(clusters) }),
   },
   '/listeners': {
-    help: 'listeners, their connections, and what of their configuration has no effect',
-    render: ({ listeners }) => ({ json: listenersJson(listeners) }),
+    help: 'listeners and their addresses; ?format=json, &detail: their connections, and what of their configuration has no effect',
+    render: ({ listeners }, query) =>
+      query.get('format') === 'json' ? { json: listenersJson(listeners, query.has('detail')) } : { text: listenersText(listeners) },
   },
-  '/routes': { help: 'route tables in effect', render: ({ slots }) => ({ json: routesJson(slots) }) },
+  '/routes': { help: 'route tables in effect', render: ({ slots }) => ({ json: routesJson(slots()) }) },
   '/certs': { help: 'certificates in use, without keys', render: ({ secrets, nowUnixMs }) => ({ json: certsJson(secrets, nowUnixMs()) }) },
-  '/config_dump': { help: 'what came over xDS', render: async ({ cache }) => ({ json: await configDumpJson(cache) }) },
+  '/config_dump': {
+    help: 'the configuration as it came; ?include_eds, ?resource=FIELD, &mask=FIELDS, ?name_regex=REGEX',
+    render: ({ bootstrap, cache }, query) => configDump(bootstrap, cache(), query),
+  },
+  '/stats': {
+    help: 'statistics; ?filter=REGEX, ?usedonly, ?format=json|prometheus',
+    render: (source, query) => (query.get('format') === 'prometheus' ? prometheus.render(source, query) : statsAnswer(source, query)),
+  },
   '/stats/prometheus': prometheus,
+  '/memory': { help: 'memory of the process', render: () => ({ json: memoryJson() }) },
+  '/logging': { help: 'level of the log; ?level=LEVEL', post: true, render: loggingAnswer },
+  '/reset_counters': { help: 'all counters of /stats to 0', post: true, render: (source) => done(() => resetCounters(source)) },
+  '/healthcheck/fail': { help: 'not ready until /healthcheck/ok', post: true, render: (source) => done(() => source.setHealth(false)) },
+  '/healthcheck/ok': { help: 'ready again', post: true, render: (source) => done(() => source.setHealth(true)) },
+  '/drain_listeners': {
+    help: 'takes no new connection; ?graceful: and asks those that are there to end; ?inboundonly',
+    post: true,
+    render: (source, query) => done(() => source.drainListeners(query.has('graceful'), query.has('inboundonly'))),
+  },
+  '/quitquitquit': { help: 'drains and ends', post: true, render: (source) => done(() => source.quit()) },
 };
 
+function done(act: () => void): AdminAnswer {
+  act();
+  return { text: 'OK\n' };
+}
+
 export const METRICS_PAGES: Readonly<Record<string, AdminPage>> = { '/metrics': prometheus, '/stats/prometheus': prometheus };
-
-function controlPlane(status: ReturnType<AdsClient['status']>, nowUnixMs: number): object {
-  const { lastContactMs } = status;
-  return {
-    connected: status.connected,
-    last_contact: lastContactMs === undefined ? null : new Date(lastContactMs).toISOString(),
-    configuration_age_seconds: lastContactMs === undefined ? null : Math.floor((nowUnixMs - lastContactMs) / 1000),
-    last_error: status.lastError,
-    types: status.types,
-  };
-}
-
-function listenersJson(listeners: ListenerSet): object {
-  return {
-    listener_statuses: Array.from(listeners.all, (listener) => ({
-      name: listener.config.name,
-      local_address: listener.address,
-      downstream_cx_total: listener.stats.accepted,
-      downstream_cx_active: listener.stats.active,
-      no_filter_chain_match: listener.stats.noFilterChain,
-      tls_refused: listener.stats.tlsRefused,
-      last_tls_refusal: listener.lastRefusal,
-      overload_refused: listener.stats.overload,
-      without_effect: listener.config.ignored,
-    })),
-  };
-}
 
 function routesJson(slots: Iterable<RouteSlot>): object {
   return {

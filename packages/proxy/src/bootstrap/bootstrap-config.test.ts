@@ -37,6 +37,12 @@ it('is read as Envoy has it', async () => {
   });
 });
 
+it('keeps the admin interface to this machine', async () => {
+  const at = (address: string) => read(bootstrap({ admin: { address: { socketAddress: { address, portValue: 15000 } } } }));
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1']) expect((await at(address)).admin).toMatchObject({ host: address });
+  for (const address of ['0.0.0.0', '::', '10.0.0.1', '127.evil.example']) await expect(at(address)).rejects.toThrow('must be a loopback address');
+});
+
 it('has numbers of the runtime, as they are written or one in another; the last layer has its way', async () => {
   const layers = [
     {
@@ -132,7 +138,7 @@ describe('an error', () => {
 
   it('of a static cluster or listener says which', async () => {
     const bad = await read(bootstrap({ staticResources: { clusters: [pipe('xds-grpc'), { name: 'bad', type: 'ORIGINAL_DST' }] } }));
-    expect(() => createProxy(bad)).toThrow('static cluster bad cannot be used: type: ORIGINAL_DST is not supported by this proxy');
+    expect(() => createProxy(bad)).toThrow('static cluster bad cannot be used: lb_policy: must be CLUSTER_PROVIDED for ORIGINAL_DST');
     const listeners = [{ name: 'empty', address: { pipe: { path: '/tmp/in.sock' } } }];
     const proxy = createProxy(await read({ node: { id: 'x' }, staticResources: { listeners } }));
     await expect(proxy.start()).rejects.toThrow('static listener empty cannot be used: filter_chains: needs at least one filter chain');

@@ -90,7 +90,7 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
   const runtime = runtimeOf(message);
   return {
     node: node!,
-    admin: message.admin?.address === undefined ? null : (compileAddress(message.admin.address, 'admin.address', report) ?? null),
+    admin: adminAddress(message, report),
     ads: adsSource(message, clusters, report),
     listenersOverAds,
     clustersOverAds,
@@ -99,6 +99,15 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
     runtime,
     maxConnections: runtime.get('overload.global_downstream_max_connections'),
   };
+}
+
+/** Whoever reaches it may read the configuration and end the proxy. */
+function adminAddress(message: Bootstrap, report: CompileReport): EndpointAddress | null {
+  if (message.admin?.address === undefined) return null;
+  const address = compileAddress(message.admin.address, 'admin.address', report) ?? null;
+  if (address?.kind === 'socket' && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(address.host))
+    report.error('admin.address.socket_address.address', 'must be a loopback address, or a pipe: whoever reaches it may end this proxy');
+  return address;
 }
 
 /** Keys may be written as they are, or as structs in structs. */

@@ -3,6 +3,13 @@ import type { SocketHandle } from '../restart/hand-over.ts';
 /** One line per event of the proxy itself (not the access log). */
 export type ProxyLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
 
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
+
+/** What the admin interface may change of the log. */
+export interface LogControl {
+  level: LogLevel;
+}
+
 export interface ProxyOptions {
   /** Of the program, for /server_info. Default: ''. */
   readonly version?: string;
@@ -12,6 +19,10 @@ export interface ProxyOptions {
   readonly metricsAddress?: string;
   /** Default: none. */
   readonly log?: ProxyLog;
+  /** By which `log` goes. Default: one that nobody reads. */
+  readonly logging?: LogControl;
+  /** The admin interface was asked to end the program (/quitquitquit). Default: the proxy drains. */
+  readonly onQuit?: () => void;
   /** Downstream connections at once; more are closed as they come. Default 20 000. */
   readonly maxConnections?: number;
   /** How long a drain waits for the streams under way, ms. Default 15 000. */

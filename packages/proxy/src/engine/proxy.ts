@@ -79,6 +79,8 @@ class RunningProxy implements RunnableProxy {
   #sweep: NodeJS.Timeout | undefined;
   /** The control plane is away, and that has been said. */
   #away = false;
+  /** As the admin interface was told to say (/healthcheck/fail). */
+  #well = true;
   #connections = 0;
   readonly #maxConnections: number;
   readonly #inherited: Map<string, SocketHandle>;
@@ -328,9 +330,9 @@ class RunningProxy implements RunnableProxy {
   }
 
   #adminSource(): AdminSource {
-    const proxy = this;
     return {
       node: this.#bootstrap.node,
+      bootstrap: this.#bootstrap,
       version: this.#options.version ?? '',
       startedAtUnixMs: this.#startedAtUnixMs,
       nowUnixMs: this.#runtime.unixMs,
@@ -340,18 +342,16 @@ class RunningProxy implements RunnableProxy {
       clusters: this.#clusters,
       secrets: this.#secretTable,
       faults: this.#runtime.faults,
-      get state() {
-        return proxy.state;
+      logging: this.#options.logging ?? { level: 'info' },
+      state: () => (this.state === 'LIVE' && !this.#well ? 'DRAINING' : this.state),
+      ads: () => this.#ads,
+      cache: () => this.#cache,
+      slots: () => this.#routes?.slots ?? [],
+      setHealth: (well) => {
+        this.#well = well;
       },
-      get ads() {
-        return proxy.#ads;
-      },
-      get cache() {
-        return proxy.#cache;
-      },
-      get slots() {
-        return proxy.#routes?.slots ?? [];
-      },
+      drainListeners: (graceful, inboundOnly) => this.#listeners.stopAccepting(graceful, inboundOnly),
+      quit: this.#options.onQuit ?? (() => void this.drain()),
     };
   }
 }

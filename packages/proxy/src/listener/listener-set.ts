@@ -102,6 +102,15 @@ export class ListenerSet {
     for (const listener of this.#listeners.values()) listener.drain(patient);
   }
 
+  /** Takes no new connection; with `graceful` those that are there are asked to end, as they come to it. */
+  stopAccepting(graceful: boolean, inboundOnly: boolean): void {
+    for (const listener of this.#listeners.values()) {
+      if (inboundOnly && listener.config.direction !== 'inbound') continue;
+      if (graceful) listener.drain(true);
+      else listener.stopAccepting();
+    }
+  }
+
   /** Of HTTP connections those without a request under way; TCP connections are never idle to us. */
   endIdle(): void {
     for (const listener of this.#listeners.values()) listener.endIdleHttp();

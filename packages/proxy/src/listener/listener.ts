@@ -241,7 +241,7 @@ export class Listener {
   drain(patient = false): void {
     if (this.#draining) return;
     this.#draining = true;
-    this.#stopAccepting();
+    this.stopAccepting();
     for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain(patient);
   }
 
@@ -257,7 +257,7 @@ export class Listener {
 
   close(): void {
     this.#draining = true;
-    this.#stopAccepting();
+    this.stopAccepting();
     for (const socket of [...this.#handshaking.keys(), ...this.#refused]) socket.destroy();
     for (const connection of [...this.#connections]) {
       if (connection instanceof HttpConnection) connection.destroy();
@@ -267,7 +267,7 @@ export class Listener {
     for (const server of this.#tls.values()) server.close();
   }
 
-  #stopAccepting(): void {
+  stopAccepting(): void {
     for (const socket of this.#sockets) socket.close(!this.#parts.handedOver());
     this.#sockets = [];
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);

@@ -1,0 +1,99 @@
+import { RE2JS } from 're2js';
+import type { ListenerSet } from '../listener/listener-set.ts';
+import type { ClusterSet } from '../upstream/cluster-set.ts';
+import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import type { AdminAnswer, AdminSource } from './pages.ts';
+
+/** A statistic under the name that Envoy has for it. */
+interface Stat {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** Envoy's /stats: as text or `?format=json`, of those whose name holds `filter` (RE2), without zeros where `usedonly`. */
+export function statsAnswer(source: AdminSource, query: URLSearchParams): AdminAnswer {
+  const filter = query.get('filter') ?? '';
+  let matches = (_name: string): boolean => true;
+  if (filter !== '') {
+    try {
+      const regex = RE2JS.compile(filter);
+      matches = (name) => regex.matcher(name).find();
+    } catch (error) {
+      return { status: 400, text: `Invalid re2 regex: ${(error as Error).message}\n` };
+    }
+  }
+  const usedOnly = query.has('usedonly');
+  const stats = statsOf(source)
+    .filter(({ name, value }) => matches(name) && !(usedOnly && value === 0))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (query.get('format') === 'json') return { json: { stats } };
+  return { text: stats.map(({ name, value }) => `${name}: ${value}\n`).join('') };
+}
+
+/** Counters to 0: gauges, and what Prometheus reads, stay as they are. */
+export function resetCounters({ clusters, listeners }: AdminSource): void {
+  for (const cluster of clusters.all) for (const host of cluster.hosts) zero(host.stats);
+  for (const listener of listeners.all) {
+    const { active } = listener.stats;
+    zero(listener.stats);
+    listener.stats.active = active;
+  }
+}
+
+function zero(counters: object): void {
+  for (const [name, value] of Object.entries(counters)) if (typeof value === 'number') (counters as Record<string, number>)[name] = 0;
+}
+
+function statsOf(source: AdminSource): Stat[] {
+  const stats: Stat[] = [
+    { name: 'server.live', value: source.state() === 'LIVE' ? 1 : 0 },
+    { name: 'server.uptime', value: Math.floor((source.nowUnixMs() - source.startedAtUnixMs) / 1000) },
+    { name: 'server.concurrency', value: 1 },
+    { name: 'server.memory_allocated', value: process.memoryUsage().heapUsed },
+    { name: 'server.total_connections', value: source.listeners.connectionCount },
+  ];
+  addListeners(source.listeners, stats);
+  addClusters(source.clusters, stats);
+  return stats;
+}
+
+function addListeners(listeners: ListenerSet, stats: Stat[]): void {
+  let active = 0;
+  for (const { config, stats: counted, managers, address } of listeners.all) {
+    active++;
+    // Envoy's: with what would be read as a part of the name left out.
+    const at = `listener.${config.address.kind === 'socket' ? address.replace(/[:[\]]/g, '_') : config.name}`;
+    stats.push(
+      { name: `${at}.downstream_cx_total`, value: counted.accepted },
+      { name: `${at}.downstream_cx_active`, value: counted.active },
+      { name: `${at}.downstream_cx_overflow`, value: counted.overload },
+      { name: `${at}.no_filter_chain_match`, value: counted.noFilterChain },
+      { name: `${at}.ssl.connection_error`, value: counted.tlsRefused },
+    );
+    for (const manager of managers) stats.push({ name: `http.${manager.config.statPrefix}.downstream_rq_active`, value: manager.activeStreams });
+  }
+  stats.push({ name: 'listener_manager.total_listeners_active', value: active });
+}
+
+function addClusters(clusters: ClusterSet, stats: Stat[]): void {
+  let count = 0;
+  for (const cluster of clusters.all) {
+    const { name, limits } = cluster;
+    const hosts = [...cluster.hosts];
+    count++;
+    const sum = (of: (host: UpstreamHost) => number): number => hosts.reduce((total, host) => total + of(host), 0);
+    const at = `cluster.${name}`;
+    stats.push(
+      { name: `${at}.membership_total`, value: sum(() => 1) },
+      { name: `${at}.membership_healthy`, value: sum((host) => (host.health === 'healthy' && host.outlier.state === 'closed' ? 1 : 0)) },
+      { name: `${at}.upstream_cx_active`, value: sum((host) => host.connections) },
+      { name: `${at}.upstream_cx_total`, value: sum((host) => host.stats.connectTotal) },
+      { name: `${at}.upstream_cx_connect_fail`, value: sum((host) => host.stats.connectFail) },
+      { name: `${at}.upstream_rq_active`, value: sum((host) => host.activeRequests) },
+      { name: `${at}.upstream_rq_pending_active`, value: limits.pendingRequests },
+      { name: `${at}.upstream_rq_total`, value: sum((host) => host.stats.requestTotal) },
+      { name: `${at}.upstream_rq_timeout`, value: sum((host) => host.stats.requestTimeout) },
+    );
+  }
+  stats.push({ name: 'cluster_manager.active_clusters', value: count });
+}
