@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { JsonObject } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
+import { clusterJson, listenerJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
 import { TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
 import { peer } from '../harness/peers.ts';
 import { DataPlane } from '../proxy/data-plane.ts';
-import { svidOf, testAuthority } from '../xds/certificates.ts';
+import { tlsChain } from './tls-chain.ts';
 
 interface Line {
   readonly group: string;
@@ -32,17 +31,6 @@ async function h2spec(port: number, ...flags: string[]): Promise<Line[]> {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Line);
-}
-
-async function tlsChain(): Promise<JsonObject> {
-  const svid = await svidOf(await testAuthority(), 'web');
-  const tls = typed('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', {
-    commonTlsContext: {
-      alpnProtocols: ['h2', 'http/1.1'],
-      tlsCertificates: [{ certificateChain: { inlineString: svid.certificateChainPem.join('\n') }, privateKey: { inlineString: svid.privateKeyPem } }],
-    },
-  });
-  return { transportSocket: { name: 'tls', typedConfig: tls } };
 }
 
 describe.skipIf(program === undefined)('h2spec, strict, against our listener', () => {

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface EnvoyProcess {
+  readonly pid: number;
   readonly adminPort: number;
   /** All that Envoy has logged. */
   log(): string;
@@ -28,6 +29,7 @@ export async function startEnvoy(binary: string, folder: string, name: string, b
   const log = () => lines.join('');
   const adminPort = await until(`${name}: no admin address`, () => adminPortOf(child, adminFile, log));
   return {
+    pid: child.pid!,
     adminPort,
     log,
     async stat(statName) {

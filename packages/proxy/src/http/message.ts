@@ -131,6 +131,10 @@ export interface ServerConnection {
   readonly headPending: boolean;
   /** It has taken too long. */
   timeoutHead(): void;
+  /** Answers are whole but for the peer's window. */
+  readonly awaitsWindow: boolean;
+  /** Resets those of which nothing has left since the last call; true where some still wait. */
+  resetStalled(): boolean;
   readonly activeStreams: number;
 }
 

@@ -162,6 +162,15 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     return this.reading === Reading.HEAD && (this.decoder.scanner.length > 0 || this.emptyLineCr) && !this.closed;
   }
 
+  /** What the peer does not take is the transport's. */
+  get awaitsWindow(): boolean {
+    return false;
+  }
+
+  resetStalled(): boolean {
+    return false;
+  }
+
   /** Such a head would hold the connection for good. */
   timeoutHead(): void {
     this.onProtocolError(408, 'request header timeout');

@@ -39,6 +39,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   protected readonly control: Budget;
   protected draining: boolean;
   protected closed: boolean;
+  /** Some message is whole but for the peer's window. */
+  protected endsPending: boolean;
   /** The peer's, once they are here. */
   protected settled: boolean;
   protected peerMaxStreams: number;
@@ -48,6 +50,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   /** Of the DATA frame being read: its stream, null to drop the content. */
   private dataStream: Http2Stream | null;
   private dataFin: boolean;
+  /** Until content of it has come. */
+  private dataPadded: boolean;
   private readonly block: HeaderBlock;
   private selfDependent: boolean;
   private readonly limits: FrameLimits | null;
@@ -67,6 +71,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.receiveFlow = new ReceiveFlow(this.frames, options);
     this.draining = false;
     this.closed = false;
+    this.endsPending = false;
     this.settled = false;
     this.peerMaxStreams = options.initialConcurrentStreams;
     this.peerConnectProtocol = false;
@@ -74,6 +79,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.decoder = new HpackDecoder(options.names, options.decoderTableBytes);
     this.dataStream = null;
     this.dataFin = false;
+    this.dataPadded = false;
     this.block = new HeaderBlock();
     this.selfDependent = false;
     this.limits = options.frameLimits === null ? null : new FrameLimits(options.frameLimits);
@@ -167,15 +173,20 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
       if (!fin) return true;
       end = start;
     }
-    if (!this.sendFlow.send(stream, buffer, start, end, fin)) return stop(stream);
+    if (!this.sendFlow.send(stream, buffer, start, end, fin)) {
+      if (fin) this.endsPending = true;
+      return stop(stream);
+    }
     if (fin) this.localEnd(stream);
     return !this.writer.blocked || stop(stream);
   }
 
   sendTrailers(stream: Http2Stream, trailers: HeaderList): void {
     if (stream.over || stream.localClosed || stream.pendingFin || stream.pendingTrailers !== null) return;
-    if (stream.pending !== null) stream.pendingTrailers = trailers;
-    else this.writeTrailers(stream, trailers);
+    if (stream.pending !== null) {
+      stream.pendingTrailers = trailers;
+      this.endsPending = true;
+    } else this.writeTrailers(stream, trailers);
   }
 
   /** By the engine: nothing is called back on this stream. */
@@ -220,7 +231,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
       if (this.isLate(id)) this.streamError(id, undefined, ErrorCode.STREAM_CLOSED, 'DATA on a closed stream');
       return;
     }
-    if (length > 0) this.control.give(1);
+    this.dataPadded = (flags & Flag.PADDED) !== 0;
+    if (length > 0 && !this.dataPadded) this.control.give(1);
     else if (!this.dataFin && !this.control.take()) {
       this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many empty DATA frames');
       return;
@@ -240,6 +252,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     const stream = this.dataStream;
     if (stream === null || stream.over) return;
     const fin = last && this.dataFin;
+    if (this.dataPadded && start < end) {
+      // What it cost for its padding, and what content gives back.
+      this.dataPadded = false;
+      this.control.give(2);
+    }
     if (stream.expected >= 0) {
       stream.expected -= end - start;
       if (stream.expected < 0 || (fin && stream.expected > 0)) {
@@ -464,6 +481,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.section.begin();
     if (!this.decoder.decode(buffer, start, end, this.section)) {
       this.fail(ErrorCode.COMPRESSION_ERROR, 'header block cannot be decoded');
+      return;
+    }
+    if (this.section.isBomb) {
+      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header section far too large');
       return;
     }
     this.onSection(id, fin, this.selfDependent);

@@ -8,6 +8,7 @@ import type { Http2Options } from './options.ts';
 import { ENTRY_OVERHEAD_BYTES } from './static-table.ts';
 
 const MAX_LENGTH_DIGITS = 15;
+const BOMB_FACTOR = 16;
 const DIGITS = /^[0-9]+$/;
 const SLASH = 47;
 const COLON = 58;
@@ -70,6 +71,11 @@ export class FieldSection implements FieldSink {
     this.maxBytes = options.maxHeaderListBytes;
     this.maxCount = options.maxHeaderCount;
     this.underscores = options.underscores;
+  }
+
+  /** So much more than its limit is no mistake: a block of 16 KB can name 60 MB of the table. */
+  get isBomb(): boolean {
+    return this.bytes > this.maxBytes * BOMB_FACTOR;
   }
 
   begin(): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FrameType, Setting } from './frame.ts';
+import { Flag, FrameType, Setting } from './frame.ts';
 import type { Http2Options } from './options.ts';
 import { block, data, frame, GET, headers, POST, ping, rst, settings, uint32, windowUpdate } from './testing/frames.ts';
 import { answer, RawServer, responseOf, send } from './testing/server.ts';
@@ -24,7 +24,11 @@ describe('limits', () => {
     const big = frame(FrameType.HEADERS, 5, 1, Buffer.concat([block(GET), Buffer.from([0x40, 1, 0x61, 0x7f, 0xb1, 0x1e]), Buffer.alloc(4016, 0x78)]));
     server.get(big);
     expect(server.log.exchanges).toHaveLength(1);
-    expect(server.get(frame(FrameType.HEADERS, 5, 3, Buffer.concat([block(GET), Buffer.alloc(15_000, 0xbe)])))[0]).toContain(':status=431');
+    expect(server.get(frame(FrameType.HEADERS, 5, 3, Buffer.concat([block(GET), Buffer.alloc(60, 0xbe)])))[0]).toContain(':status=431');
+    // A block of 15 KB that means 60 MB.
+    expect(server.get(frame(FrameType.HEADERS, 5, 5, Buffer.concat([block(GET), Buffer.alloc(15_000, 0xbe)])))).toEqual([
+      'GOAWAY 3 ENHANCE_YOUR_CALM header section far too large',
+    ]);
   });
 
   const floods: [string, (i: number) => Buffer, string][] = [
@@ -36,6 +40,7 @@ describe('limits', () => {
     ['GOAWAY', () => frame(FrameType.GOAWAY, 0, 0, uint32(0, 0)), 'too many control frames'],
     ['unknown frames', () => frame(99, 0, 1), 'too many control frames'],
     ['empty DATA', () => data(1, '', false), 'too many empty DATA frames'],
+    ['padding alone', () => frame(FrameType.DATA, Flag.PADDED, 1, [1, 0]), 'too many empty DATA frames'],
   ];
   it.each(floods)('ends at a flood of %s', (_name, make, detail) => {
     const server = RawServer.ready({ maxControlBurst: 100, controlFramesPerSecond: 10 });
@@ -54,6 +59,7 @@ describe('limits', () => {
       server.nowMs += 100;
     }
     for (let i = 0; i < 100; i++) server.get(ping('12345678'), data(1, 'x', false));
+    for (let i = 0; i < 100; i++) server.get(frame(FrameType.DATA, Flag.PADDED, 1, [1, 0x78, 0]));
     expect(server.log.closed).toBeUndefined();
   });
 

@@ -134,6 +134,27 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
     if (!this.closed) this.onPingAck();
   }
 
+  get awaitsWindow(): boolean {
+    return this.endsPending;
+  }
+
+  resetStalled(): boolean {
+    let left = false;
+    for (const stream of [...this.streams.values()]) {
+      if (stream.pending === null || !(stream.pendingFin || stream.pendingTrailers !== null)) continue;
+      // Changes with every byte that leaves.
+      const at = stream.pending.length * 2 ** 32 + stream.pendingOffset;
+      if (stream.sweptAt === at) {
+        this.resetStream(stream, 'LocalReset');
+        continue;
+      }
+      stream.sweptAt = at;
+      left = true;
+    }
+    this.endsPending = left;
+    return left;
+  }
+
   /** A header block that does not come to its end would hold the connection for good. */
   timeoutHead(): void {
     this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header block not whole in time');

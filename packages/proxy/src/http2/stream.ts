@@ -36,6 +36,8 @@ export class Http2Stream implements ServerStream, ClientStream {
   pendingTrailers: HeaderList | null;
   /** In the connection's list of those that wait for its window. */
   waiting: boolean;
+  /** Its whole answer waits for the peer's window: how much of it when it was last looked at; -1: it was not. */
+  sweptAt: number;
   private readonly connection: Http2Connection;
 
   constructor(connection: Http2Connection, id: number, events: StreamEvents, method: string, asksTunnel: boolean, sendWindow: number, receiveWindow: number) {
@@ -62,6 +64,7 @@ export class Http2Stream implements ServerStream, ClientStream {
     this.pendingFin = false;
     this.pendingTrailers = null;
     this.waiting = false;
+    this.sweptAt = -1;
     this.connection = connection;
   }
 

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Flag, FrameType } from '../http2/frame.ts';
-import { block, data, FrameLines, frame, GET, headers, POST, PREFACE, ping, settings, settingsAck } from '../http2/testing/frames.ts';
+import { Flag, FrameType, Setting } from '../http2/frame.ts';
+import { block, data, FrameLines, frame, GET, headers, POST, PREFACE, ping, settings, settingsAck, windowUpdate } from '../http2/testing/frames.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import { RawClient } from './testing/raw-client.ts';
 
@@ -100,6 +100,40 @@ describe('idle_timeout', () => {
     await engine.advance(300);
     expect(frames(client).at(-1)).toBe('GOAWAY 0 NO_ERROR ');
     expect(client.ended).toBe(true);
+  });
+});
+
+describe('stream_idle_timeout', () => {
+  const begin = (window: number) => Buffer.concat([PREFACE, settings({ [Setting.INITIAL_WINDOW_SIZE]: window })]);
+  const routes = [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: 'x'.repeat(100) } } }];
+
+  it('resets a stream whose answer waits for a window that stays shut', async () => {
+    await engine.listener('in', { routes, manager: { streamIdleTimeout: '2s', commonHttpProtocolOptions: { idleTimeout: '3s' } } });
+    const client = new RawClient(engine, 'in');
+    await client.send(Buffer.concat([begin(10), headers(1, GET, true), headers(3, GET, true)]));
+    await engine.advance(1500);
+    await client.send(windowUpdate(3, 10));
+    await engine.advance(1000);
+    expect(frames(client).filter((line) => line.startsWith('RST'))).toEqual([]);
+    await engine.advance(1000);
+    await client.send(windowUpdate(3, 10));
+    await engine.advance(1000);
+    expect(frames(client).filter((line) => line.startsWith('RST'))).toEqual(['RST_STREAM 1 CANCEL']);
+    await engine.advance(4000);
+    expect(frames(client).filter((line) => line.startsWith('RST'))).toEqual(['RST_STREAM 1 CANCEL', 'RST_STREAM 3 CANCEL']);
+    await engine.advance(10_000);
+    expect(client.ended).toBe(true);
+  });
+
+  it('leaves alone what leaves', async () => {
+    await engine.listener('in', { routes, manager: { streamIdleTimeout: '2s' } });
+    const client = new RawClient(engine, 'in');
+    await client.send(Buffer.concat([begin(0), headers(1, GET, true)]));
+    for (let i = 0; i < 10; i++) {
+      await engine.advance(1500);
+      await client.send(windowUpdate(1, 10));
+    }
+    expect(frames(client).at(-1)).toMatch(/^DATA 1 x+ fin$/);
   });
 });
 

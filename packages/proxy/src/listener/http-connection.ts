@@ -17,7 +17,7 @@ const SHORTEST_CLOSE_MS = 10;
 /** A peer that takes nothing of its last answer for so long does not want it, ms. */
 const STALLED_CLOSE_MS = 60_000;
 
-const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3, DRAIN: 4, HEAD: 5 } as const;
+const Timer = { IDLE: 1, CLOSE: 2, MAX_AGE: 3, DRAIN: 4, HEAD: 5, FLUSH: 6 } as const;
 
 /** A downstream connection with an HTTP connection manager: picks the codec, makes streams, closes when idle. */
 export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTarget {
@@ -35,6 +35,8 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   #drained: WheelTimer | undefined;
   /** Of a head that has begun. */
   #head: WheelTimer | undefined;
+  /** Of answers that wait for the peer's window, which nobody else has a clock for. */
+  #flush: WheelTimer | undefined;
   #keepAlive: KeepAlive | undefined;
   #requests = 0;
   #idleSinceMs: number;
@@ -83,6 +85,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
 
   onStreamEnd(): void {
     if (this.activeStreams <= 1) this.#idleSinceMs = this.manager.runtime.nowMs();
+    if (this.#flush === undefined && this.#codec!.awaitsWindow) this.#armFlush();
   }
 
   /**
@@ -139,6 +142,12 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     if (timeoutMs > 0) this.#head = runtime.wheel.arm(timeoutMs, this, Timer.HEAD);
   }
 
+  /** As Envoy's stream_flush_timeout, which is the stream idle timeout by default. */
+  #armFlush(): void {
+    const { runtime, config } = this.manager;
+    if (config.streamIdleTimeoutMs > 0) this.#flush = runtime.wheel.arm(config.streamIdleTimeoutMs, this, Timer.FLUSH);
+  }
+
   #headIsWhole(): void {
     this.manager.runtime.wheel.cancel(this.#head!);
     this.#head = undefined;
@@ -165,7 +174,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     this.#closed = true;
     const { wheel } = this.manager.runtime;
     this.#keepAlive?.close();
-    for (const timer of [this.#idle, this.#maxAge, this.#closing, this.#drained, this.#head]) if (timer !== undefined) wheel.cancel(timer);
+    for (const timer of [this.#idle, this.#maxAge, this.#closing, this.#drained, this.#head, this.#flush]) if (timer !== undefined) wheel.cancel(timer);
     this.#onGone(this);
   }
 
@@ -183,6 +192,9 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
       this.#drainItself();
     } else if (kind === Timer.DRAIN) {
       if (!this.#closed) this.#codec?.endDrain();
+    } else if (kind === Timer.FLUSH) {
+      this.#flush = undefined;
+      if (!this.#closed && this.#codec!.resetStalled()) this.#armFlush();
     } else if (kind === Timer.HEAD) {
       this.#head = undefined;
       if (!this.#closed && this.#headPending) this.#timeoutHead();
