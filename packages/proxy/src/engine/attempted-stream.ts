@@ -67,7 +67,7 @@ export abstract class AttemptedStream extends RoutedStream {
 
   protected firstAttempt(cluster: Cluster): void {
     if (cluster.forwardProxy !== null) this.#resolveForward(cluster);
-    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.lb, this.#tried));
+    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.lb, this.#tried, this.choice?.subset ?? null));
   }
 
   #resolveForward(cluster: Cluster): void {
@@ -283,7 +283,7 @@ export abstract class AttemptedStream extends RoutedStream {
     this.#nextAttempt = undefined;
     const cluster = this.cluster!;
     if (cluster.forwardProxy !== null) this.#tryHost(this.endpoint);
-    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.lb, this.#tried));
+    else this.#tryHost(pickEndpoint(this, this.route!, cluster, this.lb, this.#tried, this.choice?.subset ?? null));
   }
 
   onUpstreamReset(attempt: UpstreamAttempt, reason: ResetReason, detail: string): void {

@@ -1,4 +1,5 @@
 import { LbContext } from '../lb/context.ts';
+import type { SubsetCriteria } from '../lb/subset-criteria.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
@@ -19,6 +20,7 @@ export function pickEndpoint(
   cluster: Cluster,
   own: LbContext | null,
   tried: readonly UpstreamHost[] | null,
+  subset: SubsetCriteria | null,
 ): UpstreamHost | null {
   const context = own ?? manager.lbContext;
   if (own === null) context.reset();
@@ -30,6 +32,7 @@ export function pickEndpoint(
     context.prioritiesAfter = avoided.prioritiesAfter;
     context.maxRepicks = hostSelectionMaxAttempts;
   }
+  context.subset = subset;
   context.nowMs = manager.runtime.nowMs();
   if (cluster.originalDst !== null) context.destination = cluster.originalDst.destinationOf(head.headers, connection.info);
   return cluster.pick(context);

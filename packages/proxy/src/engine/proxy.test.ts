@@ -84,8 +84,8 @@ describe('what comes over ADS', () => {
       'a cluster',
       TypeUrl.cluster,
       'c',
-      'type: ORIGINAL_DST is not supported by this proxy',
-      () => plane.cluster(cluster('c', { fields: { type: 'ORIGINAL_DST' } })),
+      'lrs_server: not supported by this proxy',
+      () => plane.cluster(cluster('c', { fields: { lrsServer: { self: {} } } })),
     ],
     [
       'endpoints',

@@ -59,7 +59,16 @@ describe('balancing of a cluster', () => {
       { lbPolicy: 'MAGLEV', commonLbConfig: { consistentHashingLbConfig: { hashBalanceFactor: 99 } } },
       'common_lb_config.consistent_hashing_lb_config.hash_balance_factor',
     ],
-    ['subsets by metadata', { lbSubsetConfig: {} }, 'lb_subset_config'],
+    [
+      'a list of fallbacks',
+      { lbSubsetConfig: { subsetSelectors: [{ keys: ['v'] }], metadataFallbackPolicy: 'FALLBACK_LIST' } },
+      'lb_subset_config.metadata_fallback_policy',
+    ],
+    [
+      'a fallback that would not end',
+      { lbSubsetConfig: { subsetSelectors: [{ keys: ['v'], fallbackPolicy: 'KEYS_SUBSET', fallbackKeysSubset: ['v'] }] } },
+      'lb_subset_config.subset_selectors[0].fallback_keys_subset',
+    ],
     ['policies that nobody knows', { loadBalancingPolicy: { policies: [{ typedExtensionConfig: { name: 'x' } }] } }, 'load_balancing_policy'],
   ])('refuses %s', (_name, cluster, path) => {
     const result = compile(cluster);

@@ -10,9 +10,11 @@ import { MaglevSchema } from '@outrigger/xds/protos/envoy/extensions/load_balanc
 import { RandomSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/random/v3/random';
 import { RingHash_HashFunction, RingHashSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash';
 import { RoundRobinSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin';
+import { SubsetSchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/subset/v3/subset';
 import { WrrLocalitySchema } from '@outrigger/xds/protos/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
+import { compileSubsets } from './compile-subsets.ts';
 import { DEFAULT_LB_OPTIONS, type LbOptions, type SlowStart } from './options.ts';
 
 /** Cluster.SlowStartConfig or the same message of load_balancing_policies.common. */
@@ -133,12 +135,17 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
         ...consistentHashing(maglev.consistentHashingLbConfig, `${at}.consistent_hashing_lb_config`, report),
         maglevTableSize: tableSize(maglev.tableSize, `${at}.table_size`, report),
       };
+    const subset = anyUnpack(any, SubsetSchema);
+    if (subset?.subsetLbPolicy !== undefined) {
+      const subsets = compileSubsets(subset, at, report);
+      return fromPolicies(subset.subsetLbPolicy, { ...base, subsets }, `${at}.subset_lb_policy`, report);
+    }
     const wrrLocality = anyUnpack(any, WrrLocalitySchema);
     if (wrrLocality?.endpointPickingPolicy !== undefined) {
       return fromPolicies(wrrLocality.endpointPickingPolicy, { ...base, localityWeighted: true }, `${at}.endpoint_picking_policy`, report);
     }
   }
-  report.error(path, 'names no load balancing policy that is known here (round_robin, least_request, random, ring_hash, maglev, wrr_locality)');
+  report.error(path, 'names no load balancing policy that is known here (round_robin, least_request, random, ring_hash, maglev, subset, wrr_locality)');
   return base;
 }
 
@@ -151,10 +158,10 @@ export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
     ...DEFAULT_LB_OPTIONS,
     panicThreshold: panic === undefined ? DEFAULT_LB_OPTIONS.panicThreshold : panic.value / 100,
     localityWeighted: common?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    subsets: compileSubsets(cluster.lbSubsetConfig, 'lb_subset_config', report),
     ...consistentHashing(common?.consistentHashingLbConfig, 'common_lb_config.consistent_hashing_lb_config', report),
   };
   if (common?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore('common_lb_config.zone_aware_lb_config');
-  if (cluster.lbSubsetConfig !== undefined) report.error('lb_subset_config', 'is not supported; subsets are clusters of their own here');
   if (cluster.loadBalancingPolicy !== undefined && cluster.loadBalancingPolicy.policies.length > 0) {
     return report.result(fromPolicies(cluster.loadBalancingPolicy, options, 'load_balancing_policy', report));
   }

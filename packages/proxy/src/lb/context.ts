@@ -1,4 +1,5 @@
 import type { Host } from './host.ts';
+import type { SubsetCriteria } from './subset-criteria.ts';
 
 /** Says which endpoints a request had better not go to. */
 export interface HostPredicate {
@@ -27,6 +28,8 @@ export class LbContext {
   /** How often a pick is repeated to avoid them (host_selection_retry_max_attempts). */
   maxRepicks = 0;
   nowMs = 0;
+  /** Of the endpoints that the request may go to; null: any (or what the cluster falls back to). */
+  subset: SubsetCriteria | null = null;
   /** "ip:port" for an ORIGINAL_DST cluster, '' where nothing is known. */
   destination = '';
 
@@ -40,6 +43,7 @@ export class LbContext {
     this.omitted = null;
     this.prioritiesAfter = 0;
     this.maxRepicks = 0;
+    this.subset = null;
     this.destination = '';
   }
 

@@ -1,3 +1,5 @@
+import type { SubsetOptions } from './subset-balancer.ts';
+
 export type LbPolicy = 'round-robin' | 'least-request' | 'random' | 'ring-hash' | 'maglev';
 
 /** Cluster.slow_start_config. */
@@ -27,6 +29,8 @@ export interface LbOptions {
   readonly useHostname: boolean;
   /** Hashing: a host may have so many percent of its share of the requests under way; 0: any number. */
   readonly hashBalancePercent: number;
+  /** null: every endpoint may take every request. */
+  readonly subsets: SubsetOptions | null;
 }
 
 /** Envoy's defaults. */
@@ -42,6 +46,7 @@ export const DEFAULT_LB_OPTIONS: LbOptions = {
   maglevTableSize: 65_537,
   useHostname: false,
   hashBalancePercent: 0,
+  subsets: null,
 };
 
 /** The weight of a host that came `ageMs` ago, as a share of its own. */

@@ -1,4 +1,5 @@
 import type { RequestHead } from '../http/message.ts';
+import type { SubsetCriteria } from '../lb/subset-criteria.ts';
 import type { HeaderMutations } from './header-mutations.ts';
 import { headerValue } from './headers.ts';
 
@@ -14,14 +15,25 @@ export class ClusterChoice {
   readonly responseHeaders: HeaderMutations;
   /** Host that the weighted cluster sets, or ''. */
   readonly hostRewrite: string;
+  /** Endpoints of the cluster that it may go to (metadata_match); null: any. */
+  readonly subset: SubsetCriteria | null;
 
-  constructor(name: string, clusterHeader: string, weight: number, requestHeaders: HeaderMutations, responseHeaders: HeaderMutations, hostRewrite: string) {
+  constructor(
+    name: string,
+    clusterHeader: string,
+    weight: number,
+    requestHeaders: HeaderMutations,
+    responseHeaders: HeaderMutations,
+    hostRewrite: string,
+    subset: SubsetCriteria | null,
+  ) {
     this.name = name;
     this.clusterHeader = clusterHeader;
     this.weight = weight;
     this.requestHeaders = requestHeaders;
     this.responseHeaders = responseHeaders;
     this.hostRewrite = hostRewrite;
+    this.subset = subset;
   }
 
   /** '' : the request does not carry the header (Envoy: cluster not found). */

@@ -11,6 +11,7 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { criteriaOf } from '../lb/subset-criteria.ts';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import { ClusterChoice } from './cluster-choice.ts';
 import type { CompileReport } from './compile-result.ts';
@@ -27,14 +28,16 @@ import { orderMutations, type RouteScope } from './route-scope.ts';
 export const ROUTE_ACTION = fieldPolicy(
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
    host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy cors
-   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits`,
+   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits metadata_match`,
   'early_data_policy priority',
 );
 const WEIGHTED = fieldPolicy('clusters total_weight header_name', 'runtime_key_prefix');
 const CLUSTER_WEIGHT = fieldPolicy(
-  'name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal',
+  'name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal metadata_match',
 );
 
+/** What a subset balancer looks at, in routes and endpoints. */
+const LB_METADATA = 'envoy.lb';
 /** Envoy keeps the sum within 32 bits. */
 const MAX_TOTAL_WEIGHT = 0xffffffff;
 
@@ -82,6 +85,7 @@ export function compileTarget(action: RouteAction, own: RouteMutations, scope: R
         orderMutations([own.request, ...scope.requestHeaders], scope.mostSpecificWins),
         orderMutations([own.response, ...scope.responseHeaders], scope.mostSpecificWins),
         '',
+        criteriaOf(action.metadataMatch?.filterMetadata[LB_METADATA]),
       ),
     ],
     totalWeight: 1,
@@ -95,7 +99,7 @@ export function compileTarget(action: RouteAction, own: RouteMutations, scope: R
       if (specifier.value === '') report.error(`${path}.cluster_header`, 'must not be empty');
       return single('', specifier.value.toLowerCase());
     case 'weightedClusters':
-      return compileWeighted(specifier.value, own, scope, `${path}.weighted_clusters`, report);
+      return compileWeighted(specifier.value, action.metadataMatch, own, scope, `${path}.weighted_clusters`, report);
     case undefined:
       report.error(path, 'needs one of cluster, cluster_header, weighted_clusters');
       return single('', '');
@@ -105,7 +109,14 @@ export function compileTarget(action: RouteAction, own: RouteMutations, scope: R
   }
 }
 
-function compileWeighted(config: WeightedCluster, own: RouteMutations, scope: RouteScope, path: string, report: CompileReport): ForwardTarget {
+function compileWeighted(
+  config: WeightedCluster,
+  metadataMatch: RouteAction['metadataMatch'],
+  own: RouteMutations,
+  scope: RouteScope,
+  path: string,
+  report: CompileReport,
+): ForwardTarget {
   checkFields(WeightedClusterSchema, config, WEIGHTED, path, report);
   let sum = 0;
   const clusters = config.clusters.map((cluster, index) => {
@@ -137,6 +148,7 @@ function compileWeighted(config: WeightedCluster, own: RouteMutations, scope: Ro
       orderMutations([level.request, own.request, ...scope.requestHeaders], scope.mostSpecificWins),
       orderMutations([level.response, own.response, ...scope.responseHeaders], scope.mostSpecificWins),
       cluster.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? cluster.hostRewriteSpecifier.value : '',
+      criteriaOf(metadataMatch?.filterMetadata[LB_METADATA], cluster.metadataMatch?.filterMetadata[LB_METADATA]),
     );
   });
   if (clusters.length === 0) report.error(`${path}.clusters`, 'must not be empty');

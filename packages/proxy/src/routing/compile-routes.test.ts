@@ -279,11 +279,6 @@ describe('route configuration', () => {
       'virtual_hosts[0].routes[0].match.tls_context',
     ],
     [
-      'metadata_match',
-      withRoutes([{ match: { prefix: '/' }, route: { cluster: 'c', metadataMatch: { filterMetadata: { a: {} } } } }]),
-      'virtual_hosts[0].routes[0].route.metadata_match',
-    ],
-    [
       'a predicate of internal redirects that is not known',
       withRoutes([{ match: { prefix: '/' }, route: { cluster: 'c', internalRedirectPolicy: { predicates: [{ name: 'p' }] } } }]),
       'virtual_hosts[0].routes[0].route.internal_redirect_policy.predicates[0]',

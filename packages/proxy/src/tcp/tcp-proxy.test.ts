@@ -85,6 +85,7 @@ class Scene {
     const cluster = {
       warm,
       forwardProxy: null,
+      originalDst: null,
       config: { connectTimeoutMs: 1000 },
       pick: () => this.host,
       how: () => PLAIN_HOW,

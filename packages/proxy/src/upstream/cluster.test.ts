@@ -77,7 +77,7 @@ describe('endpoints that stay', () => {
 });
 
 it.each([
-  ['lb_subset_config', { lbSubsetConfig: {} }],
+  ['lb_subset_config', { lbSubsetConfig: { subsetSelectors: [{}] } }],
   ['connect_timeout', { connectTimeout: '0s' }],
 ])('a message that cannot be used is refused with the field: %s', (path, fields) => {
   expect(compileWhole(message('c', { endpoints: ['a'], fields }))).toContain(path);

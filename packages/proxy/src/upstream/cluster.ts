@@ -6,6 +6,7 @@ import { compileLbOptions } from '../lb/compile-lb.ts';
 import type { LbContext } from '../lb/context.ts';
 import { DEFAULT_OVERPROVISIONING, LoadBalancer } from '../lb/load-balancer.ts';
 import type { LbOptions } from '../lb/options.ts';
+import { SubsetBalancer } from '../lb/subset-balancer.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import type { HealthTransition } from '../resilience/active-health.ts';
 import { type ClusterLimits, checkLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
@@ -47,7 +48,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   readonly name: string;
   readonly config: ClusterConfig;
   readonly policies: ClusterPolicies;
-  readonly balancer: LoadBalancer<UpstreamHost>;
+  readonly balancer: LoadBalancer<UpstreamHost> | SubsetBalancer<UpstreamHost>;
   readonly outlier: OutlierDetector<UpstreamHost>;
   readonly #limits: ClusterLimits;
   readonly maxConnectionsPerHost: number;
@@ -81,7 +82,9 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.name = config.name;
     this.config = config;
     this.policies = policies;
-    this.balancer = new LoadBalancer<UpstreamHost>(policies.lb, runtime.random);
+    const { subsets } = policies.lb;
+    this.balancer =
+      subsets === null ? new LoadBalancer<UpstreamHost>(policies.lb, runtime.random) : new SubsetBalancer<UpstreamHost>(policies.lb, subsets, runtime.random);
     this.outlier = new OutlierDetector<UpstreamHost>(policies.outlier, this, runtime.random);
     this.#limits = compileLimits(config.message.circuitBreakers);
     this.maxConnectionsPerHost = compilePerHostConnections(config.message.circuitBreakers);

@@ -451,12 +451,12 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'path_match_policy tls_context dynamic_metadata',
   },
   RouteAction: {
-    effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
-       host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies rate_limits
-       include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset upgrade_configs internal_redirect_policy
-       internal_redirect_action max_internal_redirects hedge_policy max_stream_duration`,
+    effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code metadata_match prefix_rewrite regex_rewrite
+       host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout
+       retry_policy request_mirror_policies rate_limits include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset
+       upgrade_configs internal_redirect_policy internal_redirect_action max_internal_redirects hedge_policy max_stream_duration`,
     named: 'early_data_policy priority',
-    refused: `cluster_specifier_plugin inline_cluster_specifier_plugin metadata_match path_rewrite_policy retry_policy_typed_config`,
+    refused: 'cluster_specifier_plugin inline_cluster_specifier_plugin path_rewrite_policy retry_policy_typed_config',
   },
   RetryPolicy: {
     effect: `retry_on num_retries per_try_timeout per_try_idle_timeout host_selection_retry_max_attempts retriable_status_codes retry_back_off
@@ -475,22 +475,22 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: '',
   },
   'WeightedCluster.ClusterWeight': {
-    effect: `name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove
-       host_rewrite_literal`,
+    effect: `name cluster_header weight metadata_match request_headers_to_add request_headers_to_remove response_headers_to_add
+       response_headers_to_remove host_rewrite_literal`,
     named: '',
-    refused: 'metadata_match typed_per_filter_config',
+    refused: 'typed_per_filter_config',
   },
   Cluster: {
     effect: `transport_socket_matches name type connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
        upstream_http_protocol_options common_http_protocol_options http_protocol_options http2_protocol_options dns_refresh_rate
        dns_failure_refresh_rate respect_dns_ttl dns_lookup_family dns_resolvers dns_resolution_config typed_dns_resolver_config
-       wait_for_warm_on_init outlier_detection cleanup_interval upstream_bind_config ring_hash_lb_config maglev_lb_config
-       original_dst_lb_config least_request_lb_config round_robin_lb_config common_lb_config metadata upstream_connection_options
-       close_connections_on_host_health_failure ignore_health_on_host_removal load_balancing_policy`,
+       wait_for_warm_on_init outlier_detection cleanup_interval upstream_bind_config lb_subset_config ring_hash_lb_config
+       maglev_lb_config original_dst_lb_config least_request_lb_config round_robin_lb_config common_lb_config metadata
+       upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal load_balancing_policy`,
     named: `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups protocol_selection lrs_report_endpoint_metrics
        track_timeout_budgets track_cluster_stats preconnect_policy`,
-    refused: `cluster_type eds_cluster_config lb_policy typed_extension_protocol_options lb_subset_config transport_socket filters lrs_server
-       upstream_config connection_pool_per_downstream_connection`,
+    refused: `cluster_type eds_cluster_config lb_policy typed_extension_protocol_options transport_socket filters lrs_server upstream_config
+       connection_pool_per_downstream_connection`,
   },
   'Cluster.CommonLbConfig': {
     effect: 'healthy_panic_threshold locality_weighted_lb_config ignore_new_hosts_until_first_hc consistent_hashing_lb_config',
