@@ -55,7 +55,7 @@ function partJson(part: FormatPart, info: StreamInfo): string {
     return value < 0 ? 'null' : String(value);
   }
   const value = operator.read(info);
-  if (value === '') return 'null';
+  if (value === '' && operator.kind === 'text') return 'null';
   return quoteJson(maxLength > 0 && value.length > maxLength ? value.slice(0, maxLength) : value);
 }
 

@@ -5,6 +5,8 @@ import { compileTimeFormat } from './time-format.ts';
 /** Reads one value of a stream: text ('' where it has none) or a number (-1 where it has none). */
 export type Operator =
   | { readonly kind: 'text'; readonly read: (info: StreamInfo) => string }
+  /** '' is a value too. */
+  | { readonly kind: 'content'; readonly read: (info: StreamInfo) => string }
   | { readonly kind: 'number'; readonly read: (info: StreamInfo) => number };
 
 export function headerText(headers: readonly string[], lowerName: string): string {
@@ -58,7 +60,7 @@ const PLAIN: ReadonlyMap<string, Operator> = new Map([
   ['REQUESTED_SERVER_NAME', text((info) => info.requestedServerName)],
   ['REQUEST_DURATION', number((info) => whole(info.requestDurationMs))],
   ['RESPONSE_CODE', number((info) => info.responseCode)],
-  ['LOCAL_REPLY_BODY', text((info) => info.localReplyBody)],
+  ['LOCAL_REPLY_BODY', { kind: 'content', read: (info) => info.localReplyBody }],
   ['RESPONSE_CODE_DETAILS', text((info) => info.responseCodeDetails)],
   ['RESPONSE_DURATION', number((info) => whole(info.responseDurationMs))],
   ['RESPONSE_FLAGS', text((info) => formatResponseFlags(info.responseFlags))],

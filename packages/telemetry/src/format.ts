@@ -41,7 +41,7 @@ function readPart(operator: Operator, maxLength: number, info: StreamInfo, missi
     value = given < 0 ? missing : String(given);
   } else {
     value = operator.read(info);
-    if (value === '') value = missing;
+    if (value === '' && operator.kind === 'text') value = missing;
   }
   return maxLength > 0 && value.length > maxLength ? value.slice(0, maxLength) : value;
 }

@@ -10,7 +10,7 @@ import type { Cluster } from '../upstream/cluster.ts';
 import { AttemptedStream, NEXT_ATTEMPT } from './attempted-stream.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
 import type { MappedReply } from './local-replies.ts';
-import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer, withoutContentType } from './local-reply.ts';
+import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
@@ -25,6 +25,7 @@ import { allowsUpgrade } from './upgrades.ts';
  */
 const WEBSOCKET_CLOSE_TIMEOUT_MS = 2_000;
 const NOTHING = Buffer.alloc(0);
+const NO_HEADERS: HeaderList = [];
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
@@ -277,7 +278,7 @@ export class ActiveStream extends AttemptedStream {
     this.responseCodeDetails = details.replaceAll(' ', '_');
     const { localReplies } = this.manager.config;
     if (localReplies !== null) {
-      this.#sendMapped(localReplies.map(this, status, body, this.dice), headers);
+      this.#sendMapped(localReplies.map(this, status, body, headers ?? NO_HEADERS, this.dice));
       return;
     }
     const { head, body: bytes } = localReplyHead(this.head, status, body);
@@ -287,10 +288,9 @@ export class ActiveStream extends AttemptedStream {
   }
 
   /** As local_reply_config has it. */
-  #sendMapped(reply: MappedReply, given: HeaderList | undefined): void {
+  #sendMapped(reply: MappedReply): void {
     const { head, body } = localReplyHead(this.head, reply.status, reply.body, reply.contentType === '' ? undefined : reply.contentType);
-    if (given !== undefined) addReplyHeaders(head.headers, reply.contentType === '' ? given : withoutContentType(given));
-    reply.headers?.apply(head.headers, this);
+    addReplyHeaders(head.headers, reply.headers);
     if (reply.status >= 400) this.#sign(head);
     this.#send(head, body);
   }
@@ -305,7 +305,7 @@ export class ActiveStream extends AttemptedStream {
     this.responseCodeDetails = details;
     const { localReplies } = this.manager.config;
     if (localReplies !== null && mapped) {
-      this.#sendMapped(localReplies.map(this, status, body.toString(), this.dice), headers);
+      this.#sendMapped(localReplies.map(this, status, body.toString(), headers, this.dice));
       return;
     }
     const head = directReplyHead(status, headers, body.length);

@@ -38,7 +38,7 @@ describe('a local reply', () => {
     expect((await call('/empty')).body).toBe('503 UH: no healthy upstream');
     const tea = await call('/direct');
     expect([tea.status, tea.body, tea.header('content-type')]).toEqual([418, '418 -: tea', 'text/plain']);
-    expect((await call('/nowhere')).body).toBe('404 NR: -');
+    expect((await call('/nowhere')).body).toBe('404 NR: ');
     const moved = await call('/moved');
     expect([moved.status, moved.header('location')]).toEqual([301, 'http://service/new']);
   });
@@ -65,7 +65,7 @@ describe('a local reply', () => {
       ],
     });
     const asked = await call('/empty', { headers: ['x-ask', 'yes'] });
-    expect([asked.status, asked.body, asked.header('content-type'), asked.header('x-code')]).toEqual([599, '<asked>', 'text/html', '599']);
+    expect([asked.status, asked.body, asked.header('content-type'), asked.header('x-code')]).toEqual([599, '<asked>', 'text/html', '503']);
     expect(engine.last).toMatchObject({ code: 599, flags: 'UH' });
     const other = await call('/empty');
     expect([other.status, other.body]).toEqual([502, 'no healthy upstream']);

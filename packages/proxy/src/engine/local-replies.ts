@@ -1,6 +1,8 @@
 import type { AccessLogFormat } from '@outrigger/telemetry';
+import type { HeaderList } from '../http/message.ts';
 import type { FilteredInfo, LogFilter } from '../observe/log-filter.ts';
 import type { HeaderMutations } from '../routing/header-mutations.ts';
+import { removeHeader } from '../routing/headers.ts';
 
 /** How the body of a local reply is written. */
 export interface ReplyFormat {
@@ -23,7 +25,8 @@ export interface MappedReply {
   readonly body: string;
   /** '' where nothing has written the body anew. */
   readonly contentType: string;
-  readonly headers: HeaderMutations | null;
+  /** Those that were given, and the mapper's. */
+  readonly headers: HeaderList;
 }
 
 /** What a mapper reads and sets. */
@@ -42,18 +45,25 @@ export class LocalReplies {
     this.#format = format;
   }
 
-  map(stream: MappableStream, status: number, body: string, random: number): MappedReply {
+  /** `given`: headers that come with the reply. */
+  map(stream: MappableStream, status: number, body: string, given: HeaderList, random: number): MappedReply {
     stream.responseCode = status;
     stream.localReplyBody = body;
     const mapper = this.#mappers.find(({ filter }) => filter.holds(stream, random));
-    if (mapper !== undefined && mapper.status > 0) stream.responseCode = mapper.status;
-    if (mapper !== undefined && mapper.body !== null) stream.localReplyBody = mapper.body;
     const format = mapper?.format ?? this.#format;
+    const headers = [...given];
+    if (format !== null) removeHeader(headers, 'content-type');
+    if (mapper !== undefined) {
+      if (mapper.body !== null) stream.localReplyBody = mapper.body;
+      // As in Envoy they see the status from before.
+      mapper.headers.apply(headers, stream);
+      if (mapper.status > 0) stream.responseCode = mapper.status;
+    }
     return {
       status: stream.responseCode,
       body: format === null ? stream.localReplyBody : format.format.write(stream),
       contentType: format === null ? '' : format.contentType,
-      headers: mapper === undefined || mapper.headers.empty ? null : mapper.headers,
+      headers,
     };
   }
 }
