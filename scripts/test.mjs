@@ -1,4 +1,4 @@
-// `npm test`: everything, then one line "N passed, N failed[, N skipped]". Arguments go to vitest.
+// `npm test`: everything, then one line "N passed, N failed[, N skipped]". Arguments go to vitest; --long: the long forms of tests that have one.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,14 +10,16 @@ console.log('outrigger: looking for peers ...');
 const peers = spawnSync('bash', [join(root, 'scripts/peers')], { cwd: root, stdio: 'inherit', env: environment });
 if (peers.status !== 0 && strict) console.error('outrigger: a peer is missing; with CI=true the tests that need it fail');
 
+const args = process.argv.slice(2).filter((argument) => argument !== '--long');
+if (process.argv.includes('--long')) environment.OUTRIGGER_LONG = '1';
 const report = join(root, '.build/test-report.json');
 mkdirSync(join(root, '.build'), { recursive: true });
 rmSync(report, { force: true });
-const vitest = spawnSync(
-  join(root, 'node_modules/.bin/vitest'),
-  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
-  { cwd: root, stdio: 'inherit', env: environment },
-);
+const vitest = spawnSync(join(root, 'node_modules/.bin/vitest'), ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args], {
+  cwd: root,
+  stdio: 'inherit',
+  env: environment,
+});
 if (!existsSync(report)) {
   console.error('outrigger: the test runner wrote no report');
   console.log('0 passed, 1 failed');

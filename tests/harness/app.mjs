@@ -113,7 +113,8 @@ function answer(request, response) {
     response.setHeader('x-instance', INSTANCE);
     response.setHeader('x-version', VERSION);
   }
-  return (verbs[verb] ?? verbs.echo)(request, response, rest);
+  // A request that was cut short is no reason to end.
+  Promise.resolve((verbs[verb] ?? verbs.echo)(request, response, rest)).catch(() => response.destroy());
 }
 
 const server = http.createServer(answer);

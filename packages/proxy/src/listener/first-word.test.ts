@@ -9,7 +9,7 @@ import { TestEngine } from '../testing/test-engine.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
 
 const GREETING = '220 mail ready\r\n';
-const GRACE_MS = 50;
+const GRACE_MS = 250;
 const ca = new TestAuthority();
 const own = ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/mail'] });
 const friend = ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/friend'] });

@@ -7,9 +7,9 @@ import type { TcpProxyConfig } from '../xds/listener-config.ts';
 
 /**
  * How long after accepting the upstream's first word is kept back, ms. A caller that speaks TLS sends its ClientHello right behind the
- * ACK that ends the TCP handshake, so that this is what its event loop takes, however far away it is.
+ * ACK that ends the TCP handshake, so that this is what its event loop takes on a busy machine, however far away it is.
  */
-const HELLO_GRACE_MS = 50;
+const HELLO_GRACE_MS = 250;
 /** What the upstream may say meanwhile, bytes; then it is not read. */
 const MAX_HELD_BYTES = 128 * 1024;
 
