@@ -77,9 +77,11 @@ describe.each(planes)('listeners of %s', (plane) => {
     [extraPort = 0, unboundPort = 0] = await freePorts(2);
     const { chainPem, keyPem } = new TestAuthority().issue({ dns: ['secret.example'] });
     secureEcho = tls.createServer({ cert: chainPem, key: keyPem }, (socket) => socket.pipe(socket).on('error', () => {}));
-    servers.push(mailServer('mail'), secureEcho);
+    // Says what it has heard, in hex.
+    const recorder = net.createServer((socket) => socket.on('error', () => {}).on('data', (chunk) => socket.write(chunk.toString('hex'))));
+    servers.push(mailServer('mail'), secureEcho, recorder);
     for (const server of servers) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const [mail, secure] = servers.map((server) => `127.0.0.1:${(server.address() as net.AddressInfo).port}`);
+    const [mail, secure, recording] = servers.map((server) => `127.0.0.1:${(server.address() as net.AddressInfo).port}`);
     const plainOnly = { filterChainMatch: { transportProtocol: 'raw_buffer' } };
     const rbac = (action: string, addressPrefix: string): JsonObject =>
       networkFilter('rbac', 'rbac.v3.RBAC', {
@@ -100,9 +102,32 @@ describe.each(planes)('listeners of %s', (plane) => {
         }),
       },
     ];
+    const proxied = (passThroughTlvs: JsonObject): JsonObject =>
+      clusterJson('proxied', {
+        endpoints: [recording!],
+        fields: {
+          transportSocket: {
+            name: 'proxy',
+            typedConfig: typed('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', {
+              config: { version: 'V2', passThroughTlvs },
+              transportSocket: { name: 'raw', typedConfig: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') },
+            }),
+          },
+        },
+      });
+    const passing = (cluster: string, passThroughTlvs: JsonObject): JsonObject =>
+      tcpListener([tcpTo(cluster)], { listenerFilters: [proxyProtocol({ passThroughTlvs })] });
     proxy = await DataPlane.start(plane, {
-      clusters: { mail: clusterJson('mail', { endpoints: [mail!] }), 'secret.example': clusterJson('secret.example', { endpoints: [secure!] }) },
+      clusters: {
+        'tlvs-all': { ...proxied({ matchType: 'INCLUDE_ALL' }), name: 'tlvs-all' },
+        'tlvs-some': { ...proxied({ matchType: 'INCLUDE', tlvType: [0xea] }), name: 'tlvs-some' },
+        mail: clusterJson('mail', { endpoints: [mail!] }),
+        'secret.example': clusterJson('secret.example', { endpoints: [secure!] }),
+      },
       listeners: {
+        'all-to-all': passing('tlvs-all', { matchType: 'INCLUDE_ALL' }),
+        'all-to-some': passing('tlvs-some', { matchType: 'INCLUDE_ALL' }),
+        'some-to-all': passing('tlvs-all', { matchType: 'INCLUDE', tlvType: [4] }),
         balanced: saying('ok', { listenerFilters: [proxyProtocol()] }),
         'balanced-or-not': saying('ok', { listenerFilters: [proxyProtocol({ allowRequestsWithoutProxyProtocol: true })] }),
         'balanced-v1': saying('ok', { listenerFilters: [proxyProtocol({ disallowedVersions: ['V2'] })] }),
@@ -211,6 +236,18 @@ describe.each(planes)('listeners of %s', (plane) => {
     ['too short', header(0x11, LOCALHOST_4)],
   ])('a PROXY header that is none ends the connection: %s', async (_name, head) => {
     expect(await answer('balanced', Buffer.concat([Buffer.from(head as string, 'latin1'), Buffer.from(GET)]))).toBe('');
+  });
+
+  test.each([
+    ['all-to-all', '0400020909ea000105'],
+    ['all-to-some', 'ea000105'],
+    ['some-to-all', '0400020909'],
+  ])('TLVs of a PROXY header go on to an upstream: %s', async (name, tlvs) => {
+    const wire = await open(name);
+    wire.send(Buffer.concat([header(0x11, [...V4, 4, 0, 2, 9, 9, 0xea, 0, 1, 5]), Buffer.from('hello')]).toString('latin1'));
+    const length = (12 + tlvs.length / 2).toString(16).padStart(4, '0');
+    await wire.expect(new RegExp(`^0d0a0d0a000d0a515549540a2111${length}c0000201c6336401dc0401bb${tlvs}68656c6c6f$`));
+    wire.close();
   });
 
   test('a PROXY header is taken only where it is expected, and of the versions that are', async () => {

@@ -49,6 +49,13 @@ describe.each(planes)('the TCP proxy of %s', (plane) => {
         // Round robin: the second attempt finds the one that is there.
         half: clusterJson('half', { endpoints: [`127.0.0.1:${dead}`, three], fields: { lbPolicy: 'ROUND_ROBIN' } }),
         ring: clusterJson('ring', { endpoints: [one, two, three], fields: { lbPolicy: 'RING_HASH' } }),
+        sorted: clusterJson('sorted', {
+          endpoints: [
+            { at: one, metadata: { filterMetadata: { 'envoy.lb': { stage: 'blue' } } } },
+            { at: two, metadata: { filterMetadata: { 'envoy.lb': { stage: 'green' } } } },
+          ],
+          fields: { lbPolicy: 'ROUND_ROBIN', lbSubsetConfig: { fallbackPolicy: 'NO_FALLBACK', subsetSelectors: [{ keys: ['stage'] }] } },
+        }),
         gone: clusterJson('gone', { endpoints: [`127.0.0.1:${dead}`] }),
       },
       listeners: {
@@ -65,6 +72,8 @@ describe.each(planes)('the TCP proxy of %s', (plane) => {
         again: tcp({ cluster: 'half', maxConnectAttempts: 2 }),
         once: tcp({ cluster: 'gone' }),
         hashed: tcp({ cluster: 'ring', hashPolicy: [{ sourceIp: {} }] }),
+        green: tcp({ cluster: 'sorted', metadataMatch: { filterMetadata: { 'envoy.lb': { stage: 'green' } } } }),
+        red: tcp({ cluster: 'sorted', metadataMatch: { filterMetadata: { 'envoy.lb': { stage: 'red' } } } }),
         logged: tcp({
           cluster: 'one',
           accessLog: [
@@ -134,6 +143,11 @@ describe.each(planes)('the TCP proxy of %s', (plane) => {
 
   test('a client has one endpoint where its address is hashed', async () => {
     expect(new Set(await names('hashed', 12)).size).toBe(1);
+  });
+
+  test('endpoints are chosen by their metadata', async () => {
+    expect(new Set(await names('green', 6))).toEqual(new Set(['two']));
+    expect(await names('red', 1)).toEqual(['nobody']);
   });
 
   test('what passed is in the access log', async () => {

@@ -37,6 +37,8 @@ export class ConnectionInfo implements ConnectionFacts {
   readonly destinationPort: number;
   readonly directRemoteIp: IpAddress;
   readonly remoteIp: IpAddress;
+  /** TLVs of a PROXY header before it, for one to the upstream. */
+  readonly tlvs: Buffer;
   readonly secure: boolean;
   /** TLS with a verified certificate of the client. */
   readonly mutual: boolean;
@@ -66,6 +68,7 @@ export class ConnectionInfo implements ConnectionFacts {
     this.destinationPort = origin.localPort;
     this.remoteIp = parseIp(origin.remoteIp);
     this.directRemoteIp = origin.direct ? this.remoteIp : parseIp(origin.directRemoteIp);
+    this.tlvs = origin.tlvs;
     this.secure = fields.secure;
     this.mutual = fields.secure && fields.peer !== NO_PEER;
     this.peer = fields.peer;

@@ -1,5 +1,7 @@
 import type net from 'node:net';
 
+const NO_TLV_BYTES = Buffer.alloc(0);
+
 /** What is known of a connection before its filter chain is chosen: from the kernel, then from the listener filters. */
 export class ConnectionOrigin {
   /** Where the client connected to, as the connection shows it or as a listener filter restored it. */
@@ -13,6 +15,8 @@ export class ConnectionOrigin {
   readonly directRemotePort: number;
   /** Where the client connected to is not where the connection arrived. */
   restored = false;
+  /** TLVs of a PROXY header as they came, that are to be passed on. */
+  tlvs: Buffer = NO_TLV_BYTES;
   transportProtocol: 'raw_buffer' | 'tls' = 'raw_buffer';
   /** SNI in lower case, '' if none. */
   serverName = '';

@@ -7,9 +7,9 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { message, typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
+import { HELLO_GRACE_MS } from './first-word.ts';
 
 const GREETING = '220 mail ready\r\n';
-const GRACE_MS = 250;
 const ca = new TestAuthority();
 const own = ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/mail'] });
 const friend = ca.issue({ uri: ['spiffe://cluster.local/ns/default/sa/friend'] });
@@ -142,7 +142,7 @@ async function greeted(connections = 1): Promise<void> {
 it('a caller that waits has the greeting as soon as it has had time for a ClientHello', async () => {
   const client = await plain(await listen());
   await greeted();
-  await engine.advance(GRACE_MS - 20);
+  await engine.advance(HELLO_GRACE_MS - 20);
   expect(client.text).toBe('');
   await engine.advance(40);
   expect(await client.received()).toBe(GREETING);
@@ -212,7 +212,7 @@ it('a handshake that fails ends what was connected ahead', async () => {
 it('a ClientHello that comes after the greeting ends the connection, and the application is not given it', async () => {
   const client = await plain(await listen());
   await greeted();
-  await engine.advance(GRACE_MS + 20);
+  await engine.advance(HELLO_GRACE_MS + 20);
   expect(await client.received()).toBe(GREETING);
   client.socket.write(Buffer.from([22, 3, 1, 0, 4, 1, 0, 0, 0]));
   await once(client.socket, 'close');
@@ -236,7 +236,7 @@ it('where the application is away a silent caller is told so without waiting', a
   await once(server, 'close');
   const client = await plain(port);
   for (let turn = 0; turn < 50; turn++) await engine.settle();
-  await engine.advance(GRACE_MS + 20);
+  await engine.advance(HELLO_GRACE_MS + 20);
   if (!client.closed) await once(client.socket, 'close');
   expect(client.text).toBe('');
 });

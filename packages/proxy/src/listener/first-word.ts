@@ -9,7 +9,7 @@ import type { TcpProxyConfig } from '../xds/listener-config.ts';
  * How long after accepting the upstream's first word is kept back, ms. A caller that speaks TLS sends its ClientHello right behind the
  * ACK that ends the TCP handshake, so that this is what its event loop takes on a busy machine, however far away it is.
  */
-const HELLO_GRACE_MS = 250;
+export const HELLO_GRACE_MS = 250;
 /** What the upstream may say meanwhile, bytes; then it is not read. */
 const MAX_HELD_BYTES = 128 * 1024;
 
@@ -119,7 +119,10 @@ export class FirstWord implements Transport, TimerTarget {
 }
 
 function sameUpstream(one: TcpProxyConfig, other: TcpProxyConfig): boolean {
-  return one.clusters.length === 1 && other.clusters.length === 1 && one.clusters[0]!.name === other.clusters[0]!.name;
+  const [first, ...rest] = one.clusters;
+  const [otherFirst, ...otherRest] = other.clusters;
+  if (rest.length > 0 || otherRest.length > 0 || one.clusterFromSni || other.clusterFromSni) return false;
+  return first!.name === otherFirst!.name && first!.subset?.id === otherFirst!.subset?.id;
 }
 
 /**

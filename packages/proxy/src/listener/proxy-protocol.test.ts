@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ProxyProtocolConfig } from '../xds/listener-config.ts';
+import { NO_TLVS } from '../xds/tlv-selection.ts';
 import { ConnectionOrigin } from './connection-origin.ts';
 import type { Looked } from './listener-filter.ts';
 import { ProxyProtocolFilter } from './proxy-protocol.ts';
@@ -13,7 +14,7 @@ const v2 = (versionAndCommand: number, family: number, body: readonly number[]):
 
 function look(bytes: Buffer | string, config: Partial<ProxyProtocolConfig> = {}): { readonly looked: Looked; readonly from: string; readonly to: string } {
   const origin = new ConnectionOrigin('127.0.0.1', 80, '127.0.0.9', 9);
-  const filter = new ProxyProtocolFilter({ kind: 'proxy-protocol', allowWithout: false, v1: true, v2: true, ...config });
+  const filter = new ProxyProtocolFilter({ kind: 'proxy-protocol', allowWithout: false, v1: true, v2: true, tlvs: NO_TLVS, ...config });
   const looked = filter.look(Buffer.from(bytes as string), origin);
   expect(origin.directRemoteIp).toBe('127.0.0.9');
   return { looked, from: `${origin.remoteIp} ${origin.remotePort}`, to: `${origin.localIp} ${origin.localPort}` };
@@ -69,4 +70,15 @@ it('takes a connection without a header as it is, where that is allowed, and the
   expect(look(v2(0x21, 0x11, V4), { allowWithout: true, v2: false })).toEqual({ looked: 0, ...AS_IT_IS });
   expect(look(v2(0x21, 0x11, V4), { v2: false }).looked).toBe('refuse');
   expect(look('PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\n', { v1: false }).looked).toBe('refuse');
+});
+
+it.each([
+  ['all', '0400020909ea000105'],
+  [new Set([0xea]), 'ea000105'],
+  [new Set<number>(), ''],
+] as const)('keeps the TLVs that are to be passed on: %s', (tlvs, expected) => {
+  const origin = new ConnectionOrigin('127.0.0.1', 80, '127.0.0.9', 9);
+  const filter = new ProxyProtocolFilter({ kind: 'proxy-protocol', allowWithout: false, v1: true, v2: true, tlvs });
+  filter.look(v2(0x21, 0x11, [...V4, 0x04, 0, 2, 9, 9, 0xea, 0, 1, 5]), origin);
+  expect(origin.tlvs.toString('hex')).toBe(expected);
 });

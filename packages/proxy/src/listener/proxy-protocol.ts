@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type { ProxyProtocolConfig } from '../xds/listener-config.ts';
+import { selects, type TlvSelection } from '../xds/tlv-selection.ts';
 import type { ConnectionOrigin } from './connection-origin.ts';
 import type { ListenerFilter, Looked } from './listener-filter.ts';
 import { ipv6Of } from './original-destination.ts';
@@ -32,7 +33,7 @@ export class ProxyProtocolFilter implements ListenerFilter {
 
   look(bytes: Buffer, origin: ConnectionOrigin): Looked {
     const v2 = begins(bytes, V2_SIGNATURE);
-    if (v2 === 'yes') return this.#config.v2 ? readV2(bytes, origin) : this.#without();
+    if (v2 === 'yes') return this.#config.v2 ? readV2(bytes, origin, this.#config.tlvs) : this.#without();
     const v1 = begins(bytes, V1_SIGNATURE);
     if (v1 === 'yes') return this.#config.v1 ? readV1(bytes, origin) : this.#without();
     return v1 === 'maybe' || v2 === 'maybe' ? 'more' : this.#without();
@@ -71,7 +72,7 @@ function readV1(bytes: Buffer, origin: ConnectionOrigin): Looked {
   return end + 2;
 }
 
-function readV2(bytes: Buffer, origin: ConnectionOrigin): Looked {
+function readV2(bytes: Buffer, origin: ConnectionOrigin, kept: TlvSelection): Looked {
   if (bytes.length < V2_HEADER_BYTES) return 'more';
   const versionAndCommand = bytes[12]!;
   if (versionAndCommand >> 4 !== 2) return 'refuse';
@@ -90,21 +91,30 @@ function readV2(bytes: Buffer, origin: ConnectionOrigin): Looked {
   if (family === FAMILY.IPV4) {
     if (body.length < IPV4_BYTES) return 'refuse';
     setAddresses(origin, ipv4(body, 0), body.readUInt16BE(8), ipv4(body, 4), body.readUInt16BE(10));
-    return tlvsAreWhole(body, IPV4_BYTES) ? end : 'refuse';
+    return keepTlvs(body, IPV4_BYTES, origin, kept) ? end : 'refuse';
   }
   if (family === FAMILY.IPV6) {
     if (body.length < IPV6_BYTES) return 'refuse';
     setAddresses(origin, ipv6Of(body.subarray(0, 16)), body.readUInt16BE(32), ipv6Of(body.subarray(16, 32)), body.readUInt16BE(34));
-    return tlvsAreWhole(body, IPV6_BYTES) ? end : 'refuse';
+    return keepTlvs(body, IPV6_BYTES, origin, kept) ? end : 'refuse';
   }
   return 'refuse';
 }
 
-/** Section 2.2.7: type (1 byte), length (2 bytes), value. */
-function tlvsAreWhole(body: Buffer, from: number): boolean {
+/** Section 2.2.7: type (1 byte), length (2 bytes), value. False: they are not whole. */
+function keepTlvs(body: Buffer, from: number, origin: ConnectionOrigin, kept: TlvSelection): boolean {
   let at = from;
-  while (at + 3 <= body.length) at += 3 + body.readUInt16BE(at + 1);
-  return at === body.length;
+  const found: Buffer[] = [];
+  while (at + 3 <= body.length) {
+    const end = at + 3 + body.readUInt16BE(at + 1);
+    if (end > body.length) return false;
+    // A copy: the bytes are a window on what was read.
+    if (selects(kept, body[at]!)) found.push(Buffer.from(body.subarray(at, end)));
+    at = end;
+  }
+  if (at !== body.length) return false;
+  if (found.length > 0) origin.tlvs = Buffer.concat(found);
+  return true;
 }
 
 function ipv4(body: Buffer, at: number): string {

@@ -48,7 +48,7 @@ class End implements ByteSink {
 
 const CONFIG: TcpProxyConfig = {
   statPrefix: '',
-  clusters: [{ name: 'mongo', weight: 1 }],
+  clusters: [{ name: 'mongo', weight: 1, subset: null }],
   totalWeight: 1,
   idleTimeoutMs: 3_600_000,
   maxConnectAttempts: 1,

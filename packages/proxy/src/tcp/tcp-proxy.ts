@@ -2,6 +2,7 @@ import { ResponseFlag } from '@outrigger/telemetry';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import { LbContext } from '../lb/context.ts';
+import type { SubsetCriteria } from '../lb/subset-criteria.ts';
 import { XxHash64 } from '../lb/xxhash64.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
@@ -10,7 +11,7 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { UpstreamTransport, type UpstreamTransportEvents } from '../upstream/upstream-transport.ts';
-import type { TcpProxyConfig } from '../xds/listener-config.ts';
+import type { TcpProxyConfig, WeightedTcpCluster } from '../xds/listener-config.ts';
 
 /** Bytes read from the client before the upstream is there; then reading stops. */
 const MAX_EARLY_BYTES = 64 * 1024;
@@ -40,6 +41,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   readonly startMs: number;
   readonly startTimeMs: number;
   #upstream: UpstreamTransport | null = null;
+  #subset: SubsetCriteria | null = null;
   #open = false;
   /** It is known who the client is, and that it may have this upstream. */
   #settled = false;
@@ -134,7 +136,10 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   #connect(): void {
-    const name = this.#pickCluster();
+    const picked = this.#pickCluster();
+    this.#subset = picked.subset;
+    const asked = this.info.requestedServerName;
+    const name = this.config.clusterFromSni && asked !== '' ? asked : picked.name;
     const cluster = this.#clusters.get(name);
     if (cluster?.warm === true) this.#toCluster(cluster);
     else {
@@ -147,15 +152,14 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     }
   }
 
-  #pickCluster(): string {
-    const { clusters, totalWeight, clusterFromSni } = this.config;
-    if (clusterFromSni && this.info.requestedServerName !== '') return this.info.requestedServerName;
+  #pickCluster(): WeightedTcpCluster {
+    const { clusters, totalWeight } = this.config;
     let left = this.#runtime.random.uint32() % totalWeight;
     for (const cluster of clusters) {
       left -= cluster.weight;
-      if (left < 0) return cluster.name;
+      if (left < 0) return cluster;
     }
-    return clusters[0]!.name;
+    return clusters[0]!;
   }
 
   #toCluster(cluster: Cluster): void {
@@ -167,6 +171,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     }
     const context = new LbContext();
     context.nowMs = this.#runtime.nowMs();
+    context.subset = this.#subset;
     if (this.config.hashSourceIp) {
       const hasher = new XxHash64();
       hasher.hash(this.info.remoteHost);

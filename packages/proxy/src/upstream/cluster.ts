@@ -129,7 +129,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 
   /** Connections that begin with the addresses of one downstream connection are of use to no other. */
   #proxiedPool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null): HttpPool {
-    const key = `${http2} ${origin?.remoteAddress} ${origin?.localAddress}`;
+    const key = `${http2} ${origin?.remoteAddress} ${origin?.localAddress} ${origin?.tlvs.toString('latin1')}`;
     host.proxied ??= new Map();
     let pool = host.proxied.get(key);
     if (pool === undefined) {
@@ -142,8 +142,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 
   /** How to connect to an endpoint for a downstream connection; null: for none. */
   how(host: UpstreamHost, origin: ProxiedOrigin | null): ConnectHow {
-    const { proxyProtocol } = this.config;
-    return proxyProtocol === 0 ? host.how : { ...host.how, header: proxyHeader(proxyProtocol, proxiedConnection(origin)) };
+    const { proxyProtocol, proxyTlvs } = this.config;
+    return proxyProtocol === 0 ? host.how : { ...host.how, header: proxyHeader(proxyProtocol, proxiedConnection(origin), proxyTlvs) };
   }
 
   #newPool(host: UpstreamHost, http2: boolean, how: ConnectHow = host.how): HttpPool {
@@ -316,13 +316,15 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 export interface ProxiedOrigin {
   readonly remoteAddress: string;
   readonly localAddress: string;
+  /** TLVs of the PROXY header that it began with. */
+  readonly tlvs: Buffer;
 }
 
 function proxiedConnection(origin: ProxiedOrigin | null): ProxiedConnection {
   const source = splitAuthority(origin?.remoteAddress ?? '', 0);
   const destination = splitAuthority(origin?.localAddress ?? '', 0);
   if (source === undefined || destination === undefined) return OWN_CONNECTION;
-  return { sourceHost: source.host, sourcePort: source.port, destinationHost: destination.host, destinationPort: destination.port };
+  return { sourceHost: source.host, sourcePort: source.port, destinationHost: destination.host, destinationPort: destination.port, tlvs: origin!.tlvs };
 }
 
 /** Whether checks of the one are checks of the other. */

@@ -5,6 +5,7 @@ import type { EndpointSetConfig } from './endpoint-config.ts';
 import type { HealthCheckConfig } from './health-check-config.ts';
 import type { Http2Settings } from './protocol-options.ts';
 import type { UpstreamTlsSettings } from './tls-settings.ts';
+import type { TlvSelection } from './tlv-selection.ts';
 
 export type ClusterDiscovery = 'static' | 'strict-dns' | 'logical-dns' | 'eds' | 'dynamic-forward-proxy' | 'original-dst';
 /** 'downstream': as the request came (use_downstream_protocol_config). */
@@ -77,6 +78,8 @@ export interface ClusterConfig {
   readonly transportSocket: TransportSocketSettings;
   /** Version of the PROXY protocol that connections begin with; 0: none. */
   readonly proxyProtocol: 0 | 1 | 2;
+  /** TLVs of the downstream's header that its own has too. */
+  readonly proxyTlvs: TlvSelection;
   readonly connection: ConnectionSettings;
   readonly dns: DnsSettings;
   readonly originalDst: OriginalDstSettings;

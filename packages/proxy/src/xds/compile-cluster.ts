@@ -40,6 +40,7 @@ import { compileUpstreamTls } from './compile-tls.ts';
 import { compileConnectionSettings } from './connection-settings.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { checkAds, checkCommonOptions, checkHttp1Options, compileHttp2, DEFAULT_MAX_HEADERS_COUNT } from './protocol-options.ts';
+import { compileTlvSelection, NO_TLVS, type TlvSelection } from './tlv-selection.ts';
 
 /** Envoy's default (Cluster.connect_timeout). The control plane sets 1 s. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
@@ -74,7 +75,7 @@ const ORIGINAL_DST_HEADER = 'x-envoy-original-dst-host';
 const DEFAULT_CLEANUP_INTERVAL_MS = 5_000;
 const AUTO = fieldPolicy('http_protocol_options http2_protocol_options', 'alternate_protocols_cache_options');
 const PROXY_PROTOCOL = fieldPolicy('config transport_socket');
-const PROXY_CONFIG = fieldPolicy('version', 'pass_through_tlvs');
+const PROXY_CONFIG = fieldPolicy('version pass_through_tlvs');
 const PROXY_TRANSPORT = 'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport';
 const HTTP = fieldPolicy(
   'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
@@ -104,15 +105,16 @@ function compileTransportSocket(socket: TransportSocket | undefined, path: strin
 function unwrapProxyProtocol(
   socket: TransportSocket | undefined,
   report: CompileReport,
-): { readonly version: 0 | 1 | 2; readonly socket: TransportSocket | undefined } {
+): { readonly version: 0 | 1 | 2; readonly tlvs: TlvSelection; readonly socket: TransportSocket | undefined } {
   const any = socket?.configType.case === 'typedConfig' ? socket.configType.value : undefined;
-  if (typeNameOf(any) !== PROXY_TRANSPORT) return { version: 0, socket };
+  if (typeNameOf(any) !== PROXY_TRANSPORT) return { version: 0, tlvs: NO_TLVS, socket };
   const at = 'transport_socket.typed_config';
   const wrapper = unpack(any, ProxyProtocolUpstreamTransportSchema, at, report);
-  if (wrapper === undefined) return { version: 0, socket: undefined };
+  if (wrapper === undefined) return { version: 0, tlvs: NO_TLVS, socket: undefined };
   checkFields(ProxyProtocolUpstreamTransportSchema, wrapper, PROXY_PROTOCOL, at, report);
   if (wrapper.config !== undefined) checkFields(ProxyProtocolConfigSchema, wrapper.config, PROXY_CONFIG, `${at}.config`, report);
-  return { version: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? 2 : 1, socket: wrapper.transportSocket };
+  const tlvs = compileTlvSelection(wrapper.config?.passThroughTlvs, `${at}.config.pass_through_tlvs`, report);
+  return { version: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? 2 : 1, tlvs, socket: wrapper.transportSocket };
 }
 
 /** TLS that offers both where auto_config asks for a choice and the context names none (as Envoy). */
@@ -315,6 +317,7 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     transportSocketRules,
     transportSocket: withAlpn(compileTransportSocket(proxied.socket, 'transport_socket', report), http.protocol, 'transport_socket', report),
     proxyProtocol: proxied.version,
+    proxyTlvs: proxied.tlvs,
     connection: compileConnectionSettings(config, report),
     dns: compileDns(config, report),
     originalDst: compileOriginalDst(config, report),

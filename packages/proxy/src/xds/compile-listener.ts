@@ -24,6 +24,7 @@ import type { EndpointAddress } from './endpoint-config.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig, ListenerFilterConfig, SocketOptionConfig } from './listener-config.ts';
 import { type DownstreamTlsSettings, secretNames } from './tls-settings.ts';
+import { compileTlvSelection } from './tlv-selection.ts';
 
 const DEFAULT_LISTENER_FILTERS_TIMEOUT_MS = 15_000;
 const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
@@ -48,7 +49,7 @@ const MATCH = fieldPolicy(
   'destination_port prefix_ranges direct_source_prefix_ranges source_prefix_ranges source_ports server_names transport_protocol application_protocols source_type',
 );
 const LISTENER_FILTER = fieldPolicy('name typed_config');
-const PROXY_PROTOCOL = fieldPolicy('allow_requests_without_proxy_protocol disallowed_versions', 'stat_prefix');
+const PROXY_PROTOCOL = fieldPolicy('allow_requests_without_proxy_protocol disallowed_versions pass_through_tlvs', 'stat_prefix');
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
 const ORIGINAL_DST = 'envoy.extensions.filters.listener.original_dst.v3.OriginalDst';
 const HTTP_INSPECTOR = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
@@ -140,6 +141,7 @@ function compileFilter(filter: ListenerFilter, path: string, report: CompileRepo
         allowWithout: config.allowRequestsWithoutProxyProtocol,
         v1: !disallowed.includes(ProxyProtocolConfig_Version.V1),
         v2: !disallowed.includes(ProxyProtocolConfig_Version.V2),
+        tlvs: compileTlvSelection(config.passThroughTlvs, `${path}.typed_config.pass_through_tlvs`, report),
       };
     }
     default:

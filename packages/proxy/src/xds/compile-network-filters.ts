@@ -4,6 +4,7 @@ import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensi
 import { LocalRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { type TcpProxy, TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import { criteriaOf } from '../lb/subset-criteria.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
@@ -13,6 +14,7 @@ import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileNetworkPolicy, type NetworkPolicy } from './http-filters.ts';
 import type { ConnectionGateConfig, NetworkFilterConfig, TcpProxyConfig, WeightedTcpCluster } from './listener-config.ts';
 
+const LB_METADATA = 'envoy.lb';
 const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
 const DEFAULT_TCP_IDLE_TIMEOUT_MS = 3_600_000;
 
@@ -25,7 +27,7 @@ export interface NetworkContext {
 
 const TCP_PROXY = fieldPolicy(
   // A cluster that is not known is asked for, whether on_demand says so or not.
-  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration hash_policy on_demand',
+  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration hash_policy on_demand metadata_match',
   'downstream_idle_timeout upstream_idle_timeout access_log_flush_interval flush_access_log_on_connected access_log_options',
 );
 
@@ -40,12 +42,11 @@ function compileTcpProxy(
   checkFields(TcpProxySchema, config, TCP_PROXY, path, report);
   const specifier = config.clusterSpecifier;
   const clusters: WeightedTcpCluster[] = [];
-  if (specifier.case === 'cluster') clusters.push({ name: specifier.value, weight: 1 });
+  const own = config.metadataMatch?.filterMetadata[LB_METADATA];
+  if (specifier.case === 'cluster') clusters.push({ name: specifier.value, weight: 1, subset: criteriaOf(own) });
   else if (specifier.case === 'weightedClusters') {
-    specifier.value.clusters.forEach((cluster, index) => {
-      if (cluster.metadataMatch !== undefined) report.error(`${path}.weighted_clusters.clusters[${index}].metadata_match`, 'not supported by this proxy');
-      clusters.push({ name: cluster.name, weight: cluster.weight });
-    });
+    for (const { name, weight, metadataMatch } of specifier.value.clusters)
+      clusters.push({ name, weight, subset: criteriaOf(own, metadataMatch?.filterMetadata[LB_METADATA]) });
   }
   if (clusters.length === 0) report.error(path, 'needs cluster or weighted_clusters');
   for (const cluster of clusters) context.clusters.add(cluster.name);

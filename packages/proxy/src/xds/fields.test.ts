@@ -391,10 +391,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'downstream_nodes response_rate_limit',
   },
   TcpProxy: {
-    effect: 'stat_prefix cluster weighted_clusters on_demand idle_timeout max_connect_attempts max_downstream_connection_duration',
+    effect: 'stat_prefix cluster weighted_clusters on_demand metadata_match idle_timeout max_connect_attempts max_downstream_connection_duration',
     named: `downstream_idle_timeout upstream_idle_timeout access_log access_log_flush_interval flush_access_log_on_connected access_log_options`,
     // A hash policy that names nothing is none.
-    refused: 'metadata_match hash_policy tunneling_config',
+    refused: 'hash_policy tunneling_config',
   },
   DownstreamTlsContext: {
     effect: `common_tls_context require_client_certificate require_sni session_ticket_keys disable_stateless_session_resumption

@@ -2,12 +2,14 @@ import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/
 import type { LocalReplies } from '../engine/local-replies.ts';
 import type { HttpFilterChain } from '../filters/filter-chain.ts';
 import type { UnderscoresAction } from '../http/underscores.ts';
+import type { SubsetCriteria } from '../lb/subset-criteria.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AccessLogConfig } from './compile-access-logs.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import type { NetworkPolicy } from './http-filters.ts';
 import type { Http2Settings } from './protocol-options.ts';
 import type { DownstreamTlsSettings } from './tls-settings.ts';
+import type { TlvSelection } from './tlv-selection.ts';
 
 /** '' , "tls", "raw_buffer"; empty lists match anything. */
 export interface FilterChainMatchConfig {
@@ -89,6 +91,8 @@ export type ConnectionGateConfig =
 export interface WeightedTcpCluster {
   readonly name: string;
   readonly weight: number;
+  /** Of its endpoints those alone (metadata_match); null: any. */
+  readonly subset: SubsetCriteria | null;
 }
 
 export interface TcpProxyConfig {
@@ -125,6 +129,8 @@ export interface ProxyProtocolConfig {
   readonly allowWithout: boolean;
   readonly v1: boolean;
   readonly v2: boolean;
+  /** TLVs that are kept for upstreams that want the protocol too. */
+  readonly tlvs: TlvSelection;
 }
 
 /** Those that read bytes. */
