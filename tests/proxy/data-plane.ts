@@ -43,6 +43,13 @@ const kinds = [
   ['routes', TypeUrl.route, RouteConfigurationSchema, 'name'],
 ] as const;
 
+/** Further fields of the bootstrap, those of the node, and static clusters. */
+export interface BootstrapFields {
+  readonly node?: JsonObject;
+  readonly clusters?: readonly JsonObject[];
+  readonly cluster_manager?: JsonObject;
+}
+
 /** A proxy that runs. */
 export interface Running {
   readonly pid: number;
@@ -64,12 +71,12 @@ export class DataPlane {
   }
 
   /** Started, and every listener that was given accepts connections. */
-  static async start(plane: Plane, resources: Resources = {}): Promise<DataPlane> {
+  static async start(plane: Plane, resources: Resources = {}, bootstrapFields: BootstrapFields = {}): Promise<DataPlane> {
     const made = new DataPlane(plane);
     try {
       await made.#controlPlane.start();
       await made.apply(resources);
-      made.#running = await made.#startProxy();
+      made.#running = await made.#startProxy(bootstrapFields);
       for (const name of Object.keys(resources.listeners ?? {})) await made.listening(name);
     } catch (error) {
       const { log } = made;
@@ -145,10 +152,14 @@ export class DataPlane {
     return { ...json, address: { socketAddress: { address: '127.0.0.1', portValue: port } } };
   }
 
-  async #startProxy(): Promise<Running> {
+  async #startProxy({ node: nodeFields = {}, clusters = [], ...fields }: BootstrapFields): Promise<Running> {
     const config = bootstrap('DELTA_GRPC', { port: this.#controlPlane.port }) as Record<string, JsonValue>;
+    const statics = config['static_resources'] as JsonObject;
     const withInternals = {
       ...config,
+      ...fields,
+      node: { ...(config['node'] as JsonObject), ...nodeFields },
+      static_resources: { ...statics, clusters: [...(statics['clusters'] as JsonValue[]), ...clusters] },
       bootstrap_extensions: [
         {
           name: 'envoy.bootstrap.internal_listener',

@@ -40,6 +40,8 @@ export interface BootstrapConfig {
   /** The wildcard of CDS; false: clusters are asked for by name. */
   readonly clustersOverAds: boolean;
   readonly clusters: readonly Cluster[];
+  /** Of the proxies like this one (cluster_manager.local_cluster_name), '' if none: zone-aware balancing goes by it. */
+  readonly localCluster: string;
   readonly listeners: readonly Listener[];
   /** Numbers of the static layers of layered_runtime, by their key; of the same key the last layer's. */
   readonly runtime: ReadonlyMap<string, number>;
@@ -95,10 +97,19 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
     listenersOverAds,
     clustersOverAds,
     clusters,
+    localCluster: localCluster(message, report),
     listeners: staticResources?.listeners ?? [],
     runtime,
     maxConnections: runtime.get('overload.global_downstream_max_connections'),
   };
+}
+
+function localCluster({ clusterManager, staticResources }: Bootstrap, report: CompileReport): string {
+  const name = clusterManager?.localClusterName ?? '';
+  // As Envoy: what comes over ADS might never be there.
+  if (name !== '' && staticResources?.clusters.every((cluster) => cluster.name !== name) !== false)
+    report.error('cluster_manager.local_cluster_name', `there is no static cluster ${name}`);
+  return name;
 }
 
 /** Whoever reaches it may read the configuration and end the proxy. */

@@ -26,7 +26,7 @@ import { SecretTable } from '../tls/secrets.ts';
 import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
 import { systemResolver } from '../upstream/resolver.ts';
-import { addressText } from '../xds/compile-endpoints.ts';
+import { addressText, localityText } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
@@ -104,6 +104,7 @@ class RunningProxy implements RunnableProxy {
       if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);
       this.#clusters.addStatic(compiled.config, compiled.policies);
     }
+    if (bootstrap.localCluster !== '') this.#clusters.setLocal(bootstrap.localCluster, localityText(bootstrap.node.locality));
   }
 
   get adminAddress(): string | undefined {

@@ -1,6 +1,7 @@
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import {
   type Cluster,
+  type Cluster_CommonLbConfig_ZoneAwareLbConfig,
   Cluster_LbPolicy,
   Cluster_RingHashLbConfig_HashFunction,
   type Cluster_SlowStartConfig,
@@ -16,6 +17,7 @@ import { CompileReport, type CompileResult } from '../routing/compile-result.ts'
 import { durationMs } from '../routing/duration.ts';
 import { compileSubsets } from './compile-subsets.ts';
 import { DEFAULT_LB_OPTIONS, type LbOptions, type SlowStart } from './options.ts';
+import { DEFAULT_ZONE_AWARE, type ZoneAwareOptions } from './zone-aware.ts';
 
 /** Cluster.SlowStartConfig or the same message of load_balancing_policies.common. */
 type SlowStartConfig = Pick<Cluster_SlowStartConfig, 'slowStartWindow' | 'aggression' | 'minWeightPercent'>;
@@ -70,14 +72,35 @@ function consistentHashing(
   return { useHostname: config?.useHostnameForHashing ?? false, hashBalancePercent: factor ?? 0 };
 }
 
+type LocalitySpecifier =
+  | {
+      readonly case?: string | undefined;
+      readonly value?: unknown;
+    }
+  | undefined;
+type ZoneAwareConfig = Pick<Cluster_CommonLbConfig_ZoneAwareLbConfig, 'routingEnabled' | 'minClusterSize' | 'failTrafficOnPanic'>;
+
+/** Of the cluster, or the same message of load_balancing_policies.common; Envoy is aware of zones unless localities have weights. */
+function zoneAware(specifier: LocalitySpecifier): ZoneAwareOptions | null {
+  if (specifier?.case === 'localityWeightedLbConfig') return null;
+  if (specifier?.case !== 'zoneAwareLbConfig') return DEFAULT_ZONE_AWARE;
+  const config = specifier.value as ZoneAwareConfig;
+  return {
+    enabledRatio: (config.routingEnabled?.value ?? 100) / 100,
+    minClusterSize: Number(config.minClusterSize ?? DEFAULT_ZONE_AWARE.minClusterSize),
+    failTrafficOnPanic: config.failTrafficOnPanic,
+  };
+}
+
 /** Of a typed policy: those that share it have it from the cluster. */
-function weighsLocalities(
-  config: { readonly localityConfigSpecifier: { readonly case?: string | undefined } } | undefined,
-  path: string,
-  report: CompileReport,
-): boolean {
-  if (config?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore(`${path}.zone_aware_lb_config`);
-  return config?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+function localities(
+  config: { readonly localityConfigSpecifier: NonNullable<LocalitySpecifier> } | undefined,
+  base: LbOptions,
+): Pick<LbOptions, 'localityWeighted' | 'zoneAware'> {
+  const specifier = config?.localityConfigSpecifier;
+  const { localityWeighted } = base;
+  if (localityWeighted || specifier?.case === undefined) return { localityWeighted, zoneAware: base.zoneAware };
+  return { localityWeighted: specifier.case === 'localityWeightedLbConfig', zoneAware: zoneAware(specifier) };
 }
 
 /** Cluster.load_balancing_policy: the first policy known here, as Envoy takes it. */
@@ -92,7 +115,7 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
         ...base,
         policy: 'round-robin',
         slowStart: compileSlowStart(roundRobin.slowStartConfig),
-        localityWeighted: base.localityWeighted || weighsLocalities(roundRobin.localityLbConfig, `${at}.locality_lb_config`, report),
+        ...localities(roundRobin.localityLbConfig, base),
       };
     }
     const leastRequest = anyUnpack(any, LeastRequestSchema);
@@ -103,7 +126,7 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
         choiceCount: leastRequest.choiceCount ?? base.choiceCount,
         activeRequestBias: leastRequest.activeRequestBias?.defaultValue ?? 1,
         slowStart: compileSlowStart(leastRequest.slowStartConfig),
-        localityWeighted: base.localityWeighted || weighsLocalities(leastRequest.localityLbConfig, `${at}.locality_lb_config`, report),
+        ...localities(leastRequest.localityLbConfig, base),
       };
     }
     const random = anyUnpack(any, RandomSchema);
@@ -111,7 +134,7 @@ function fromPolicies(policies: Policies, base: LbOptions, path: string, report:
       return {
         ...base,
         policy: 'random',
-        localityWeighted: base.localityWeighted || weighsLocalities(random.localityLbConfig, `${at}.locality_lb_config`, report),
+        ...localities(random.localityLbConfig, base),
       };
     const ringHash = anyUnpack(any, RingHashSchema);
     if (ringHash !== undefined) {
@@ -158,10 +181,10 @@ export function compileLbOptions(cluster: Cluster): CompileResult<LbOptions> {
     ...DEFAULT_LB_OPTIONS,
     panicThreshold: panic === undefined ? DEFAULT_LB_OPTIONS.panicThreshold : panic.value / 100,
     localityWeighted: common?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    zoneAware: zoneAware(common?.localityConfigSpecifier),
     subsets: compileSubsets(cluster.lbSubsetConfig, 'lb_subset_config', report),
     ...consistentHashing(common?.consistentHashingLbConfig, 'common_lb_config.consistent_hashing_lb_config', report),
   };
-  if (common?.localityConfigSpecifier.case === 'zoneAwareLbConfig') report.ignore('common_lb_config.zone_aware_lb_config');
   if (cluster.loadBalancingPolicy !== undefined && cluster.loadBalancingPolicy.policies.length > 0) {
     return report.result(fromPolicies(cluster.loadBalancingPolicy, options, 'load_balancing_policy', report));
   }

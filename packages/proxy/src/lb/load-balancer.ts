@@ -10,6 +10,7 @@ import { RingHash } from './ring-hash.ts';
 import { below, LeastRequest, RandomPick, RoundRobin } from './unweighted.ts';
 import { WeightedPick } from './weighted.ts';
 import { modulo64 } from './xxhash64.ts';
+import { type LocalZone, zoneShares } from './zone-aware.ts';
 
 /** Envoy's default of ClusterLoadAssignment.policy.overprovisioning_factor, as a ratio. */
 export const DEFAULT_OVERPROVISIONING = 1.4;
@@ -46,14 +47,17 @@ const NO_PRIORITIES: ReadonlySet<number> = new Set();
 export class LoadBalancer<H extends Host = Host> {
   readonly #options: LbOptions;
   readonly #random: Random;
+  readonly #zone: () => LocalZone | null;
   #set: HostSet = NO_HOSTS;
   #shares: Shares = { pools: [], totalLoad: 0 };
   /** Without some of the priorities, by their numbers. */
   readonly #without = new Map<string, Shares>();
 
-  constructor(options: LbOptions, random: Random) {
+  /** `zone`: where this proxy is; asked whenever the shares are worked out. */
+  constructor(options: LbOptions, random: Random, zone: () => LocalZone | null = () => null) {
     this.#options = options;
     this.#random = random;
+    this.#zone = zone;
   }
 
   get hosts(): readonly H[] {
@@ -160,19 +164,24 @@ export class LoadBalancer<H extends Host = Host> {
     const loads = priorityLoads(counts, this.#set.overprovisioning, excluded.size > 0 ? 0 : this.#options.panicThreshold);
     const pools: Pool[] = [];
     byPriority.forEach((all, p) => {
-      if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true);
-      else this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false);
+      if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true, false);
+      else this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false, false);
     });
     byPriority.forEach((all, p) => {
-      if (!loads.panic[p]) this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false);
+      if (!loads.panic[p]) this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false, true);
     });
     return { pools, totalLoad: pools.reduce((sum, pool) => sum + pool.load, 0) };
   }
 
   /** `all` are the hosts of the priority, whatever their health: a locality's weight shrinks with the share that is well. */
-  #addPools(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number, panic: boolean): void {
+  #addPools(pools: Pool[], hosts: readonly Host[], all: readonly Host[], whole: number, panic: boolean, degraded: boolean): void {
+    let load = whole;
     if (load === 0 || hosts.length === 0) return;
+    if (panic && this.#options.zoneAware?.failTrafficOnPanic === true) return;
     if (!this.#options.localityWeighted || this.#set.localityWeights.size === 0) {
+      const shared = panic || degraded ? 0 : this.#addZones(pools, hosts, all, load);
+      if (shared >= load) return;
+      load -= shared;
       pools.push({ picker: this.#makePicker(hosts), load, panic });
       return;
     }
@@ -192,6 +201,25 @@ export class LoadBalancer<H extends Host = Host> {
     for (const { members, weight } of localities) {
       if (weight > 0) pools.push({ picker: this.#makePicker(members), load: (load * weight) / sum, panic });
     }
+  }
+
+  /** Keeps requests of the first priority in their zone; the load that is given away so. */
+  #addZones(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number): number {
+    const { zoneAware } = this.#options;
+    if (zoneAware === null || this.#hashing || all[0]!.priority > 0) return 0;
+    const zone = this.#zone();
+    if (zone === null) return 0;
+    const byLocality = new Map<string, Host[]>(all.map((host) => [host.locality, []]));
+    for (const host of hosts) byLocality.get(host.locality)!.push(host);
+    const counts = new Map([...byLocality].map(([locality, members]) => [locality, members.length]));
+    const shares = zoneShares(zone, counts, zoneAware.minClusterSize);
+    if (shares === null) return 0;
+    const given = load * zoneAware.enabledRatio;
+    for (const [locality, share] of shares) {
+      const members = byLocality.get(locality) ?? [];
+      if (share > 0 && members.length > 0) pools.push({ picker: this.#makePicker(members), load: given * share, panic: false });
+    }
+    return given;
   }
 
   get #hashing(): boolean {

@@ -1,4 +1,5 @@
 import type { SubsetOptions } from './subset-balancer.ts';
+import { DEFAULT_ZONE_AWARE, type ZoneAwareOptions } from './zone-aware.ts';
 
 export type LbPolicy = 'round-robin' | 'least-request' | 'random' | 'ring-hash' | 'maglev';
 
@@ -29,6 +30,8 @@ export interface LbOptions {
   readonly useHostname: boolean;
   /** Hashing: a host may have so many percent of its share of the requests under way; 0: any number. */
   readonly hashBalancePercent: number;
+  /** null: zones do not matter. Without a local cluster in the bootstrap they never do. */
+  readonly zoneAware: ZoneAwareOptions | null;
   /** null: every endpoint may take every request. */
   readonly subsets: SubsetOptions | null;
 }
@@ -46,6 +49,7 @@ export const DEFAULT_LB_OPTIONS: LbOptions = {
   maglevTableSize: 65_537,
   useHostname: false,
   hashBalancePercent: 0,
+  zoneAware: DEFAULT_ZONE_AWARE,
   subsets: null,
 };
 

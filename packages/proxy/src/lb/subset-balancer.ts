@@ -5,6 +5,7 @@ import type { Host } from './host.ts';
 import { type HostSet, LoadBalancer, NO_HOSTS } from './load-balancer.ts';
 import type { LbOptions } from './options.ts';
 import { SubsetCriteria } from './subset-criteria.ts';
+import type { LocalZone } from './zone-aware.ts';
 
 /** Where requests go whose subset does not exist. */
 export type SubsetFallback = 'none' | 'any' | 'default';
@@ -37,17 +38,19 @@ export class SubsetBalancer<H extends Host = Host> {
   readonly #options: LbOptions;
   readonly #subsetOptions: SubsetOptions;
   readonly #random: Random;
+  readonly #zone: () => LocalZone | null;
   /** By SubsetCriteria.id. */
   #subsets = new Map<string, LoadBalancer<H>>();
   readonly #any: LoadBalancer<H>;
   readonly #default: LoadBalancer<H>;
 
-  constructor(options: LbOptions, subsets: SubsetOptions, random: Random) {
+  constructor(options: LbOptions, subsets: SubsetOptions, random: Random, zone: () => LocalZone | null = () => null) {
+    this.#zone = zone;
     this.#options = { ...options, localityWeighted: options.localityWeighted && subsets.localityWeightAware };
     this.#subsetOptions = subsets;
     this.#random = random;
-    this.#any = new LoadBalancer(this.#options, random);
-    this.#default = new LoadBalancer(this.#options, random);
+    this.#any = new LoadBalancer(this.#options, random, zone);
+    this.#default = new LoadBalancer(this.#options, random, zone);
   }
 
   update(set: HostSet): void {
@@ -64,7 +67,7 @@ export class SubsetBalancer<H extends Host = Host> {
     this.#subsets = new Map();
     for (const [id, hosts] of groups) {
       // One that was there goes on where it was.
-      const balancer = before.get(id) ?? new LoadBalancer<H>(this.#options, this.#random);
+      const balancer = before.get(id) ?? new LoadBalancer<H>(this.#options, this.#random, this.#zone);
       balancer.update(this.#part(set, hosts));
       this.#subsets.set(id, balancer);
     }

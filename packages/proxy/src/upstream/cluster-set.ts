@@ -1,4 +1,5 @@
 import type { Runtime } from '../engine/runtime.ts';
+import type { LocalZone } from '../lb/zone-aware.ts';
 import type { TimerTarget, TimerWheel, WheelTimer } from '../net/timer-wheel.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
 import type { EndpointSetConfig } from '../xds/endpoint-config.ts';
@@ -27,6 +28,7 @@ export class ClusterSet {
   readonly #assignments = new Map<string, EndpointSetConfig>();
   /** Names that the server says do not exist. */
   readonly #absent = new Set<string>();
+  #local: { readonly name: string; readonly locality: string } | null = null;
   readonly #waiters = new Set<ClusterWaiter>();
   demand: ClusterDemand = NO_DEMAND;
 
@@ -51,13 +53,41 @@ export class ClusterSet {
     this.set(config, policies);
   }
 
+  /** The proxies like this one, and where it is: what zone-aware balancing goes by (cluster_manager.local_cluster_name). */
+  setLocal(name: string, locality: string): void {
+    this.#local = { name, locality };
+    this.#localChanged();
+  }
+
+  #localZone(): LocalZone | null {
+    const cluster = this.#local === null ? undefined : this.#clusters.get(this.#local.name);
+    if (cluster === undefined || !cluster.warm) return null;
+    const wellByLocality = new Map<string, number>();
+    let all = 0;
+    let well = 0;
+    for (const host of cluster.hosts) {
+      const isWell = host.admits && host.health === 'healthy';
+      wellByLocality.set(host.locality, (wellByLocality.get(host.locality) ?? 0) + (isWell ? 1 : 0));
+      if (!host.excluded) all++;
+      if (isWell) well++;
+    }
+    return { locality: this.#local!.locality, wellByLocality, panic: well / Math.max(1, all) < cluster.policies.lb.panicThreshold };
+  }
+
+  #localChanged(): void {
+    for (const cluster of this.#each()) if (cluster.name !== this.#local!.name) cluster.balancer.healthChanged();
+  }
+
   /**
    * Adds it, or puts it in the place of the one with that name, whose requests under way end in peace: at once, or, where
    * that one can serve and this one cannot yet, when it can.
    */
   set(config: ClusterConfig, policies: ClusterPolicies): void {
     const { name } = config;
-    const cluster = new Cluster(this.#runtime, config, policies);
+    const cluster = new Cluster(this.#runtime, config, policies, () => this.#localZone());
+    cluster.onHosts = () => {
+      if (name === this.#local?.name) this.#localChanged();
+    };
     this.#absent.delete(name);
     if (config.discovery === 'eds') this.demand.wantEndpoints(config.edsServiceName);
     const overtaken = this.#warming.get(name);
@@ -66,6 +96,7 @@ export class ClusterSet {
     else this.#replace(cluster);
     cluster.onWarm = () => {
       if (this.#warming.get(name) === cluster) this.#replace(cluster);
+      if (name === this.#local?.name) this.#localChanged();
       this.#changed();
     };
     switch (config.discovery) {

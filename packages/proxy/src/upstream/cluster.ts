@@ -7,6 +7,7 @@ import type { LbContext } from '../lb/context.ts';
 import { DEFAULT_OVERPROVISIONING, LoadBalancer } from '../lb/load-balancer.ts';
 import type { LbOptions } from '../lb/options.ts';
 import { SubsetBalancer } from '../lb/subset-balancer.ts';
+import type { LocalZone } from '../lb/zone-aware.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import type { HealthTransition } from '../resilience/active-health.ts';
 import { type ClusterLimits, checkLimits, compileLimits, compilePerHostConnections, type ResourceLimits } from '../resilience/limits.ts';
@@ -60,6 +61,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   readonly checker: HealthChecker | null;
   /** False until endpoints have come for the first time (EDS, DNS), and each of those has been checked once. */
   warm = false;
+  /** Called when its endpoints, or what checks say of them, have changed. */
+  onHosts: () => void = () => {};
   /** Called when it becomes warm. */
   onWarm: () => void = () => {};
   /** Only for ORIGINAL_DST: endpoints made from where connections were going. */
@@ -77,14 +80,17 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   #sweepAtMs = Number.POSITIVE_INFINITY;
   #draining = false;
 
-  constructor(runtime: Runtime, config: ClusterConfig, policies: ClusterPolicies) {
+  /** `zone`: where this proxy is, and those like it. */
+  constructor(runtime: Runtime, config: ClusterConfig, policies: ClusterPolicies, zone: () => LocalZone | null = () => null) {
     this.#runtime = runtime;
     this.name = config.name;
     this.config = config;
     this.policies = policies;
     const { subsets } = policies.lb;
     this.balancer =
-      subsets === null ? new LoadBalancer<UpstreamHost>(policies.lb, runtime.random) : new SubsetBalancer<UpstreamHost>(policies.lb, subsets, runtime.random);
+      subsets === null
+        ? new LoadBalancer<UpstreamHost>(policies.lb, runtime.random, zone)
+        : new SubsetBalancer<UpstreamHost>(policies.lb, subsets, runtime.random, zone);
     this.outlier = new OutlierDetector<UpstreamHost>(policies.outlier, this, runtime.random);
     this.#limits = compileLimits(config.message.circuitBreakers);
     this.maxConnectionsPerHost = compilePerHostConnections(config.message.circuitBreakers);
@@ -205,6 +211,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.outlier.setHosts(hosts);
     this.balancer.update({ hosts, localityWeights: this.#localityWeights, overprovisioning: this.#overprovisioning });
     this.checker?.setHosts(hosts);
+    this.onHosts();
     this.#unchecked ??= new Set(hosts.filter((host) => host.active !== null));
     for (const host of this.#unchecked) if (host.active === null || this.#hosts.get(host.address) !== host) this.#unchecked.delete(host);
     this.#checkWarm();
@@ -235,7 +242,10 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
         this.#hosts.delete(host.address);
         host.drain();
         this.#setHosts();
-      } else this.balancer.healthChanged();
+      } else {
+        this.balancer.healthChanged();
+        this.onHosts();
+      }
     }
     this.#unchecked?.delete(host);
     this.#checkWarm();

@@ -493,8 +493,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
        connection_pool_per_downstream_connection`,
   },
   'Cluster.CommonLbConfig': {
-    effect: 'healthy_panic_threshold locality_weighted_lb_config ignore_new_hosts_until_first_hc consistent_hashing_lb_config',
-    named: `zone_aware_lb_config update_merge_window close_connections_on_host_set_change override_host_status`,
+    effect: `healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config ignore_new_hosts_until_first_hc
+       consistent_hashing_lb_config`,
+    named: 'update_merge_window close_connections_on_host_set_change override_host_status',
     refused: '',
   },
   OutlierDetection: {
