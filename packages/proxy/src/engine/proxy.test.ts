@@ -80,13 +80,7 @@ describe('what comes over ADS', () => {
       'virtual_hosts[0].routes[0]: needs one of route',
       () => plane.route(routeConfiguration(routesJson('r', [{ match: { prefix: '/' } }]))),
     ],
-    [
-      'a cluster',
-      TypeUrl.cluster,
-      'c',
-      'lrs_server: not supported by this proxy',
-      () => plane.cluster(cluster('c', { fields: { lrsServer: { self: {} } } })),
-    ],
+    ['a cluster', TypeUrl.cluster, 'c', 'lrs_server: not supported by this proxy', () => plane.cluster(cluster('c', { fields: { lrsServer: { self: {} } } }))],
     [
       'endpoints',
       TypeUrl.endpoint,

@@ -38,14 +38,14 @@ export abstract class RoutedStream extends FilteredStream {
       return;
     }
     if (virtualHost !== null) slot.demand?.touch(virtualHost);
-    this.route = virtualHost === null ? null : virtualHost.match(head, this.dice);
+    this.route = virtualHost === null ? null : virtualHost.match(head, this.dice, this);
     this.#armIdle();
     this.filterRequest();
   }
 
   /** Where a request of that head would go; null: nowhere, or its virtual host is not there yet. */
   protected routeFor(head: RequestHead): RouteEntry | null {
-    return this.manager.routes.table?.findVirtualHost(head.authority)?.match(head, this.dice) ?? null;
+    return this.manager.routes.table?.findVirtualHost(head.authority)?.match(head, this.dice, this) ?? null;
   }
 
   /** Without waiting: a virtual host that is not there yet is asked for by those that come with that authority. */

@@ -16,6 +16,8 @@ export abstract class StreamRecord implements StreamInfo {
   readonly startTimeMs: number;
   readonly originalPath: string;
   requestId = '';
+  /** From within, by internal_address_config. */
+  internal = false;
   trace: TraceContext | null = null;
   /** x-outrigger-peer as it came, only over mTLS. */
   sourcePeer = '';
@@ -120,6 +122,9 @@ export abstract class StreamRecord implements StreamInfo {
   }
   get downstreamLocalUri(): string {
     return this.connection.info.localUri;
+  }
+  get mutual(): boolean {
+    return this.connection.info.mutual;
   }
   get sampled(): boolean {
     return this.trace?.sampled === true;

@@ -1,3 +1,4 @@
+import type { TypedExtensionConfig } from '@outrigger/xds/protos/envoy/config/core/v3/extension';
 import {
   type RedirectAction,
   RedirectAction_RedirectResponseCode,
@@ -11,8 +12,9 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { UriTemplateRewriteConfigSchema } from '@outrigger/xds/protos/envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite';
 import { criteriaOf } from '../lb/subset-criteria.ts';
-import { checkFields, fieldPolicy } from '../xds/fields.ts';
+import { checkFields, fieldPolicy, typeNameOf, unpack } from '../xds/fields.ts';
 import { ClusterChoice } from './cluster-choice.ts';
 import type { CompileReport } from './compile-result.ts';
 import { ALWAYS, compileFraction } from './fraction.ts';
@@ -24,11 +26,12 @@ import { compileRegexRewrite } from './regex.ts';
 import { type HostRewriteFields, NO_HOST_REWRITE, PathRewrite, RequestRewrite } from './rewrite.ts';
 import type { RouteMatch } from './route-match.ts';
 import { orderMutations, type RouteScope } from './route-scope.ts';
+import { compileUriTemplateRewrite, type UriTemplateRewrite } from './uri-template.ts';
 
 export const ROUTE_ACTION = fieldPolicy(
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
    host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy cors
-   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits metadata_match`,
+   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy path_rewrite_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits metadata_match`,
   'early_data_policy priority',
 );
 const WEIGHTED = fieldPolicy('clusters total_weight header_name', 'runtime_key_prefix');
@@ -169,6 +172,9 @@ function matchedLength(match: RouteMatch): number {
 export function compileRewrite(action: RouteAction, match: RouteMatch, path: string, report: CompileReport): RequestRewrite {
   if (action.prefixRewrite !== '' && action.regexRewrite !== undefined) report.error(path, 'has both prefix_rewrite and regex_rewrite');
   const regex = action.regexRewrite === undefined ? null : compileRegexRewrite(action.regexRewrite, `${path}.regex_rewrite`, report);
+  const policy = action.pathRewritePolicy;
+  if (policy !== undefined && (action.prefixRewrite !== '' || regex !== null)) report.error(path, 'has path_rewrite_policy and another rewrite of the path');
+  const template = policy === undefined ? null : compileTemplateRewrite(policy, match, `${path}.path_rewrite_policy`, report);
   const specifier = action.hostRewriteSpecifier;
   let host: HostRewriteFields = { ...NO_HOST_REWRITE, appendXForwardedHost: action.appendXForwardedHost };
   switch (specifier.case) {
@@ -187,7 +193,19 @@ export function compileRewrite(action: RouteAction, match: RouteMatch, path: str
     case undefined:
       break;
   }
-  return new RequestRewrite(host, new PathRewrite(action.prefixRewrite, matchedLength(match), regex));
+  return new RequestRewrite(host, new PathRewrite(action.prefixRewrite, matchedLength(match), regex, template));
+}
+
+function compileTemplateRewrite(config: TypedExtensionConfig, match: RouteMatch, path: string, report: CompileReport): UriTemplateRewrite | null {
+  if (typeNameOf(config.typedConfig) !== UriTemplateRewriteConfigSchema.typeName) report.error(path, `${config.name} is not supported by this proxy`);
+  else if (match.fields.pathKind !== 'template') report.error(path, 'needs a path_match_policy in the match');
+  else if (match.fields.template !== null) {
+    const { pathTemplateRewrite = '' } = unpack(config.typedConfig, UriTemplateRewriteConfigSchema, path, report) ?? {};
+    const compiled = compileUriTemplateRewrite(pathTemplateRewrite, match.fields.template);
+    if (compiled.ok) return compiled.value;
+    report.error(`${path}.typed_config.path_template_rewrite`, compiled.message);
+  }
+  return null;
 }
 
 const MIRROR = fieldPolicy('cluster cluster_header runtime_fraction disable_shadow_host_suffix_append', 'trace_sampled');

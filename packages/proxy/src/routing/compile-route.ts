@@ -44,7 +44,6 @@ const ROUTE = fieldPolicy(
   'tracing stat_prefix',
 );
 const ROUTE_MATCH = fieldPolicy(
-  // The three that are not supported are refused with their own words by compileRouteMatch.
   'prefix path safe_regex connect_matcher path_separated_prefix path_match_policy case_sensitive runtime_fraction headers query_parameters grpc tls_context dynamic_metadata',
 );
 

@@ -274,9 +274,14 @@ describe('route configuration', () => {
     ['no action', withRoutes([{ match: { prefix: '/' } }]), 'virtual_hosts[0].routes[0]'],
     ['a bad expression', withRoutes([{ match: { safeRegex: { regex: '(' } }, route: { cluster: 'c' } }]), 'virtual_hosts[0].routes[0].match.safe_regex.regex'],
     [
-      'tls_context',
-      withRoutes([{ match: { prefix: '/', tlsContext: { presented: true } }, route: { cluster: 'c' } }]),
-      'virtual_hosts[0].routes[0].match.tls_context',
+      'a path matcher that is not known',
+      withRoutes([{ match: { pathMatchPolicy: { name: 'p' } }, route: { cluster: 'c' } }]),
+      'virtual_hosts[0].routes[0].match.path_match_policy',
+    ],
+    [
+      'a rewrite of the path that is not known',
+      withRoutes([{ match: { prefix: '/' }, route: { cluster: 'c', pathRewritePolicy: { name: 'p' } } }]),
+      'virtual_hosts[0].routes[0].route.path_rewrite_policy',
     ],
     [
       'a predicate of internal redirects that is not known',

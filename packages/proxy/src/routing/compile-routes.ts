@@ -31,10 +31,9 @@ const VIRTUAL_HOST = fieldPolicy(
   'virtual_clusters metadata',
 );
 
-/** The 301 to https that require_tls ALL gives to plain text. */
+/** The 301 to https that require_tls gives to plain text. */
 function tlsRedirect(virtualHost: VirtualHost, scope: RouteScope, path: string, report: CompileReport): RouteEntry | null {
   if (virtualHost.requireTls === VirtualHost_TlsRequirementType.NONE) return null;
-  if (virtualHost.requireTls !== VirtualHost_TlsRequirementType.ALL) report.error(`${path}.require_tls`, 'EXTERNAL_ONLY is not supported by this proxy');
   const redirect = create(RedirectActionSchema, { schemeRewriteSpecifier: { case: 'httpsRedirect', value: true } });
   const route = create(RouteSchema, {
     name: 'require_tls',
@@ -66,7 +65,16 @@ export function compileVirtualHost(
   );
   const entries = compiled.map((route) => route.entry);
   return report.result(
-    new CompiledVirtualHost(virtualHost.name, virtualHost.domains, entries, clusters, index, tlsRedirect(virtualHost, scope, path, report), report.ignored),
+    new CompiledVirtualHost(
+      virtualHost.name,
+      virtualHost.domains,
+      entries,
+      clusters,
+      index,
+      tlsRedirect(virtualHost, scope, path, report),
+      virtualHost.requireTls === VirtualHost_TlsRequirementType.EXTERNAL_ONLY,
+      report.ignored,
+    ),
   );
 }
 

@@ -1,21 +1,24 @@
 import type { RequestHead } from '../http/message.ts';
 import { headerValue, pathOnly, setHeader } from './headers.ts';
 import type { RegexRewrite } from './regex.ts';
+import type { UriTemplateRewrite } from './uri-template.ts';
 
 /** How the path is rewritten. `matchedLength` is the part that a prefix rewrite replaces; -1: all but the query. */
 export class PathRewrite {
   readonly #prefix: string;
   readonly #matchedLength: number;
   readonly #regex: RegexRewrite | null;
+  readonly #template: UriTemplateRewrite | null;
 
-  constructor(prefix: string, matchedLength: number, regex: RegexRewrite | null) {
+  constructor(prefix: string, matchedLength: number, regex: RegexRewrite | null, template: UriTemplateRewrite | null = null) {
     this.#prefix = prefix;
     this.#matchedLength = matchedLength;
     this.#regex = regex;
+    this.#template = template;
   }
 
   get active(): boolean {
-    return this.#prefix !== '' || this.#regex !== null;
+    return this.#prefix !== '' || this.#regex !== null || this.#template !== null;
   }
 
   /** Path and query in, path and query out. */
@@ -24,6 +27,7 @@ export class PathRewrite {
       const matched = this.#matchedLength < 0 ? pathOnly(path).length : this.#matchedLength;
       return this.#prefix + path.slice(matched);
     }
+    if (this.#template !== null) return this.#template.rewrite(path);
     if (this.#regex === null) return path;
     const plain = pathOnly(path);
     return this.#regex.replaceAll(plain) + path.slice(plain.length);

@@ -5,6 +5,7 @@ import { RequestHead } from '../http/message.ts';
 import { Fraction } from './fraction.ts';
 import { HeaderMatcher } from './header-matcher.ts';
 import { pathOnly } from './headers.ts';
+import { NO_FACTS } from './request-facts.ts';
 import { RouteIndex } from './route-index.ts';
 import { type PathKind, RouteMatch } from './route-match.ts';
 import { exactMatcher } from './string-matcher.ts';
@@ -27,6 +28,9 @@ function matchOf(shape: Shape): RouteMatch {
     query: [],
     grpc: false,
     fraction: new Fraction(shape.ratio),
+    template: null,
+    mutual: null,
+    metadata: [],
   });
 }
 
@@ -44,7 +48,9 @@ function firstByLooking(matches: readonly RouteMatch[], head: RequestHead, rando
   const path = pathOnly(head.path);
   return matches.findIndex(
     (match) =>
-      (head.path !== '' || match.fields.pathKind === 'connect') && match.matchesPath(head, path, path.toLowerCase()) && match.matchesRest(head, random),
+      (head.path !== '' || match.fields.pathKind === 'connect') &&
+      match.matchesPath(head, path, path.toLowerCase()) &&
+      match.matchesRest(head, random, NO_FACTS),
   );
 }
 

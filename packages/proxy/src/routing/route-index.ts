@@ -1,6 +1,7 @@
 import type { RequestHead } from '../http/message.ts';
 import { pathOnly } from './headers.ts';
 import { type PrefixNode, PrefixTree } from './prefix-tree.ts';
+import { NO_FACTS, type RequestFacts } from './request-facts.ts';
 import type { RouteMatch } from './route-match.ts';
 
 /** Exact paths and prefixes of one sort (with or without regard to case). */
@@ -36,13 +37,13 @@ class PathIndex {
 
 /**
  * Finds the first route that matches, in the order of the configuration, without looking at each: exact paths by a map,
- * prefixes by a radix tree; only regular expressions are tried one by one. Bench: bench/routing/route-table.mjs.
+ * prefixes by a radix tree; only regular expressions and templates are tried one by one. Bench: bench/routing/route-table.mjs.
  */
 export class RouteIndex {
   readonly #matches: readonly RouteMatch[];
   readonly #cased = new PathIndex();
   readonly #uncased = new PathIndex();
-  /** Routes with a regular expression, ascending. */
+  /** Routes with a regular expression or a template, ascending. */
   readonly #regexes: number[] = [];
   readonly #connects: number[] = [];
   readonly #ignoreParameters: boolean;
@@ -54,7 +55,7 @@ export class RouteIndex {
     matches.forEach((match, index) => {
       const { pathKind, caseSensitive } = match.fields;
       if (pathKind === 'connect') this.#connects.push(index);
-      else if (pathKind === 'regex') this.#regexes.push(index);
+      else if (pathKind === 'regex' || pathKind === 'template') this.#regexes.push(index);
       else (caseSensitive ? this.#cased : this.#uncased).add(match, index);
     });
     this.#cased.seal();
@@ -62,10 +63,10 @@ export class RouteIndex {
   }
 
   /** Position of the route, or -1. */
-  find(head: RequestHead, random: number): number {
+  find(head: RequestHead, random: number, facts: RequestFacts = NO_FACTS): number {
     const matches = this.#matches;
     let best = matches.length;
-    if (head.method === 'CONNECT') best = this.#firstOf(this.#connects, best, head, random);
+    if (head.method === 'CONNECT') best = this.#firstOf(this.#connects, best, head, random, facts);
     // CONNECT without a path is matched by connect_matcher alone.
     if (head.path !== '') {
       let path = pathOnly(head.path);
@@ -73,36 +74,36 @@ export class RouteIndex {
         const semicolon = path.indexOf(';');
         if (semicolon >= 0) path = path.slice(0, semicolon);
       }
-      if (!this.#cased.empty) best = this.#search(this.#cased, path, best, head, random);
-      if (!this.#uncased.empty) best = this.#search(this.#uncased, path.toLowerCase(), best, head, random);
+      if (!this.#cased.empty) best = this.#search(this.#cased, path, best, head, random, facts);
+      if (!this.#uncased.empty) best = this.#search(this.#uncased, path.toLowerCase(), best, head, random, facts);
       const regexes = this.#regexes;
       for (let i = 0; i < regexes.length && regexes[i]! < best; i++) {
         const index = regexes[i]!;
         const match = matches[index]!;
-        if (match.matchesPath(head, path, path) && match.matchesRest(head, random)) best = index;
+        if (match.matchesPath(head, path, path) && match.matchesRest(head, random, facts)) best = index;
       }
     }
     return best === matches.length ? -1 : best;
   }
 
-  #search(index: PathIndex, path: string, limit: number, head: RequestHead, random: number): number {
+  #search(index: PathIndex, path: string, limit: number, head: RequestHead, random: number, facts: RequestFacts): number {
     const exact = index.exact(path);
-    let best = exact === undefined ? limit : this.#firstOf(exact, limit, head, random);
+    let best = exact === undefined ? limit : this.#firstOf(exact, limit, head, random, facts);
     for (let node = index.longestPrefix(path); node !== null; node = node.outer) {
       const routes = node.routes;
       for (let i = 0; i < routes.length && routes[i]! < best; i++) {
         const match = this.#matches[routes[i]!]!;
         // The tree has found the prefix; where a segment must end there, that is still to be seen.
         if (match.fields.pathKind === 'separated-prefix' && !match.matchesPath(head, path, path)) continue;
-        if (match.matchesRest(head, random)) best = routes[i]!;
+        if (match.matchesRest(head, random, facts)) best = routes[i]!;
       }
     }
     return best;
   }
 
-  #firstOf(routes: readonly number[], limit: number, head: RequestHead, random: number): number {
+  #firstOf(routes: readonly number[], limit: number, head: RequestHead, random: number, facts: RequestFacts): number {
     for (let i = 0; i < routes.length && routes[i]! < limit; i++) {
-      if (this.#matches[routes[i]!]!.matchesRest(head, random)) return routes[i]!;
+      if (this.#matches[routes[i]!]!.matchesRest(head, random, facts)) return routes[i]!;
     }
     return limit;
   }

@@ -1,14 +1,21 @@
-import type { RouteMatch as RouteMatchConfig } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { TypedExtensionConfig } from '@outrigger/xds/protos/envoy/config/core/v3/extension';
+import type { RouteMatch_TlsContextMatchOptions, RouteMatch as RouteMatchConfig } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { UriTemplateMatchConfigSchema } from '@outrigger/xds/protos/envoy/extensions/path/match/uri_template/v3/uri_template_match';
 import type { RE2JS } from 're2js';
+import { compileMetadata } from '../filters/rbac/compile-rules.ts';
+import type { MetadataRule } from '../filters/rbac/rule.ts';
 import type { RequestHead } from '../http/message.ts';
+import { typeNameOf, unpack } from '../xds/fields.ts';
 import type { CompileReport } from './compile-result.ts';
-import { ALWAYS, compileFraction, type Fraction } from './fraction.ts';
+import { ALWAYS, compileFraction, type Fraction, NEVER } from './fraction.ts';
 import { allMatchRequest, compileHeaderMatchers, type HeaderMatcher } from './header-matcher.ts';
 import { headerValue } from './headers.ts';
 import { compileQueryParameter, type QueryParameterMatcher } from './query.ts';
 import { compileRegex } from './regex.ts';
+import type { RequestFacts } from './request-facts.ts';
+import { compileUriTemplate, type UriTemplate } from './uri-template.ts';
 
-export type PathKind = 'exact' | 'prefix' | 'separated-prefix' | 'regex' | 'connect';
+export type PathKind = 'exact' | 'prefix' | 'separated-prefix' | 'regex' | 'template' | 'connect';
 
 export interface RouteMatchFields {
   readonly pathKind: PathKind;
@@ -20,6 +27,10 @@ export interface RouteMatchFields {
   readonly query: readonly QueryParameterMatcher[];
   readonly grpc: boolean;
   readonly fraction: Fraction;
+  readonly template: UriTemplate | null;
+  /** tls_context; null: whatever. */
+  readonly mutual: boolean | null;
+  readonly metadata: readonly MetadataRule[];
 }
 
 /** One route's condition. */
@@ -29,7 +40,13 @@ export class RouteMatch {
 
   constructor(fields: RouteMatchFields) {
     this.fields = fields;
-    this.#unconditional = fields.headers.length === 0 && fields.query.length === 0 && !fields.grpc && fields.fraction.ratio === 1;
+    this.#unconditional =
+      fields.headers.length === 0 &&
+      fields.query.length === 0 &&
+      !fields.grpc &&
+      fields.fraction.ratio === 1 &&
+      fields.mutual === null &&
+      fields.metadata.length === 0;
   }
 
   /** The path alone. `path` is without query; `lowerPath` is the same in lower case. */
@@ -45,20 +62,26 @@ export class RouteMatch {
         return given.startsWith(wanted) && endsSegment(given, wanted.length);
       case 'regex':
         return regex?.testExact(path) ?? false;
+      case 'template':
+        return this.fields.template!.matches(path);
       case 'connect':
         return head.method === 'CONNECT';
     }
   }
 
   /** Everything but the path. `random` is uniform in [0, 2^32). */
-  matchesRest(head: RequestHead, random: number): boolean {
+  matchesRest(head: RequestHead, random: number, facts: RequestFacts): boolean {
     if (this.#unconditional) return true;
-    const { headers, query, grpc, fraction } = this.fields;
+    const { headers, query, grpc, fraction, mutual, metadata } = this.fields;
+    if (mutual !== null && mutual !== facts.mutual) return false;
     if (!fraction.holds(random)) return false;
     if (grpc && !isGrpc(head)) return false;
     if (!allMatchRequest(headers, head)) return false;
     for (let i = 0; i < query.length; i++) {
       if (!query[i]!.matches(head.path)) return false;
+    }
+    for (let i = 0; i < metadata.length; i++) {
+      if (!metadata[i]!.holds(facts.dynamicMetadata)) return false;
     }
     return true;
   }
@@ -76,6 +99,26 @@ export function isGrpc(head: RequestHead): boolean {
   return type.length === 16 || type[16] === '+' || type[16] === ';';
 }
 
+function compileTemplate(config: TypedExtensionConfig, path: string, report: CompileReport): UriTemplate | null {
+  if (typeNameOf(config.typedConfig) !== UriTemplateMatchConfigSchema.typeName) {
+    report.error(path, `${config.name} is not supported by this proxy`);
+    return null;
+  }
+  const compiled = compileUriTemplate(unpack(config.typedConfig, UriTemplateMatchConfigSchema, path, report)?.pathTemplate ?? '');
+  if (compiled.ok) return compiled.value;
+  report.error(`${path}.typed_config.path_template`, compiled.message);
+  return null;
+}
+
+/** A certificate that proves nothing is none here, so that both fields ask the same. */
+function compileTlsContext(config: RouteMatch_TlsContextMatchOptions | undefined): boolean | null {
+  return config?.validated ?? config?.presented ?? null;
+}
+
+function contradicts(config: RouteMatch_TlsContextMatchOptions | undefined): boolean {
+  return config?.presented !== undefined && config.validated !== undefined && config.presented !== config.validated;
+}
+
 /** envoy.config.route.v3.RouteMatch. */
 export function compileRouteMatch(config: RouteMatchConfig | undefined, path: string, report: CompileReport): RouteMatch {
   const specifier = config?.pathSpecifier;
@@ -84,6 +127,7 @@ export function compileRouteMatch(config: RouteMatchConfig | undefined, path: st
   let pathKind: PathKind = 'prefix';
   let text = '';
   let regex: RE2JS | null = null;
+  let template: UriTemplate | null = null;
   switch (specifier?.case) {
     case 'prefix':
       text = cased(specifier.value);
@@ -107,13 +151,12 @@ export function compileRouteMatch(config: RouteMatchConfig | undefined, path: st
       pathKind = 'connect';
       break;
     case 'pathMatchPolicy':
-      report.error(`${path}.path_match_policy`, 'extensions for path matching are not supported');
+      pathKind = 'template';
+      template = compileTemplate(specifier.value, `${path}.path_match_policy`, report);
       break;
     default:
       report.error(path, 'needs one of prefix, path, path_separated_prefix, safe_regex, connect_matcher');
   }
-  if (config?.tlsContext !== undefined) report.error(`${path}.tls_context`, 'is not supported');
-  if (config !== undefined && config.dynamicMetadata.length > 0) report.error(`${path}.dynamic_metadata`, 'is not supported');
   return new RouteMatch({
     pathKind,
     path: text,
@@ -122,6 +165,9 @@ export function compileRouteMatch(config: RouteMatchConfig | undefined, path: st
     headers: compileHeaderMatchers(config?.headers ?? [], `${path}.headers`, report),
     query: (config?.queryParameters ?? []).map((parameter, index) => compileQueryParameter(parameter, `${path}.query_parameters[${index}]`, report)),
     grpc: config?.grpc !== undefined,
-    fraction: compileFraction(config?.runtimeFraction?.defaultValue, ALWAYS),
+    fraction: contradicts(config?.tlsContext) ? NEVER : compileFraction(config?.runtimeFraction?.defaultValue, ALWAYS),
+    template,
+    mutual: compileTlsContext(config?.tlsContext),
+    metadata: (config?.dynamicMetadata ?? []).map((matcher, index) => compileMetadata(matcher, `${path}.dynamic_metadata[${index}]`, report)),
   });
 }

@@ -1,5 +1,6 @@
 import type { RequestHead } from '../http/message.ts';
 import type { DomainIndex } from './domain-index.ts';
+import { NO_FACTS, type RequestFacts } from './request-facts.ts';
 import type { RouteEntry } from './route-entry.ts';
 import type { RouteIndex } from './route-index.ts';
 
@@ -14,6 +15,8 @@ export class CompiledVirtualHost {
   readonly #index: RouteIndex;
   /** The answer to plain text where TLS is required (require_tls), else null. */
   readonly #tlsRedirect: RouteEntry | null;
+  /** Not to requests from within (require_tls EXTERNAL_ONLY). */
+  readonly #externalOnly: boolean;
 
   constructor(
     name: string,
@@ -22,10 +25,12 @@ export class CompiledVirtualHost {
     clusters: ReadonlySet<string>,
     index: RouteIndex,
     tlsRedirect: RouteEntry | null,
+    externalOnly: boolean,
     ignored: readonly string[],
   ) {
     this.name = name;
     this.#tlsRedirect = tlsRedirect;
+    this.#externalOnly = externalOnly;
     this.domains = domains;
     this.routes = routes;
     this.clusters = clusters;
@@ -34,9 +39,9 @@ export class CompiledVirtualHost {
   }
 
   /** The first route that matches, in the order of the configuration; null: none. `random` is uniform in [0, 2^32). */
-  match(head: RequestHead, random: number): RouteEntry | null {
-    if (this.#tlsRedirect !== null && head.scheme !== 'https') return this.#tlsRedirect;
-    const index = this.#index.find(head, random);
+  match(head: RequestHead, random: number, facts: RequestFacts = NO_FACTS): RouteEntry | null {
+    if (this.#tlsRedirect !== null && head.scheme !== 'https' && !(this.#externalOnly && facts.internal)) return this.#tlsRedirect;
+    const index = this.#index.find(head, random, facts);
     return index < 0 ? null : this.routes[index]!;
   }
 }

@@ -446,9 +446,10 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'filter_action typed_per_filter_config',
   },
   RouteMatch: {
-    effect: `prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction headers query_parameters grpc`,
+    effect: `prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction headers query_parameters grpc tls_context
+       dynamic_metadata`,
     named: '',
-    refused: 'path_match_policy tls_context dynamic_metadata',
+    refused: 'path_match_policy',
   },
   RouteAction: {
     effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code metadata_match prefix_rewrite regex_rewrite
