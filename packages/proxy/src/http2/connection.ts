@@ -4,7 +4,7 @@ import type { TurnWriter } from '../net/turn-writer.ts';
 import { Budget } from './budget.ts';
 import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
 import { FieldSection } from './field-section.ts';
-import { Flag, FrameType, INITIAL_WINDOW_BYTES, LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting } from './frame.ts';
+import { Flag, FrameType, INITIAL_WINDOW_BYTES, LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting, uint31, uint32 } from './frame.ts';
 import { FrameLimits } from './frame-limits.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { checkFrame, frameTypeName } from './frame-rules.ts';
@@ -518,7 +518,10 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   }
 
   private readSettings(flags: number, buffer: Buffer, start: number, end: number): void {
-    if ((flags & Flag.ACK) !== 0) return;
+    if ((flags & Flag.ACK) !== 0) {
+      this.decoder.acknowledged();
+      return;
+    }
     if (!this.settled) this.peerMaxStreams = MAX_STREAM_ID;
     let initialWindow = this.sendFlow.initialStreamWindow;
     for (let p = start; p < end; p += 6) {
@@ -586,12 +589,4 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
 function stop(stream: Http2Stream): false {
   stream.stopped = true;
   return false;
-}
-
-function uint32(buffer: Buffer, p: number): number {
-  return ((buffer[p]! << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!) >>> 0;
-}
-
-function uint31(buffer: Buffer, p: number): number {
-  return ((buffer[p]! & 0x7f) << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!;
 }

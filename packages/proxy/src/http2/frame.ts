@@ -35,3 +35,11 @@ export const MAX_STREAM_ID = 2_147_483_647;
 
 /** What a client sends first (RFC 9113 section 3.4). */
 export const CLIENT_PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+
+export function uint32(buffer: Buffer, p: number): number {
+  return ((buffer[p]! << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!) >>> 0;
+}
+
+export function uint31(buffer: Buffer, p: number): number {
+  return ((buffer[p]! & 0x7f) << 24) | (buffer[p + 1]! << 16) | (buffer[p + 2]! << 8) | buffer[p + 3]!;
+}

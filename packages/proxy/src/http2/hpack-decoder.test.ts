@@ -205,6 +205,35 @@ describe('names and values', () => {
   });
 });
 
+describe('a smaller table, once the peer has acknowledged it (RFC 9113 section 4.3.1),', () => {
+  const smaller = () => {
+    const decoder = fresh(256);
+    decode(decoder, literal('40', 'a', 'b'));
+    decoder.acknowledged();
+    return decoder;
+  };
+
+  it('is confirmed by the begin of the next block', () => {
+    const decoder = smaller();
+    expect(decode(decoder, `${update256} 82`)).toEqual([':method: GET']);
+    expect(decode(decoder, '82')).toEqual([':method: GET']);
+  });
+
+  it.each([
+    ['not at all', '82'],
+    ['not in an empty block', ''],
+    ['not by a larger one', '3fe11f 82'],
+  ])('%s: an error', (_name, block) => {
+    expect(decode(smaller(), block)).toBe('error');
+  });
+
+  it('is not waited for where it is not smaller', () => {
+    const decoder = fresh(4096);
+    decoder.acknowledged();
+    expect(decode(decoder, '82')).toEqual([':method: GET']);
+  });
+});
+
 it('never throws, and says the same of the same bytes', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 4 }), (blocks) => {

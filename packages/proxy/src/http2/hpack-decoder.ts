@@ -24,7 +24,10 @@ export class HpackDecoder {
   private entries: number;
   private tableBytes: number;
   /** Upper bound of the size (our SETTINGS_HEADER_TABLE_SIZE), and what the peer has set. */
-  private readonly allowedBytes: number;
+  private allowedBytes: number;
+  private readonly tableLimit: number;
+  /** The next block must begin with a size update. */
+  private updateDue: boolean;
   private maxBytes: number;
   private readonly mask: number;
   private position: number;
@@ -42,6 +45,8 @@ export class HpackDecoder {
     // Until it has seen our SETTINGS the peer may use the initial size.
     this.allowedBytes = Math.max(4096, tableBytes);
     this.maxBytes = 4096;
+    this.tableLimit = tableBytes;
+    this.updateDue = false;
     this.mask = 2 ** Math.ceil(Math.log2(this.allowedBytes / ENTRY_OVERHEAD_BYTES + 1)) - 1;
     this.position = 0;
     this.failed = false;
@@ -49,11 +54,21 @@ export class HpackDecoder {
     this.scratch = Buffer.alloc(0);
   }
 
+  /** The peer has acknowledged our SETTINGS: a table smaller than it was is confirmed by its next block (RFC 9113 section 4.3.1). */
+  acknowledged(): void {
+    this.allowedBytes = this.tableLimit;
+    this.updateDue = this.maxBytes > this.tableLimit;
+  }
+
   /** Adds the fields of a whole block to `section`; false is a COMPRESSION_ERROR of the connection. */
   decode(buffer: Buffer, start: number, end: number, section: FieldSink): boolean {
     this.position = start;
     this.failed = false;
     let fields = 0;
+    if (this.updateDue) {
+      if (start === end || (buffer[start]! & 0xe0) !== 0x20) return false;
+      this.updateDue = false;
+    }
     while (this.position < end) {
       const byte = buffer[this.position]!;
       if (byte >= 0x80) {
