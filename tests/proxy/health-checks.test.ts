@@ -247,6 +247,35 @@ describe.each(planes)('active health checks through %s', (plane) => {
     await proxy.apply({ clusters: { eds: null } });
   });
 
+  test.each([true, false])('TCP connections to an endpoint that fails are closed, if the cluster says so: %s', async (closes) => {
+    const name = `close-${closes}`;
+    const fields = { ...check(HTTP), closeConnectionsOnHostHealthFailure: closes };
+    const tcp = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: name, cluster: name });
+    await proxy.apply({
+      clusters: { [name]: clusterJson(name, { endpoints: [b.address], fields }) },
+      listeners: { [name]: { name, filterChains: [{ filters: [{ name: 'tcp', typedConfig: tcp }] }] } },
+    });
+    await becomes(name, b, 'healthy');
+    await proxy.listening(name);
+    const socket = net.connect(proxy.port(name), '127.0.0.1').on('error', () => {});
+    let closed = false;
+    socket.once('close', () => {
+      closed = true;
+    });
+    socket.resume();
+    await until('the connection is carried', async () => ((await hostField(proxy, name, 'cx_active'))[b.address] === '1' ? true : undefined));
+    b.status = 500;
+    await becomes(name, b, '/failed_active_hc');
+    if (closes) await until('it is closed', () => (closed ? true : undefined));
+    else {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect(closed).toBe(false);
+    }
+    socket.destroy();
+    b.status = 200;
+    await proxy.apply({ clusters: { [name]: null }, listeners: { [name]: null } });
+  });
+
   test('a check of an endpoint’s own port, and none where it is disabled', async () => {
     const port = (patient: Patient): number => Number(patient.address.split(':')[1]);
     const before = b.checks;
