@@ -42,10 +42,15 @@ describe('balancing beside Envoy', () => {
   const proxies = new Map<Plane, DataPlane>();
   const servers: http.Server[] = [];
   let made = 0;
+  /** Requests that no backend has answered yet. */
+  const held: { readonly index: number; readonly response: http.ServerResponse }[] = [];
 
   beforeAll(async () => {
     for (let index = 0; index < ENDPOINTS; index++) {
-      const server = http.createServer((_request, response) => response.end(String(index)));
+      const server = http.createServer((request, response) => {
+        if (request.headers['x-hold'] === undefined) response.end(String(index));
+        else held.push({ index, response });
+      });
       server.keepAliveTimeout = 60_000;
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -185,6 +190,26 @@ describe('balancing beside Envoy', () => {
       expect(ours.filter((move) => move !== '').length).toBeGreaterThan(15);
       expect(ours).toEqual(await moved('envoy'));
     });
+  });
+
+  test.each(['RING_HASH', 'MAGLEV'])('%s with bounded loads: the same endpoints take what one has too much of', async (lbPolicy) => {
+    const commonLbConfig = { healthyPanicThreshold: {}, consistentHashingLbConfig: { hashBalanceFactor: 110 } };
+    const name = await cluster([weighted], { lbPolicy, commonLbConfig });
+    const taken: Record<string, number[]> = {};
+    for (const plane of planes) {
+      const asked: Promise<unknown>[] = [];
+      for (let call = 0; call < 24; call++) {
+        const request = http.request({ port: proxies.get(plane)!.port('web'), headers: { 'x-cluster': name, 'x-key': 'one', 'x-hold': '1' } });
+        asked.push(once(request, 'response').then(([response]) => (response as http.IncomingMessage).resume()));
+        request.end();
+        await until('a backend has it', () => (held.length === call + 1 ? true : undefined));
+      }
+      taken[plane] = held.map(({ index }) => index);
+      for (const { response } of held.splice(0)) response.end();
+      await Promise.all(asked);
+    }
+    expect(new Set(taken['outrigger']).size).toBeGreaterThan(2);
+    expect(taken['outrigger']).toEqual(taken['envoy']);
   });
 
   describe('the distribution is the same within 2 %', () => {
