@@ -240,9 +240,11 @@ describe('the control plane away', () => {
     const second = await start();
     expect((await second.ask('in')).body).toBe('ok');
     expect(second.log.join('\n')).toMatch(/serving \d+ .*Listener from the cache/);
-    const info = JSON.parse((await second.admin('/server_info')).body) as { control_plane: { connected: boolean; configuration_age_seconds: number } };
-    expect(info.control_plane.connected).toBe(false);
-    expect(info.control_plane.configuration_age_seconds).toBeLessThan(60);
+    const info = JSON.parse((await second.admin('/server_info')).body) as {
+      outrigger: { control_plane: { connected: boolean; configuration_age_seconds: number } };
+    };
+    expect(info.outrigger.control_plane.connected).toBe(false);
+    expect(info.outrigger.control_plane.configuration_age_seconds).toBeLessThan(60);
     // It is back, with something new.
     plane.forget();
     plane.route(routeConfiguration(routesJson('r', [{ match: { prefix: '/' }, directResponse: { status: 418 } }])));
@@ -371,7 +373,7 @@ it('takes no more connections than it may, and counts those that it refused', as
       ),
     )
     .toBe(200);
-  const listeners = JSON.parse((await made.admin('/listeners')).body) as { listener_statuses: { overload_refused: number }[] };
+  const listeners = JSON.parse((await made.admin('/listeners?format=json&detail')).body) as { listener_statuses: { overload_refused: number }[] };
   expect(listeners.listener_statuses[0]!.overload_refused).toBeGreaterThanOrEqual(1);
 });
 

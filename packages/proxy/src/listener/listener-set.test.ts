@@ -5,8 +5,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@bufbuild/protobuf';
+import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { listener } from '../testing/messages.ts';
+import { listener, message, typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import { ask } from '../testing/test-proxy.ts';
 
@@ -143,6 +144,84 @@ describe('connections of a listener that was replaced', () => {
     await engine.settle();
     expect([client.draining, client.closed]).toEqual([true, true]);
     expect((await engine.client('h2', { http2: true }).call()).status).toBe(418);
+  });
+});
+
+describe('connections of a filter chain that stays as it is', () => {
+  /** One chain for 127.0.0.2, one for everybody else, each to its upstream, over TCP. */
+  async function setChains(first: string, rest: string, fields: JsonObject = {}): Promise<void> {
+    const tcp = (cluster: string): JsonObject => ({
+      filters: [{ name: 'tcp', typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'x', cluster }) }],
+    });
+    const config = engine.listeners.compile(
+      message(ListenerSchema, {
+        name: 'in',
+        address: { socketAddress: { address: '127.0.0.1', portValue: 0 } },
+        filterChains: [{ ...tcp(first), filterChainMatch: { sourcePrefixRanges: [{ addressPrefix: '127.0.0.2', prefixLen: 32 }] } }],
+        defaultFilterChain: tcp(rest),
+        ...fields,
+      }),
+    );
+    if (typeof config === 'string') throw new Error(config);
+    await engine.listeners.set(config);
+  }
+
+  let server: net.Server;
+  beforeEach(async () => {
+    server = net.createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const at = `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+    for (const name of ['a', 'b', 'c']) engine.cluster(name, { endpoints: [at] });
+  });
+  afterEach(() => {
+    server.close();
+  });
+
+  async function connect(localAddress: string): Promise<net.Socket> {
+    const socket = net.connect({ port: portOf('in'), host: '127.0.0.1', localAddress });
+    socket.on('error', () => {});
+    await echo(socket);
+    return socket;
+  }
+  async function echo(socket: net.Socket): Promise<void> {
+    socket.write('x');
+    await once(socket, 'data');
+  }
+
+  it('are not touched, while those of one that changes are ended; until theirs changes too', async () => {
+    await setChains('a', 'b');
+    const [first, other] = [await connect('127.0.0.2'), await connect('127.0.0.1')];
+    const ended = once(other, 'close');
+    await setChains('a', 'c');
+    vi.advanceTimersByTime(2_100);
+    await ended;
+    vi.advanceTimersByTime(120_000);
+    await echo(first);
+    // Through another update that leaves it alone.
+    await setChains('a', 'b');
+    vi.advanceTimersByTime(120_000);
+    await echo(first);
+    expect(engine.listeners.connectionCount).toBe(1);
+    const gone = once(first, 'close');
+    await setChains('c', 'b');
+    vi.advanceTimersByTime(2_100);
+    await gone;
+    await vi.waitFor(() => expect([...engine.listeners.withDraining]).toHaveLength(1));
+  });
+
+  it('are ended with the listener, and where the listener itself has changed', async () => {
+    await setChains('a', 'b');
+    const first = await connect('127.0.0.2');
+    const ended = once(first, 'close');
+    await setChains('a', 'b', { perConnectionBufferLimitBytes: 9_000 });
+    vi.advanceTimersByTime(2_100);
+    await ended;
+    const second = await connect('127.0.0.2');
+    await setChains('a', 'c', { perConnectionBufferLimitBytes: 9_000 });
+    const removed = once(second, 'close');
+    engine.listeners.remove('in');
+    vi.advanceTimersByTime(2_100);
+    await removed;
   });
 });
 

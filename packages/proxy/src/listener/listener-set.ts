@@ -10,13 +10,15 @@ const IDLE_DRAIN_MS = 2_000;
 /** Its requests under way have so long to end, ms. TCP connections, whose policy may be another by now, go with the idle ones. */
 const REQUEST_DRAIN_MS = 60_000;
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** All listeners of a proxy by name. A new one takes over the socket of the one before it. */
 export class ListenerSet {
   readonly #parts: ListenerParts;
   readonly #nodeId: string;
   readonly #listeners = new Map<string, Listener>();
   readonly #draining = new Set<Listener>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Map<Listener, readonly NodeJS.Timeout[]>();
 
   constructor(parts: ListenerParts, nodeId: string) {
     this.#parts = parts;
@@ -43,8 +45,8 @@ export class ListenerSet {
   }
 
   /**
-   * Puts it into effect. The connections of the one before, whose filter chains (and so policies) may be others, are told
-   * to end: HTTP/2 by GOAWAY, HTTP/1 by `Connection: close`. `leaving`: those that are about to be removed, whose address it
+   * Puts it into effect. Connections of the one before whose filter chain (and so policies) is another by now are told to end:
+   * HTTP/2 by GOAWAY, HTTP/1 by `Connection: close`. Those of a chain that is the same stay, unless the listener itself has changed. `leaving`: those that are about to be removed, whose address it
    * may have.
    */
   async set(config: ListenerConfig, leaving: readonly string[] = []): Promise<void> {
@@ -56,7 +58,7 @@ export class ListenerSet {
       const what = `listener ${config.name} has the address of listener ${holder.config.name}; give it another, or remove that one`;
       throw new ListenerError('bind', what, undefined);
     }
-    const listener = new Listener(this.#parts, config);
+    const listener = new Listener(this.#parts, config, before);
     try {
       await listener.bind({
         // Port 0 is another port for each.
@@ -68,7 +70,10 @@ export class ListenerSet {
       throw error;
     }
     this.#listeners.set(config.name, listener);
-    if (before !== undefined) this.#retire(before);
+    const chains = chainsOf(config);
+    // Those before it may have kept connections of chains that it has had.
+    for (const older of [before, ...this.#draining].filter((one) => one?.config.name === config.name))
+      this.#retire(older!, older!.config.fingerprint === config.fingerprint ? chains : NONE);
   }
 
   #holderOf(address: SocketAddress): Listener | undefined {
@@ -94,12 +99,12 @@ export class ListenerSet {
     const listener = this.#listeners.get(name);
     if (listener === undefined) return;
     this.#listeners.delete(name);
-    this.#retire(listener);
+    for (const older of [listener, ...this.#draining].filter((one) => one.config.name === name)) this.#retire(older, NONE);
   }
 
   /** Accepts no more anywhere and asks every connection to end. `patient`: one that is idle may bring one more request, until `endIdle`. */
   drain(patient = false): void {
-    for (const listener of this.#listeners.values()) listener.drain(patient);
+    for (const listener of this.withDraining) listener.drain(patient);
   }
 
   /** Takes no new connection; with `graceful` those that are there are asked to end, as they come to it. */
@@ -113,7 +118,7 @@ export class ListenerSet {
 
   /** Of HTTP connections those without a request under way; TCP connections are never idle to us. */
   endIdle(): void {
-    for (const listener of this.#listeners.values()) listener.endIdleHttp();
+    for (const listener of this.withDraining) listener.endIdleHttp();
   }
 
   get connectionCount(): number {
@@ -123,19 +128,15 @@ export class ListenerSet {
   }
 
   close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const listener of [...this.#timers.keys()]) this.#disarm(listener);
     for (const listener of this.withDraining) listener.close();
     this.#listeners.clear();
     this.#draining.clear();
   }
 
-  #retire(listener: Listener): void {
-    const timers: NodeJS.Timeout[] = [];
+  #retire(listener: Listener, kept: ReadonlySet<string>): void {
     const close = (): void => {
-      for (const timer of timers) {
-        clearTimeout(timer);
-        this.#timers.delete(timer);
-      }
+      this.#disarm(listener);
       this.#draining.delete(listener);
       listener.close();
     };
@@ -144,11 +145,25 @@ export class ListenerSet {
       listener.onEmpty = close;
       if (listener.connectionCount === 0) close();
     };
+    const endRequests = (): void => {
+      if (kept.size === 0) close();
+      else listener.endDraining();
+    };
+    this.#disarm(listener);
     this.#draining.add(listener);
-    timers.push(setTimeout(endIdle, IDLE_DRAIN_MS), setTimeout(close, REQUEST_DRAIN_MS));
-    for (const timer of timers) this.#timers.add(timer);
-    listener.drain(true);
+    this.#timers.set(listener, [setTimeout(endIdle, IDLE_DRAIN_MS), setTimeout(endRequests, REQUEST_DRAIN_MS)]);
+    listener.drain(true, kept);
   }
+
+  #disarm(listener: Listener): void {
+    for (const timer of this.#timers.get(listener) ?? []) clearTimeout(timer);
+    this.#timers.delete(listener);
+  }
+}
+
+function chainsOf({ filterChains, defaultFilterChain }: ListenerConfig): ReadonlySet<string> {
+  const chains = defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain];
+  return new Set(chains.map(({ fingerprint }) => fingerprint));
 }
 
 function addressesOf({ address, additionalAddresses }: ListenerConfig): SocketAddress[] {

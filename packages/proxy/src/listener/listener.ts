@@ -87,6 +87,8 @@ interface Arrival {
   readonly startUnixMs: number;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** A listener at work: its socket (or its name inside the process), filter chains, and the connections it has. */
 export class Listener {
   readonly config: ListenerConfig;
@@ -96,7 +98,9 @@ export class Listener {
   readonly #matcher: FilterChainMatcher;
   readonly #managers = new Map<FilterChainConfig, HttpManager>();
   readonly #tls = new Map<FilterChainConfig, TlsServer>();
-  readonly #connections = new Set<HttpConnection | TcpProxy>();
+  readonly #connections = new Map<HttpConnection | TcpProxy, FilterChainConfig>();
+  /** Once it is replaced: filter chains that its successor has as they are. Their connections stay. */
+  #kept: ReadonlySet<string> = NONE;
   readonly #handshaking = new Map<net.Socket, Arrival>();
   /** Refused, and kept for the delay of the filter that did. */
   readonly #refused = new Set<net.Socket>();
@@ -109,8 +113,8 @@ export class Listener {
   >();
   readonly #logger: ConnectionLogger | null;
   readonly #connectionLimit: number;
-  /** Sockets that were accepted and are open still. */
-  #open = 0;
+  /** Sockets that were accepted and are open still, by those before it too. */
+  readonly #open: { count: number };
   #sockets: ListenSocket[] = [];
   #calls: SocketCalls | null = null;
   #internal: InternalAcceptor | undefined;
@@ -120,7 +124,8 @@ export class Listener {
   lastRefusal = '';
   #draining = false;
 
-  constructor(parts: ListenerParts, config: ListenerConfig) {
+  /** `before`: what it takes the place of; filter chains that stay the same go on counting their connections. */
+  constructor(parts: ListenerParts, config: ListenerConfig, before: Listener | undefined) {
     this.#parts = parts;
     this.config = config;
     this.addedAtUnixMs = parts.runtime.unixMs();
@@ -128,8 +133,9 @@ export class Listener {
     this.#filters = config.listenerFilters.map(makeFilter);
     this.#logger = parts.connectionLogger(config);
     this.#connectionLimit = parts.connectionLimit(config.name);
+    this.#open = before?.config.name === config.name ? before.#open : { count: 0 };
     for (const chain of config.defaultFilterChain === null ? config.filterChains : [...config.filterChains, config.defaultFilterChain]) {
-      if (chain.gates.length > 0) this.#gates.set(chain, new ConnectionGates(chain.gates));
+      if (chain.gates.length > 0) this.#gates.set(chain, before?.gatesOf(chain.fingerprint) ?? new ConnectionGates(chain.gates));
       if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
@@ -154,6 +160,11 @@ export class Listener {
     }
     if (this.#draining && this.#connections.size === 0) this.onEmpty();
   };
+
+  gatesOf(fingerprint: string): ConnectionGates | undefined {
+    for (const [chain, gates] of this.#gates) if (chain.fingerprint === fingerprint) return gates;
+    return undefined;
+  }
 
   get managers(): Iterable<HttpManager> {
     return this.#managers.values();
@@ -237,32 +248,41 @@ export class Listener {
     }
   }
 
-  /** Accepts no more, and lets what it has come to its end. `patient`: idle connections too, until `endIdle`. */
-  drain(patient = false): void {
-    if (this.#draining) return;
+  /**
+   * Accepts no more, and lets what it has come to its end. `patient`: idle connections too, until `endIdle`. `kept`: fingerprints of filter
+   * chains whose connections are not concerned.
+   */
+  drain(patient = false, kept: ReadonlySet<string> = NONE): void {
     this.#draining = true;
+    this.#kept = kept;
     this.stopAccepting();
-    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection) connection.drain(patient);
+    for (const connection of this.#concerned()) if (connection instanceof HttpConnection && !connection.draining) connection.drain(patient);
   }
 
-  /** Ends what has no request under way, TCP connections among them. */
+  /** Ends what has no request under way, TCP connections among them, of those that drain. */
   endIdle(): void {
     this.endIdleHttp();
-    for (const connection of [...this.#connections]) if (!(connection instanceof HttpConnection)) connection.close();
+    for (const connection of this.#concerned()) if (!(connection instanceof HttpConnection)) connection.close();
   }
 
   endIdleHttp(): void {
-    for (const connection of [...this.#connections]) if (connection instanceof HttpConnection && connection.activeStreams === 0) connection.drain();
+    for (const connection of this.#concerned()) if (connection instanceof HttpConnection && connection.activeStreams === 0) connection.drain();
+  }
+
+  /** Ends those that drain still. */
+  endDraining(): void {
+    for (const connection of this.#concerned()) end(connection);
+  }
+
+  #concerned(): (HttpConnection | TcpProxy)[] {
+    return Array.from(this.#connections).flatMap(([connection, chain]) => (this.#kept.has(chain.fingerprint) ? [] : [connection]));
   }
 
   close(): void {
     this.#draining = true;
     this.stopAccepting();
     for (const socket of [...this.#handshaking.keys(), ...this.#refused]) socket.destroy();
-    for (const connection of [...this.#connections]) {
-      if (connection instanceof HttpConnection) connection.destroy();
-      else connection.close();
-    }
+    for (const connection of [...this.#connections.keys()]) end(connection);
     for (const manager of this.#managers.values()) manager.close();
     for (const server of this.#tls.values()) server.close();
   }
@@ -286,13 +306,13 @@ export class Listener {
 
   /** False: there are as many as there may be. */
   #enter(): boolean {
-    if (this.#open >= this.#connectionLimit || (!this.config.ignoreGlobalConnLimit && !this.#parts.admit())) return false;
-    this.#open++;
+    if (this.#open.count >= this.#connectionLimit || (!this.config.ignoreGlobalConnLimit && !this.#parts.admit())) return false;
+    this.#open.count++;
     return true;
   }
 
   #left(): void {
-    this.#open--;
+    this.#open.count--;
     if (!this.config.ignoreGlobalConnLimit) this.#parts.onConnectionGone();
   }
 
@@ -494,17 +514,17 @@ export class Listener {
     if (chain.filter.kind === 'http') {
       word?.discard();
       const connection = new HttpConnection(this.#managers.get(chain)!, info, transport, this.#gone);
-      this.#connections.add(connection);
+      this.#connections.set(connection, chain);
       this.#remember(connection, chain, info);
       // It was on its way when its listener was replaced.
-      if (this.#draining) connection.drain(true);
+      if (this.#draining && !this.#kept.has(chain.fingerprint)) connection.drain(true);
       return new GuardedSink(connection, runtime.faults, () => transport.destroy());
     }
     const { tcp } = chain.filter;
     const ahead = word?.proxyFor(tcp);
     if (ahead === undefined) word?.discard();
     const proxy = ahead ?? new TcpProxy(runtime, clusters, tcp, info, transport, tcpRecorder, this.#gone);
-    this.#connections.add(proxy);
+    this.#connections.set(proxy, chain);
     this.#remember(proxy, chain, info);
     if (ahead === undefined) proxy.start();
     else ahead.settle(tcp, info, transport, word!);
@@ -527,4 +547,9 @@ export class Listener {
     this.#left();
     if (this.#logger !== null) this.#tell(this.#infoOf(origin, NOT_SECURE), this.#parts.runtime.unixMs(), ResponseFlag.noRouteFound, 'filter_chain_not_found');
   }
+}
+
+function end(connection: HttpConnection | TcpProxy): void {
+  if (connection instanceof HttpConnection) connection.destroy();
+  else connection.close();
 }

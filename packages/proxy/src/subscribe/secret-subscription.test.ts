@@ -157,7 +157,7 @@ describe('SDS', () => {
     made = await TestProxy.start(plane);
     await plane.verdict(TypeUrl.listener, 'in');
     await expect(ask(authority.issue({ uri: [CLIENT] }))).rejects.toThrow();
-    const { listener_statuses } = JSON.parse((await made.admin('/listeners')).body) as { listener_statuses: { last_tls_refusal: string }[] };
+    const { listener_statuses } = JSON.parse((await made.admin('/listeners?format=json&detail')).body) as { listener_statuses: { last_tls_refusal: string }[] };
     expect(listener_statuses[0]!.last_tls_refusal).toBe('the secret default has not come yet');
   }, 15_000);
 });

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { ProxyProtocolConfig_Version } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
 import { type SocketOption, SocketOptionSchema } from '@outrigger/xds/protos/envoy/config/core/v3/socket_option';
@@ -110,13 +112,24 @@ function compileTransport(chain: FilterChain, path: string, report: CompileRepor
   return null;
 }
 
+function fingerprintOf<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): string {
+  return createHash('sha256').update(toBinary(schema, message)).digest('base64');
+}
+
 function compileChain(chain: FilterChain, path: string, context: NetworkContext, report: CompileReport): FilterChainConfig | undefined {
   checkFields(FilterChainSchema, chain, CHAIN, path, report);
   const filters = compileNetworkFilters(chain.filters, `${path}.filters`, context, report);
   const match = compileMatch(chain.filterChainMatch, `${path}.filter_chain_match`, report);
   const tls = compileTransport(chain, `${path}.transport_socket`, report);
   if (filters === undefined) return undefined;
-  return { name: chain.name, match, tls, ...filters, handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0) };
+  return {
+    name: chain.name,
+    fingerprint: fingerprintOf(FilterChainSchema, chain),
+    match,
+    tls,
+    ...filters,
+    handshakeTimeoutMs: durationMs(chain.transportSocketConnectTimeout, 0),
+  };
 }
 
 function compileFilter(filter: ListenerFilter, path: string, report: CompileReport): ListenerFilterConfig | undefined {
@@ -222,6 +235,7 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
   }
   return report.result({
     name: config.name,
+    fingerprint: fingerprintOf(ListenerSchema, { ...config, filterChains: [], defaultFilterChain: undefined }),
     address: addressOf(config, report),
     additionalAddresses: compileAdditional(config, socketOptions, report),
     bindToPort: config.bindToPort ?? true,

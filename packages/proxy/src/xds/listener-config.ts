@@ -115,6 +115,8 @@ export type NetworkFilterConfig = { readonly kind: 'http'; readonly http: HttpMa
 
 export interface FilterChainConfig {
   readonly name: string;
+  /** Two of the same are the same message. */
+  readonly fingerprint: string;
   readonly match: FilterChainMatchConfig;
   readonly tls: DownstreamTlsSettings | null;
   readonly gates: readonly ConnectionGateConfig[];
@@ -150,6 +152,8 @@ export interface SocketOptionConfig {
 /** Listener, decoded; immutable. */
 export interface ListenerConfig {
   readonly name: string;
+  /** Two of the same differ in their filter chains at most. */
+  readonly fingerprint: string;
   readonly address: EndpointAddress;
   /** With its own options, where they are not the listener's. */
   readonly additionalAddresses: readonly { readonly address: SocketAddress; readonly socketOptions: readonly SocketOptionConfig[] }[];
