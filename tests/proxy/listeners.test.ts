@@ -63,6 +63,14 @@ function mailServer(name: string): net.Server {
   });
 }
 
+/** A chain for the client 127.0.0.2, and one for the others. */
+const chains = (statPrefix: string): JsonObject => ({
+  filterChains: [
+    { name: 'first', filterChainMatch: { sourcePrefixRanges: [{ addressPrefix: '127.0.0.2', prefixLen: 32 }] }, filters: [tcpTo('mail')] },
+    { name: 'rest', filters: [tcpTo('mail', { statPrefix })] },
+  ],
+});
+
 describe.each(planes)('listeners of %s', (plane) => {
   let proxy: DataPlane;
   let folder: string;
@@ -175,6 +183,7 @@ describe.each(planes)('listeners of %s', (plane) => {
             { level: 6, name: 4, intValue: 777 },
           ],
         }),
+        chains: chains('before'),
         logged: {
           ...saying('logged'),
           listenerFilters: [TLS_INSPECTOR],
@@ -348,6 +357,22 @@ describe.each(planes)('listeners of %s', (plane) => {
     await until('both have changed', async () =>
       (await ask(`127.0.0.1:${portOf('several')}`)).body === 'changed' && (await ask(`127.0.0.1:${extraPort}`)).body === 'changed' ? true : undefined,
     );
+  });
+
+  test('a change of one filter chain ends its connections, and leaves those of another alone', async () => {
+    const connect = async (localAddress: string): Promise<net.Socket> => {
+      const socket = net.connect({ port: portOf('chains'), host: '127.0.0.1', localAddress });
+      socket.on('error', () => {});
+      await new Promise((resolve) => socket.once('data', resolve));
+      return socket;
+    };
+    const [kept, ended] = [await connect('127.0.0.2'), await connect('127.0.0.1')];
+    await proxy.apply({ listeners: { chains: chains('after') } });
+    await new Promise((resolve) => ended.once('close', resolve));
+    const heard = new Promise((resolve) => kept.once('data', resolve));
+    kept.write('still here');
+    expect(String(await heard)).toBe('mail: still here');
+    kept.destroy();
   });
 
   test('one that is not to be bound is not', async () => {
