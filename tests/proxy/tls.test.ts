@@ -14,7 +14,7 @@ const foreign = new TestAuthority('foreign root');
 const ALICE = 'spiffe://example.org/alice';
 const alice = ca.issue({ uri: [ALICE], commonName: 'alice' });
 const bob = ca.issue({ uri: ['spiffe://example.org/bob'], dns: ['bob.example.org'] });
-const wild = ca.issue({ dns: ['*.example.org'] });
+const wild = ca.issue({ dns: ['*.example.org'], email: ['all@example.org'], ip: ['192.0.2.1'] });
 const mallory = foreign.issue({ uri: [ALICE] });
 
 const inline = (inlineString: string): JsonObject => ({ inlineString });
@@ -84,6 +84,9 @@ describe.each(planes)('TLS of %s', (plane) => {
         'uri-prefix': secured(san('URI', { prefix: 'spiffe://example.org/b' }), required),
         dns: secured(san('DNS', { exact: 'bob.example.org' }), required),
         'dns-suffix': secured(san('DNS', { suffix: '.example.org' }), required),
+        email: secured(san('EMAIL', { exact: 'all@example.org' }), required),
+        ip: secured(san('IP_ADDRESS', { exact: '192.0.2.1' }), required),
+        regex: secured(san('URI', { safeRegex: { regex: 'spiffe://example\\.org/(alice|carol)' } }), required),
         hash: secured(trusting({ verifyCertificateHash: [hashesOf(alice).certificate] }), required),
         spki: secured(trusting({ verifyCertificateSpki: [hashesOf(alice).spki] }), required),
         crl: secured(trusting({ crl: inline(ca.revoke(bob)) }), required),
@@ -162,6 +165,9 @@ describe.each(planes)('TLS of %s', (plane) => {
     ['uri-prefix', 'refused', 'in', 'refused'],
     ['dns', 'refused', 'in', 'in'],
     ['dns-suffix', 'refused', 'in', 'in'],
+    ['email', 'refused', 'refused', 'in'],
+    ['ip', 'refused', 'refused', 'in'],
+    ['regex', 'in', 'refused', 'refused'],
     ['hash', 'in', 'refused', 'refused'],
     ['spki', 'in', 'refused', 'refused'],
     ['crl', 'in', 'refused', 'in'],

@@ -18,6 +18,9 @@ const extension = (oid: string, value: Buffer) => sequence(Buffer.from(oid, 'hex
 export interface CertificateNames {
   readonly uri?: readonly string[];
   readonly dns?: readonly string[];
+  readonly email?: readonly string[];
+  /** IPv4. */
+  readonly ip?: readonly string[];
   readonly commonName?: string;
 }
 
@@ -47,7 +50,9 @@ export class TestAuthority {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const uris = (names.uri ?? []).map((uri) => der(0x86, Buffer.from(uri)));
     const dns = (names.dns ?? []).map((name) => der(0x82, Buffer.from(name)));
-    const alternatives = [...uris, ...dns];
+    const emails = (names.email ?? []).map((name) => der(0x81, Buffer.from(name)));
+    const ips = (names.ip ?? []).map((ip) => der(0x87, Buffer.from(ip.split('.').map(Number))));
+    const alternatives = [...uris, ...dns, ...emails, ...ips];
     const extensions = alternatives.length === 0 ? [] : [extension('0603551d11', sequence(...alternatives))];
     return {
       chainPem: this.#certificate(names.commonName ?? 'test', publicKey, extensions, life),
