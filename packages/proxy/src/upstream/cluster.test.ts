@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compileWhole } from '../subscribe/cluster-subscription.ts';
 import { cluster as message, routeTo, typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
+import { MAX_PROXIED_POOLS } from './cluster.ts';
 import type { UpstreamHost } from './upstream-host.ts';
 
 let engine: TestEngine;
@@ -81,6 +82,30 @@ it.each([
   ['connect_timeout', { connectTimeout: '0s' }],
 ])('a message that cannot be used is refused with the field: %s', (path, fields) => {
   expect(compileWhole(message('c', { endpoints: ['a'], fields }))).toContain(path);
+});
+
+it('an upstream that is told of each downstream connection has a bounded number of connections', async () => {
+  const a = engine.upstream('a').script(200);
+  const transportSocket = {
+    name: 'proxy',
+    typedConfig: typed('envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport', {
+      transportSocket: { name: 'raw', typedConfig: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') },
+    }),
+  };
+  const cluster = engine.cluster('c', { endpoints: ['a'], fields: { transportSocket } });
+  const [host] = hosts();
+  const pool = (port: number) => cluster.pool(host!, false, { remoteAddress: `192.0.2.1:${port}`, localAddress: '10.0.0.1:80', tlvs: Buffer.alloc(0) });
+  const first = pool(1);
+  expect(pool(1)).toBe(first);
+  for (let port = 2; port <= MAX_PROXIED_POOLS; port++) pool(port);
+  // Used again, it is not the oldest any more.
+  expect(pool(1)).toBe(first);
+  const second = pool(2);
+  pool(MAX_PROXIED_POOLS + 1);
+  pool(MAX_PROXIED_POOLS + 2);
+  expect(host!.proxied!.size).toBe(MAX_PROXIED_POOLS);
+  expect([pool(1) === first, pool(2) === second]).toEqual([true, true]);
+  expect(a.connections).toHaveLength(0);
 });
 
 it('a breaker that is open leaves no timer behind when its cluster is replaced', async () => {

@@ -25,6 +25,9 @@ import { OWN_CONNECTION, type ProxiedConnection, proxyHeader } from './proxy-hea
 import { UpstreamHost } from './upstream-host.ts';
 import type { ConnectHow } from './upstream-transport.ts';
 
+/** Pools of single downstream connections that an endpoint may have; beyond it the one goes that was not used for longest. */
+export const MAX_PROXIED_POOLS = 256;
+
 /** What balancing and resilience make of a Cluster message; decided before the cluster is taken, so that it can be refused. */
 export interface ClusterPolicies {
   readonly lb: LbOptions;
@@ -137,12 +140,22 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   #proxiedPool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null): HttpPool {
     const key = `${http2} ${origin?.remoteAddress} ${origin?.localAddress} ${origin?.tlvs.toString('latin1')}`;
     host.proxied ??= new Map();
-    let pool = host.proxied.get(key);
-    if (pool === undefined) {
-      pool = this.#newPool(host, http2, this.how(host, origin));
-      pool.onEmpty = () => host.proxied!.delete(key);
-      host.proxied.set(key, pool);
-    }
+    const pools = host.proxied;
+    const known = pools.get(key);
+    const pool = known ?? this.#newPool(host, http2, this.how(host, origin));
+    if (known === undefined) {
+      pool.onEmpty = () => {
+        if (pools.get(key) === pool) pools.delete(key);
+      };
+      const [oldest] = pools;
+      // Its downstream connection may be gone, and nobody would tell.
+      if (pools.size >= MAX_PROXIED_POOLS) {
+        pools.delete(oldest![0]);
+        oldest![1].drain();
+      }
+    } else pools.delete(key);
+    // The last used is the last to go.
+    pools.set(key, pool);
     return pool;
   }
 
