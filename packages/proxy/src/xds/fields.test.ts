@@ -9,10 +9,12 @@ import {
   KeepaliveSettingsSchema,
   UpstreamHttpProtocolOptionsSchema,
 } from '@outrigger/xds/protos/envoy/config/core/v3/protocol';
+import { ProxyProtocolPassThroughTLVsSchema } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
+import { SocketOptionSchema } from '@outrigger/xds/protos/envoy/config/core/v3/socket_option';
 import { ClusterLoadAssignment_PolicySchema, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { EndpointSchema, LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
-import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import { FilterChainMatchSchema, FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { AdditionalAddressSchema, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { FilterChainMatchSchema, FilterChainSchema, ListenerFilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import {
   RetryPolicySchema,
@@ -27,6 +29,8 @@ import {
 import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
 import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router';
+import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
+import { ConnectionLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/connection_limit/v3/connection_limit';
 import {
   HttpConnectionManager_ProxyStatusConfigSchema,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,
@@ -35,6 +39,7 @@ import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { LocalRateLimitSchema as NetworkRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
 import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import {
   CertificateValidationContextSchema,
@@ -87,6 +92,26 @@ const httpFilter = (type: string, schema: DescMessage): Subject => ({
   compile: (json) => manager({ ...MANAGER, httpFilters: [{ name: 'f', typedConfig: typed(type, json) }, ROUTER] }),
 });
 
+const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
+const proxyProtocol = (json: JsonObject): Outcome =>
+  listener({
+    ...LISTENER,
+    listenerFilters: [{ name: 'x', typedConfig: typed('envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol', json) }],
+  });
+/** A network filter before the TCP proxy. */
+const gate = (type: string, schema: DescMessage, base: JsonObject): Subject => ({
+  schema,
+  base,
+  path: HCM_PATH,
+  compile: (json) =>
+    chain({
+      filters: [
+        { name: 'x', typedConfig: typed(`envoy.extensions.filters.network.${type}`, json) },
+        { name: 'y', typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'x', cluster: 'c' }) },
+      ],
+    }),
+});
+
 const routes = (json: JsonObject): Outcome => outcome(compileRouteConfiguration(message(RouteConfigurationSchema, json)));
 const virtualHost = (json: JsonObject): Outcome => routes({ name: 'r', virtualHosts: [json] });
 const route = (json: JsonObject): Outcome => virtualHost({ name: 'v', domains: ['*'], routes: [json] });
@@ -131,6 +156,33 @@ const TLS_PATH = 'filter_chains[0].transport_socket.typed_config';
 
 const SUBJECTS: Readonly<Record<string, Subject>> = {
   Listener: { schema: ListenerSchema, base: LISTENER, path: '', compile: listener },
+  ListenerFilter: {
+    schema: ListenerFilterSchema,
+    base: { name: 'x', typedConfig: typed(TLS_INSPECTOR) },
+    path: 'listener_filters[0]',
+    compile: (json) => listener({ ...LISTENER, listenerFilters: [json] }),
+  },
+  ProxyProtocol: { schema: ProxyProtocolSchema, base: {}, path: 'listener_filters[0].typed_config', compile: proxyProtocol },
+  ProxyProtocolPassThroughTLVs: {
+    schema: ProxyProtocolPassThroughTLVsSchema,
+    base: {},
+    path: 'listener_filters[0].typed_config.pass_through_tlvs',
+    compile: (json) => proxyProtocol({ passThroughTlvs: json }),
+  },
+  'Listener.AdditionalAddress': {
+    schema: AdditionalAddressSchema,
+    base: ENDPOINT,
+    path: 'additional_addresses[0]',
+    compile: (json) => listener({ ...LISTENER, additionalAddresses: [json] }),
+  },
+  SocketOption: {
+    schema: SocketOptionSchema,
+    base: { level: '1', name: '9', intValue: '1' },
+    path: 'socket_options[0]',
+    compile: (json) => listener({ ...LISTENER, socketOptions: [json] }),
+  },
+  ConnectionLimit: gate('connection_limit.v3.ConnectionLimit', ConnectionLimitSchema, { maxConnections: '1' }),
+  LocalRateLimit: gate('local_ratelimit.v3.LocalRateLimit', NetworkRateLimitSchema, { tokenBucket: { maxTokens: 1, fillInterval: '1s' } }),
   FilterChain: {
     schema: FilterChainSchema,
     base: { filters: [{ name: 'x', typedConfig: typed(HCM_TYPE, MANAGER) }] },
@@ -300,6 +352,17 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
        bypass_overload_manager`,
     refused: 'filter_chain_matcher deprecated_v1 listener_filters transparent udp_listener_config api_listener',
   },
+  ListenerFilter: { effect: 'name typed_config', named: '', refused: 'config_discovery filter_disabled' },
+  ProxyProtocol: {
+    effect: 'allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions',
+    named: 'stat_prefix',
+    refused: 'rules',
+  },
+  ProxyProtocolPassThroughTLVs: { effect: 'match_type tlv_type', named: '', refused: '' },
+  'Listener.AdditionalAddress': { effect: 'address socket_options', named: '', refused: '' },
+  SocketOption: { effect: 'description level name int_value buf_value state', named: '', refused: '' },
+  ConnectionLimit: { effect: 'max_connections delay runtime_enabled', named: 'stat_prefix', refused: '' },
+  LocalRateLimit: { effect: 'token_bucket runtime_enabled', named: 'stat_prefix', refused: 'share_key' },
   FilterChain: {
     effect: 'filter_chain_match transport_socket_connect_timeout name',
     named: 'metadata',
