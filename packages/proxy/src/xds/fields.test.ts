@@ -1,7 +1,19 @@
 import type { DescMessage, JsonObject } from '@bufbuild/protobuf';
 import { CircuitBreakers_ThresholdsSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/circuit_breaker';
-import { Cluster_CommonLbConfigSchema, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import {
+  Cluster_CommonLbConfigSchema,
+  Cluster_OriginalDstLbConfigSchema,
+  ClusterSchema,
+  UpstreamConnectionOptionsSchema,
+} from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { OutlierDetectionSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/outlier_detection';
+import { BindConfigSchema } from '@outrigger/xds/protos/envoy/config/core/v3/address';
+import {
+  HealthCheck_GrpcHealthCheckSchema,
+  HealthCheck_HttpHealthCheckSchema,
+  HealthCheck_TcpHealthCheckSchema,
+  HealthCheckSchema,
+} from '@outrigger/xds/protos/envoy/config/core/v3/health_check';
 import {
   HttpProtocolOptionsSchema as CommonOptionsSchema,
   Http1ProtocolOptionsSchema,
@@ -41,6 +53,7 @@ import {
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { LocalRateLimitSchema as NetworkRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
 import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import { CaresDnsResolverConfigSchema } from '@outrigger/xds/protos/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver';
 import {
   CertificateValidationContextSchema,
   TlsCertificateSchema,
@@ -130,6 +143,17 @@ const inCluster = (field: string, path: string, schema: DescMessage, base: JsonO
   base,
   path,
   compile: (json) => cluster({ ...EDS, [field]: list ? [json] : json }),
+});
+const CARES = 'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig';
+const HEALTH_CHECK: JsonObject = { timeout: '1s', interval: '1s', unhealthyThreshold: 1, healthyThreshold: 1, tcpHealthCheck: {} };
+const healthCheck = (field: string, schema: DescMessage, base: JsonObject = {}): Subject => ({
+  schema,
+  base,
+  path: `health_checks[0]${field === '' ? '' : `.${field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`}`,
+  compile: (json) => {
+    const { tcpHealthCheck: _, ...rest } = HEALTH_CHECK;
+    return cluster({ ...EDS, healthChecks: [field === '' ? json : { ...rest, [field]: json }] });
+  },
 });
 const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const EXPLICIT: JsonObject = { explicitHttpConfig: { http2ProtocolOptions: {} } };
@@ -284,6 +308,24 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   Cluster: { schema: ClusterSchema, base: EDS, path: '', compile: cluster },
   'Cluster.CommonLbConfig': inCluster('commonLbConfig', 'common_lb_config', Cluster_CommonLbConfigSchema),
   OutlierDetection: inCluster('outlierDetection', 'outlier_detection', OutlierDetectionSchema, { enforcingSuccessRate: 0 }),
+  HealthCheck: healthCheck('', HealthCheckSchema, HEALTH_CHECK),
+  'HealthCheck.HttpHealthCheck': healthCheck('httpHealthCheck', HealthCheck_HttpHealthCheckSchema, { path: '/', method: 'POST' }),
+  'HealthCheck.TcpHealthCheck': healthCheck('tcpHealthCheck', HealthCheck_TcpHealthCheckSchema),
+  'HealthCheck.GrpcHealthCheck': healthCheck('grpcHealthCheck', HealthCheck_GrpcHealthCheckSchema),
+  UpstreamConnectionOptions: inCluster('upstreamConnectionOptions', 'upstream_connection_options', UpstreamConnectionOptionsSchema),
+  'BindConfig of the cluster': inCluster('upstreamBindConfig', 'upstream_bind_config', BindConfigSchema),
+  'Cluster.OriginalDstLbConfig': {
+    schema: Cluster_OriginalDstLbConfigSchema,
+    base: {},
+    path: 'original_dst_lb_config',
+    compile: (json) => cluster({ name: 'c', type: 'ORIGINAL_DST', lbPolicy: 'CLUSTER_PROVIDED', originalDstLbConfig: json }),
+  },
+  CaresDnsResolverConfig: {
+    schema: CaresDnsResolverConfigSchema,
+    base: {},
+    path: 'typed_dns_resolver_config.typed_config',
+    compile: (json) => cluster({ ...EDS, typedDnsResolverConfig: { name: 'cares', typedConfig: typed(CARES, json) } }),
+  },
   'CircuitBreakers.Thresholds': breakers('thresholds', 'thresholds'),
   'CircuitBreakers.Thresholds, per host': breakers('perHostThresholds', 'per_host_thresholds'),
   'HttpProtocolOptions of the cluster': {
@@ -570,6 +612,49 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
        failure_percentage_minimum_hosts failure_percentage_request_volume max_ejection_time max_ejection_time_jitter
        successful_active_health_check_uneject_host always_eject_one_host`,
     named: 'monitors',
+    refused: '',
+  },
+  HealthCheck: {
+    effect: `timeout interval initial_jitter interval_jitter interval_jitter_percent unhealthy_threshold healthy_threshold reuse_connection
+       http_health_check tcp_health_check grpc_health_check no_traffic_interval no_traffic_healthy_interval unhealthy_interval
+       unhealthy_edge_interval healthy_edge_interval tls_options transport_socket_match_criteria`,
+    named: 'alt_port event_log_path event_logger event_service always_log_health_check_failures always_log_health_check_success',
+    refused: 'custom_health_check',
+  },
+  'HealthCheck.HttpHealthCheck': {
+    effect: `host path send receive response_buffer_size request_headers_to_add request_headers_to_remove expected_statuses retriable_statuses
+       service_name_matcher method`,
+    named: '',
+    refused: 'codec_client_type',
+  },
+  'HealthCheck.TcpHealthCheck': {
+    effect: 'send receive',
+    named: '',
+    refused: 'proxy_protocol_config',
+  },
+  'HealthCheck.GrpcHealthCheck': {
+    effect: 'service_name authority initial_metadata',
+    named: '',
+    refused: '',
+  },
+  UpstreamConnectionOptions: {
+    effect: 'tcp_keepalive happy_eyeballs_config',
+    named: 'set_local_interface_name_on_upstream_connections',
+    refused: '',
+  },
+  'BindConfig of the cluster': {
+    effect: 'source_address extra_source_addresses additional_source_addresses',
+    named: '',
+    refused: 'freebind socket_options local_address_selector',
+  },
+  'Cluster.OriginalDstLbConfig': {
+    effect: 'use_http_header http_header_name upstream_port_override',
+    named: '',
+    refused: 'metadata_key',
+  },
+  CaresDnsResolverConfig: {
+    effect: 'resolvers use_resolvers_as_fallback',
+    named: 'filter_unroutable_families dns_resolver_options udp_max_queries',
     refused: '',
   },
   'CircuitBreakers.Thresholds': {
