@@ -8,12 +8,13 @@ import { headerValue, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { AttemptedStream, NEXT_ATTEMPT } from './attempted-stream.ts';
+import { detectClient, markInternal } from './client-address.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
 import type { MappedReply } from './local-replies.ts';
 import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
-import { enterRequest, enterTrace, requestIdOf } from './request-entry.ts';
+import { enterRequest, enterTrace, rejected, requestIdOf } from './request-entry.ts';
 import { finalizeResponse, leaveResponse, markGivenUp } from './response-entry.ts';
 import { routeTimeoutMs } from './route-timeout.ts';
 import { CONFIG_WAIT } from './routed-stream.ts';
@@ -64,7 +65,11 @@ export class ActiveStream extends AttemptedStream {
   /** From the head to the route. */
   protected begin(): void {
     const { manager, head } = this;
-    const entry = enterRequest(manager, this.connection.info, head);
+    const { client, internal, rejectStatus } = detectClient(manager.config.clientAddress, this.connection.info, head);
+    this.client = client;
+    this.internal = internal;
+    markInternal(manager.config.clientAddress, head.headers, internal);
+    const entry = rejectStatus > 0 ? rejected(rejectStatus) : enterRequest(manager, this.connection.info, head);
     this.requestId = requestIdOf(manager, this.connection.info, head);
     if (manager.config.tracing !== undefined) this.trace = enterTrace(manager, head);
     if (manager.direction === 'inbound' && this.connection.info.mutual) this.sourcePeer = headerValue(head.headers, PEER_HEADER) ?? '';

@@ -6,10 +6,10 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** A context of its own for a request that is balanced by a hash; null: the manager's serves. */
-export function hashContext({ head, connection, manager }: StreamRecord, route: RouteEntry): LbContext | null {
+export function hashContext({ head, connection, client, manager }: StreamRecord, route: RouteEntry): LbContext | null {
   if (route.fields.hash.empty) return null;
   const context = new LbContext();
-  route.fields.hash.apply(head, connection.info.remoteHost, manager.runtime.random, context);
+  route.fields.hash.apply(head, client?.host ?? connection.info.remoteHost, manager.runtime.random, context);
   return context;
 }
 

@@ -71,7 +71,7 @@ export abstract class FilteredStream extends GuardedStream implements StreamOfFi
   protected abstract holdResponse(held: boolean): void;
 
   get connectionFacts(): ConnectionFacts {
-    return this.connection.info;
+    return this.client ?? this.connection.info;
   }
 
   get services(): FilterServices {

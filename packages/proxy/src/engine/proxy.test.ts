@@ -70,7 +70,7 @@ describe('what comes over ADS', () => {
       'a listener',
       TypeUrl.listener,
       'in',
-      'filter_chains[0].filters[0].typed_config.original_ip_detection_extensions: not supported by this proxy',
+      'filter_chains[0].filters[0].typed_config.original_ip_detection_extensions[0]: x is not supported by this proxy',
       () => plane.listener(listener('in', { manager: { ...RDS, originalIpDetectionExtensions: [{ name: 'x' }] }, fields: LOOPBACK })),
     ],
     [

@@ -15,6 +15,11 @@ const GO: Entry = { kind: 'go' };
 const REFUSE_PATH: Entry = { kind: 'refuse', status: 400, details: 'path_normalization_failed' };
 const REFUSE_HOST: Entry = { kind: 'refuse', status: 400, details: 'missing_host_header' };
 
+/** Its client cannot be told. */
+export function rejected(status: number): Entry {
+  return { kind: 'refuse', status, details: 'rejected_by_original_ip_detection' };
+}
+
 /**
  * What the HTTP connection manager does to every request before any filter sees it: host, path, request id,
  * x-forwarded-*, the client's certificate. Changes the head in place.
@@ -30,12 +35,22 @@ export function enterRequest(manager: HttpManager, connection: ConnectionInfo, h
     head.path = normalized.path;
   }
   const { headers } = head;
-  if (config.useRemoteAddress) {
+  const { useRemoteAddress, trustedHops } = config.clientAddress;
+  if (useRemoteAddress) {
     const known = headerValue(headers, 'x-forwarded-for');
     if (!config.skipXffAppend && connection.remoteHost !== '')
       setHeader(headers, 'x-forwarded-for', known === undefined ? connection.remoteHost : `${known},${connection.remoteHost}`);
-    setHeader(headers, 'x-forwarded-proto', connection.secure ? 'https' : 'http');
-  } else if (headerIndex(headers, 'x-forwarded-proto') < 0) headers.push('x-forwarded-proto', connection.secure ? 'https' : head.scheme);
+    // What a trusted hop has said stands.
+    if (trustedHops === 0 || headerIndex(headers, 'x-forwarded-proto') < 0) setHeader(headers, 'x-forwarded-proto', connection.secure ? 'https' : 'http');
+    if (config.appendXForwardedPort && connection.destinationPort > 0 && (trustedHops === 0 || headerIndex(headers, 'x-forwarded-port') < 0))
+      setHeader(headers, 'x-forwarded-port', String(connection.destinationPort));
+  } else {
+    const index = headerIndex(headers, 'x-forwarded-proto');
+    if (index < 0) headers.push('x-forwarded-proto', connection.secure ? 'https' : head.scheme);
+    // HTTP/1 has no scheme of its own: as in Envoy the hop before says which it was.
+    else if (head.version < 20 && (headers[index + 1] === 'https' || headers[index + 1] === 'http')) head.scheme = headers[index + 1]!;
+  }
+  if (config.schemeToOverwrite !== '') head.scheme = config.schemeToOverwrite;
   forwardClientCertificate(manager, connection, head);
   if (config.via !== '') headers.push('via', config.via);
   return GO;
@@ -47,7 +62,7 @@ export function requestIdOf(manager: HttpManager, connection: ConnectionInfo, he
   const index = headerIndex(head.headers, 'x-request-id');
   if (index >= 0 && head.headers[index + 1] !== '') {
     // Envoy's edge: an id from outside is kept only where the configuration says so.
-    const keep = config.preserveExternalRequestId || !config.useRemoteAddress || connection.mutual;
+    const keep = config.preserveExternalRequestId || !config.clientAddress.useRemoteAddress || connection.mutual;
     if (keep || !config.generateRequestId) return head.headers[index + 1]!;
   }
   if (!config.generateRequestId) return '';

@@ -1,8 +1,9 @@
-import type { ResponseHead } from '../http/message.ts';
+import type { HeaderList, ResponseHead } from '../http/message.ts';
 import type { LbContext } from '../lb/context.ts';
 import { GAVE_UP, GAVE_UP_HEADER } from '../resilience/given-up.ts';
 import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerIndex, removeHeader, setHeader } from '../routing/headers.ts';
+import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** What the route does to the head of an answer, before the filters see it. */
@@ -13,8 +14,13 @@ export function finalizeResponse(stream: StreamRecord, head: ResponseHead, choic
   if (route.fields.includeAttemptCountInResponse) setHeader(head.headers, 'x-envoy-attempt-count', String(stream.upstreamRequestAttemptCount));
 }
 
+function nameServer({ serverName, keepServer }: HttpManagerConfig, headers: HeaderList): void {
+  if (!keepServer || headerIndex(headers, 'server') < 0) setHeader(headers, 'server', serverName);
+}
+
 /** What is put on it last. */
 export function leaveResponse(stream: StreamRecord, head: ResponseHead, lb: LbContext | null): void {
+  if (stream.manager.config.serverName !== '') nameServer(stream.manager.config, head.headers);
   if (lb !== null && lb.setCookie !== '') head.headers.push('set-cookie', lb.setCookie);
   if (stream.manager.config.alwaysSetRequestIdInResponse && stream.requestId !== '') setHeader(head.headers, 'x-request-id', stream.requestId);
 }

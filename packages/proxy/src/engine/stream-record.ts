@@ -4,6 +4,7 @@ import type { HttpConnection } from '../listener/http-connection.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import type { TrustedClient } from './client-address.ts';
 import type { HttpManager } from './http-manager.ts';
 
 const NO_HEADERS: HeaderList = [];
@@ -18,6 +19,8 @@ export abstract class StreamRecord implements StreamInfo {
   requestId = '';
   /** From within, by internal_address_config. */
   internal = false;
+  /** Its client, where that is another than the other end of the connection. */
+  client: TrustedClient | null = null;
   trace: TraceContext | null = null;
   /** x-outrigger-peer as it came, only over mTLS. */
   sourcePeer = '';
@@ -106,7 +109,7 @@ export abstract class StreamRecord implements StreamInfo {
     return this.connection.info.localAddress;
   }
   get downstreamRemoteAddress(): string {
-    return this.connection.info.remoteAddress;
+    return this.client === null ? this.connection.info.remoteAddress : this.client.address;
   }
   get downstreamDirectRemoteAddress(): string {
     return this.connection.info.directRemoteAddress;

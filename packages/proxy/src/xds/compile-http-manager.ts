@@ -18,6 +18,7 @@ import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
+import { compileClientAddress } from './compile-client-address.ts';
 import { compileLocalReplies } from './compile-local-replies.ts';
 import type { NetworkContext } from './compile-network-filters.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
@@ -36,11 +37,11 @@ const MANAGER = fieldPolicy(
    stream_idle_timeout request_timeout access_log use_remote_address skip_xff_append via generate_request_id preserve_external_request_id
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
    path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
-   server_header_transformation local_reply_config request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
-  `add_user_agent http3_protocol_options server_name access_log_flush_interval
+   server_header_transformation local_reply_config server_name append_x_forwarded_port
+   internal_address_config xff_num_trusted_hops original_ip_detection_extensions scheme_header_transformation request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
+  `add_user_agent http3_protocol_options access_log_flush_interval
    flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6
-   append_x_forwarded_port append_local_overload internal_address_config xff_num_trusted_hops request_id_extension add_proxy_protocol_connection_state
-   scheme_header_transformation`,
+   append_local_overload request_id_extension add_proxy_protocol_connection_state`,
 );
 const RDS = fieldPolicy('config_source route_config_name');
 const TRACING = fieldPolicy('random_sampling provider', 'client_sampling overall_sampling verbose max_path_tag_length custom_tags spawn_upstream_span');
@@ -97,6 +98,12 @@ function checkTracing(tracing: HttpConnectionManager_Tracing | undefined, path: 
     report.ignore(`${path}.provider.grpc_service`);
 }
 
+function schemeOf(config: HttpConnectionManager, path: string, report: CompileReport): string {
+  const { transformation, matchUpstream = false } = config.schemeHeaderTransformation ?? {};
+  if (matchUpstream) report.ignore(`${path}.scheme_header_transformation.match_upstream`);
+  return transformation?.case === 'schemeToOverwrite' ? transformation.value : '';
+}
+
 function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
   const name = config.proxyStatusConfig?.proxyName;
   if (config.proxyStatusConfig === undefined) return '';
@@ -107,8 +114,6 @@ function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
 export function compileHttpManager(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): HttpManagerConfig {
   checkFields(HttpConnectionManagerSchema, config, MANAGER, path, report);
   if (config.codecType === HttpConnectionManager_CodecType.HTTP3) report.error(`${path}.codec_type`, 'HTTP/3 is not supported by this proxy');
-  if (config.serverHeaderTransformation === HttpConnectionManager_ServerHeaderTransformation.APPEND_IF_ABSENT)
-    report.ignore(`${path}.server_header_transformation`);
   const upgrades = new Map<string, boolean>();
   config.upgradeConfigs.forEach((upgrade, index) => {
     checkFields(HttpConnectionManager_UpgradeConfigSchema, upgrade, UPGRADE, `${path}.upgrade_configs[${index}]`, report);
@@ -133,7 +138,11 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     alwaysSetRequestIdInResponse: config.alwaysSetRequestIdInResponse,
     forwardClientCert: FORWARD[config.forwardClientCertDetails] ?? 'sanitize',
     certDetails: { uri: details?.uri ?? false, dns: details?.dns ?? false, subject: details?.subject ?? false },
-    useRemoteAddress: config.useRemoteAddress ?? false,
+    clientAddress: compileClientAddress(config, path, report),
+    appendXForwardedPort: config.appendXForwardedPort,
+    schemeToOverwrite: schemeOf(config, path, report),
+    serverName: config.serverHeaderTransformation === HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH ? '' : config.serverName,
+    keepServer: config.serverHeaderTransformation === HttpConnectionManager_ServerHeaderTransformation.APPEND_IF_ABSENT,
     skipXffAppend: config.skipXffAppend,
     normalizePath: config.normalizePath ?? false,
     mergeSlashes: config.mergeSlashes,

@@ -417,14 +417,14 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
     refused: 'address_suffix suffix_len',
   },
   HttpConnectionManager: {
-    effect: `stat_prefix route_config tracing common_http_protocol_options http_protocol_options http2_protocol_options server_header_transformation
-       max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout drain_timeout delayed_close_timeout use_remote_address
-       skip_xff_append via generate_request_id preserve_external_request_id always_set_request_id_in_response forward_client_cert_details
-       set_current_client_cert_details upgrade_configs normalize_path merge_slashes path_with_escaped_slashes_action local_reply_config
-       strip_matching_host_port strip_any_host_port stream_error_on_invalid_http_message strip_trailing_host_dot proxy_status_config`,
-    named: `add_user_agent http3_protocol_options server_name scheme_header_transformation access_log access_log_flush_interval
-       flush_access_log_on_new_request access_log_options xff_num_trusted_hops internal_address_config proxy_100_continue
-       represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_id_extension append_x_forwarded_port append_local_overload
+    effect: `stat_prefix route_config tracing common_http_protocol_options http_protocol_options http2_protocol_options server_name
+       server_header_transformation scheme_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout
+       drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id
+       preserve_external_request_id always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs
+       normalize_path merge_slashes path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port
+       stream_error_on_invalid_http_message strip_trailing_host_dot proxy_status_config append_x_forwarded_port`,
+    named: `add_user_agent http3_protocol_options access_log access_log_flush_interval flush_access_log_on_new_request access_log_options
+       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_id_extension append_local_overload
        add_proxy_protocol_connection_state`,
     refused: `codec_type rds scoped_routes http_filters original_ip_detection_extensions early_header_mutation_extensions path_normalization_options
        typed_header_validation_config`,

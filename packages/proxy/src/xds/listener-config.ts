@@ -1,4 +1,5 @@
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import type { ClientAddressConfig } from '../engine/client-address.ts';
 import type { LocalReplies } from '../engine/local-replies.ts';
 import type { HttpFilterChain } from '../filters/filter-chain.ts';
 import type { UnderscoresAction } from '../http/underscores.ts';
@@ -45,7 +46,14 @@ export interface HttpManagerConfig {
   readonly forwardClientCert: ForwardClientCert;
   /** Whether the parts of SANITIZE_SET and APPEND_FORWARD go into x-forwarded-client-cert. */
   readonly certDetails: { readonly uri: boolean; readonly dns: boolean; readonly subject: boolean };
-  readonly useRemoteAddress: boolean;
+  readonly clientAddress: ClientAddressConfig;
+  readonly appendXForwardedPort: boolean;
+  /** In the place of the request's; '' keeps it. */
+  readonly schemeToOverwrite: string;
+  /** Server header of answers; '' leaves them as they are. */
+  readonly serverName: string;
+  /** An answer that has one keeps it (APPEND_IF_ABSENT). */
+  readonly keepServer: boolean;
   readonly skipXffAppend: boolean;
   readonly normalizePath: boolean;
   readonly mergeSlashes: boolean;
