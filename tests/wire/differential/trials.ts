@@ -48,16 +48,20 @@ const ofResponse = (given: ResponseCase): Trial => ({
   },
 });
 
+/** The whole of a client's side. */
+export function downgradeBytes({ fields, content, trailers: last }: DowngradeCase): Buffer {
+  const pieces = [PREFACE, settings(), headers(1, fields, content === undefined)];
+  if (content !== undefined) pieces.push(data(1, content, last === undefined));
+  if (last !== undefined) pieces.push(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, block(last)));
+  return Buffer.concat(pieces);
+}
+
 const ofDowngrade = (given: DowngradeCase): Trial => ({
   noun: 'HTTP/2 before HTTP/1',
   name: given.name,
   expected: given.expected,
   async run(lane, patience) {
-    const { fields, content, trailers: last } = given;
-    const pieces = [PREFACE, settings(), headers(1, fields, content === undefined)];
-    if (content !== undefined) pieces.push(data(1, content, last === undefined));
-    if (last !== undefined) pieces.push(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, block(last)));
-    return downgradeOutcome(given, await exchange(lane, Buffer.concat(pieces), { isLast: endsStream, patience }));
+    return downgradeOutcome(given, await exchange(lane, downgradeBytes(given), { isLast: endsStream, patience }));
   },
 });
 
@@ -75,6 +79,8 @@ const nouns: Readonly<Record<string, readonly RequestCase[]>> = {
   chunks,
   trailers,
 };
+
+export const requestCases: readonly RequestCase[] = Object.values(nouns).flat();
 
 export const trials: readonly Trial[] = [
   ...Object.entries(nouns).flatMap(([noun, cases]) => cases.map((given) => ofRequest(noun, given))),
