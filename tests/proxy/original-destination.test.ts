@@ -12,7 +12,7 @@ import { type Plane, planes } from './data-plane.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const node = join(root, 'node_modules/.bin/node');
 const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
-const inner = join(root, 'tests/proxy/redirected.mjs');
+const inner = join(root, 'tests/harness/redirected.mjs');
 /** Redirection wants rights on the network, which a namespace of its own gives, and a program of the system's. */
 const available = spawnSync('unshare', ['-rn', 'iptables', '-t', 'nat', '-L'], { stdio: 'ignore' }).status === 0;
 
