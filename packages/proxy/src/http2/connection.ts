@@ -143,6 +143,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
 
   transportDrained(): void {
     this.writer.drained();
+    // All that was written is through: a peer that is slow, and one that never reads, are two things.
+    this.frames.unsent = this.frames.unsentControl = 0;
     for (const stream of this.streams.values()) {
       if (this.writer.blocked) return;
       if (stream.stopped && stream.pending === null) {

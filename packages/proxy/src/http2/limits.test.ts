@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ServerStream } from '../http/message.ts';
 import { Flag, FrameType, Setting } from './frame.ts';
 import type { Http2Options } from './options.ts';
 import { block, data, frame, GET, headers, POST, ping, rst, settings, uint32, windowUpdate } from './testing/frames.ts';
@@ -140,6 +141,23 @@ describe('limits', () => {
     while (server.log.closed === undefined && sent < 100) server.get(make(200 + sent++));
     expect(server.log.closed).toBe('ENHANCE_YOUR_CALM: the peer does not read');
     expect(sent).toBeLessThan(30);
+  });
+
+  it('stays with a peer that is always behind, and reads all the same', () => {
+    const held: ServerStream[] = [];
+    const server = RawServer.ready({ maxOutboundFrames: 20, maxOutboundControlFrames: 20, maxControlBurst: 1e9 }, ({ stream }) => void held.push(stream));
+    for (let i = 0; i < 100; i++) server.get(headers(2 * i + 1, GET, true));
+    for (const stream of held) {
+      server.wire.full = true;
+      stream.sendResponse(responseOf(200, ['a', 'x'.repeat(200_000)]), true);
+      server.turn.end();
+      // Full whenever somebody looks, and empty in between.
+      server.get(ping('12345678'));
+      server.wire.drain();
+      server.connection.transportDrained();
+    }
+    expect(held).toHaveLength(100);
+    expect(server.log.closed).toBeUndefined();
   });
 
   it('looks at all streams once for each SETTINGS frame', () => {
