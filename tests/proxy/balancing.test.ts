@@ -232,13 +232,6 @@ describe('balancing beside Envoy', () => {
         [67.74, 0, 16.13, 16.13, 0, 0, 0, 0],
         CALLS,
       ],
-      [
-        'priorities with overflow',
-        [{ endpoints: [{ of: 0 }, { of: 1 }, ill(2) as Given, ill(3) as Given] }, { priority: 1, endpoints: [{ of: 4 }, { of: 5 }] }],
-        {},
-        [35, 35, 0, 0, 15, 15, 0, 0],
-        CALLS,
-      ],
       ['panic', [{ endpoints: [{ of: 0 }, ill(1) as Given, ill(2) as Given, ill(3) as Given] }], { commonLbConfig: {} }, evenly(4), 400],
     ])('%s', async (_what, given, fields, wanted, calls) => {
       const name = await cluster(given, fields);
