@@ -41,7 +41,7 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
     const asksTunnel = head.protocol !== '' || head.method === 'CONNECT';
     const id = this.nextId;
     this.nextId += 2;
-    const stream = new Http2Stream(this, id, events, head.method, asksTunnel, this.sendFlow.initialStreamWindow, this.options.streamWindowBytes);
+    const stream = new Http2Stream(this, id, events, head.method, asksTunnel, this.sendFlow.initialStreamWindow, this.receiveFlow.streamWindowBytes);
     this.streams.set(id, stream);
     const last = fin && !asksTunnel;
     this.frames.beginBlock(requestBytes(head));

@@ -15,7 +15,7 @@ import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import type { Http2Options } from './options.ts';
-import { ReceiveFlow } from './receive-flow.ts';
+import { PROBE_PING, ReceiveFlow } from './receive-flow.ts';
 import { SendFlow, type SendFlowEvents } from './send-flow.ts';
 import type { Http2Stream } from './stream.ts';
 
@@ -290,8 +290,9 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     else if (type === FrameType.PING) {
       if ((flags & Flag.ACK) === 0) {
         if (!this.tooMuchUnsent()) this.frames.ping(true, buffer, start);
-      } else if (buffer[start] !== KEEP_ALIVE_PING[0]) this.onPingAck();
-      else this.keepAlive?.onAck();
+      } else if (buffer[start] === PROBE_PING[0]) this.receiveFlow.probeAnswered(this.streams.values());
+      else if (buffer[start] === KEEP_ALIVE_PING[0]) this.keepAlive?.onAck();
+      else this.onPingAck();
     } else if (type === FrameType.PRIORITY) {
       if (end - start !== 5) this.streamError(id, this.streams.get(id), ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size');
       else if (uint31(buffer, start) === id) this.streamError(id, this.streams.get(id), ErrorCode.PROTOCOL_ERROR, 'stream that depends on itself');

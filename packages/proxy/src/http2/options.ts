@@ -11,6 +11,8 @@ export interface Http2Options {
   readonly initialConcurrentStreams: number;
   /** SETTINGS_INITIAL_WINDOW_SIZE, bytes; at least 65,535, which a peer may use before it reads SETTINGS. Default 1 MiB: 100 MB/s at 10 ms. */
   readonly streamWindowBytes: number;
+  /** Up to which it grows by what the peer sends in a round trip, bytes. Default 16 MiB; a window that is given stays as it is. */
+  readonly maxStreamWindowBytes: number;
   /** Receive window of the connection, bytes. Default 16 MiB. */
   readonly connectionWindowBytes: number;
   /** Bytes received for paused streams beyond which the connection's window is withheld too. Default 16 MiB. */
@@ -65,6 +67,7 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
     maxConcurrentStreams: 1024,
     initialConcurrentStreams: 100,
     streamWindowBytes: 1024 * 1024,
+    maxStreamWindowBytes: given.streamWindowBytes === undefined ? 16 * 1024 * 1024 : 0,
     connectionWindowBytes: 16 * 1024 * 1024,
     maxHeldBytes: 16 * 1024 * 1024,
     maxFrameBytes: 16 * 1024,

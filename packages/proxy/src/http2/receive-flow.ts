@@ -1,6 +1,11 @@
+import { BandwidthProbe } from './bandwidth-probe.ts';
+import { Setting } from './frame.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import type { Http2Options } from './options.ts';
 import type { Http2Stream } from './stream.ts';
+
+/** Its first byte tells it from other PINGs. */
+export const PROBE_PING = Buffer.from('bandwdth', 'latin1');
 
 /**
  * Our receive windows (RFC 9113 section 5.2). Given back at half, so that small bodies cost no WINDOW_UPDATE at all. A
@@ -14,6 +19,7 @@ export class ReceiveFlow {
   /** Bytes received for streams that are paused now, and of these not given back to the connection. */
   private held: number;
   private withheld: number;
+  private readonly probe: BandwidthProbe;
 
   constructor(frames: FrameWriter, options: Http2Options) {
     this.frames = frames;
@@ -22,12 +28,28 @@ export class ReceiveFlow {
     this.unacknowledged = 0;
     this.held = 0;
     this.withheld = 0;
+    this.probe = new BandwidthProbe(options.streamWindowBytes, Math.min(options.maxStreamWindowBytes, options.connectionWindowBytes));
+  }
+
+  /** Of a new stream. */
+  get streamWindowBytes(): number {
+    return this.probe.windowBytes;
+  }
+
+  /** The peer has answered our PING: all windows grow where they held it up. */
+  probeAnswered(streams: Iterable<Http2Stream>): void {
+    const growth = this.probe.answered();
+    if (growth === 0) return;
+    this.frames.settings([[Setting.INITIAL_WINDOW_SIZE, this.probe.windowBytes]]);
+    // More than the peer knows of, until it has read that.
+    for (const stream of streams) stream.receiveWindow += growth;
   }
 
   /** False: beyond the connection's window. */
   takeConnection(length: number): boolean {
     if (length > this.window) return false;
     this.window -= length;
+    if (this.probe.received(length)) this.frames.ping(false, PROBE_PING, 0);
     return true;
   }
 
@@ -76,7 +98,7 @@ export class ReceiveFlow {
   }
 
   private giveStream(stream: Http2Stream): void {
-    if (stream.unacknowledged < this.options.streamWindowBytes / 2) return;
+    if (stream.unacknowledged < this.probe.windowBytes / 2) return;
     stream.receiveWindow += stream.unacknowledged;
     this.frames.windowUpdate(stream.id, stream.unacknowledged);
     stream.unacknowledged = 0;

@@ -186,7 +186,7 @@ export class Http2ServerConnection extends Http2Connection implements ServerConn
 
   private open(id: number, method: string, head: RequestHead | null): Http2Stream {
     const asksTunnel = head !== null && (head.protocol !== '' || method === 'CONNECT');
-    const stream = new Http2Stream(this, id, NO_EVENTS, method, asksTunnel, this.sendFlow.initialStreamWindow, this.options.streamWindowBytes);
+    const stream = new Http2Stream(this, id, NO_EVENTS, method, asksTunnel, this.sendFlow.initialStreamWindow, this.receiveFlow.streamWindowBytes);
     this.streams.set(id, stream);
     return stream;
   }
