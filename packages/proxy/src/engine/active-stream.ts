@@ -11,12 +11,12 @@ import { AttemptedStream, NEXT_ATTEMPT } from './attempted-stream.ts';
 import { detectClient, markInternal } from './client-address.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
 import type { MappedReply } from './local-replies.ts';
-import { addReplyHeaders, directReplyHead, localReplyHead, routeAnswer } from './local-reply.ts';
+import { addReplyHeaders, directReplyHead, isGrpc, localReplyHead, routeAnswer } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { enterRequest, enterTrace, rejected, requestIdOf } from './request-entry.ts';
 import { finalizeResponse, leaveResponse, markGivenUp } from './response-entry.ts';
-import { routeTimeoutMs } from './route-timeout.ts';
+import { callTimeoutMs, routeTimeoutMs } from './route-timeout.ts';
 import { CONFIG_WAIT } from './routed-stream.ts';
 import { allowsUpgrade } from './upgrades.ts';
 
@@ -27,6 +27,7 @@ import { allowsUpgrade } from './upgrades.ts';
 const WEBSOCKET_CLOSE_TIMEOUT_MS = 2_000;
 const NOTHING = Buffer.alloc(0);
 const NO_HEADERS: HeaderList = [];
+const DEADLINE_EXCEEDED: HeaderList = ['grpc-status', '4'];
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
 
@@ -125,8 +126,7 @@ export class ActiveStream extends AttemptedStream {
     const { bufferLimitBytes } = route.fields;
     this.content.prepare(head.bodyLength, bufferLimitBytes >= 0 ? bufferLimitBytes : this.manager.bufferLimitBytes, tunnel);
     this.beginAttempts(route, tunnel);
-    const maxDurationMs = route.fields.maxStreamDurationMs;
-    if (maxDurationMs > 0 && this.#durationTimer === undefined) this.#durationTimer = this.manager.runtime.wheel.arm(maxDurationMs, this, Timer.DURATION);
+    this.#boundDuration(route);
     route.finalizeRequest(head, this.choice!, this);
     if (this.content.ended) {
       this.#armRouteTimeout();
@@ -175,6 +175,18 @@ export class ActiveStream extends AttemptedStream {
     if (this.route === null || this.cluster === null) return;
     this.#armRouteTimeout();
     this.requestIsWhole();
+  }
+
+  /** By the route, or by the call itself; the connection manager's holds where they say nothing. */
+  #boundDuration(route: RouteEntry): void {
+    const { grpcTimeoutMaxMs, grpcTimeoutIsDuration, maxStreamDurationMs } = route.fields;
+    const askedMs = grpcTimeoutMaxMs < 0 ? -1 : callTimeoutMs(route, this.head);
+    if (askedMs > 0) this.deadlineMs = this.startMs + askedMs;
+    const durationMs = grpcTimeoutIsDuration && askedMs >= 0 ? askedMs : maxStreamDurationMs;
+    if (durationMs < 0) return;
+    const { runtime } = this.manager;
+    if (this.#durationTimer !== undefined) runtime.wheel.cancel(this.#durationTimer);
+    this.#durationTimer = durationMs === 0 ? undefined : runtime.wheel.arm(Math.max(1, this.startMs + durationMs - runtime.nowMs()), this, Timer.DURATION);
   }
 
   /** As in Envoy: it runs from the end of the request. */
@@ -339,11 +351,11 @@ export class ActiveStream extends AttemptedStream {
         break;
       case Timer.ROUTE:
         this.#routeTimer = undefined;
-        this.#onTimeout('response_timeout', ResponseFlag.upstreamRequestTimeout);
+        this.#onTimeout(504, 'upstream request timeout', 'response_timeout', ResponseFlag.upstreamRequestTimeout);
         break;
       case Timer.DURATION:
         this.#durationTimer = undefined;
-        this.#onTimeout('max_duration_timeout', ResponseFlag.durationTimeout);
+        this.#onTimeout(this.content.ended ? 504 : 408, 'downstream duration timeout', 'max_duration_timeout', ResponseFlag.durationTimeout);
         break;
       case Timer.HALF_CLOSED:
         this.#halfTimer = undefined;
@@ -355,10 +367,11 @@ export class ActiveStream extends AttemptedStream {
     }
   }
 
-  #onTimeout(details: string, flag: number): void {
+  #onTimeout(status: number, body: string, details: string, flag: number): void {
     this.judgeTimeout();
     if (this.response === null) {
-      this.reply(504, 'upstream request timeout', details, flag);
+      const deadline = flag === ResponseFlag.durationTimeout && isGrpc(this.head.headers);
+      this.reply(status, body, details, flag, deadline ? DEADLINE_EXCEEDED : undefined);
       return;
     }
     this.responseFlags |= flag;

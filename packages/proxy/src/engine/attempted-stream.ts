@@ -11,6 +11,7 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { failureAnswer, failureOf, flagOfFailure, flagOfLateReset } from './attempt-failures.ts';
 import { hashContext, pickEndpoint } from './endpoint-choice.ts';
 import { RequestContent } from './request-content.ts';
+import { passOnTimeout } from './route-timeout.ts';
 import { RoutedStream } from './routed-stream.ts';
 import { UpstreamAttempt } from './upstream-attempt.ts';
 
@@ -26,6 +27,8 @@ export abstract class AttemptedStream extends RoutedStream {
   /** The latest. */
   protected attempt: UpstreamAttempt | null = null;
   protected connectTimedOut = false;
+  /** When the caller's own time is over, monotonic; 0: whenever. */
+  protected deadlineMs = 0;
   protected gaveUp = false;
   /** Their time was over, and they may answer all the same (hedge_on_per_try_timeout). */
   #hedged: UpstreamAttempt[] | null = null;
@@ -101,6 +104,7 @@ export abstract class AttemptedStream extends RoutedStream {
     const route = this.route!;
     if (route.fields.rewrite.autoHost && host.endpoint.hostname !== '') this.head.authority = host.endpoint.hostname;
     if (route.fields.includeRequestAttemptCount) setHeader(this.head.headers, 'x-envoy-attempt-count', String(this.upstreamRequestAttemptCount));
+    if (this.deadlineMs > 0) passOnTimeout(this.head, this.deadlineMs - this.manager.runtime.nowMs());
     const attempt = new UpstreamAttempt(this, cluster, host);
     this.attempt = attempt;
     if (this.content.ended) this.#armTry(attempt);

@@ -74,15 +74,45 @@ describe("the route's timeout", () => {
     ['100m', '60s', undefined, 100],
     ['2S', '1s', undefined, 1000],
     ['1S', '0s', '0.200s', 800],
-    ['nonsense', '1s', undefined, 5000],
-    [undefined, '1s', undefined, 5000],
   ])('is what grpc-timeout %s says, up to %s, less %s: %i ms', async (header, grpcTimeoutHeaderMax, grpcTimeoutHeaderOffset, expectedMs) => {
     const maxStreamDuration = { grpcTimeoutHeaderMax, ...(grpcTimeoutHeaderOffset === undefined ? {} : { grpcTimeoutHeaderOffset }) };
     await engine.listener('in', { routes: [routeTo('c', { timeout: '5s', maxStreamDuration })] });
     const before = engine.clock.nowMs();
-    await engine.client('in').call({ method: 'POST', body: '', headers: header === undefined ? [] : ['grpc-timeout', header] });
+    await engine.client('in').call({ method: 'POST', body: '', headers: ['grpc-timeout', header, 'content-type', 'application/grpc'] });
     expect(engine.clock.nowMs() - before).toBeGreaterThanOrEqual(expectedMs);
     expect(engine.clock.nowMs() - before).toBeLessThan(expectedMs + 30);
+    expect(engine.last.details).toBe('max_duration_timeout');
+  });
+
+  it.each(['nonsense', undefined])('beside max_stream_duration does not hold, as in Envoy (grpc-timeout %s)', async (header) => {
+    await engine.listener('in', { routes: [routeTo('c', { timeout: '5s', maxStreamDuration: { grpcTimeoutHeaderMax: '1s' } })] });
+    const call = engine.client('in').send({ headers: header === undefined ? [] : ['grpc-timeout', header] });
+    await engine.advance(60_000);
+    expect(call.over).toBe(false);
+    call.abort();
+  });
+
+  it('is told to the upstream of a gRPC call, less the time that was spent', async () => {
+    const retryPolicy = { retryOn: '5xx', numRetries: 1, retryBackOff: { baseInterval: '0.001s' } };
+    await engine.listener('in', { routes: [routeTo('c', { retryPolicy, maxStreamDuration: { grpcTimeoutHeaderMax: '0s' } })] });
+    const call = engine.client('in').send({ method: 'POST', body: '', headers: ['grpc-timeout', '2S'] });
+    await engine.settle();
+    expect(a.last.header('grpc-timeout')).toBe('2000m');
+    await engine.advance(500);
+    a.last.respond(503);
+    await engine.until(() => a.requests.length === 2);
+    const left = Number(/^(\d+)m$/.exec(a.last.header('grpc-timeout')!)![1]);
+    expect(left).toBeLessThanOrEqual(1500);
+    expect(left).toBeGreaterThan(1400);
+    a.last.respond(200);
+    await engine.until(() => call.over);
+  });
+
+  it('that is not heeded goes on as the caller said it', async () => {
+    await engine.listener('in', { routes: [routeTo('c')] });
+    a.script(200);
+    await engine.client('in').call({ headers: ['grpc-timeout', '2S'] });
+    expect(a.last.header('grpc-timeout')).toBe('2S');
   });
 });
 
@@ -104,7 +134,8 @@ describe('the longest time of a stream', () => {
 
   it('is a 504 where there is no answer yet', async () => {
     await engine.listener('in', { routes: [routeTo('c', { maxStreamDuration: { maxStreamDuration: '2s' } })] });
-    expect((await engine.client('in').call()).status).toBe(504);
+    const answer = await engine.client('in').call();
+    expect([answer.status, answer.body]).toEqual([504, 'downstream duration timeout']);
     expect(engine.last.flags).toBe('DT');
   });
 });

@@ -52,9 +52,19 @@ export interface CompiledRoute {
   readonly entry: RouteEntry;
 }
 
-type Timeouts = Pick<RouteEntryFields, 'timeoutMs' | 'idleTimeoutMs' | 'maxStreamDurationMs' | 'grpcTimeoutMaxMs' | 'grpcTimeoutOffsetMs'>;
+type Timeouts = Pick<
+  RouteEntryFields,
+  'timeoutMs' | 'idleTimeoutMs' | 'maxStreamDurationMs' | 'grpcTimeoutMaxMs' | 'grpcTimeoutIsDuration' | 'grpcTimeoutOffsetMs'
+>;
 
-const NO_TIMEOUTS: Timeouts = { timeoutMs: 0, idleTimeoutMs: -1, maxStreamDurationMs: -1, grpcTimeoutMaxMs: -1, grpcTimeoutOffsetMs: 0 };
+const NO_TIMEOUTS: Timeouts = {
+  timeoutMs: 0,
+  idleTimeoutMs: -1,
+  maxStreamDurationMs: -1,
+  grpcTimeoutMaxMs: -1,
+  grpcTimeoutIsDuration: false,
+  grpcTimeoutOffsetMs: 0,
+};
 
 function timeoutsOf(action: RouteAction): Timeouts {
   const stream = action.maxStreamDuration;
@@ -63,6 +73,7 @@ function timeoutsOf(action: RouteAction): Timeouts {
     idleTimeoutMs: durationMs(action.idleTimeout, -1),
     maxStreamDurationMs: durationMs(stream?.maxStreamDuration, -1),
     grpcTimeoutMaxMs: durationMs(stream?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout, -1),
+    grpcTimeoutIsDuration: stream !== undefined,
     grpcTimeoutOffsetMs: durationMs(stream?.grpcTimeoutHeaderOffset ?? action.grpcTimeoutOffset, 0),
   };
 }

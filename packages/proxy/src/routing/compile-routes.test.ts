@@ -70,6 +70,7 @@ describe('route configuration', () => {
       metadata: { configResource: '/apis/x' },
       idleTimeoutMs: -1,
       grpcTimeoutMaxMs: -1,
+      grpcTimeoutIsDuration: false,
       bufferLimitBytes: -1,
       clusterNotFoundStatus: 503,
     });

@@ -42,6 +42,8 @@ export interface RouteEntryFields {
   readonly maxStreamDurationMs: number;
   /** Upper limit for grpc-timeout, ms; 0: no limit; -1: the header is not looked at. */
   readonly grpcTimeoutMaxMs: number;
+  /** A grpc-timeout is the longest time of the stream, not the time for the answer (max_stream_duration, not max_grpc_timeout). */
+  readonly grpcTimeoutIsDuration: boolean;
   /** Taken off a grpc-timeout, ms. */
   readonly grpcTimeoutOffsetMs: number;
   readonly retry: RetryPolicy;
