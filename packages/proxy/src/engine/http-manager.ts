@@ -8,6 +8,7 @@ import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
 import { ClusterCall } from './cluster-call.ts';
+import { makeContentCodec } from './content-codec.ts';
 import { IDLE_STEPS } from './idle-clock.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
@@ -62,6 +63,7 @@ export class HttpManager implements TimerTarget {
       unixMs: runtime.unixMs,
       failing: () => runtime.health.failing,
       clusterHealth: (name) => healthOf(clusters, name),
+      codec: makeContentCodec,
       call: (request, answer) => new ClusterCall(runtime, clusters, request, answer),
       note: (what, fields) => this.#note(what, fields),
     };

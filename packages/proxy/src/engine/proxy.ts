@@ -79,8 +79,6 @@ class RunningProxy implements RunnableProxy {
   #sweep: NodeJS.Timeout | undefined;
   /** The control plane is away, and that has been said. */
   #away = false;
-  /** As the admin interface was told to say (/healthcheck/fail). */
-  #well = true;
   #connections = 0;
   readonly #maxConnections: number;
   readonly #inherited: Map<string, SocketHandle>;
@@ -344,12 +342,12 @@ class RunningProxy implements RunnableProxy {
       secrets: this.#secretTable,
       faults: this.#runtime.faults,
       logging: this.#options.logging ?? { level: 'info' },
-      state: () => (this.state === 'LIVE' && !this.#well ? 'DRAINING' : this.state),
+      state: () => (this.state === 'LIVE' && this.#runtime.health.failing ? 'DRAINING' : this.state),
       ads: () => this.#ads,
       cache: () => this.#cache,
       slots: () => this.#routes?.slots ?? [],
       setHealth: (well) => {
-        this.#well = well;
+        this.#runtime.health.failing = !well;
       },
       drainListeners: (graceful, inboundOnly) => this.#listeners.stopAccepting(graceful, inboundOnly),
       quit: this.#options.onQuit ?? (() => void this.drain()),

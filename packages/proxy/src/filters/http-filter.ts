@@ -81,6 +81,30 @@ export interface ClusterAnswer {
   onNoAnswer(detail: string): void;
 }
 
+/** A way to change content that works on its own thread. */
+export interface ContentCodec {
+  /** False: it has enough for now. */
+  write(chunk: Buffer): boolean;
+  /** What is in it leaves. */
+  flush(): void;
+  end(): void;
+  destroy(): void;
+  on(event: 'data', listener: (chunk: Buffer) => void): void;
+  on(event: 'drain' | 'end', listener: () => void): void;
+  on(event: 'error', listener: (error: Error) => void): void;
+}
+
+/** Which one; what is absent is the library's default. */
+export interface CodecSettings {
+  readonly kind: 'gzip' | 'gunzip' | 'brotli' | 'unbrotli' | 'zstd' | 'unzstd';
+  readonly level?: number;
+  readonly quality?: number;
+  readonly strategy?: number;
+  readonly memLevel?: number;
+  readonly windowBits?: number;
+  readonly chunkBytes?: number;
+}
+
 /** What filters may ask of the proxy that they run in. */
 export interface FilterServices {
   readonly random: Random;
@@ -90,6 +114,7 @@ export interface FilterServices {
   failing(): boolean;
   /** Share of a cluster's endpoints that are healthy, [0, 1]; undefined: there is no such cluster, or nobody in it. */
   clusterHealth(cluster: string): number | undefined;
+  codec(settings: CodecSettings): ContentCodec;
   call(request: ClusterRequest, answer: ClusterAnswer): Cancellable;
   /** A line in the proxy's log, at most one a second for each `what`. */
   note(what: string, fields: Readonly<Record<string, string>>): void;

@@ -109,7 +109,7 @@ class CompressorFilter implements HttpFilter {
     }
     if (request !== null && plain && !stream.headIsAll && worthIt(request, head.headers, head.bodyLength)) {
       this.#compress(head);
-      const transform = new ZlibTransform(library.start(), false, (detail) => stream.breakOff(500, '', `compression_failed{${detail}}`));
+      const transform = new ZlibTransform(stream.services.codec(library.codec), false, (detail) => stream.breakOff(500, '', `compression_failed{${detail}}`));
       transform.source = stream.transformRequest(transform);
     }
     return PASS;
@@ -126,7 +126,7 @@ class CompressorFilter implements HttpFilter {
     if ((stream.stateOf(CHOICE) as Choice | undefined)?.encoding !== library.encoding) return;
     if (etag !== undefined && !etag.startsWith('W/')) setHeader(head.headers, 'etag', `W/${etag}`);
     this.#compress(head);
-    const transform = new ZlibTransform(library.start(), false, (detail) => stream.breakOff(502, '', `compression_failed{${detail}}`));
+    const transform = new ZlibTransform(stream.services.codec(library.codec), false, (detail) => stream.breakOff(502, '', `compression_failed{${detail}}`));
     transform.source = stream.transformResponse(transform);
   }
 

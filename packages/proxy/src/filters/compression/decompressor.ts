@@ -52,7 +52,9 @@ class DecompressorFilter implements HttpFilter {
     }
     if (request === null || stream.headIsAll || !takeOff(library.encoding, request, head.headers)) return PASS;
     head.bodyLength = -1;
-    const transform = new ZlibTransform(library.start(), true, (detail) => stream.breakOff(400, 'Bad Request', `decompression_failed{${detail}}`));
+    const transform = new ZlibTransform(stream.services.codec(library.codec), true, (detail) =>
+      stream.breakOff(400, 'Bad Request', `decompression_failed{${detail}}`),
+    );
     transform.source = stream.transformRequest(transform);
     return PASS;
   }
@@ -61,7 +63,7 @@ class DecompressorFilter implements HttpFilter {
     const { library, response } = this.#fields;
     if (response === null || fin || head.tunnel || stream.method === 'HEAD' || !takeOff(library.encoding, response, head.headers)) return;
     head.bodyLength = -1;
-    const transform = new ZlibTransform(library.start(), true, (detail) => stream.breakOff(502, '', `decompression_failed{${detail}}`));
+    const transform = new ZlibTransform(stream.services.codec(library.codec), true, (detail) => stream.breakOff(502, '', `decompression_failed{${detail}}`));
     transform.source = stream.transformResponse(transform);
   }
 }

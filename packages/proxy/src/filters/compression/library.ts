@@ -1,4 +1,3 @@
-import zlib from 'node:zlib';
 import type { TypedExtensionConfig } from '@outrigger/xds/protos/envoy/config/core/v3/extension';
 import { BrotliSchema as BrotliCompressor } from '@outrigger/xds/protos/envoy/extensions/compression/brotli/compressor/v3/brotli';
 import { BrotliSchema as BrotliDecompressor } from '@outrigger/xds/protos/envoy/extensions/compression/brotli/decompressor/v3/brotli';
@@ -12,16 +11,13 @@ import { ZstdSchema as ZstdCompressor } from '@outrigger/xds/protos/envoy/extens
 import { ZstdSchema as ZstdDecompressor } from '@outrigger/xds/protos/envoy/extensions/compression/zstd/decompressor/v3/zstd';
 import type { CompileReport } from '../../routing/compile-result.ts';
 import { typeNameOf, unpack } from '../../xds/fields.ts';
-
-/** What both of Node's compressors and decompressors are. */
-export type ZlibStream = zlib.Gzip | zlib.Gunzip | zlib.BrotliCompress | zlib.BrotliDecompress | zlib.ZstdCompress | zlib.ZstdDecompress;
+import type { CodecSettings } from '../http-filter.ts';
 
 /** One way to compress, or to undo it. */
 export interface CompressionLibrary {
   /** As in Content-Encoding and Accept-Encoding. */
   readonly encoding: string;
-  /** Of the etag of what it makes. */
-  start(): ZlibStream;
+  readonly codec: CodecSettings;
 }
 
 const LEVEL: Readonly<Record<number, number>> = {
@@ -35,12 +31,16 @@ const LEVEL: Readonly<Record<number, number>> = {
   [Gzip_CompressionLevel.COMPRESSION_LEVEL_8]: 8,
   [Gzip_CompressionLevel.COMPRESSION_LEVEL_9]: 9,
 };
+/** zlib.h's numbers; 0 is its default. */
 const STRATEGY: Readonly<Record<number, number>> = {
-  [Gzip_CompressionStrategy.FILTERED]: zlib.constants.Z_FILTERED,
-  [Gzip_CompressionStrategy.HUFFMAN_ONLY]: zlib.constants.Z_HUFFMAN_ONLY,
-  [Gzip_CompressionStrategy.RLE]: zlib.constants.Z_RLE,
-  [Gzip_CompressionStrategy.FIXED]: zlib.constants.Z_FIXED,
+  [Gzip_CompressionStrategy.FILTERED]: 1,
+  [Gzip_CompressionStrategy.HUFFMAN_ONLY]: 2,
+  [Gzip_CompressionStrategy.RLE]: 3,
+  [Gzip_CompressionStrategy.FIXED]: 4,
 };
+/** Z_DEFAULT_COMPRESSION. */
+const DEFAULT_LEVEL = -1;
+const DEFAULT_ZSTD_LEVEL = 3;
 const DEFAULT_CHUNK_BYTES = 4096;
 const DEFAULT_MEM_LEVEL = 5;
 const DEFAULT_WINDOW_BITS = 12;
@@ -54,35 +54,37 @@ export function compileCompressor(config: TypedExtensionConfig | undefined, path
   switch (typeNameOf(any)) {
     case GzipCompressor.typeName: {
       const gzip = unpack(any, GzipCompressor, at, report);
-      const options = {
-        level: LEVEL[gzip?.compressionLevel ?? 0] ?? zlib.constants.Z_DEFAULT_COMPRESSION,
-        strategy: STRATEGY[gzip?.compressionStrategy ?? 0] ?? zlib.constants.Z_DEFAULT_STRATEGY,
-        memLevel: gzip?.memoryLevel ?? DEFAULT_MEM_LEVEL,
-        windowBits: gzip?.windowBits ?? DEFAULT_WINDOW_BITS,
-        chunkSize: gzip?.chunkSize ?? DEFAULT_CHUNK_BYTES,
+      return {
+        encoding: 'gzip',
+        codec: {
+          kind: 'gzip',
+          level: LEVEL[gzip?.compressionLevel ?? 0] ?? DEFAULT_LEVEL,
+          strategy: STRATEGY[gzip?.compressionStrategy ?? 0] ?? 0,
+          memLevel: gzip?.memoryLevel ?? DEFAULT_MEM_LEVEL,
+          windowBits: gzip?.windowBits ?? DEFAULT_WINDOW_BITS,
+          chunkBytes: gzip?.chunkSize ?? DEFAULT_CHUNK_BYTES,
+        },
       };
-      return { encoding: 'gzip', start: () => zlib.createGzip(options) };
     }
     case BrotliCompressor.typeName: {
       const brotli = unpack(any, BrotliCompressor, at, report);
-      const options = {
-        chunkSize: brotli?.chunkSize ?? DEFAULT_CHUNK_BYTES,
-        params: {
-          [zlib.constants.BROTLI_PARAM_QUALITY]: brotli?.quality ?? DEFAULT_BROTLI_QUALITY,
-          [zlib.constants.BROTLI_PARAM_LGWIN]: brotli?.windowBits ?? DEFAULT_BROTLI_WINDOW_BITS,
+      return {
+        encoding: 'br',
+        codec: {
+          kind: 'brotli',
+          quality: brotli?.quality ?? DEFAULT_BROTLI_QUALITY,
+          windowBits: brotli?.windowBits ?? DEFAULT_BROTLI_WINDOW_BITS,
+          chunkBytes: brotli?.chunkSize ?? DEFAULT_CHUNK_BYTES,
         },
       };
-      return { encoding: 'br', start: () => zlib.createBrotliCompress(options) };
     }
     case ZstdCompressor.typeName: {
       const zstd = unpack(any, ZstdCompressor, at, report);
       if (zstd?.dictionary !== undefined) report.error(`${at}.dictionary`, 'not supported by this proxy');
-      const level = zstd?.compressionLevel;
-      const options = {
-        chunkSize: zstd?.chunkSize ?? DEFAULT_CHUNK_BYTES,
-        params: level === undefined ? {} : { [zlib.constants.ZSTD_c_compressionLevel]: level },
+      return {
+        encoding: 'zstd',
+        codec: { kind: 'zstd', level: zstd?.compressionLevel ?? DEFAULT_ZSTD_LEVEL, chunkBytes: zstd?.chunkSize ?? DEFAULT_CHUNK_BYTES },
       };
-      return { encoding: 'zstd', start: () => zlib.createZstdCompress(options) };
     }
     default:
       report.error(path, `${typeNameOf(any) === '' ? 'a library' : typeNameOf(any)} is not supported by this proxy`);
@@ -95,11 +97,11 @@ export function compileDecompressor(config: TypedExtensionConfig | undefined, pa
   const any = config?.typedConfig;
   switch (typeNameOf(any)) {
     case GzipDecompressor.typeName:
-      return { encoding: 'gzip', start: () => zlib.createGunzip() };
+      return { encoding: 'gzip', codec: { kind: 'gunzip' } };
     case BrotliDecompressor.typeName:
-      return { encoding: 'br', start: () => zlib.createBrotliDecompress() };
+      return { encoding: 'br', codec: { kind: 'unbrotli' } };
     case ZstdDecompressor.typeName:
-      return { encoding: 'zstd', start: () => zlib.createZstdDecompress() };
+      return { encoding: 'zstd', codec: { kind: 'unzstd' } };
     default:
       report.error(path, `${typeNameOf(any) === '' ? 'a library' : typeNameOf(any)} is not supported by this proxy`);
       return null;

@@ -1,6 +1,5 @@
 import type { HeaderList } from '../../http/message.ts';
-import type { ContentSink, ContentSource, ContentTransform } from '../http-filter.ts';
-import type { ZlibStream } from './library.ts';
+import type { ContentCodec, ContentSink, ContentSource, ContentTransform } from '../http-filter.ts';
 
 const NOTHING = Buffer.alloc(0);
 /** More than this for a byte is a bomb and no content (Envoy: max_inflate_ratio). */
@@ -13,7 +12,7 @@ export class ZlibTransform implements ContentTransform {
   next!: ContentSink;
   /** Set once it is in its place. */
   source!: ContentSource;
-  readonly #zlib: ZlibStream;
+  readonly #zlib: ContentCodec;
   readonly #inflates: boolean;
   readonly #onBad: (detail: string) => void;
   #trailers: HeaderList | null = null;
@@ -22,7 +21,7 @@ export class ZlibTransform implements ContentTransform {
   #held = false;
   #over = false;
 
-  constructor(zlib: ZlibStream, inflates: boolean, onBad: (detail: string) => void) {
+  constructor(zlib: ContentCodec, inflates: boolean, onBad: (detail: string) => void) {
     this.#zlib = zlib;
     this.#inflates = inflates;
     this.#onBad = onBad;
