@@ -153,7 +153,13 @@ describe.each(planes)('retries through %s', (plane) => {
       };
     };
     proxy = await DataPlane.start(plane, {
-      listeners: { web: listenerJson('web', { routes, virtualHost: { includeRequestAttemptCount: true } }) },
+      listeners: {
+        inner: listenerJson('inner', {
+          routes: [{ match: { prefix: '/inner' }, route: { cluster: 'hosts' } }],
+          manager: { useRemoteAddress: true, internalAddressConfig: { cidrRanges: [{ addressPrefix: '127.0.0.0', prefixLen: 8 }] } },
+        }),
+        web: listenerJson('web', { routes, virtualHost: { includeRequestAttemptCount: true } }),
+      },
       clusters: {
         application: clusterJson('application', {
           endpoints: [application.address],
@@ -181,6 +187,14 @@ describe.each(planes)('retries through %s', (plane) => {
     const { headers = {}, becomes } = CASES[name]!;
     const { status } = await get(`/${encodeURIComponent(name)}`, headers);
     expect([status, calls.get(name)]).toEqual(becomes);
+  });
+
+  test('x-envoy-retry-on of a caller from within, and of no other', async () => {
+    const headers = { 'x-envoy-retry-on': '5xx', 'x-envoy-max-retries': '2' };
+    await ask(`127.0.0.1:${proxy.port('inner')}`, { path: '/inner', headers });
+    expect(tried.get('/inner')).toHaveLength(3);
+    await get('/hosts/none', { 'x-envoy-max-retries': '9' });
+    expect(tried.get('/hosts/none')).toHaveLength(3);
   });
 
   test('connect-failure: nobody listens', async () => {

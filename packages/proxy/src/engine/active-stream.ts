@@ -192,7 +192,7 @@ export class ActiveStream extends AttemptedStream {
   /** As in Envoy: it runs from the end of the request. */
   #armRouteTimeout(): void {
     if (this.#routeTimer !== undefined || this.response !== null) return;
-    const timeoutMs = routeTimeoutMs(this.route!, this.head);
+    const timeoutMs = this.askedTimeoutMs >= 0 ? this.askedTimeoutMs : routeTimeoutMs(this.route!, this.head);
     if (timeoutMs > 0) this.#routeTimer = this.manager.runtime.wheel.arm(timeoutMs, this, Timer.ROUTE);
   }
 

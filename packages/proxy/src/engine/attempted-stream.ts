@@ -3,7 +3,9 @@ import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream }
 import type { LbContext } from '../lb/context.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
-import { type AttemptFailure, isIdempotent, RetryState } from '../resilience/retry-policy.ts';
+import { NO_RETRIES } from '../resilience/compile-retry.ts';
+import { heedRetryHeaders } from '../resilience/retry-headers.ts';
+import { type AttemptFailure, isIdempotent, type RetryPolicy, RetryState } from '../resilience/retry-policy.ts';
 import { removeHeader, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
@@ -35,6 +37,10 @@ export abstract class AttemptedStream extends RoutedStream {
   #retry: RetryState | null = null;
   #tried: UpstreamHost[] | null = null;
   #raw = false;
+  #policy: RetryPolicy = NO_RETRIES;
+  #hedges = false;
+  /** Of the whole request, by its caller, ms; 0: none; -1: the route's. */
+  protected askedTimeoutMs = -1;
   #replayed = false;
   /** Redirects that were followed here, and the names of the routes that they led to. */
   #redirects = 0;
@@ -64,7 +70,15 @@ export abstract class AttemptedStream extends RoutedStream {
   protected beginAttempts(route: RouteEntry, tunnel: boolean): void {
     const { head } = this;
     this.#raw = head.method === 'CONNECT' && route.fields.connectTerminates;
-    this.#retry = route.retry.appliesTo(head) && !tunnel ? new RetryState(route.retry) : null;
+    this.#policy = route.retry;
+    this.#hedges = route.fields.hedgeOnPerTryTimeout;
+    if (this.internal) {
+      const { policy, timeoutMs, hedges } = heedRetryHeaders(head.headers, route.retry);
+      this.#policy = policy;
+      this.askedTimeoutMs = timeoutMs;
+      if (hedges) this.#hedges = true;
+    }
+    this.#retry = this.#policy.appliesTo(head) && !tunnel ? new RetryState(this.#policy) : null;
     this.lb = hashContext(this, route);
   }
 
@@ -114,7 +128,7 @@ export abstract class AttemptedStream extends RoutedStream {
   }
 
   #armTry(attempt: UpstreamAttempt): void {
-    const { perTryTimeoutMs } = this.route!.retry;
+    const { perTryTimeoutMs } = this.#policy;
     if (perTryTimeoutMs > 0) attempt.armPerTry(perTryTimeoutMs);
   }
 
@@ -319,7 +333,7 @@ export abstract class AttemptedStream extends RoutedStream {
 
   onPerTryTimeout(attempt: UpstreamAttempt): void {
     if (this.over || this.response !== null || attempt !== this.attempt) return;
-    if (this.route!.fields.hedgeOnPerTryTimeout) this.#hedge(attempt);
+    if (this.#hedges) this.#hedge(attempt);
     else this.onAttemptFailed(attempt, 'per-try-timeout', '');
   }
 

@@ -58,6 +58,20 @@ const NO_RETRY_FIELDS: RetryPolicyFields = {
   connectTimeoutRetries: -1,
 };
 
+/** Of a list with commas between. */
+export function conditionBits(text: string): { readonly bits: number; readonly unknown: readonly string[] } {
+  let bits = 0;
+  const unknown: string[] = [];
+  for (const word of text.split(',')) {
+    const condition = word.trim();
+    if (condition === '') continue;
+    const bit = CONDITIONS.get(condition);
+    if (bit === undefined) unknown.push(condition);
+    else bits |= bit;
+  }
+  return { bits, unknown };
+}
+
 export const NO_RETRIES = new RetryPolicy(NO_RETRY_FIELDS);
 
 /**
@@ -67,15 +81,9 @@ export const NO_RETRIES = new RetryPolicy(NO_RETRY_FIELDS);
 export function compileRetryPolicy(config: RetryPolicyConfig | undefined, mesh: JsonObject | undefined, path: string, report: CompileReport): RetryPolicy {
   if (config === undefined) return NO_RETRIES;
   checkFields(RetryPolicySchema, config, RETRY, path, report);
-  let retryOn = 0;
-  for (const word of config.retryOn.split(',')) {
-    const condition = word.trim();
-    if (condition === '') continue;
-    const bit = CONDITIONS.get(condition);
-    // Istio lets plain status codes stand in retryOn and its translation moves them; Envoy drops words that it does not know.
-    if (bit === undefined) report.ignore(`${path}.retry_on "${condition}"`);
-    else retryOn |= bit;
-  }
+  const { bits: retryOn, unknown } = conditionBits(config.retryOn);
+  // Istio lets plain status codes stand in retryOn and its translation moves them; Envoy drops words that it does not know.
+  for (const word of unknown) report.ignore(`${path}.retry_on "${word}"`);
   const baseMs = Math.max(1, durationMs(config.retryBackOff?.baseInterval, DEFAULT_BACKOFF_BASE_MS));
   const maxMs = Math.max(1, durationMs(config.retryBackOff?.maxInterval, baseMs * BACKOFF_MAX_FACTOR));
   if (maxMs < baseMs) report.error(`${path}.retry_back_off.max_interval`, 'must not be shorter than base_interval');

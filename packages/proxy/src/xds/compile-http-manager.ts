@@ -14,6 +14,7 @@ import {
   HttpConnectionManagerSchema,
   RdsSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { UuidRequestIdConfigSchema } from '@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
@@ -38,10 +39,10 @@ const MANAGER = fieldPolicy(
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
    path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
    server_header_transformation local_reply_config server_name append_x_forwarded_port
-   internal_address_config xff_num_trusted_hops original_ip_detection_extensions scheme_header_transformation request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
+   internal_address_config xff_num_trusted_hops original_ip_detection_extensions scheme_header_transformation request_id_extension request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
   `add_user_agent http3_protocol_options access_log_flush_interval
    flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6
-   append_local_overload request_id_extension add_proxy_protocol_connection_state`,
+   append_local_overload add_proxy_protocol_connection_state`,
 );
 const RDS = fieldPolicy('config_source route_config_name');
 const TRACING = fieldPolicy('random_sampling provider', 'client_sampling overall_sampling verbose max_path_tag_length custom_tags spawn_upstream_span');
@@ -104,6 +105,14 @@ function schemeOf(config: HttpConnectionManager, path: string, report: CompileRe
   return transformation?.case === 'schemeToOverwrite' ? transformation.value : '';
 }
 
+/** UUIDs alone, and nothing is packed into them. */
+function checkRequestIds(config: HttpConnectionManager, path: string, report: CompileReport): void {
+  const any = config.requestIdExtension?.typedConfig;
+  if (config.requestIdExtension === undefined) return;
+  if (typeNameOf(any) !== UuidRequestIdConfigSchema.typeName) report.error(path, `${typeNameOf(any)} is not supported by this proxy`);
+  else if (unpack(any, UuidRequestIdConfigSchema, path, report)?.packTraceReason !== false) report.ignore(`${path}.typed_config.pack_trace_reason`);
+}
+
 function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
   const name = config.proxyStatusConfig?.proxyName;
   if (config.proxyStatusConfig === undefined) return '';
@@ -122,6 +131,7 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
   const common = config.commonHttpProtocolOptions;
   checkCommonOptions(common, 'downstream', `${path}.common_http_protocol_options`, report);
   checkHttp1Options(config.httpProtocolOptions, `${path}.http_protocol_options`, report);
+  checkRequestIds(config, `${path}.request_id_extension`, report);
   checkTracing(config.tracing, `${path}.tracing`, report);
   if (config.proxyStatusConfig !== undefined)
     checkFields(HttpConnectionManager_ProxyStatusConfigSchema, config.proxyStatusConfig, PROXY_STATUS, `${path}.proxy_status_config`, report);

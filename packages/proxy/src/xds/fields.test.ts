@@ -424,10 +424,9 @@ const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named
        normalize_path merge_slashes path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port
        stream_error_on_invalid_http_message strip_trailing_host_dot proxy_status_config append_x_forwarded_port`,
     named: `add_user_agent http3_protocol_options access_log access_log_flush_interval flush_access_log_on_new_request access_log_options
-       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_id_extension append_local_overload
-       add_proxy_protocol_connection_state`,
-    refused: `codec_type rds scoped_routes http_filters original_ip_detection_extensions early_header_mutation_extensions path_normalization_options
-       typed_header_validation_config`,
+       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 append_local_overload add_proxy_protocol_connection_state`,
+    refused: `codec_type rds scoped_routes http_filters original_ip_detection_extensions early_header_mutation_extensions request_id_extension
+       path_normalization_options typed_header_validation_config`,
   },
   'HttpConnectionManager.Tracing': {
     effect: 'random_sampling',
