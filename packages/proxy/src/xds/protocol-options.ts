@@ -47,6 +47,8 @@ const UPSTREAM = fieldPolicy(
   'max_stream_duration',
 );
 // HTTP/1.0 always passes as it is; a host made up for it would be matched against routes.
+// Of the others some ask for what always holds here (absolute URLs, methods of any name, trailers passed, names' case kept, no h2c upgrade), and
+// some for what never does: a length beside a coding is refused, and a broken message ends its connection.
 const HTTP1 = fieldPolicy(
   'accept_http_10',
   `allow_chunked_length allow_absolute_url header_key_format enable_trailers override_stream_error_on_invalid_http_message send_fully_qualified_url use_balsa_parser
