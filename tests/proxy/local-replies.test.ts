@@ -28,7 +28,7 @@ const DENY: JsonObject = {
   }),
 };
 
-const listener = (name: string, localReplyConfig: JsonObject): JsonObject =>
+const listener = (name: string, localReplyConfig?: JsonObject): JsonObject =>
   listenerJson(name, {
     filters: [DENY],
     routes: [
@@ -37,7 +37,7 @@ const listener = (name: string, localReplyConfig: JsonObject): JsonObject =>
       { match: { prefix: '/app' }, route: { cluster: 'app' } },
       routeTo('empty', {}, { match: { prefix: '/empty' } }),
     ],
-    manager: { localReplyConfig },
+    manager: localReplyConfig === undefined ? {} : { localReplyConfig },
   });
 
 describe.each(planes)('answers that %s makes itself', (plane) => {
@@ -50,6 +50,7 @@ describe.each(planes)('answers that %s makes itself', (plane) => {
       listeners: {
         text: listener('text', { bodyFormat: { textFormat: '%RESPONSE_CODE% %RESPONSE_FLAGS%: %LOCAL_REPLY_BODY%' } }),
         json: listener('json', { bodyFormat: { jsonFormat: { code: '%RESPONSE_CODE%', said: '%LOCAL_REPLY_BODY%', path: '%REQ(:path)%' } } }),
+        plain: listener('plain'),
         mapped: listener('mapped', { mappers: MAPPERS }),
         both: listener('both', { mappers: MAPPERS, bodyFormat: { textFormat: 'all: %LOCAL_REPLY_BODY%', contentType: 'text/x' } }),
       },
@@ -117,13 +118,15 @@ describe.each(planes)('answers that %s makes itself', (plane) => {
   });
 
   test('a gRPC call has it in grpc-message', async () => {
-    const grpc = async (path: string) => {
-      const { status, headers } = await ask(`127.0.0.1:${proxy.port('both')}`, { path, headers: { 'content-type': 'application/grpc' } });
+    const grpc = async (path: string, name = 'both') => {
+      const { status, headers } = await ask(`127.0.0.1:${proxy.port(name)}`, { path, headers: { 'content-type': 'application/grpc' } });
       return [status, headers['grpc-status'], headers['grpc-message'], headers['content-type']];
     };
     expect(await grpc('/empty')).toEqual([200, '14', 'all: no healthy upstream', 'application/grpc']);
     expect(await grpc('/denied')).toEqual([200, '7', 'all: RBAC: access denied', 'application/grpc']);
     expect(await grpc('/direct')).toEqual([200, '2', 'all: tea', 'application/grpc']);
+    expect(await grpc('/direct', 'plain')).toEqual([200, '2', 'tea', 'application/grpc']);
+    expect(await grpc('/moved', 'plain')).toEqual([200, '2', undefined, 'application/grpc']);
   });
 
   test('HEAD has the length, and no content', async () => {

@@ -11,7 +11,7 @@ import { AttemptedStream, NEXT_ATTEMPT } from './attempted-stream.ts';
 import { detectClient, markInternal } from './client-address.ts';
 import { FILTER_DELAY, NO_ROUTE } from './filtered-stream.ts';
 import type { MappedReply } from './local-replies.ts';
-import { addReplyHeaders, directReplyHead, isGrpc, localReplyHead, routeAnswer } from './local-reply.ts';
+import { addReplyHeaders, directReplyHead, isGrpc, localReplyHead, routeAnswer, withoutContentType } from './local-reply.ts';
 import { mirrorRequest } from './mirror.ts';
 import { proxyStatus } from './proxy-status.ts';
 import { enterRequest, enterTrace, rejected, requestIdOf } from './request-entry.ts';
@@ -322,7 +322,12 @@ export class ActiveStream extends AttemptedStream {
     this.responseCodeDetails = details;
     const { localReplies } = this.manager.config;
     if (localReplies !== null && mapped) {
-      this.#sendMapped(localReplies.map(this, status, body.toString(), headers, this.dice));
+      const grpc = isGrpc(this.head.headers);
+      this.#sendMapped(localReplies.map(this, status, body.toString(), grpc ? withoutContentType(headers) : headers, this.dice));
+      return;
+    }
+    if (mapped && isGrpc(this.head.headers)) {
+      this.#sendMapped({ status, body: body.toString(), contentType: '', headers: withoutContentType(headers) });
       return;
     }
     const head = directReplyHead(status, headers, body.length);

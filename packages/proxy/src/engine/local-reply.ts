@@ -59,6 +59,13 @@ export function addReplyHeaders(headers: HeaderList, given: HeaderList): void {
   headers.push(...given);
 }
 
+/** In a gRPC call it is gRPC's. */
+export function withoutContentType(headers: HeaderList): HeaderList {
+  const left = [...headers];
+  removeHeader(left, 'content-type');
+  return left;
+}
+
 /** What a route answers itself; null: it forwards, or has nothing to say. */
 export function routeAnswer(route: RouteEntry, head: RequestHead): { readonly status: number; readonly headers: HeaderList; readonly body: Buffer } | null {
   const { redirect, direct } = route.fields;
