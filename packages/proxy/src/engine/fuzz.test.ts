@@ -24,3 +24,19 @@ it.each([false, true])(
   },
   60_000,
 );
+
+it('a pipelined request that cannot be taken ends its connection, and not the request before it', async () => {
+  const world = new RandomWorld(true);
+  await world.start();
+  const move = (step: (typeof world.play extends (move: infer M) => unknown ? M : never)['step'], pick = 0, settled = false) =>
+    world.play({ step, pick, size: 1, settled });
+  await move('request', 899, true);
+  await move('begin');
+  await move('request', 0, true);
+  await move('request', 143);
+  await move('trailers');
+  await move('mistake');
+  await world.end();
+  expect(world.calls.map(({ ends }) => ends)).toEqual([1, 1, 1]);
+  expect(await world.engine.close()).toEqual([]);
+});

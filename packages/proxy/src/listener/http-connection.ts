@@ -65,7 +65,15 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   }
 
   onRequest(stream: ServerStream, head: RequestHead, fin: boolean): void {
-    const active = new ActiveStream(this, stream, head, fin);
+    let active: ActiveStream;
+    try {
+      active = new ActiveStream(this, stream, head, fin);
+    } catch (error) {
+      // A pipelined head is read when the answer before it ends: whoever has ended that is not to blame.
+      this.manager.runtime.faults.report(error, 'a request was not taken, and its connection was closed');
+      this.destroy();
+      return;
+    }
     if (this.#head !== undefined) this.#headIsWhole();
     const { maxRequestsPerConnection } = this.manager.config;
     if (maxRequestsPerConnection > 0 && ++this.#requests === maxRequestsPerConnection) this.#drainItself();

@@ -38,7 +38,17 @@ import {
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { AdaptiveConcurrencySchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency';
+import { BufferSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/buffer/v3/buffer';
+import { CompressorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/compressor/v3/compressor';
+import { DecompressorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/decompressor/v3/decompressor';
+import { ExtAuthzSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/ext_authz/v3/ext_authz';
 import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
+import { HeaderMutationSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/header_mutation/v3/header_mutation';
+import { HealthCheckSchema as HealthCheckFilterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/health_check/v3/health_check';
+import { JwtAuthenticationSchema, JwtProviderSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/jwt_authn/v3/config';
+import { LocalRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit';
+import { RateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/ratelimit/v3/rate_limit';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
 import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/router/v3/router';
 import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
@@ -66,6 +76,7 @@ import {
 } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { expect, it } from 'vitest';
+import { filterTypes } from '../filters/filter-types.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { message, typed } from '../testing/messages.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
@@ -98,13 +109,14 @@ const inManager = (field: string, schema: DescMessage, base: JsonObject = {}): S
   path: `${HCM_PATH}.${field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
   compile: (json) => manager({ ...MANAGER, [field]: json }),
 });
-const httpFilter = (type: string, schema: DescMessage): Subject => ({
+const httpFilter = (type: string, schema: DescMessage, base: JsonObject = {}): Subject => ({
   schema,
-  base: {},
+  base,
   path: `${HCM_PATH}.http_filters[0].typed_config`,
   compile: (json) => manager({ ...MANAGER, httpFilters: [{ name: 'f', typedConfig: typed(type, json) }, ROUTER] }),
 });
 
+const JWT = 'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication';
 const TLS_INSPECTOR = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
 const proxyProtocol = (json: JsonObject): Outcome =>
   listener({
@@ -125,6 +137,7 @@ const gate = (type: string, schema: DescMessage, base: JsonObject): Subject => (
     }),
 });
 
+const PER_FILTER: JsonObject = { typedPerFilterConfig: { x: typed('envoy.extensions.filters.http.cors.v3.CorsPolicy') } };
 const routes = (json: JsonObject): Outcome => outcome(compileRouteConfiguration(message(RouteConfigurationSchema, json)));
 const virtualHost = (json: JsonObject): Outcome => routes({ name: 'r', virtualHosts: [json] });
 const route = (json: JsonObject): Outcome => virtualHost({ name: 'v', domains: ['*'], routes: [json] });
@@ -179,7 +192,13 @@ const commonTls = (json: JsonObject): Outcome => downstreamTls({ commonTlsContex
 const TLS_PATH = 'filter_chains[0].transport_socket.typed_config';
 
 const SUBJECTS: Readonly<Record<string, Subject>> = {
-  Listener: { schema: ListenerSchema, base: LISTENER, path: '', compile: listener },
+  Listener: {
+    schema: ListenerSchema,
+    base: LISTENER,
+    right: { listenerFilters: [{ name: 'x', typedConfig: typed(TLS_INSPECTOR) }] },
+    path: '',
+    compile: listener,
+  },
   ListenerFilter: {
     schema: ListenerFilterSchema,
     base: { name: 'x', typedConfig: typed(TLS_INSPECTOR) },
@@ -210,6 +229,7 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   FilterChain: {
     schema: FilterChainSchema,
     base: { filters: [{ name: 'x', typedConfig: typed(HCM_TYPE, MANAGER) }] },
+    right: { transportSocket: { name: 'tls', typedConfig: typed(DOWNSTREAM_TLS, { commonTlsContext: COMMON_TLS }) } },
     path: 'filter_chains[0]',
     compile: chain,
   },
@@ -219,7 +239,19 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     path: 'filter_chains[0].filter_chain_match',
     compile: (json) => chain({ filters: [{ name: 'x', typedConfig: typed(HCM_TYPE, MANAGER) }], filterChainMatch: json }),
   },
-  HttpConnectionManager: { schema: HttpConnectionManagerSchema, base: MANAGER, path: HCM_PATH, compile: manager },
+  HttpConnectionManager: {
+    schema: HttpConnectionManagerSchema,
+    base: MANAGER,
+    right: {
+      rds: { routeConfigName: 'r', configSource: ADS },
+      originalIpDetectionExtensions: [
+        { name: 'x', typedConfig: typed('envoy.extensions.http.original_ip_detection.xff.v3.XffConfig', { xffNumTrustedHops: 1 }) },
+      ],
+      accessLog: [{ name: 'x', typedConfig: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: '/dev/null' }) }],
+    },
+    path: HCM_PATH,
+    compile: manager,
+  },
   'HttpConnectionManager.Tracing': inManager('tracing', HttpConnectionManager_TracingSchema),
   'HttpConnectionManager.SetCurrentClientCertDetails': inManager('setCurrentClientCertDetails', HttpConnectionManager_SetCurrentClientCertDetailsSchema),
   'HttpConnectionManager.ProxyStatusConfig': inManager('proxyStatusConfig', HttpConnectionManager_ProxyStatusConfigSchema),
@@ -250,9 +282,38 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
   },
   RBAC: httpFilter('envoy.extensions.filters.http.rbac.v3.RBAC', RBACSchema),
   HTTPFault: httpFilter('envoy.extensions.filters.http.fault.v3.HTTPFault', HTTPFaultSchema),
+  HeaderMutation: httpFilter('envoy.extensions.filters.http.header_mutation.v3.HeaderMutation', HeaderMutationSchema),
+  Buffer: httpFilter('envoy.extensions.filters.http.buffer.v3.Buffer', BufferSchema, { maxRequestBytes: 1 }),
+  'LocalRateLimit, HTTP': httpFilter('envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit', LocalRateLimitSchema),
+  'RateLimit, HTTP': httpFilter('envoy.extensions.filters.http.ratelimit.v3.RateLimit', RateLimitSchema, {
+    domain: 'x',
+    rateLimitService: { grpcService: { envoyGrpc: { clusterName: 'x' } } },
+  }),
+  ExtAuthz: httpFilter('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz', ExtAuthzSchema, {
+    grpcService: { envoyGrpc: { clusterName: 'x' } },
+    transportApiVersion: 'V3',
+  }),
+  JwtAuthentication: httpFilter(JWT, JwtAuthenticationSchema),
+  JwtProvider: {
+    schema: JwtProviderSchema,
+    base: { localJwks: { inlineString: '{"keys":[]}' } },
+    path: `${HCM_PATH}.http_filters[0].typed_config.providers["p"]`,
+    compile: (json) => manager({ ...MANAGER, httpFilters: [{ name: 'f', typedConfig: typed(JWT, { providers: { p: json } }) }, ROUTER] }),
+  },
+  Compressor: httpFilter('envoy.extensions.filters.http.compressor.v3.Compressor', CompressorSchema, {
+    compressorLibrary: { name: 'gzip', typedConfig: typed('envoy.extensions.compression.gzip.compressor.v3.Gzip') },
+  }),
+  Decompressor: httpFilter('envoy.extensions.filters.http.decompressor.v3.Decompressor', DecompressorSchema, {
+    decompressorLibrary: { name: 'gzip', typedConfig: typed('envoy.extensions.compression.gzip.decompressor.v3.Gzip') },
+  }),
+  'HealthCheck, HTTP filter': httpFilter('envoy.extensions.filters.http.health_check.v3.HealthCheck', HealthCheckFilterSchema),
+  AdaptiveConcurrency: httpFilter('envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency', AdaptiveConcurrencySchema, {
+    gradientControllerConfig: { concurrencyLimitParams: { concurrencyUpdateInterval: '1s' }, minRttCalcParams: { interval: '1s' } },
+  }),
   TcpProxy: {
     schema: TcpProxySchema,
     base: { statPrefix: 'x', cluster: 'c' },
+    right: { hashPolicy: [{ sourceIp: {} }] },
     path: HCM_PATH,
     compile: (json) => chain({ filters: [{ name: 'x', typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', json) }] }),
   },
@@ -276,17 +337,38 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     path: `${TLS_PATH}.common_tls_context.validation_context`,
     compile: (json) => commonTls({ ...COMMON_TLS, validationContext: json }),
   },
-  RouteConfiguration: { schema: RouteConfigurationSchema, base: ROUTES, path: '', compile: routes },
-  VirtualHost: { schema: VirtualHostSchema, base: ROUTES.virtualHosts[0]!, path: 'virtual_hosts[0]', compile: virtualHost },
-  Route: { schema: RouteSchema, base: ROUTES.virtualHosts[0]!.routes[0]!, path: 'virtual_hosts[0].routes[0]', compile: route },
+  RouteConfiguration: {
+    schema: RouteConfigurationSchema,
+    base: ROUTES,
+    right: { vhds: { configSource: ADS }, ...PER_FILTER },
+    path: '',
+    compile: routes,
+  },
+  VirtualHost: { schema: VirtualHostSchema, base: ROUTES.virtualHosts[0]!, right: PER_FILTER, path: 'virtual_hosts[0]', compile: virtualHost },
+  Route: { schema: RouteSchema, base: ROUTES.virtualHosts[0]!.routes[0]!, right: PER_FILTER, path: 'virtual_hosts[0].routes[0]', compile: route },
   RouteMatch: {
     schema: RouteMatchSchema,
     base: { prefix: '/' },
+    right: {
+      pathMatchPolicy: { name: 'x', typedConfig: typed('envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig', { pathTemplate: '/{x}' }) },
+    },
     path: 'virtual_hosts[0].routes[0].match',
     compile: (json) => route({ match: json, route: { cluster: 'c' } }),
   },
   RouteAction: { schema: RouteActionSchema, base: { cluster: 'c' }, path: ACTION_PATH, compile: action },
-  RetryPolicy: { schema: RetryPolicySchema, base: {}, path: `${ACTION_PATH}.retry_policy`, compile: (json) => action({ cluster: 'c', retryPolicy: json }) },
+  RetryPolicy: {
+    schema: RetryPolicySchema,
+    base: {},
+    right: {
+      retryHostPredicate: [{ name: 'x', typedConfig: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') }],
+      retryPriority: {
+        name: 'x',
+        typedConfig: typed('envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig', { updateFrequency: 1 }),
+      },
+    },
+    path: `${ACTION_PATH}.retry_policy`,
+    compile: (json) => action({ cluster: 'c', retryPolicy: json }),
+  },
   RequestMirrorPolicy: {
     schema: RouteAction_RequestMirrorPolicySchema,
     base: { cluster: 'm' },
@@ -305,7 +387,17 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     path: `${ACTION_PATH}.weighted_clusters.clusters[0]`,
     compile: (json) => action({ weightedClusters: { clusters: [json] } }),
   },
-  Cluster: { schema: ClusterSchema, base: EDS, path: '', compile: cluster },
+  Cluster: {
+    schema: ClusterSchema,
+    base: EDS,
+    right: {
+      lbPolicy: 'LEAST_REQUEST',
+      transportSocket: { name: 'tls', typedConfig: typed(UPSTREAM_TLS, {}) },
+      typedExtensionProtocolOptions: { [OPTIONS]: typed(OPTIONS, EXPLICIT) },
+    },
+    path: '',
+    compile: cluster,
+  },
   'Cluster.CommonLbConfig': inCluster('commonLbConfig', 'common_lb_config', Cluster_CommonLbConfigSchema),
   OutlierDetection: inCluster('outlierDetection', 'outlier_detection', OutlierDetectionSchema, { enforcingSuccessRate: 0 }),
   HealthCheck: healthCheck('', HealthCheckSchema, HEALTH_CHECK),
@@ -384,336 +476,31 @@ it.each(Object.keys(SUBJECTS))('the right %s is taken as a whole, with nothing t
   expect(compile(base)).toEqual({ errors: [], ignored: [] });
 });
 
-/** What this proxy says that it does. A field that a later version of the messages brings fails here until somebody has decided. */
-const BECOMES: Readonly<Record<string, { readonly effect: string; readonly named: string; readonly refused: string }>> = {
-  Listener: {
-    effect: `name address additional_addresses filter_chains use_original_dst default_filter_chain per_connection_buffer_limit_bytes
-       listener_filters_timeout continue_on_listener_filters_timeout socket_options tcp_fast_open_queue_length traffic_direction reuse_port
-       enable_reuse_port tcp_backlog_size bind_to_port internal_listener ignore_global_conn_limit`,
-    named: `stat_prefix metadata drain_type freebind connection_balance_config access_log max_connections_to_accept_per_socket_event enable_mptcp
-       bypass_overload_manager`,
-    refused: 'filter_chain_matcher deprecated_v1 listener_filters transparent udp_listener_config api_listener',
-  },
-  ListenerFilter: { effect: 'name typed_config', named: '', refused: 'config_discovery filter_disabled' },
-  ProxyProtocol: {
-    effect: 'allow_requests_without_proxy_protocol pass_through_tlvs disallowed_versions',
-    named: 'stat_prefix',
-    refused: 'rules',
-  },
-  ProxyProtocolPassThroughTLVs: { effect: 'match_type tlv_type', named: '', refused: '' },
-  'Listener.AdditionalAddress': { effect: 'address socket_options', named: '', refused: '' },
-  SocketOption: { effect: 'description level name int_value buf_value state', named: '', refused: '' },
-  ConnectionLimit: { effect: 'max_connections delay runtime_enabled', named: 'stat_prefix', refused: '' },
-  LocalRateLimit: { effect: 'token_bucket runtime_enabled', named: 'stat_prefix', refused: 'share_key' },
-  FilterChain: {
-    effect: 'filter_chain_match transport_socket_connect_timeout name',
-    named: 'metadata',
-    refused: 'filters use_proxy_proto transport_socket on_demand_configuration',
-  },
-  FilterChainMatch: {
-    effect: `destination_port prefix_ranges direct_source_prefix_ranges source_type source_prefix_ranges source_ports server_names
-       transport_protocol application_protocols`,
-    named: '',
-    refused: 'address_suffix suffix_len',
-  },
-  HttpConnectionManager: {
-    effect: `stat_prefix route_config tracing common_http_protocol_options http_protocol_options http2_protocol_options server_name
-       server_header_transformation scheme_header_transformation max_request_headers_kb stream_idle_timeout request_timeout request_headers_timeout
-       drain_timeout delayed_close_timeout use_remote_address xff_num_trusted_hops internal_address_config skip_xff_append via generate_request_id
-       preserve_external_request_id always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs
-       normalize_path merge_slashes path_with_escaped_slashes_action local_reply_config strip_matching_host_port strip_any_host_port
-       stream_error_on_invalid_http_message strip_trailing_host_dot proxy_status_config append_x_forwarded_port`,
-    named: `add_user_agent http3_protocol_options access_log access_log_flush_interval flush_access_log_on_new_request access_log_options
-       proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6 append_local_overload add_proxy_protocol_connection_state`,
-    refused: `codec_type rds scoped_routes http_filters original_ip_detection_extensions early_header_mutation_extensions request_id_extension
-       path_normalization_options typed_header_validation_config`,
-  },
-  'HttpConnectionManager.Tracing': {
-    effect: 'random_sampling',
-    named: 'client_sampling overall_sampling verbose max_path_tag_length custom_tags provider spawn_upstream_span',
-    refused: '',
-  },
-  'HttpConnectionManager.SetCurrentClientCertDetails': {
-    effect: 'subject dns uri',
-    named: '',
-    refused: 'cert chain',
-  },
-  'HttpConnectionManager.ProxyStatusConfig': {
-    effect: 'use_node_id literal_proxy_name',
-    named: 'remove_details remove_connection_termination_details remove_response_flags set_recommended_response_code',
-    refused: '',
-  },
-  'HttpConnectionManager.UpgradeConfig': {
-    effect: 'upgrade_type enabled',
-    named: '',
-    refused: 'filters',
-  },
-  'HttpProtocolOptions, downstream': {
-    effect: 'idle_timeout max_connection_duration max_headers_count max_stream_duration headers_with_underscores_action max_requests_per_connection',
-    named: '',
-    refused: '',
-  },
-  Http1ProtocolOptions: {
-    effect: 'accept_http_10',
-    named: `allow_absolute_url header_key_format enable_trailers allow_chunked_length override_stream_error_on_invalid_http_message
-       send_fully_qualified_url use_balsa_parser allow_custom_methods`,
-    refused: 'default_host_for_http_10',
-  },
-  Http2ProtocolOptions: {
-    effect: `hpack_table_size max_concurrent_streams initial_stream_window_size initial_connection_window_size allow_connect max_outbound_frames
-       max_outbound_control_frames max_consecutive_inbound_frames_with_empty_payload max_inbound_priority_frames_per_stream
-       max_inbound_window_update_frames_per_data_frame_sent stream_error_on_invalid_http_messaging
-       override_stream_error_on_invalid_http_message custom_settings_parameters connection_keepalive`,
-    named: 'allow_metadata use_oghttp2_codec',
-    refused: '',
-  },
-  KeepaliveSettings: {
-    effect: 'interval timeout interval_jitter connection_idle_interval',
-    named: '',
-    refused: '',
-  },
-  HttpFilter: {
-    effect: 'name typed_config is_optional disabled',
-    named: '',
-    refused: 'config_discovery',
-  },
-  Router: {
-    effect: 'suppress_envoy_headers',
-    named: `dynamic_stats start_child_span upstream_log upstream_log_options strict_check_headers respect_expected_rq_timeout
-       suppress_grpc_request_failure_code_stats`,
-    refused: 'upstream_http_filters',
-  },
-  RBAC: {
-    effect: 'rules',
-    named: 'rules_stat_prefix shadow_rules shadow_matcher shadow_rules_stat_prefix track_per_rule_stats',
-    refused: 'matcher',
-  },
-  HTTPFault: {
-    effect: 'delay abort upstream_cluster headers',
-    named: `max_active_faults delay_percent_runtime abort_percent_runtime delay_duration_runtime abort_http_status_runtime max_active_faults_runtime
-       response_rate_limit_percent_runtime abort_grpc_status_runtime disable_downstream_cluster_stats filter_metadata`,
-    refused: 'downstream_nodes response_rate_limit',
-  },
-  TcpProxy: {
-    effect: 'stat_prefix cluster weighted_clusters on_demand metadata_match idle_timeout max_connect_attempts max_downstream_connection_duration',
-    named: `downstream_idle_timeout upstream_idle_timeout access_log access_log_flush_interval flush_access_log_on_connected access_log_options`,
-    // A hash policy that names nothing is none.
-    refused: 'hash_policy tunneling_config',
-  },
-  DownstreamTlsContext: {
-    effect: `common_tls_context require_client_certificate require_sni session_ticket_keys disable_stateless_session_resumption
-       disable_stateful_session_resumption session_timeout`,
-    named: 'session_ticket_keys_sds_secret_config full_scan_certs_on_sni_mismatch',
-    refused: 'ocsp_staple_policy',
-  },
-  CommonTlsContext: {
-    effect: `tls_params tls_certificates tls_certificate_sds_secret_configs validation_context validation_context_sds_secret_config
-       combined_validation_context alpn_protocols`,
-    named: 'key_log',
-    refused: `tls_certificate_provider_instance tls_certificate_certificate_provider tls_certificate_certificate_provider_instance
-       validation_context_certificate_provider validation_context_certificate_provider_instance custom_handshaker`,
-  },
-  TlsCertificate: {
-    effect: 'certificate_chain private_key',
-    named: 'watched_directory ocsp_staple signed_certificate_timestamp',
-    refused: 'pkcs12 private_key_provider password',
-  },
-  TlsParameters: {
-    effect: 'tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves signature_algorithms',
-    named: '',
-    refused: '',
-  },
-  CertificateValidationContext: {
-    effect: 'trusted_ca verify_certificate_spki verify_certificate_hash match_typed_subject_alt_names match_subject_alt_names crl',
-    named: 'watched_directory',
-    refused: `ca_certificate_provider_instance system_root_certs require_signed_certificate_timestamp allow_expired_certificate
-       trust_chain_verification custom_validator_config only_verify_leaf_cert_crl max_verify_depth`,
-  },
-  RouteConfiguration: {
-    effect: `name virtual_hosts response_headers_to_add response_headers_to_remove request_headers_to_add request_headers_to_remove
-       most_specific_header_mutations_wins max_direct_response_body_size_bytes request_mirror_policies ignore_port_in_host_matching
-       ignore_path_parameters_in_path_matching`,
-    named: 'validate_clusters metadata',
-    refused: 'vhds internal_only_headers cluster_specifier_plugins typed_per_filter_config',
-  },
-  VirtualHost: {
-    effect: `name domains routes require_tls rate_limits request_headers_to_add request_headers_to_remove response_headers_to_add
-       response_headers_to_remove cors include_request_attempt_count include_attempt_count_in_response retry_policy hedge_policy
-       include_is_timeout_retry_header per_request_buffer_limit_bytes request_mirror_policies`,
-    named: 'virtual_clusters metadata',
-    refused: 'matcher typed_per_filter_config retry_policy_typed_config',
-  },
-  Route: {
-    effect: `name match route redirect direct_response non_forwarding_action metadata decorator request_headers_to_add request_headers_to_remove
-       response_headers_to_add response_headers_to_remove per_request_buffer_limit_bytes`,
-    named: 'tracing stat_prefix',
-    refused: 'filter_action typed_per_filter_config',
-  },
-  RouteMatch: {
-    effect: `prefix path safe_regex connect_matcher path_separated_prefix case_sensitive runtime_fraction headers query_parameters grpc tls_context
-       dynamic_metadata`,
-    named: '',
-    refused: 'path_match_policy',
-  },
-  RouteAction: {
-    effect: `cluster cluster_header weighted_clusters cluster_not_found_response_code metadata_match prefix_rewrite regex_rewrite
-       host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout
-       retry_policy request_mirror_policies rate_limits include_vh_rate_limits hash_policy cors max_grpc_timeout grpc_timeout_offset
-       upgrade_configs internal_redirect_policy internal_redirect_action max_internal_redirects hedge_policy max_stream_duration`,
-    named: 'early_data_policy priority',
-    refused: 'cluster_specifier_plugin inline_cluster_specifier_plugin path_rewrite_policy retry_policy_typed_config',
-  },
-  RetryPolicy: {
-    effect: `retry_on num_retries per_try_timeout per_try_idle_timeout host_selection_retry_max_attempts retriable_status_codes retry_back_off
-       rate_limited_retry_back_off retriable_headers retriable_request_headers`,
-    named: 'retry_options_predicates',
-    refused: 'retry_priority retry_host_predicate',
-  },
-  RequestMirrorPolicy: {
-    effect: 'cluster cluster_header runtime_fraction disable_shadow_host_suffix_append',
-    named: 'trace_sampled',
-    refused: '',
-  },
-  WeightedCluster: {
-    effect: 'clusters total_weight header_name',
-    named: 'runtime_key_prefix',
-    refused: '',
-  },
-  'WeightedCluster.ClusterWeight': {
-    effect: `name cluster_header weight metadata_match request_headers_to_add request_headers_to_remove response_headers_to_add
-       response_headers_to_remove host_rewrite_literal`,
-    named: '',
-    refused: 'typed_per_filter_config',
-  },
-  Cluster: {
-    effect: `transport_socket_matches name type connect_timeout load_assignment health_checks max_requests_per_connection circuit_breakers
-       upstream_http_protocol_options common_http_protocol_options http_protocol_options http2_protocol_options dns_refresh_rate
-       dns_failure_refresh_rate respect_dns_ttl dns_lookup_family dns_resolvers dns_resolution_config typed_dns_resolver_config
-       wait_for_warm_on_init outlier_detection cleanup_interval upstream_bind_config lb_subset_config ring_hash_lb_config
-       maglev_lb_config original_dst_lb_config least_request_lb_config round_robin_lb_config common_lb_config metadata
-       upstream_connection_options close_connections_on_host_health_failure ignore_health_on_host_removal load_balancing_policy`,
-    named: `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups protocol_selection lrs_report_endpoint_metrics
-       track_timeout_budgets track_cluster_stats preconnect_policy`,
-    refused: `cluster_type eds_cluster_config lb_policy typed_extension_protocol_options transport_socket filters lrs_server upstream_config
-       connection_pool_per_downstream_connection`,
-  },
-  'Cluster.CommonLbConfig': {
-    effect: `healthy_panic_threshold zone_aware_lb_config locality_weighted_lb_config ignore_new_hosts_until_first_hc
-       consistent_hashing_lb_config`,
-    named: 'update_merge_window close_connections_on_host_set_change override_host_status',
-    refused: '',
-  },
-  OutlierDetection: {
-    effect: `consecutive_5xx interval base_ejection_time max_ejection_percent enforcing_consecutive_5xx enforcing_success_rate success_rate_minimum_hosts
-       success_rate_request_volume success_rate_stdev_factor consecutive_gateway_failure enforcing_consecutive_gateway_failure
-       split_external_local_origin_errors consecutive_local_origin_failure enforcing_consecutive_local_origin_failure
-       enforcing_local_origin_success_rate failure_percentage_threshold enforcing_failure_percentage enforcing_failure_percentage_local_origin
-       failure_percentage_minimum_hosts failure_percentage_request_volume max_ejection_time max_ejection_time_jitter
-       successful_active_health_check_uneject_host always_eject_one_host`,
-    named: 'monitors',
-    refused: '',
-  },
-  HealthCheck: {
-    effect: `timeout interval initial_jitter interval_jitter interval_jitter_percent unhealthy_threshold healthy_threshold reuse_connection
-       http_health_check tcp_health_check grpc_health_check no_traffic_interval no_traffic_healthy_interval unhealthy_interval
-       unhealthy_edge_interval healthy_edge_interval tls_options transport_socket_match_criteria`,
-    named: 'alt_port event_log_path event_logger event_service always_log_health_check_failures always_log_health_check_success',
-    refused: 'custom_health_check',
-  },
-  'HealthCheck.HttpHealthCheck': {
-    effect: `host path send receive response_buffer_size request_headers_to_add request_headers_to_remove expected_statuses retriable_statuses
-       service_name_matcher method`,
-    named: '',
-    refused: 'codec_client_type',
-  },
-  'HealthCheck.TcpHealthCheck': {
-    effect: 'send receive',
-    named: '',
-    refused: 'proxy_protocol_config',
-  },
-  'HealthCheck.GrpcHealthCheck': {
-    effect: 'service_name authority initial_metadata',
-    named: '',
-    refused: '',
-  },
-  UpstreamConnectionOptions: {
-    effect: 'tcp_keepalive happy_eyeballs_config',
-    named: 'set_local_interface_name_on_upstream_connections',
-    refused: '',
-  },
-  'BindConfig of the cluster': {
-    effect: 'source_address extra_source_addresses additional_source_addresses',
-    named: '',
-    refused: 'freebind socket_options local_address_selector',
-  },
-  'Cluster.OriginalDstLbConfig': {
-    effect: 'use_http_header http_header_name upstream_port_override',
-    named: '',
-    refused: 'metadata_key',
-  },
-  CaresDnsResolverConfig: {
-    effect: 'resolvers use_resolvers_as_fallback',
-    named: 'filter_unroutable_families dns_resolver_options udp_max_queries',
-    refused: '',
-  },
-  'CircuitBreakers.Thresholds': {
-    effect: 'priority max_connections max_pending_requests max_requests max_retries retry_budget',
-    named: 'track_remaining max_connection_pools',
-    refused: '',
-  },
-  'CircuitBreakers.Thresholds, per host': {
-    effect: 'priority max_connections',
-    named: 'max_pending_requests max_requests max_retries retry_budget track_remaining max_connection_pools',
-    refused: '',
-  },
-  'HttpProtocolOptions of the cluster': {
-    effect: 'common_http_protocol_options upstream_http_protocol_options explicit_http_config use_downstream_protocol_config auto_config',
-    named: 'header_validation_config',
-    refused: 'http_filters',
-  },
-  'HttpProtocolOptions, upstream': {
-    effect: 'idle_timeout max_connection_duration max_headers_count headers_with_underscores_action max_requests_per_connection',
-    named: 'max_stream_duration',
-    refused: '',
-  },
-  UpstreamHttpProtocolOptions: {
-    effect: '',
-    named: '',
-    refused: 'auto_sni auto_san_validation override_auto_sni_header',
-  },
-  UpstreamTlsContext: {
-    effect: 'common_tls_context sni max_session_keys',
-    named: 'allow_renegotiation enforce_rsa_key_usage',
-    refused: '',
-  },
-  ClusterLoadAssignment: {
-    effect: 'cluster_name endpoints policy',
-    named: '',
-    refused: 'named_endpoints',
-  },
-  'ClusterLoadAssignment.Policy': {
-    effect: 'overprovisioning_factor',
-    named: 'endpoint_stale_after weighted_priority_health',
-    refused: 'drop_overloads',
-  },
-  LocalityLbEndpoints: {
-    effect: 'locality lb_endpoints load_balancing_weight priority',
-    named: 'metadata proximity',
-    refused: 'load_balancer_endpoints leds_cluster_locality_config',
-  },
-  LbEndpoint: {
-    effect: 'endpoint health_status metadata load_balancing_weight',
-    named: '',
-    refused: 'endpoint_name',
-  },
-  Endpoint: {
-    effect: 'address health_check_config hostname additional_addresses',
-    named: '',
-    refused: '',
-  },
-};
-
-it.each(Object.keys(SUBJECTS))('%s: each field has an effect, or is named in the admin interface, or is refused', (name) => {
-  const words = ({ effect, named, refused }: (typeof BECOMES)[string]) => [effect, named, refused].map((list) => list.split(/\s+/).join(' '));
-  expect(words(probe(SUBJECTS[name]!))).toEqual(words(BECOMES[name]!));
+/** docs/proxy.md is what comes of feeding each field: `vitest -u` writes it anew, and whoever reads the difference has decided. */
+it('each field has an effect, or is named in the admin interface, or is refused, as docs/proxy.md says', async () => {
+  const rows = Object.entries(SUBJECTS).map(([name, subject]) => {
+    const { effect, named, refused } = probe(subject);
+    const cell = (fields: readonly string[]): string => (fields.length === 0 ? '' : fields.map((field) => `\`${field}\``).join(', '));
+    return `| \`${subject.schema.typeName}\`${name.includes(',') || name.includes(' ') ? ` (${name})` : ''} | ${cell(effect)} | ${cell(named)} | ${cell(refused)} |`;
+  });
+  const filters = [...filterTypes.keys()].sort().map((type) => `- \`${type}\``);
+  await expect(`${HEAD}\n${filters.join('\n')}\n${TABLE}\n${rows.join('\n')}\n`).toMatchFileSnapshot('../../../../docs/proxy.md');
 });
+
+const HEAD = `# What our proxy makes of xDS
+
+Written by a test that feeds each field of these messages to the code that reads it (packages/proxy/src/xds/fields.test.ts); do not edit it by hand.
+
+A field **in effect** does what Envoy's documentation says of it. One that is **named** is accepted without effect, since it only tunes, and the admin interface lists it (\`/config_dump\`, \`without_effect\`).
+One that is **refused** is answered with a NACK that names it: it bears on matching, routing or security, so that leaving it out would be another configuration. Fields that hold one of several extensions are in effect for the extensions that are
+here, and refused for others; so are single values of enums (HTTP/3 is).
+
+## HTTP filters
+
+In the order of the configuration; \`envoy.extensions.filters.http.router.v3.Router\` is the last. \`on_demand\`, \`dynamic_forward_proxy\` and \`grpc_stats\` are taken, their work is done elsewhere. A filter that is not here is refused unless it \`is_optional\`.
+`;
+const TABLE = `
+## Fields
+
+| message | in effect | named | refused |
+| --- | --- | --- | --- |`;

@@ -11,12 +11,19 @@ export interface Subject {
   readonly schema: DescMessage;
   /** Its fields in the right message. */
   readonly base: JsonObject;
+  /** Right values of fields that a sample cannot guess: extensions, and what names something. */
+  readonly right?: JsonObject;
   /** Where it is, as errors name it. */
   readonly path: string;
   readonly compile: (json: JsonObject) => Outcome;
 }
 
-/** What JSON has for a value that is not the default. */
+/** What JSON has for values that are not the default: of an enum all, else one. */
+function samplesOf(field: DescField): readonly JsonValue[] {
+  if (field.enum !== undefined && field.fieldKind === 'enum') return field.enum.values.slice(1).map(({ number }) => number);
+  return [sampleOf(field)];
+}
+
 function sampleOf(field: DescField): JsonValue {
   const one = ((): JsonValue => {
     if (field.enum !== undefined) return field.enum.values.at(-1)!.number;
@@ -44,19 +51,31 @@ function sampleOf(field: DescField): JsonValue {
   return field.fieldKind === 'map' ? { x: one } : one;
 }
 
-/** Every field by what becomes of it: `effect`, `named` in the admin interface, or `refused`. */
-export function probe({ schema, base, path, compile }: Subject): Record<'effect' | 'named' | 'refused', string> {
-  const found: Record<'effect' | 'named' | 'refused', string[]> = { effect: [], named: [], refused: [] };
+export type Fate = 'effect' | 'named' | 'refused';
+
+/**
+ * Every field by what becomes of it: `effect`, `named` in the admin interface, or `refused`. A field that takes several kinds of value
+ * has the best fate of them: what it does not take of these is refused with its own words.
+ */
+export function probe({ schema, base, right = {}, path, compile }: Subject): Readonly<Record<Fate, readonly string[]>> {
+  const found: Record<Fate, string[]> = { effect: [], named: [], refused: [] };
   for (const field of schema.fields) {
-    const json = { ...base };
-    for (const other of field.oneof?.fields ?? []) delete json[other.jsonName];
-    json[field.jsonName] = sampleOf(field);
     const at = path === '' ? field.name : `${path}.${field.name}`;
-    const { errors, ignored } = compile(json);
     const under = (text: string): boolean => text === at || text.startsWith(`${at}.`) || text.startsWith(`${at}[`);
-    if (errors.some((error) => under(error.path) && /support/.test(error.message))) found.refused.push(field.name);
-    else if (ignored.some(under)) found.named.push(field.name);
-    else found.effect.push(field.name);
+    const samples = field.jsonName in right ? [right[field.jsonName]!] : samplesOf(field);
+    const fates = samples.map((sample): Fate => {
+      const json = { ...base };
+      for (const other of field.oneof?.fields ?? []) delete json[other.jsonName];
+      json[field.jsonName] = sample;
+      const { errors, ignored } = compile(json);
+      if (field.jsonName in right && errors.length > 0) throw new Error(`the right ${at} is refused: ${JSON.stringify(errors)}`);
+      if (errors.some((error) => under(error.path) && /support/.test(error.message))) return 'refused';
+      return ignored.some(under) ? 'named' : 'effect';
+    });
+    // The right message has it.
+    if (field.jsonName in base) fates.push('effect');
+    const fate = (['effect', 'named'] as const).find((one) => fates.includes(one)) ?? 'refused';
+    found[fate].push(field.name);
   }
-  return { effect: found.effect.join(' '), named: found.named.join(' '), refused: found.refused.join(' ') };
+  return found;
 }
