@@ -11,9 +11,13 @@ export interface Difference {
   readonly texts: readonly string[];
 }
 
+/** Whether HAProxy looks at a trailer before it has passed the request on is not the same in each run. */
+const UNSTEADY: Readonly<Partial<Record<Name, ReadonlySet<string>>>> = { haproxy: new Set(['a trailer with a space before its colon']) };
+
 export function differences(outcomes: Readonly<Record<Name, Outcomes>>): Difference[] {
   return trials.flatMap((trial) => {
     const texts = names.map((name) => {
+      if (UNSTEADY[name]?.has(trial.name)) return 'refused, or passed without it, as it happens';
       const { text, ambiguous } = outcomes[name].get(trial.name)!;
       return ambiguous.length > 0 ? `${text} (read in two ways)` : text;
     });
