@@ -4,6 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { version } from './version.ts';
 
 const args = process.argv.slice(2);
+if (args[0] !== 'proxy') {
+  // `rig get | head`: who read the output has enough. What the command does is done all the same; a mesh that runs goes on.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 if (args[0] === '--version' || args[0] === '-V') {
   process.stdout.write(`rig ${version}\n`);
 } else {

@@ -75,6 +75,12 @@ test('--version', () => {
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expect.stringMatching(/^rig \d+\.\d+\.\d+\n$/) as string, stderr: '' });
 });
 
+test('output that nobody reads any more is no failure', () => {
+  const script = 'set -o pipefail; { sleep 0.2; "$0" "$1" --version; } | true';
+  const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, program], { encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+});
+
 describe('with no control plane', () => {
   test.each([['status'], ['get'], ['top'], ['apply', '-f', 'rule.yaml'], ['token', 'create', '--name', 'web'], ['dashboard'], ['demo', 'kill', 'web']])(
     'rig %s %s ends with 3 and what to do',
