@@ -14,6 +14,7 @@ import { checkFields, fieldPolicy, unpack } from '../../xds/fields.ts';
 import { type FilteredStream, type FilterVerdict, type HttpFilter, type HttpFilterType, PASS, type RouteSetting } from '../http-filter.ts';
 import { encodingQuality } from './accept-encoding.ts';
 import { type CompressionLibrary, compileCompressor } from './library.ts';
+import { forbidsTransform } from './no-transform.ts';
 import { ZlibTransform } from './zlib-transform.ts';
 
 const COMPRESSOR = fieldPolicy(
@@ -140,7 +141,7 @@ class CompressorFilter implements HttpFilter {
 function worthIt({ minBytes, types }: Direction, headers: HeaderList, length: number): boolean {
   if (length >= 0 && length < minBytes) return false;
   if (headerIndex(headers, 'content-encoding') >= 0) return false;
-  if (/(?:^|,)\s*no-transform\s*(?:,|$)/i.test(headerValue(headers, 'cache-control') ?? '')) return false;
+  if (forbidsTransform(headers)) return false;
   const type = headerValue(headers, 'content-type');
   return type === undefined || types.has(type.split(';', 1)[0]!.trim().toLowerCase());
 }

@@ -9,6 +9,7 @@ import { headerIndex, headerValue, removeHeader, setHeader } from '../../routing
 import { checkFields, fieldPolicy, unpack } from '../../xds/fields.ts';
 import { type FilteredStream, type FilterVerdict, type HttpFilter, type HttpFilterType, PASS } from '../http-filter.ts';
 import { type CompressionLibrary, compileDecompressor } from './library.ts';
+import { forbidsTransform } from './no-transform.ts';
 import { ZlibTransform } from './zlib-transform.ts';
 
 const DECOMPRESSOR = fieldPolicy('decompressor_library request_direction_config response_direction_config');
@@ -70,7 +71,7 @@ class DecompressorFilter implements HttpFilter {
 
 /** Takes the outermost encoding off a head that has this one; false: there is nothing to undo. */
 function takeOff(encoding: string, direction: Direction, headers: HeaderList): boolean {
-  if (!direction.ignoreNoTransform && /(?:^|,)\s*no-transform\s*(?:,|$)/i.test(headerValue(headers, 'cache-control') ?? '')) return false;
+  if (!direction.ignoreNoTransform && forbidsTransform(headers)) return false;
   const encodings = (headerValue(headers, 'content-encoding') ?? '').split(',').map((text) => text.trim());
   if (encodings.at(-1)!.toLowerCase() !== encoding) return false;
   const rest = encodings.slice(0, -1).join(', ');

@@ -1,4 +1,4 @@
-import type { StreamInfo } from '@outrigger/telemetry';
+import { EMPTY_STREAM, type StreamInfo } from '@outrigger/telemetry';
 import type { CheckFailure } from '../../resilience/active-health.ts';
 import type { TransportSocketSettings } from '../../xds/cluster-config.ts';
 import type { EndpointAddress } from '../../xds/endpoint-config.ts';
@@ -33,46 +33,7 @@ export interface Probe {
 
 /** What a check's headers may name: the endpoint, and nothing of a request. */
 export function probeInfo(text: string): StreamInfo {
-  return {
-    startTimeMs: 0,
-    durationMs: 0,
-    requestDurationMs: -1,
-    responseDurationMs: -1,
-    responseTxDurationMs: -1,
-    protocol: '',
-    method: '',
-    originalPath: '',
-    path: '',
-    scheme: '',
-    authority: '',
-    requestHeaders: [],
-    responseHeaders: [],
-    responseTrailers: [],
-    responseCode: 0,
-    responseCodeDetails: '',
-    responseFlags: 0,
-    connectionTerminationDetails: '',
-    localReplyBody: '',
-    bytesReceived: 0,
-    bytesSent: 0,
-    routeName: '',
-    virtualClusterName: '',
-    upstreamCluster: '',
-    upstreamHost: text,
-    upstreamLocalAddress: '',
-    upstreamTransportFailureReason: '',
-    upstreamRequestAttemptCount: 0,
-    downstreamLocalAddress: '',
-    downstreamRemoteAddress: '',
-    downstreamDirectRemoteAddress: '',
-    requestedServerName: '',
-    downstreamTlsVersion: '',
-    downstreamPeerUri: '',
-    downstreamLocalUri: '',
-    upstreamPeerUri: '',
-    traceId: '',
-    connectionId: 0,
-  };
+  return { ...EMPTY_STREAM, durationMs: 0, upstreamHost: text };
 }
 
 /** Whether the pieces are in the bytes, one after the other, whatever lies between them. */
