@@ -40,7 +40,7 @@ function detailOf({ stats, config, lastRefusal }: Listener): object {
 }
 
 function addressesOf(listener: Listener): string[] {
-  const bound = listener.sockets.map((socket) => socket.bound);
+  const bound = listener.sockets.all.map((socket) => socket.bound);
   return bound.length > 0 || listener.address === '' ? bound : [listener.address];
 }
 

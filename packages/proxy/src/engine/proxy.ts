@@ -165,7 +165,7 @@ class RunningProxy implements RunnableProxy {
     add(ADMIN_SOCKET, this.#admin?.handle);
     add(METRICS_SOCKET, this.#metrics?.handle);
     for (const listener of this.#listeners.all)
-      for (const { address, handle } of listener.sockets) if (address.kind === 'socket' && address.port !== 0) add(addressText(address), handle);
+      for (const { address, handle } of listener.sockets.all) if (address.kind === 'socket' && address.port !== 0) add(addressText(address), handle);
     return sockets;
   }
 

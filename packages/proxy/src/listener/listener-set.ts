@@ -62,8 +62,8 @@ export class ListenerSet {
     try {
       await listener.bind({
         // Port 0 is another port for each.
-        holds: (address) => givers.some((giver) => (giver === before || !isAnyPort(address)) && giver.holds(address)),
-        release: (address) => givers.find((giver) => giver.holds(address))?.release(address),
+        holds: (address) => givers.some((giver) => (giver === before || !isAnyPort(address)) && giver.sockets.holds(address)),
+        release: (address) => givers.find((giver) => giver.sockets.holds(address))?.sockets.release(address),
       });
     } catch (error) {
       listener.close();
@@ -78,7 +78,7 @@ export class ListenerSet {
 
   #holderOf(address: SocketAddress): Listener | undefined {
     if (isAnyPort(address)) return undefined;
-    for (const listener of this.#listeners.values()) if (listener.holds(address)) return listener;
+    for (const listener of this.#listeners.values()) if (listener.sockets.holds(address)) return listener;
     return undefined;
   }
 

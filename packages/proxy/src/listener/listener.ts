@@ -7,13 +7,12 @@ import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
-import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
 import type { TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import type { FilterChainConfig, HttpManagerConfig, ListenerConfig, SocketAddress, SocketOptionConfig } from '../xds/listener-config.ts';
+import type { FilterChainConfig, HttpManagerConfig, ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
 import { ConnectionGates } from './connection-gate.ts';
 import { ConnectionInfo, NOT_SECURE, type Security } from './connection-info.ts';
 import { ConnectionOrigin } from './connection-origin.ts';
@@ -22,8 +21,8 @@ import { FirstWord, LateHelloGuard } from './first-word.ts';
 import { HttpConnection } from './http-connection.ts';
 import { Inspection } from './inspection.ts';
 import type { InternalAcceptor } from './internal-listeners.ts';
-import { ListenerError, ListenSocket, sameAddress } from './listen-socket.ts';
 import { type ListenerFilter, makeFilter } from './listener-filter.ts';
+import { ListeningSockets, type SocketHolder } from './listening-sockets.ts';
 import { restoreOriginalDestination } from './original-destination.ts';
 
 export interface ListenerParts {
@@ -60,12 +59,6 @@ export interface EndedConnection {
   readonly bytesSent: number;
 }
 
-/** Sockets of a listener that is replaced, by their addresses. */
-export interface SocketHolder {
-  holds(address: SocketAddress): boolean;
-  release(address: SocketAddress): ListenSocket | undefined;
-}
-
 export class ListenerStats {
   accepted = 0;
   active = 0;
@@ -92,6 +85,7 @@ const NONE: ReadonlySet<string> = new Set();
 /** A listener at work: its socket (or its name inside the process), filter chains, and the connections it has. */
 export class Listener {
   readonly config: ListenerConfig;
+  readonly sockets: ListeningSockets;
   readonly stats = new ListenerStats();
   readonly addedAtUnixMs: number;
   readonly #parts: ListenerParts;
@@ -115,8 +109,6 @@ export class Listener {
   readonly #connectionLimit: number;
   /** Sockets that were accepted and are open still, by those before it too. */
   readonly #open: { count: number };
-  #sockets: ListenSocket[] = [];
-  #calls: SocketCalls | null = null;
   #internal: InternalAcceptor | undefined;
   /** The last connection of a listener that drains has gone. */
   onEmpty: () => void = () => {};
@@ -128,6 +120,7 @@ export class Listener {
   constructor(parts: ListenerParts, config: ListenerConfig, before: Listener | undefined) {
     this.#parts = parts;
     this.config = config;
+    this.sockets = new ListeningSockets(config, parts.runtime);
     this.addedAtUnixMs = parts.runtime.unixMs();
     this.#matcher = new FilterChainMatcher(config.filterChains, config.defaultFilterChain);
     this.#filters = config.listenerFilters.map(makeFilter);
@@ -176,76 +169,26 @@ export class Listener {
 
   /** "ip:port" or a path, as bound; '' while it is not. */
   get address(): string {
-    const [first] = this.#sockets;
+    const [first] = this.sockets.all;
     if (first !== undefined) return first.bound;
     return this.#internal === undefined ? '' : `internal:${this.config.name}`;
   }
 
-  /** The first is of its `address`, the others of `additional_addresses`. */
-  get sockets(): readonly ListenSocket[] {
-    return this.#sockets;
-  }
-
   /** Starts to accept. Takes over sockets of `before` that have the same address, so that no connection is refused in between. */
   async bind(before: SocketHolder): Promise<void> {
-    const { config } = this;
-    const { address, name } = config;
-    if (config.originalDst || config.socketOptions.length > 0 || config.additionalAddresses.some(({ socketOptions }) => socketOptions.length > 0))
-      this.#calls = await this.#loadCalls();
+    const { address, name, bindToPort } = this.config;
     if (address.kind === 'internal') {
       this.#internal = (transport, setSink) => this.#guarded(transport, () => this.#acceptInternal(transport, setSink));
       this.#parts.runtime.internalListeners.set(name, this.#internal);
       return;
     }
-    if (!config.bindToPort) return;
-    const wanted = [{ address, socketOptions: config.socketOptions }, ...config.additionalAddresses];
-    const opened = new Map<SocketAddress, ListenSocket>();
-    try {
-      for (const { address: at, socketOptions } of wanted) {
-        if (before.holds(at)) continue;
-        const socket = await ListenSocket.open(at, config, `listener ${name}`, this.#parts.inherited(at));
-        opened.set(at, socket);
-        this.#setOptions(socket, socketOptions);
-      }
-    } catch (error) {
-      for (const socket of opened.values()) socket.close(true);
-      throw error;
-    }
-    // Nothing fails from here on: what `before` gives it does not get back.
-    for (const { address: at, socketOptions } of wanted) {
-      const socket = opened.get(at) ?? before.release(at)!;
-      if (!opened.has(at)) this.#parts.runtime.faults.guard(`the socket options of listener ${name}`, () => this.#setOptions(socket, socketOptions));
-      socket.onConnection = (accepted) => this.#guarded(accepted, () => this.#accept(accepted));
-      socket.onError = (error) => this.#parts.runtime.log('error', `listener ${name}: ${error.message}`);
-      this.#sockets.push(socket);
-    }
-  }
-
-  holds(address: SocketAddress): boolean {
-    return this.#sockets.some((socket) => sameAddress(socket.address, address));
-  }
-
-  /** Gives a socket away; its connections stay with it. */
-  release(address: SocketAddress): ListenSocket | undefined {
-    const socket = this.#sockets.find((one) => sameAddress(one.address, address));
-    if (socket !== undefined) this.#sockets = this.#sockets.filter((one) => one !== socket);
-    return socket;
-  }
-
-  async #loadCalls(): Promise<SocketCalls> {
-    try {
-      return await loadSocketCalls();
-    } catch (cause) {
-      throw new ListenerError('bind', `listener ${this.config.name} needs calls of the kernel that this machine has not: ${(cause as Error).message}`, cause);
-    }
-  }
-
-  #setOptions(socket: ListenSocket, options: readonly SocketOptionConfig[]): void {
-    for (const { level, name, value, path } of options) {
-      const failure = this.#calls!.setOption(socket.descriptor, level, name, value);
-      if (failure !== '')
-        throw new ListenerError('bind', `listener ${this.config.name}: ${path} (level ${level}, name ${name}) is refused: ${failure}`, undefined);
-    }
+    if (!bindToPort) return;
+    await this.sockets.open(
+      address,
+      before,
+      (at) => this.#parts.inherited(at),
+      (socket) => this.#guarded(socket, () => this.#accept(socket)),
+    );
   }
 
   /**
@@ -288,8 +231,7 @@ export class Listener {
   }
 
   stopAccepting(): void {
-    for (const socket of this.#sockets) socket.close(!this.#parts.handedOver());
-    this.#sockets = [];
+    this.sockets.close(!this.#parts.handedOver());
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);
   }
 
@@ -331,7 +273,7 @@ export class Listener {
     }
     const origin = ConnectionOrigin.of(socket);
     if (this.config.originalDst) {
-      restoreOriginalDestination(this.#calls!, socket, origin);
+      restoreOriginalDestination(this.sockets.calls!, socket, origin);
       if (this.config.useOriginalDst && origin.restored) {
         const other = this.#parts.listenerAt(origin.localIp, origin.localPort);
         if (other !== undefined && other !== this) {
