@@ -22,7 +22,7 @@ const roots = readFileSync(join(own, 'roots.txt'), 'utf8')
 const versions = ['@grpc/grpc-js-xds', '@bufbuild/buf', '@bufbuild/protoc-gen-es'].map(
   (name) => JSON.parse(readFileSync(require.resolve(`${name}/package.json`), 'utf8')).version,
 );
-const ownFiles = roots.filter((path) => path.startsWith('outrigger/')).map((path) => readFileSync(join(own, path), 'utf8'));
+const ownFiles = roots.filter((path) => existsSync(join(own, path))).map((path) => readFileSync(join(own, path), 'utf8'));
 const stamp = createHash('sha256')
   .update(JSON.stringify([versions, roots, ownFiles, readFileSync(fileURLToPath(import.meta.url), 'utf8')]))
   .digest('hex');
