@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import type { Authority, Svid } from '@outrigger/identity';
-import type { Instance, Resource, Service } from '@outrigger/resources';
+import { type Instance, type Resource, refOf, type Service } from '@outrigger/resources';
 import {
   bootstrapText,
   buildMesh,
@@ -108,7 +108,7 @@ export class MeshOfEnvoys {
   }
 
   delete(...resources: Resource[]): void {
-    this.change({ remove: resources.map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name })) });
+    this.change({ remove: resources.map(refOf) });
   }
 
   #source(): ResourceSource {

@@ -37,7 +37,7 @@ it('turns what reading refused into IST0106', async () => {
       code: 'IST0106',
       level: 'Error',
       message: 'Schema validation error: spec.mtls.mode: Unsupported value: "X": supported values: "UNSET", "DISABLE", "PERMISSIVE", "STRICT"',
-      resource: { kind: 'PeerAuthentication', namespace: 'shop', name: 'default' },
+      resource: { group: 'security.istio.io', kind: 'PeerAuthentication', namespace: 'shop', name: 'default' },
       file: 'a.yaml',
       line: 5,
     },

@@ -36,7 +36,7 @@ export function messagesOf(problems: readonly Problem[]): readonly Message[] {
       code: 'IST0106',
       level: problem.level,
       message: messageText('IST0106', [problem.message]).text,
-      resource: problem.resource ?? { kind: '', namespace: '', name: '' },
+      resource: problem.resource ?? { group: '', kind: '', namespace: '', name: '' },
       file: problem.file,
       line: problem.line,
     }))

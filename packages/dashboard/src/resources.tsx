@@ -25,7 +25,7 @@ export function Resources({ data, nowMs }: { data: MeshData; nowMs: number }) {
       ) : (
         <ul class="resources">
           {resources.map((resource) => (
-            <Resource key={`${resource.kind} ${resource.namespace}/${resource.name}`} resource={resource} nowMs={nowMs} />
+            <Resource key={`${resource.apiVersion} ${resource.kind} ${resource.namespace}/${resource.name}`} resource={resource} nowMs={nowMs} />
           ))}
         </ul>
       )}

@@ -2,6 +2,7 @@ export type { KubernetesDocument } from './document.ts';
 export { durationMs } from './duration.ts';
 export { type InstanceOptions, instancesOf } from './instances.ts';
 export { isJsonObject, type Json, type JsonObject } from './json.ts';
+export { kindsNamed } from './kind-names.ts';
 export type {
   ConnectionPoolSettings,
   ConsistentHash,
@@ -65,7 +66,7 @@ export { type Problem, type ProblemCode, problemText } from './problem.ts';
 export { protocolOf } from './protocol.ts';
 export { type ReadOptions, type ReadResult, readResources } from './read.ts';
 export { type Kind, kindOf, kinds } from './registry.ts';
-export { type Metadata, type Origin, type Resource, type ResourceRef, refOf, refText } from './resource.ts';
+export { groupOf, type Metadata, type Origin, type Resource, type ResourceRef, refKey, refOf, refText } from './resource.ts';
 export { manifestOf, resourceFrom } from './restore.ts';
 export type { FieldError, FieldErrorType } from './schema/field-error.ts';
 export { servicesOf } from './services.ts';

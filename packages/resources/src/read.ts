@@ -4,7 +4,7 @@ import { maxProblemsPerDocument } from './limits.ts';
 import { parseDocuments, type SourceFile } from './parse.ts';
 import type { Problem } from './problem.ts';
 import { kindOf } from './registry.ts';
-import { type Resource, type ResourceRef, refOf, refText } from './resource.ts';
+import { groupOf, type Resource, type ResourceRef, refKey, refOf, refText } from './resource.ts';
 import type { FieldError } from './schema/field-error.ts';
 import { matchKind } from './unmatched.ts';
 import { createValidator, type ValidateOptions, type Validator } from './validator.ts';
@@ -59,7 +59,7 @@ export async function readResources(files: readonly SourceFile[], options: ReadO
       continue;
     }
     const { resource } = validated;
-    const key = `${match.kind.group}/${refText(refOf(resource))}`;
+    const key = refKey(refOf(resource));
     const earlier = seen.get(key);
     if (earlier !== undefined) {
       const where = `${earlier.origin?.file}:${earlier.origin?.line}`;
@@ -111,7 +111,7 @@ function nextFor(error: FieldError): string {
 function problemAt(document: KubernetesDocument, options: ReadOptions, problem: Pick<Problem, 'code' | 'field' | 'message' | 'next'>): Problem {
   const clusterScoped = kindOf(document.apiVersion, document.kind)?.scope === 'Cluster';
   const namespace = clusterScoped ? '' : document.namespace || (options.defaultNamespace ?? 'default');
-  const resource: ResourceRef = { kind: document.kind, namespace, name: document.name };
+  const resource: ResourceRef = { group: groupOf(document.apiVersion), kind: document.kind, namespace, name: document.name };
   return {
     ...problem,
     level: 'Error',

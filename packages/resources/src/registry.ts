@@ -1,4 +1,5 @@
 import { groupOfKind, type KindInEffect } from './kinds/known.ts';
+import { groupOf } from './resource.ts';
 import type { Schema } from './schema/structural.ts';
 import { type VendoredKind, vendoredKinds } from './schema/vendored.ts';
 
@@ -25,12 +26,6 @@ export const kinds: readonly Kind[] = vendoredKinds.map(({ load: _load, ...kind 
 }));
 
 const kindByName: ReadonlyMap<string, Kind> = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
-
-/** API group of an apiVersion; '' is Kubernetes' core. */
-export function groupOf(apiVersion: string): string {
-  const slash = apiVersion.indexOf('/');
-  return slash < 0 ? '' : apiVersion.slice(0, slash);
-}
 
 /** The kind of an apiVersion ("networking.istio.io/v1"), whether or not that version is served. */
 export function kindOf(apiVersion: string, kind: string): Kind | undefined {

@@ -6,6 +6,8 @@ export interface Origin {
 
 /** Names one resource. `namespace` is '' for cluster-scoped kinds. */
 export interface ResourceRef {
+  /** "networking.istio.io": kinds of two groups may have one name, as Gateway has. */
+  readonly group: string;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
@@ -42,10 +44,22 @@ export interface Metadata {
 }
 
 export function refOf(resource: Resource): ResourceRef {
-  return { kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name };
+  const { metadata } = resource;
+  return { group: groupOf(resource.apiVersion), kind: resource.kind, namespace: metadata.namespace, name: metadata.name };
 }
 
-/** "VirtualService default/order-service" */
+/** API group of an apiVersion; '' is Kubernetes' core. */
+export function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? '' : apiVersion.slice(0, slash);
+}
+
+/** One text for each resource, by which it is found: "networking.istio.io/VirtualService default/order-service". */
+export function refKey(ref: ResourceRef): string {
+  return `${ref.group}/${refText(ref)}`;
+}
+
+/** As people name it: "VirtualService default/order-service". Two resources may have the same; `refKey` tells them apart. */
 export function refText(ref: ResourceRef): string {
   return ref.namespace === '' ? `${ref.kind} ${ref.name}` : `${ref.kind} ${ref.namespace}/${ref.name}`;
 }

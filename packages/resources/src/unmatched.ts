@@ -1,4 +1,5 @@
-import { groupOf, type Kind, kindOf, kinds } from './registry.ts';
+import { type Kind, kindOf, kinds } from './registry.ts';
+import { groupOf } from './resource.ts';
 import { editDistance, nearest } from './suggest.ts';
 
 /** Istio's installation kinds: of its groups' family, but not of the mesh's language. */

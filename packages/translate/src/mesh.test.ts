@@ -24,7 +24,7 @@ describe('a change touches', () => {
     ],
     [
       'a host by its VirtualService',
-      { remove: [{ kind: 'VirtualService', namespace: 'default', name: 'order-service' }] },
+      { remove: [{ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'order-service' }] },
       [`vs:${host('order-service')}`, 'virtualservices'],
     ],
     [
@@ -35,7 +35,7 @@ describe('a change touches', () => {
     ['a namespace by its policies', { put: [resource('AuthorizationPolicy', 'all', {})] }, ['authz:default']],
     [
       'the root namespace by a mesh-wide one',
-      { remove: [{ kind: 'PeerAuthentication', namespace: 'istio-system', name: 'default' }] },
+      { remove: [{ group: 'security.istio.io', kind: 'PeerAuthentication', namespace: 'istio-system', name: 'default' }] },
       ['peerauthn:istio-system'],
     ],
     ['nothing by a VirtualService of gateways alone', { put: [resource('VirtualService', 'edge', { hosts: ['web'], gateways: ['gw'] })] }, []],
@@ -47,7 +47,11 @@ describe('a change touches', () => {
     ['a service that leaves', { removeServices: [{ hostname: host('web'), namespace: 'default' }] }, [`service:${host('web')}`, 'services']],
     [
       'nothing by what is not there',
-      { removeInstances: ['x'], remove: [{ kind: 'Sidecar', namespace: 'a', name: 'b' }], removeServices: [{ hostname: 'a', namespace: 'b' }] },
+      {
+        removeInstances: ['x'],
+        remove: [{ group: 'networking.istio.io', kind: 'Sidecar', namespace: 'a', name: 'b' }],
+        removeServices: [{ hostname: 'a', namespace: 'b' }],
+      },
       [],
     ],
   ])('%s', (_, change, touched) => {
@@ -57,7 +61,10 @@ describe('a change touches', () => {
 
 describe('the index', () => {
   test('an old mesh stays as it was', () => {
-    changeMesh(shop, { removeInstances: shopInstances.map(({ id }) => id), remove: [{ kind: 'VirtualService', namespace: 'default', name: 'order-service' }] });
+    changeMesh(shop, {
+      removeInstances: shopInstances.map(({ id }) => id),
+      remove: [{ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'order-service' }],
+    });
     expect(shop.instances.get(host('payment-service'))).toHaveLength(3);
     expect(shop.virtualServices.get(host('order-service'))).toHaveLength(1);
   });

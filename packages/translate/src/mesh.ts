@@ -6,7 +6,8 @@ import {
   type PeerAuthenticationSpec,
   type Resource,
   type ResourceRef,
-  refText,
+  refKey,
+  refOf,
   type Service,
   type SidecarSpec,
   type VirtualServiceSpec,
@@ -41,7 +42,7 @@ export interface Mesh {
   readonly sidecars: PersistentMap<readonly Sidecar[]>;
   /** By id. */
   readonly instanceById: PersistentMap<Instance>;
-  /** By "Kind namespace/name". */
+  /** By `refKey`. */
   readonly resources: PersistentMap<Resource>;
 }
 
@@ -158,9 +159,9 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     }
     stored.set(name, undefined);
   };
-  for (const ref of change.remove ?? []) take(refText(ref));
+  for (const ref of change.remove ?? []) take(refKey(ref));
   for (const resource of change.put ?? []) {
-    const name = refText({ kind: resource.kind, namespace: resource.metadata.namespace, name: resource.metadata.name });
+    const name = refKey(refOf(resource));
     const old = stored.has(name) ? stored.get(name) : mesh.resources.get(name);
     if (old !== undefined && sameContent(old, resource)) continue;
     const filing = filingOf(resource, mesh.settings);

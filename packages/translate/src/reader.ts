@@ -1,4 +1,4 @@
-import { type Instance, type Resource, type ResourceRef, refOf, refText, type Service } from '@outrigger/resources';
+import { type Instance, type Resource, type ResourceRef, refKey, refOf, type Service } from '@outrigger/resources';
 import { type Key, keys } from './keys.ts';
 import type { AuthorizationPolicy, DestinationRule, Mesh, PeerAuthentication, Sidecar, VirtualService } from './mesh.ts';
 import type { ProxyNode } from './node.ts';
@@ -82,7 +82,7 @@ export class Reader {
   /** The resource shapes what is being translated. */
   uses(resource: Resource): void {
     const ref = refOf(resource);
-    this.#sources.set(refText(ref), ref);
+    this.#sources.set(refKey(ref), ref);
   }
 
   /** A field that does nothing. */
@@ -96,7 +96,7 @@ export class Reader {
   }
 
   #note(note: Note): void {
-    this.#notes.set(`${refText(note.resource)} ${note.field} ${note.message}`, note);
+    this.#notes.set(`${refKey(note.resource)} ${note.field} ${note.message}`, note);
   }
 
   result<Message>(name: string, message: Message | undefined, aliases: readonly string[] = []): Translated<Message> {

@@ -40,7 +40,7 @@ const changes: readonly MeshChange[] = [
   { removeInstances: ['default/payment-service-1', 'default/payment-service-2', 'default/payment-service-3'] },
   { putInstances: [instance('payment-service', 'v9', 1, 8080, 19_099, { meshed: false })] },
   { putInstances: [instance('order-service', 'v2', 2, 8080, 19_098, { serviceAccount: 'other' })] },
-  { remove: [{ kind: 'VirtualService', namespace: 'default', name: 'order-service' }] },
+  { remove: [{ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'order-service' }] },
   {
     put: [
       resource('VirtualService', 'a-wildcard', {
@@ -56,9 +56,9 @@ const changes: readonly MeshChange[] = [
     ],
   },
   { put: [resource('DestinationRule', 'payment', { host: 'payment-service', trafficPolicy: { tls: { mode: 'DISABLE' } } })] },
-  { remove: [{ kind: 'DestinationRule', namespace: 'default', name: 'order-service' }] },
+  { remove: [{ group: 'networking.istio.io', kind: 'DestinationRule', namespace: 'default', name: 'order-service' }] },
   { put: [resource('PeerAuthentication', 'off', { selector: { matchLabels: { app: 'payment-service' } }, mtls: { mode: 'DISABLE' } })] },
-  { remove: [{ kind: 'AuthorizationPolicy', namespace: 'default', name: 'payment-allow-order-only' }] },
+  { remove: [{ group: 'security.istio.io', kind: 'AuthorizationPolicy', namespace: 'default', name: 'payment-allow-order-only' }] },
   {
     put: [
       resource('Sidecar', 'default', {
@@ -128,8 +128,9 @@ test('nodes with one share key get one answer', () => {
 
 test('a result names the resources that shaped it', () => {
   const { sources } = translate(shop, node('web'), url(VirtualHostSchema), 'http_proxy/order-service:8080')!;
-  expect(sources).toEqual([{ kind: 'VirtualService', namespace: 'default', name: 'order-service' }]);
+  expect(sources).toEqual([{ group: 'networking.istio.io', kind: 'VirtualService', namespace: 'default', name: 'order-service' }]);
   expect(translate(shop, node('web'), url(ClusterSchema), `outbound|8080|v1|${host('order-service')}`)!.sources).toContainEqual({
+    group: 'networking.istio.io',
     kind: 'DestinationRule',
     namespace: 'default',
     name: 'order-service',

@@ -1,8 +1,9 @@
 import type { ResourceView } from '@outrigger/control-plane/api';
-import { readResources } from '@outrigger/resources';
+import { groupOf, kindsNamed, type ResourceRef, readResources, refKey, refOf, refText } from '@outrigger/resources';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
+import { groupedKind, kindAndName } from '../kinds.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { printWait, waitExitCode, waitFor } from './apply.ts';
 
@@ -16,46 +17,41 @@ export interface DeleteOptions {
   state: string;
 }
 
-interface Target {
-  kind: string;
-  namespace: string;
-  name: string;
-}
-
 export async function remove(options: DeleteOptions): Promise<void> {
-  const targets = await targetsOf(options);
   const api = apiOf(options.state);
-  const present = await api.get<ResourceView[]>('/resources');
-  const key = (target: Target): string => `${target.kind} ${target.namespace}/${target.name}`;
-  const known = new Set(present.map(key));
-  const missing = targets.filter((target) => !known.has(key(target)));
-  if (missing.length === targets.length) throw new CliError(`${missing.map(key).join(', ')}: not in the mesh`, { next: '`rig get` lists what is' });
+  const present = (await api.get<ResourceView[]>('/resources')).map(
+    ({ apiVersion, kind, namespace, name }): ResourceRef => ({ group: groupOf(apiVersion), kind, namespace, name }),
+  );
+  const known = new Set(present.map(refKey));
+  const targets = await targetsOf(options, known);
+  const missing = targets.filter((target) => !known.has(refKey(target)));
+  if (missing.length === targets.length) throw new CliError(`${missing.map(refText).join(', ')}: not in the mesh`, { next: '`rig get` lists what is' });
   let revision = '';
   // Routes go before what they lead to.
   const order = [...targets].sort((a, b) => Number(isRoute(b)) - Number(isRoute(a)));
   for (const target of order) {
-    if (!known.has(key(target))) continue;
-    revision = (await api.delete<{ revision: string }>(`/resources/${target.kind}/${target.namespace === '' ? '-' : target.namespace}/${target.name}`))
-      .revision;
+    if (!known.has(refKey(target))) continue;
+    const { namespace, name } = target;
+    revision = (await api.delete<{ revision: string }>(`/resources/${groupedKind(target)}/${namespace === '' ? '-' : namespace}/${name}`)).revision;
   }
   const waited = options.wait ? await waitFor(api, revision, options.wait) : undefined;
   if (options.output === 'json')
-    printJson({ deleted: targets.filter((target) => known.has(key(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
+    printJson({ deleted: targets.filter((target) => known.has(refKey(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
   else {
-    for (const target of targets) console.log(known.has(key(target)) ? `${key(target)} deleted` : `${key(target)} was not there`);
+    for (const target of targets) console.log(`${refText(target)} ${known.has(refKey(target)) ? 'deleted' : 'was not there'}`);
     if (waited) printWait(waited);
   }
   if (waited) process.exitCode = waitExitCode(waited);
 }
 
-function isRoute({ kind }: Target): boolean {
+function isRoute({ kind }: ResourceRef): boolean {
   return kind === 'VirtualService' || kind.endsWith('Route');
 }
 
-async function targetsOf(options: DeleteOptions): Promise<Target[]> {
+async function targetsOf(options: DeleteOptions, known: ReadonlySet<string>): Promise<ResourceRef[]> {
   if (options.filename && options.filename.length > 0) {
     const parsed = await readResources(readConfigFiles(options.filename), { defaultNamespace: options.namespace });
-    const targets = parsed.resources.map(({ kind, metadata }) => ({ kind, namespace: metadata.namespace, name: metadata.name }));
+    const targets = parsed.resources.map(refOf);
     if (targets.length === 0)
       throw new CliError('no resource of the mesh is in these files', {
         where: options.filename.join(', '),
@@ -63,7 +59,17 @@ async function targetsOf(options: DeleteOptions): Promise<Target[]> {
       });
     return targets;
   }
-  if (!options.kind || !options.name)
-    throw new CliError('what to delete is not said', { next: '`rig delete -f FILE` or `rig delete KIND NAME`', exitCode: ExitCode.usage });
-  return [{ kind: options.kind, namespace: options.namespace, name: options.name }];
+  const { kind, name } = kindAndName(options.kind, options.name);
+  if (!kind || !name) throw new CliError('what to delete is not said', { next: '`rig delete -f FILE` or `rig delete KIND NAME`', exitCode: ExitCode.usage });
+  const meant = kindsNamed(kind).map((one): ResourceRef => {
+    return { group: one.group, kind: one.kind, namespace: one.scope === 'Cluster' ? '' : options.namespace, name };
+  });
+  if (meant.length === 0) throw new CliError(`there is no kind "${kind}"`, { next: '`rig get` lists what is in the mesh, with its kind' });
+  const found = meant.filter((target) => known.has(refKey(target)));
+  if (found.length > 1)
+    throw new CliError(`${refText(found[0]!)} is the name of ${found.length} resources`, {
+      next: found.map((target) => `\`rig delete ${groupedKind(target)} ${name}\``).join(' or '),
+      exitCode: ExitCode.usage,
+    });
+  return found.length === 1 ? found : meant.slice(0, 1);
 }

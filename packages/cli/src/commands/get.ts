@@ -2,6 +2,7 @@ import type { ResourceView } from '@outrigger/control-plane/api';
 import { stringify } from 'yaml';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError } from '../error.ts';
+import { kindAndName, kindText } from '../kinds.ts';
 import { type OutputFormat, printJson, table } from '../output.ts';
 
 export interface GetOptions {
@@ -13,13 +14,14 @@ export interface GetOptions {
 }
 
 export async function get(options: GetOptions): Promise<void> {
+  const { kind, name } = kindAndName(options.kind, options.name);
   const query = new URLSearchParams();
-  if (options.kind) query.set('kind', options.kind);
-  if (options.name) query.set('name', options.name);
+  if (kind) query.set('kind', kind);
+  if (name) query.set('name', name);
   if (options.namespace) query.set('namespace', options.namespace);
   const resources = await apiOf(options.state).get<ResourceView[]>(`/resources?${query}`);
-  if (options.name && resources.length === 0)
-    throw new CliError(`${options.kind} ${options.namespace ?? ''}${options.namespace ? '/' : ''}${options.name}: not in the mesh`, {
+  if (name && resources.length === 0)
+    throw new CliError(`${kind} ${options.namespace ?? ''}${options.namespace ? '/' : ''}${name}: not in the mesh`, {
       next: '`rig get` lists what is',
     });
   if (options.output === 'json') return printJson(resources);
@@ -39,7 +41,7 @@ export async function get(options: GetOptions): Promise<void> {
   console.log(
     table(
       ['KIND', 'NAMESPACE', 'NAME', 'STATUS', 'WHAT IT DOES'],
-      resources.map(({ kind, namespace, name, status }) => [kind, namespace || '-', name, status.state, status.summary]),
+      resources.map((resource) => [kindText(resource, resources), resource.namespace || '-', resource.name, resource.status.state, resource.status.summary]),
     ),
   );
   for (const { kind, namespace, name, status } of resources) {

@@ -128,7 +128,11 @@ function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearch
       manifest: object,
       status: statuses[index]!,
     }))
-    .sort((a, b) => (`${a.kind} ${a.namespace} ${a.name}` < `${b.kind} ${b.namespace} ${b.name}` ? -1 : 1));
+    .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+}
+
+function sortKey({ kind, namespace, name, apiVersion }: ResourceView): string {
+  return `${kind} ${namespace} ${name} ${apiVersion}`;
 }
 
 const STORE_STATUS: Readonly<Record<StoreErrorCode, number>> = {

@@ -42,7 +42,7 @@ export interface Message {
   code: string;
   level: 'Error' | 'Warning' | 'Info';
   message: string;
-  resource: { kind: string; namespace: string; name: string };
+  resource: { group: string; kind: string; namespace: string; name: string };
   file: string;
   line: number;
 }
@@ -54,7 +54,7 @@ export interface ApplyRequest {
   namespace?: string;
 }
 export interface ApplyResult {
-  applied: { kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
+  applied: { group: string; kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
   /** Other Kubernetes kinds in the files, counted and left out: {"Deployment": 4}. */
   skipped: Record<string, number>;
   messages: Message[];
@@ -62,7 +62,10 @@ export interface ApplyResult {
   revision: string;
 }
 /**  */
-/** DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; NAMESPACE is "-" for cluster-scoped kinds. */
+/**
+ * DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; KIND as `rig get` takes it ("Gateway.networking.istio.io": with its group where the name
+ * alone is of two); NAMESPACE is "-" for cluster-scoped kinds.
+ */
 /** GET /api/v1/wait?revision=R&timeoutMs=N -> WaitResult (200 also when it timed out). */
 export interface WaitResult {
   done: boolean;

@@ -17,6 +17,36 @@ spec: {host: ${host}, subsets: [{name: v1, labels: {version: v1}}]}
 `;
 const file = (text: string, name = 'mesh.yaml') => [{ file: name, text }];
 
+const twins = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: outrigger, listeners: [{name: http, port: 80, protocol: HTTP}]}
+`;
+
+test('kinds of two groups that have one name are two', async () => {
+  const removed: string[] = [];
+  const configuration = await openConfiguration({ onChange: ({ remove }) => removed.push(...remove.map(({ group }) => group)) });
+  const { applied } = await configuration.apply(file(twins));
+  expect(applied.map(({ group, kind, change }) => `${group}/${kind} ${change}`)).toEqual([
+    'networking.istio.io/Gateway created',
+    'gateway.networking.k8s.io/Gateway created',
+  ]);
+  expect(configuration.find('gateways', 'default', 'edge')).toHaveLength(2);
+  expect(configuration.find('gw', undefined, undefined)[0]!.object.apiVersion).toBe('networking.istio.io/v1');
+  await expect(configuration.delete('Gateway', 'default', 'edge')).rejects.toMatchObject({
+    code: 'AMBIGUOUS',
+    next: expect.stringContaining('Gateway.networking.istio.io') as string,
+  });
+  await configuration.delete('Gateway.networking.istio.io', 'default', 'edge');
+  expect(removed).toEqual(['networking.istio.io']);
+  expect(configuration.find('gtw', undefined, undefined)).toHaveLength(1);
+});
+
 describe('apply', () => {
   test.each([
     ['a host', routeTo('ghost', '{host: ghost}'), 'Referenced host not found: "ghost"'],

@@ -2,12 +2,13 @@ import { type Message as AnalysisMessage, analyze, type EffectContext, effectCon
 import {
   createValidator,
   groupOfKind,
-  kinds,
+  kindsNamed,
   manifestOf,
   type Problem as ReadProblem,
   type Resource,
   type ResourceRef,
   readResources,
+  refKey,
   refOf,
   refText,
   resourceFrom,
@@ -152,7 +153,7 @@ export class Configuration {
     });
   }
 
-  /** `kind` in any case, by its plural too, with or without its group ("gateways.networking.istio.io"). */
+  /** `kind` as `kindsNamed` takes it. */
   delete(kind: string, namespace: string, name: string): Promise<string> {
     return this.#serially(async () => {
       const found = this.find(kind, namespace, name);
@@ -170,7 +171,7 @@ export class Configuration {
 
   /** Undefined matches all. Throws a `ConfigError` UNKNOWN_KIND. */
   find(kind: string | undefined, namespace: string | undefined, name: string | undefined): StoredItem[] {
-    const wanted = kind === undefined ? undefined : kindsNamed(kind);
+    const wanted = kind === undefined ? undefined : groupedKinds(kind);
     return this.items.filter(
       ({ object }) =>
         (wanted === undefined || wanted.has(`${groupOf(object.apiVersion)}/${object.kind}`)) &&
@@ -190,7 +191,7 @@ export class Configuration {
       const key = keyText(object);
       if (type === 'DELETED') {
         this.#inForce.delete(key);
-        remove.push({ kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name });
+        remove.push({ group: groupOf(object.apiVersion), kind: object.kind, namespace: object.metadata.namespace, name: object.metadata.name });
       } else {
         const item: StoredItem = { object, source };
         const resource = resourceOf(item);
@@ -221,11 +222,11 @@ export class Configuration {
   }
 
   #preview(resource: Resource): ApplyResult['applied'][number] {
-    const { kind, namespace, name } = refOf(resource);
+    const { group, kind, namespace, name } = refOf(resource);
     const present = this.#inForce.get(keyText(resource))?.item.object;
     const diff = manifestDiff(present, objectOf(resource));
     const change = present === undefined ? 'created' : diff === '' ? 'unchanged' : 'configured';
-    return { kind, namespace, name, change, ...(change === 'unchanged' ? {} : { diff }) };
+    return { group, kind, namespace, name, change, ...(change === 'unchanged' ? {} : { diff }) };
   }
 
   #analyzeOptions(): { rootNamespace: string; clusterDomain: string } {
@@ -238,18 +239,18 @@ export class Configuration {
 
   /** About what was applied, and what the application broke elsewhere. Nothing was refused, so nothing is an error. */
   #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[]): Message[] {
-    const about = new Set(applied.map((resource) => refText(refOf(resource))));
+    const about = new Set(applied.map((resource) => refKey(refOf(resource))));
     const known = new Set(before.map(messageKey));
     // As they were read, not as they are stored: those know their lines.
     const after = new Map([...this.resources, ...applied].map((resource) => [keyText(resource), resource]));
     return this.#analyze([...after.values()])
-      .filter((message) => about.has(refText(message.resource)) || !known.has(messageKey(message)))
+      .filter((message) => about.has(refKey(message.resource)) || !known.has(messageKey(message)))
       .map((message) => ({ ...message, level: message.level === 'Error' ? 'Warning' : message.level }));
   }
 }
 
 function messageKey(message: AnalysisMessage): string {
-  return `${message.code} ${refText(message.resource)} ${message.message}`;
+  return `${message.code} ${refKey(message.resource)} ${message.message}`;
 }
 
 function refusal(problems: readonly ReadProblem[]): ConfigError {
@@ -266,9 +267,8 @@ function refusal(problems: readonly ReadProblem[]): ConfigError {
 }
 
 /** "group/Kind" of every kind that goes by this name. */
-function kindsNamed(text: string): ReadonlySet<string> {
-  const [name = '', ...group] = text.toLowerCase().split('.');
-  const found = kinds.filter((kind) => (kind.kind.toLowerCase() === name || kind.plural === name) && (group.length === 0 || kind.group === group.join('.')));
+function groupedKinds(text: string): ReadonlySet<string> {
+  const found = kindsNamed(text);
   if (found.length === 0)
     throw new ConfigError('UNKNOWN_KIND', `there is no kind "${text}"`, text, `Kinds in effect are ${Object.keys(groupOfKind).join(', ')}`);
   return new Set(found.map((kind) => `${kind.group}/${kind.kind}`));

@@ -1,6 +1,6 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { resolve } from 'node:path';
-import { createValidator, type Resource, readResources, refOf, refText } from '@outrigger/resources';
+import { createValidator, groupOf, type Resource, readResources, refOf, refText } from '@outrigger/resources';
 import type { Problem } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Configuration, keyText } from '../config/configuration.ts';
@@ -182,7 +182,7 @@ export class WatchedFolder {
           clashes.push({
             what: `${refText(refOf(resource))} was applied with rig apply; the file's is not taken`,
             where: whereOf(resource),
-            next: `rig delete ${resource.kind} ${resource.metadata.name} --namespace ${resource.metadata.namespace}, or take it out of the file`,
+            next: `rig delete ${resource.kind}.${groupOf(resource.apiVersion)} ${resource.metadata.name} --namespace ${resource.metadata.namespace}, or take it out of the file`,
           });
           continue;
         }

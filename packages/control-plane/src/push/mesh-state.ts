@@ -1,4 +1,4 @@
-import { type Resource, type ResourceRef, refOf, refText } from '@outrigger/resources';
+import { type Resource, type ResourceRef, refKey, refOf } from '@outrigger/resources';
 import { buildMesh, changeMesh, type Key, type Mesh, type MeshChange, type MeshSettings } from '@outrigger/translate';
 
 /** An object that made translation throw; what is in force in its place is its last good version, or nothing. */
@@ -59,12 +59,12 @@ export class MeshState {
   /** `revision` where the configuration changed. */
   change(change: MeshChange, nowMs: number, revision?: string): void {
     for (const resource of change.put ?? []) {
-      const name = refText(refOf(resource));
+      const name = refKey(refOf(resource));
       if (!this.#quarantined.delete(name) && !this.#lastGood.has(name)) this.#lastGood.set(name, this.#next.resources.get(name));
     }
     for (const ref of change.remove ?? []) {
-      this.#quarantined.delete(refText(ref));
-      this.#lastGood.delete(refText(ref));
+      this.#quarantined.delete(refKey(ref));
+      this.#lastGood.delete(refKey(ref));
     }
     const { mesh, touched } = changeMesh(this.#next, change);
     this.#next = mesh;
@@ -133,7 +133,7 @@ export class MeshState {
       if (resource !== undefined) yield [name, resource];
     }
     for (const resource of this.#current.resources.values()) {
-      const name = refText(refOf(resource));
+      const name = refKey(refOf(resource));
       if (!tried.has(name)) yield [name, resource];
     }
   }

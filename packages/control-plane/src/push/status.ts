@@ -1,5 +1,5 @@
 import { type EffectContext, statusNotes, withoutEffect } from '@outrigger/analysis';
-import { kindOf, type Resource, refOf, refText, servicesOf } from '@outrigger/resources';
+import { kindOf, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
 import { keys, type Note } from '@outrigger/translate';
 import type { ResourceStatus } from '../api/shapes.ts';
 import type { ClientView } from './client-view.ts';
@@ -34,17 +34,17 @@ export function statusesOf(resources: readonly Resource[], input: StatusInput): 
   };
   const declared = declaredServices(resources);
   for (const entry of input.push.cache.entries()) {
-    const names = new Set(entry.sources.map(refText));
+    const names = new Set(entry.sources.map(refKey));
     for (const key of entry.keys) for (const name of declared.get(key) ?? []) names.add(name);
     for (const name of names) {
       const reach = reachOf(name);
       for (const view of entry.clients) count(reach, view, entry.typeUrl, entry.name);
     }
     for (const note of entry.notes) {
-      if ([...entry.clients].some((view) => note.on === 'all' || note.on === view.node.dataPlane)) reachOf(refText(note.resource)).notes.add(noteText(note));
+      if ([...entry.clients].some((view) => note.on === 'all' || note.on === view.node.dataPlane)) reachOf(refKey(note.resource)).notes.add(noteText(note));
     }
   }
-  return resources.map((resource) => statusOf(resource, reaches.get(refText(refOf(resource))), input));
+  return resources.map((resource) => statusOf(resource, reaches.get(refKey(refOf(resource))), input));
 }
 
 function count(reach: Reach, view: ClientView, typeUrl: Parameters<typeof outstandingKey>[0], name: string): void {
@@ -62,7 +62,7 @@ function declaredServices(resources: readonly Resource[]): Map<string, string[]>
   for (const resource of resources) {
     if (resource.kind !== 'ServiceEntry') continue;
     for (const { hostname } of servicesOf([resource])) {
-      for (const key of [keys.service(hostname), keys.instances(hostname)]) declared.set(key, [...(declared.get(key) ?? []), refText(refOf(resource))]);
+      for (const key of [keys.service(hostname), keys.instances(hostname)]) declared.set(key, [...(declared.get(key) ?? []), refKey(refOf(resource))]);
     }
   }
   return declared;
@@ -81,7 +81,7 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
   const notes = [...new Set([...statusNotes(resource), ...(reach?.notes ?? [])])];
   const status = (state: ResourceStatus['state'], summary: string): ResourceStatus => ({ state, summary, acknowledged, affected, laggards, refused, notes });
 
-  const quarantined = input.quarantined.get(refText(refOf(resource)));
+  const quarantined = input.quarantined.get(refKey(refOf(resource)));
   if (quarantined !== undefined) {
     const instead = { 'last-good': 'its last good version stays in force', nothing: 'nothing of it is in force', held: 'proxies keep what they had before it' };
     return status('quarantined', `quarantined: it could not be translated (${quarantined.reason}); ${instead[quarantined.inForce]}`);
