@@ -1,4 +1,6 @@
+import type { Gate } from '../net/lane.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
+import type { ProcessParts } from './runtime.ts';
 
 /** One line per event of the proxy itself (not the access log). */
 export type ProxyLog = (level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void;
@@ -29,13 +31,34 @@ export interface ProxyOptions {
   readonly drainTimeoutMs?: number;
   /** How long what is under way may take after `retire`, ms. Default 60 000. */
   readonly retireTimeoutMs?: number;
+  /** Where other proxies are in the same process. Default: this one is alone. */
+  readonly tenancy?: Tenancy;
   /** What `sockets` gave in the process before this one. Default: none. */
   readonly inherited?: ReadonlyMap<string, SocketHandle>;
 }
 
+/** A proxy's place in a process that it has not for itself. */
+export interface Tenancy {
+  readonly parts: ProcessParts;
+  readonly share: LoopShare;
+}
+
+/** Its share of the event loop. */
+export interface LoopShare {
+  gate(readBuffer: Buffer): Gate;
+  /** In place of `setImmediate` for what a turn writes. */
+  flushLater(run: () => void): void;
+  /** What runs on its behalf. */
+  metered(run: () => void): () => void;
+  /** Lets go on at once what waits for it. */
+  hurry(): void;
+  /** Ends what waits for it. */
+  close(): void;
+}
+
 export type ProxyState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
 
-/** One proxy in this process. It shares nothing with another one. */
+/** One proxy in this process. It shares nothing with another one, but for what its Tenancy says. */
 export interface Proxy {
   /** Fulfilled when the listeners of the first configuration are bound (from the control plane, or from the cache without it). */
   start(): Promise<void>;

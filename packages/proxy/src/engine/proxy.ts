@@ -11,8 +11,8 @@ import { InternalListeners } from '../listener/internal-listeners.ts';
 import type { ListenerParts } from '../listener/listener.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
 import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
-import { DEFAULT_TICK_MS, systemClock, TimerWheel } from '../net/timer-wheel.ts';
-import { Turn } from '../net/turn-writer.ts';
+import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
+import { Slabs, Turn } from '../net/turn-writer.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
@@ -30,9 +30,9 @@ import { addressText, localityText } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
-import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
+import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy, Tenancy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
-import type { Runtime } from './runtime.ts';
+import type { ProcessParts, Runtime } from './runtime.ts';
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 15_000;
 /** Downstream connections of one proxy; beyond it new ones are closed at once. */
@@ -92,7 +92,7 @@ class RunningProxy implements RunnableProxy {
     this.#log = options.log ?? (() => {});
     this.#inherited = new Map(options.inherited);
     this.#maxConnections = options.maxConnections ?? bootstrap.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
-    this.#runtime = makeRuntime(this.#secretTable, this.#log);
+    this.#runtime = makeRuntime(this.#secretTable, this.#log, options.tenancy);
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
@@ -151,6 +151,7 @@ class RunningProxy implements RunnableProxy {
 
   async drain(): Promise<void> {
     this.state = 'DRAINING';
+    this.#options.tenancy?.share.hurry();
     this.#listeners.drain();
     const endMs = performance.now() + (this.#options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS);
     while (this.#listeners.connectionCount > 0 && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
@@ -172,6 +173,7 @@ class RunningProxy implements RunnableProxy {
   async retire(): Promise<void> {
     this.state = 'DRAINING';
     this.#handedOver = true;
+    this.#options.tenancy?.share.hurry();
     await Promise.all([this.#admin?.close(false), this.#metrics?.close(false)]);
     this.#listeners.drain(true);
     const startMs = performance.now();
@@ -202,6 +204,7 @@ class RunningProxy implements RunnableProxy {
     this.#ads?.close();
     this.#secrets?.close();
     this.#clusters.close();
+    this.#options.tenancy?.share.close();
     this.#runtime.wheel.clear();
     await Promise.all([this.#telemetry.close(), this.#admin?.close(!this.#handedOver), this.#metrics?.close(!this.#handedOver)]);
   }
@@ -355,17 +358,21 @@ class RunningProxy implements RunnableProxy {
   }
 }
 
-function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
+function makeRuntime(secrets: SecretTable, log: ProxyLog, tenancy: Tenancy | undefined): Runtime {
   const bytes = randomBytes(16);
   const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
   const identity = new LocalIdentity(secrets);
   const faults = new Faults(log);
+  const { readBuffer, names, slabs } = tenancy?.parts ?? processParts();
+  const share = tenancy?.share;
+  const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
   return {
-    turn: new Turn(setImmediate, (error) => faults.report(error, 'a write was lost')),
-    readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
-    wheel: new TimerWheel(systemClock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
+    turn: new Turn(share === undefined ? setImmediate : (run) => share.flushLater(run), (error) => faults.report(error, 'a write was lost'), slabs),
+    gate: share?.gate(readBuffer) ?? null,
+    readBuffer,
+    wheel: new TimerWheel(clock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
     random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
-    names: new HeaderNames(),
+    names,
     secrets,
     tls: new TlsContexts(secrets),
     internalListeners: new InternalListeners(),
@@ -381,6 +388,10 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog): Runtime {
     log,
     faults,
   };
+}
+
+export function processParts(): ProcessParts {
+  return { readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES), names: new HeaderNames(), slabs: new Slabs() };
 }
 
 /** Our own SPIFFE id, worked out when a secret has changed. */

@@ -1,8 +1,9 @@
 import type { Random } from '@outrigger/telemetry';
 import type { HeaderNames } from '../http/header-names.ts';
 import type { InternalListeners } from '../listener/internal-listeners.ts';
+import type { Gate } from '../net/lane.ts';
 import type { TimerWheel } from '../net/timer-wheel.ts';
-import type { Turn } from '../net/turn-writer.ts';
+import type { Slabs, Turn } from '../net/turn-writer.ts';
 import type { GivenUpMemory } from '../resilience/given-up.ts';
 import type { TlsContexts } from '../tls/contexts.ts';
 import type { SecretTable } from '../tls/secrets.ts';
@@ -10,9 +11,18 @@ import type { Resolver } from '../upstream/resolver.ts';
 import type { Faults } from './faults.ts';
 import type { ProxyLog } from './options.ts';
 
+/** What proxies in one process may share, none of which knows a workload's identity or its data longer than a call. */
+export interface ProcessParts {
+  readonly readBuffer: Buffer;
+  readonly names: HeaderNames;
+  readonly slabs: Slabs;
+}
+
 /** What all parts of one proxy share. */
 export interface Runtime {
   readonly turn: Turn;
+  /** Lets sockets in where other workloads have the same event loop; null: this one has it alone. */
+  readonly gate: Gate | null;
   /** All reads of plain sockets land in it. */
   readonly readBuffer: Buffer;
   readonly wheel: TimerWheel;

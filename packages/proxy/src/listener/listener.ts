@@ -6,6 +6,7 @@ import type { HttpManager } from '../engine/http-manager.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
+import type { Lane } from '../net/lane.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
@@ -132,7 +133,7 @@ export class Listener {
       if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
-        onSecure: (socket, raw, peer, localUri) => this.#guarded(socket, () => this.#onSecure(chain, socket, raw, peer, localUri)),
+        onSecure: (socket, raw, peer, localUri) => this.#entered(socket, () => this.#onSecure(chain, socket, raw, peer, localUri)),
         onRefused: (reason, raw) => this.#onRefused(reason, raw),
       });
       this.#tls.set(chain, server);
@@ -183,11 +184,12 @@ export class Listener {
       return;
     }
     if (!bindToPort) return;
+    const accept = (socket: net.Socket): void => this.#guarded(socket, () => this.#accept(socket));
     await this.sockets.open(
       address,
       before,
       (at) => this.#parts.inherited(at),
-      (socket) => this.#guarded(socket, () => this.#accept(socket)),
+      this.#parts.runtime.gate?.accept(accept, this.#tls.size > 0) ?? accept,
     );
   }
 
@@ -233,6 +235,17 @@ export class Listener {
   stopAccepting(): void {
     this.sockets.close(!this.#parts.handedOver());
     if (this.#internal !== undefined) this.#parts.runtime.internalListeners.delete(this.config.name, this.#internal);
+  }
+
+  /** Where other workloads have the same event loop; undefined: this one has it alone. */
+  #laneOf(socket: net.Socket): Lane | undefined {
+    return this.#parts.runtime.gate?.lane(socket);
+  }
+
+  #entered(transport: { destroy(): void }, run: () => void): void {
+    const { gate } = this.#parts.runtime;
+    if (gate === null) this.#guarded(transport, run);
+    else gate.run(() => this.#guarded(transport, run));
   }
 
   /** A mistake of this proxy on the way of a connection to its filters costs that connection alone. */
@@ -308,7 +321,9 @@ export class Listener {
     else {
       const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
       const adopted = adoptAccepted(socket, reader);
-      reader.sink = this.#connect(chain, adopted, this.#infoOf(origin, NOT_SECURE), null);
+      const lane = this.#laneOf(adopted);
+      const sink = this.#connect(chain, lane?.transport ?? adopted, this.#infoOf(origin, NOT_SECURE), null);
+      reader.sink = lane?.into(sink) ?? sink;
       adopted.resume();
     }
   }
@@ -327,7 +342,7 @@ export class Listener {
         onPeeking: () => {
           word = this.#connectAhead(origin, inspection);
         },
-        onInspected: () => this.#guarded(socket, () => this.#inspected(socket, origin, word)),
+        onInspected: () => this.#entered(socket, () => this.#inspected(socket, origin, word)),
         onRefused: () => {
           word?.discard();
           this.#left();
@@ -370,8 +385,10 @@ export class Listener {
     const info = this.#infoOf(origin, NOT_SECURE);
     if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
     const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
-    const sink = this.#connect(chain, socket, info, word);
-    reader.sink = word?.upstreamFirst === true ? new LateHelloGuard(sink, () => this.#tooLate(socket)) : sink;
+    const lane = this.#laneOf(socket);
+    const served = this.#connect(chain, lane?.transport ?? socket, info, word);
+    const sink = word?.upstreamFirst === true ? new LateHelloGuard(served, () => this.#tooLate(socket)) : served;
+    reader.sink = lane?.into(sink) ?? sink;
     reader.watchData(socket);
     socket.resume();
   }
@@ -418,7 +435,9 @@ export class Listener {
     const info = this.#infoOf(origin, { secure: true, peer, localUri, tlsVersion: socket.getProtocol() ?? '', alpn });
     if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
     const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
-    reader.sink = this.#connect(chain, socket, info, word);
+    const lane = this.#laneOf(socket);
+    const sink = this.#connect(chain, lane?.transport ?? socket, info, word);
+    reader.sink = lane?.into(sink) ?? sink;
     reader.watchData(socket);
   }
 

@@ -14,30 +14,50 @@ export const MAX_SLABS_IN_FLIGHT = 4;
 
 const NO_SLAB = Buffer.alloc(0);
 
+/** The free slabs of a process. */
+export class Slabs {
+  private readonly small: Buffer[];
+  private readonly large: Buffer[];
+
+  constructor() {
+    this.small = [];
+    this.large = [];
+  }
+
+  take(large: boolean): Buffer {
+    const free = large ? this.large.pop() : this.small.pop();
+    return free === undefined ? Buffer.allocUnsafeSlow(large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES) : free;
+  }
+
+  give(slab: Buffer): void {
+    if (slab.length === SMALL_SLAB_BYTES) {
+      if (this.small.length < MAX_FREE_SMALL_SLABS) this.small.push(slab);
+    } else if (slab.length === LARGE_SLAB_BYTES && this.large.length < MAX_FREE_LARGE_SLABS) this.large.push(slab);
+  }
+}
+
 /**
- * One turn of the event loop for all connections of a process: what they write in it leaves at its end. Holds the free
- * slabs. `schedule` is `setImmediate`, which runs after all sockets that were readable have been read.
+ * One turn of the event loop for all connections of a proxy: what they write in it leaves at its end. `schedule` is
+ * `setImmediate`, which runs after all sockets that were readable have been read.
  */
 export class Turn {
+  readonly slabs: Slabs;
   private readonly schedule: (run: () => void) => void;
   private readonly run: () => void;
   private readonly onFault: (error: unknown) => void;
   private scheduled: boolean;
   private due: TurnWriter[];
   private spare: TurnWriter[];
-  private readonly freeSmall: Buffer[];
-  private readonly freeLarge: Buffer[];
 
   /** `onFault`: what a write throws; the other connections of the turn write all the same. */
-  constructor(schedule: (run: () => void) => void, onFault: (error: unknown) => void = rethrow) {
+  constructor(schedule: (run: () => void) => void, onFault: (error: unknown) => void = rethrow, slabs: Slabs = new Slabs()) {
+    this.slabs = slabs;
     this.schedule = schedule;
     this.onFault = onFault;
     this.run = () => this.end();
     this.scheduled = false;
     this.due = [];
     this.spare = [];
-    this.freeSmall = [];
-    this.freeLarge = [];
   }
 
   add(writer: TurnWriter): void {
@@ -45,17 +65,6 @@ export class Turn {
     if (this.scheduled) return;
     this.scheduled = true;
     this.schedule(this.run);
-  }
-
-  take(large: boolean): Buffer {
-    const free = large ? this.freeLarge.pop() : this.freeSmall.pop();
-    return free === undefined ? Buffer.allocUnsafeSlow(large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES) : free;
-  }
-
-  give(slab: Buffer): void {
-    if (slab.length === SMALL_SLAB_BYTES) {
-      if (this.freeSmall.length < MAX_FREE_SMALL_SLABS) this.freeSmall.push(slab);
-    } else if (slab.length === LARGE_SLAB_BYTES && this.freeLarge.length < MAX_FREE_LARGE_SLABS) this.freeLarge.push(slab);
   }
 
   private end(): void {
@@ -194,18 +203,18 @@ export class TurnWriter {
     if (this.position === 0 || this.transport.writableLength !== 0) return;
     this.start = 0;
     this.position = 0;
-    while (this.inFlight.length > 0) this.turn.give(this.inFlight.pop()!);
+    while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
   }
 
   private release(): void {
     this.large = this.turnBytes > SMALL_SLAB_BYTES;
     this.turnBytes = 0;
     this.settling = false;
-    if (this.buffer !== NO_SLAB) this.turn.give(this.buffer);
+    if (this.buffer !== NO_SLAB) this.turn.slabs.give(this.buffer);
     this.buffer = NO_SLAB;
     this.start = 0;
     this.position = 0;
-    while (this.inFlight.length > 0) this.turn.give(this.inFlight.pop()!);
+    while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
   }
 
   /** Nobody will say when the transport lets go of its slabs: the collector takes them, and no other connection. */
@@ -223,10 +232,10 @@ export class TurnWriter {
       // Beyond that the collector takes them once the transport lets go.
       if (this.inFlight.length < MAX_SLABS_IN_FLIGHT) this.inFlight.push(this.buffer);
       this.large = true;
-      if (this.transport.writableLength === 0) while (this.inFlight.length > 0) this.turn.give(this.inFlight.pop()!);
+      if (this.transport.writableLength === 0) while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
     }
     const size = this.large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES;
-    this.buffer = bytes > size ? (bytes > LARGE_SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.turn.take(true)) : this.turn.take(this.large);
+    this.buffer = bytes > size ? (bytes > LARGE_SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.turn.slabs.take(true)) : this.turn.slabs.take(this.large);
     this.start = 0;
     this.position = 0;
   }

@@ -99,6 +99,7 @@ export class TestEngine {
         },
         (error) => faults.report(error, 'a write'),
       ),
+      gate: null,
       readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
       wheel: new TimerWheel(clock, 10, (error) => faults.report(error, 'a timer')),
       random: new FastRandom([1, 2, 3, 4]),

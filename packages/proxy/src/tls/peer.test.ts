@@ -68,6 +68,7 @@ function client(
   const runtime = {
     wheel: new TimerWheel(),
     tls: new TlsContexts(secrets),
+    gate: null,
     readBuffer: Buffer.alloc(65_536),
     faults: new Faults(() => {}),
     unixMs: () => Date.now(),

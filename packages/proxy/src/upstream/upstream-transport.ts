@@ -97,11 +97,16 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   transportDrained(): void {}
 
   #reader(): SocketReader {
-    const reader = new SocketReader(this, this.#runtime.readBuffer);
+    return new SocketReader(this, this.#runtime.readBuffer);
+  }
+
+  #use(socket: net.Socket, reader: SocketReader): void {
+    const lane = this.#runtime.gate?.lane(socket);
+    this.transport = lane?.transport ?? socket;
     this.#setSink = (sink) => {
-      reader.sink = sink;
+      reader.sink = lane?.into(sink) ?? sink;
     };
-    return reader;
+    this.#setSink(this);
   }
 
   /** The first of several addresses that answers. */
@@ -162,7 +167,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
         ? { ...base, path: address.path }
         : { ...base, host: address.host, port: address.port, noDelay: true, ...this.#prepare(address) }) as net.NetConnectOpts,
     );
-    this.transport = socket;
+    this.#use(socket, reader);
     reader.watch(socket);
     this.#keepAlive(socket);
     socket.once('connect', () => {
@@ -205,7 +210,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       ...(sni === '' || net.isIP(sni) !== 0 ? {} : { servername: sni }),
     };
     const socket = tls.connect(options as tls.ConnectionOptions);
-    this.transport = socket;
+    this.#use(socket, reader);
     this.secure = verify;
     if (header === null) reader.watch(socket);
     else reader.watchData(socket);
