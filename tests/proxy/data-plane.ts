@@ -48,6 +48,7 @@ export interface BootstrapFields {
   readonly node?: JsonObject;
   readonly clusters?: readonly JsonObject[];
   readonly cluster_manager?: JsonObject;
+  readonly overload_manager?: JsonObject;
 }
 
 /** A proxy that runs. */

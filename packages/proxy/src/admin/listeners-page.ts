@@ -34,7 +34,7 @@ function detailOf({ stats, config, lastRefusal }: Listener): object {
     tls_refused: stats.tlsRefused,
     last_tls_refusal: lastRefusal,
     late_hello: stats.lateHello,
-    overload_refused: stats.overload,
+    overload_refused: stats.overflow + stats.globalOverflow + stats.shed,
     without_effect: config.ignored,
   };
 }

@@ -6,6 +6,7 @@ import type { Faults } from '../engine/faults.ts';
 import type { LogControl, ProxyState } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
+import type { OverloadControl } from '../overload/overload-control.ts';
 import type { SecretTable } from '../tls/secrets.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { BreakerGauge } from './breaker-gauge.ts';
@@ -33,6 +34,7 @@ export interface AdminSource {
   readonly clusters: ClusterSet;
   readonly secrets: SecretTable;
   readonly faults: Faults;
+  readonly overload: OverloadControl;
   readonly logging: LogControl;
   /** Whether it says of itself that it is well. */
   setHealth(well: boolean): void;

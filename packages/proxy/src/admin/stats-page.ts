@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js';
 import type { ListenerSet } from '../listener/listener-set.ts';
+import type { OverloadControl } from '../overload/overload-control.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { AdminAnswer, AdminSource } from './pages.ts';
@@ -53,6 +54,7 @@ function statsOf(source: AdminSource): Stat[] {
     { name: 'server.total_connections', value: source.listeners.connectionCount },
   ];
   addListeners(source.listeners, stats);
+  addOverload(source.overload, stats);
   addClusters(source.clusters, stats);
   return stats;
 }
@@ -66,13 +68,39 @@ function addListeners(listeners: ListenerSet, stats: Stat[]): void {
     stats.push(
       { name: `${at}.downstream_cx_total`, value: counted.accepted },
       { name: `${at}.downstream_cx_active`, value: counted.active },
-      { name: `${at}.downstream_cx_overflow`, value: counted.overload },
+      { name: `${at}.downstream_cx_overflow`, value: counted.overflow },
+      { name: `${at}.downstream_global_cx_overflow`, value: counted.globalOverflow },
+      { name: `${at}.downstream_cx_overload_reject`, value: counted.shed },
       { name: `${at}.no_filter_chain_match`, value: counted.noFilterChain },
       { name: `${at}.ssl.connection_error`, value: counted.tlsRefused },
     );
-    for (const manager of managers) stats.push({ name: `http.${manager.config.statPrefix}.downstream_rq_active`, value: manager.activeStreams });
+    for (const manager of managers) {
+      const of = `http.${manager.config.statPrefix}`;
+      stats.push(
+        { name: `${of}.downstream_rq_active`, value: manager.activeStreams },
+        { name: `${of}.downstream_rq_overload_close`, value: manager.overloadClosed },
+        { name: `${of}.downstream_cx_overload_disable_keepalive`, value: manager.keepAliveDisabled },
+      );
+    }
   }
   stats.push({ name: 'listener_manager.total_listeners_active', value: active });
+}
+
+function addOverload({ monitor, resets, shrinks }: OverloadControl, stats: Stat[]): void {
+  for (const [name, { pressure, failedUpdates }] of monitor.monitorStats) {
+    stats.push({ name: `overload.${name}.pressure`, value: Math.round(pressure * 100) }, { name: `overload.${name}.failed_updates`, value: failedUpdates });
+    // A look never waits for the one before it.
+    stats.push({ name: `overload.${name}.skipped_updates`, value: 0 });
+  }
+  for (const { config, state } of monitor.actionStats) {
+    const at = `overload.${config.name}`;
+    stats.push({ name: `${at}.scale_percent`, value: Math.round(state * 100) });
+    if (!config.point) stats.push({ name: `${at}.active`, value: state >= 1 ? 1 : 0 });
+    else stats.push({ name: `${at}.shed_load_count`, value: monitor.shedAt(config) });
+    // Envoy has this one outside of the tree.
+    if (config.kind === 'reset-streams') stats.push({ name: `${config.name}.count`, value: resets });
+    if (config.kind === 'shrink-heap') stats.push({ name: `${at}.shrink_count`, value: shrinks });
+  }
 }
 
 function addClusters(clusters: ClusterSet, stats: Stat[]): void {

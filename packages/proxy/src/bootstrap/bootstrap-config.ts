@@ -6,9 +6,11 @@ import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/clus
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { ApiConfigSource_ApiType, type ConfigSource } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import type { OverloadManager } from '@outrigger/xds/protos/envoy/config/overload/v3/overload';
 import { InternalListenerSchema } from '@outrigger/xds/protos/envoy/extensions/bootstrap/internal_listener/v3/internal_listener';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { DEFAULT_OVERLOAD, type OverloadConfig } from '../overload/overload-config.ts';
 import { type CompileError, CompileReport } from '../routing/compile-result.ts';
 import { compileAddress } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
@@ -47,6 +49,10 @@ export interface BootstrapConfig {
   readonly runtime: ReadonlyMap<string, number>;
   /** overload.global_downstream_max_connections of the runtime; undefined: not said. */
   readonly maxConnections: number | undefined;
+  /** overload_manager, or what holds without one. */
+  readonly overload: OverloadConfig;
+  /** What of it is accepted and has no effect. */
+  readonly ignored: readonly string[];
 }
 
 /** Decodes a bootstrap in JSON (proto3 JSON mapping). `where` names it in errors. */
@@ -59,9 +65,17 @@ export async function readBootstrap(text: string, where: string): Promise<Bootst
   }
   const message = await decode(json, where);
   const report = new CompileReport();
-  const config = compileBootstrap(message, report);
+  // Its messages are loaded where there is one alone.
+  const { overloadManager } = message;
+  const overload = overloadManager === undefined ? DEFAULT_OVERLOAD : await compiledOverload(overloadManager, report);
+  const config = compileBootstrap(message, report, overload);
   if (report.errors.length > 0) throw new BootstrapError('invalid', `${where} cannot be used: ${describe(report.errors)}`);
   return config;
+}
+
+async function compiledOverload(message: OverloadManager, report: CompileReport): Promise<OverloadConfig> {
+  const { compileOverload } = await import('../xds/compile-overload.ts');
+  return compileOverload(message, 'overload_manager', report);
 }
 
 async function decode(json: JsonValue, where: string): Promise<Bootstrap> {
@@ -78,7 +92,7 @@ async function decode(json: JsonValue, where: string): Promise<Bootstrap> {
   }
 }
 
-export function compileBootstrap(message: Bootstrap, report: CompileReport): BootstrapConfig {
+export function compileBootstrap(message: Bootstrap, report: CompileReport, overload: OverloadConfig = DEFAULT_OVERLOAD): BootstrapConfig {
   const { node, dynamicResources, staticResources } = message;
   if (node === undefined || node.id === '') report.error('node.id', 'must not be empty');
   const clusters = staticResources?.clusters ?? [];
@@ -100,7 +114,9 @@ export function compileBootstrap(message: Bootstrap, report: CompileReport): Boo
     localCluster: localCluster(message, report),
     listeners: staticResources?.listeners ?? [],
     runtime,
-    maxConnections: runtime.get('overload.global_downstream_max_connections'),
+    maxConnections: overload.maxConnections ?? runtime.get('overload.global_downstream_max_connections'),
+    overload,
+    ignored: report.ignored,
   };
 }
 

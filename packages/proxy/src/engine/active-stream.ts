@@ -18,6 +18,7 @@ import { enterRequest, enterTrace, rejected, requestIdOf } from './request-entry
 import { finalizeResponse, leaveResponse, markGivenUp } from './response-entry.ts';
 import { callTimeoutMs, routeTimeoutMs } from './route-timeout.ts';
 import { CONFIG_WAIT } from './routed-stream.ts';
+import type { Runtime } from './runtime.ts';
 import { allowsUpgrade } from './upgrades.ts';
 
 /**
@@ -30,6 +31,9 @@ const NO_HEADERS: HeaderList = [];
 const DEADLINE_EXCEEDED: HeaderList = ['grpc-status', '4'];
 /** An upstream's answer is signed too where this proxy would have tried again and could not. */
 const SIGNED_FLAGS = ResponseFlag.upstreamRetryLimitExceeded | ResponseFlag.upstreamOverflow;
+
+/** Of an answer that takes the place of a request's way upstream. */
+const SHED_FLAGS = ResponseFlag.upstreamOverflow;
 
 const Timer = { ROUTE: 1, DURATION: 4, REQUEST: 6, HALF_CLOSED: 7 } as const;
 /** Who holds the answer's source back: the downstream that takes no more, a transform that has enough. */
@@ -66,6 +70,7 @@ export class ActiveStream extends AttemptedStream {
   /** From the head to the route. */
   protected begin(): void {
     const { manager, head } = this;
+    if (manager.overload.shedsRequests && this.#isShed()) return;
     const { client, internal, rejectStatus } = detectClient(manager.config.clientAddress, this.connection.info, head);
     this.client = client;
     this.internal = internal;
@@ -80,6 +85,35 @@ export class ActiveStream extends AttemptedStream {
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
     else if (entry.kind === 'redirect') this.#direct(307, ['location', entry.path], NOTHING, 'direct_response');
     else this.matchRoute();
+  }
+
+  /** Before anything is spent on it. */
+  #isShed(): boolean {
+    const { manager } = this;
+    const { overload, runtime } = manager;
+    if (overload.keepAlive > 0 && !this.connection.draining && drawn(runtime, overload.keepAlive)) {
+      manager.keepAliveDisabled++;
+      // Its answer says that it is the last.
+      this.connection.draining = true;
+    }
+    if (overload.requests === 0 || !drawn(runtime, overload.requests)) return false;
+    manager.overloadClosed++;
+    runtime.overload.requestsShed++;
+    this.requestId = requestIdOf(manager, this.connection.info, this.head);
+    this.reply(503, 'overloaded', 'overload', SHED_FLAGS);
+    return true;
+  }
+
+  get bufferedBytes(): number {
+    return this.content.bufferedBytes + this.#stream.bufferedBytes + (this.attempt?.client?.bufferedBytes ?? 0);
+  }
+
+  /** It holds more than the proxy can spare. */
+  shed(): void {
+    if (this.#done) return;
+    this.responseFlags |= ResponseFlag.overloadManager;
+    this.responseCodeDetails = 'overload_reset_high_memory_stream';
+    this.cut('LocalReset');
   }
 
   protected filtered(): void {
@@ -446,4 +480,8 @@ export class ActiveStream extends AttemptedStream {
     }
     this.endAttempts(this.#responseEnded);
   }
+}
+
+function drawn({ random }: Runtime, share: number): boolean {
+  return share >= 1 || random.uint32() < share * 2 ** 32;
 }

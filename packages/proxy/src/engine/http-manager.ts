@@ -1,9 +1,12 @@
 import type { FilterServices } from '../filters/http-filter.ts';
-import { type Http1Options, http1Options } from '../http1/options.ts';
-import { type Http2Options, http2Options } from '../http2/options.ts';
+import { type Http1Options, http1Options, MAX_PIPELINED_BYTES } from '../http1/options.ts';
+import { type Http2Options, heldWithin, http2Options } from '../http2/options.ts';
 import { LbContext } from '../lb/context.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import type { StreamRecorder } from '../observe/stream-recorder.ts';
+import type { TimerScale } from '../overload/overload-config.ts';
+import { scaledTimeoutMs } from '../overload/overload-monitor.ts';
+import type { OverloadState } from '../overload/overload-state.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
@@ -39,7 +42,16 @@ export class HttpManager implements TimerTarget {
   #sweep: WheelTimer | undefined;
   /** When filters last said what. */
   readonly #noted = new Map<string, number>();
+  readonly overload: Readonly<OverloadState>;
+  /** stream_idle_timeout, or less while the proxy is overloaded. */
+  #streamIdleMs: number;
   activeStreams = 0;
+  /** Content that copies of requests under way (request_mirror_policies) keep from being collected. */
+  mirroredBytes = 0;
+  /** Requests that were answered with 503 because of overload. */
+  overloadClosed = 0;
+  /** Connections that were told to end because of overload. */
+  keepAliveDisabled = 0;
 
   constructor(
     runtime: Runtime,
@@ -49,6 +61,7 @@ export class HttpManager implements TimerTarget {
     recorder: StreamRecorder,
     direction: Direction,
     bufferLimitBytes: number,
+    overload: Readonly<OverloadState> = runtime.overload,
   ) {
     this.runtime = runtime;
     this.config = config;
@@ -57,6 +70,8 @@ export class HttpManager implements TimerTarget {
     this.recorder = recorder;
     this.direction = direction;
     this.bufferLimitBytes = bufferLimitBytes;
+    this.overload = overload;
+    this.#streamIdleMs = config.streamIdleTimeoutMs;
     this.services = {
       random: runtime.random,
       nowMs: runtime.nowMs,
@@ -69,7 +84,14 @@ export class HttpManager implements TimerTarget {
     };
     const maxHeadBytes = config.maxRequestHeadersKb * 1024;
     const proxyName = config.proxyName === '' ? 'outrigger' : config.proxyName;
-    this.http1 = http1Options({ names: runtime.names, maxHeadBytes, maxHeaderCount: config.maxHeadersCount, underscores: config.underscores, proxyName });
+    this.http1 = http1Options({
+      names: runtime.names,
+      maxHeadBytes,
+      maxHeaderCount: config.maxHeadersCount,
+      underscores: config.underscores,
+      proxyName,
+      ...(bufferLimitBytes < MAX_PIPELINED_BYTES ? { maxPipelinedBytes: bufferLimitBytes } : {}),
+    });
     this.http2 = http2Options({
       names: runtime.names,
       nowMs: runtime.nowMs,
@@ -78,6 +100,7 @@ export class HttpManager implements TimerTarget {
       maxConcurrentStreams: config.http2.maxConcurrentStreams,
       underscores: config.underscores,
       proxyName,
+      ...heldWithin(bufferLimitBytes),
       ...config.http2.codec,
     });
     this.samplingRatio = config.tracing === undefined ? 0 : (config.tracing.randomSampling?.value ?? 100) / 100;
@@ -89,8 +112,26 @@ export class HttpManager implements TimerTarget {
     if (first !== null) first.previous = stream;
     this.#first = stream;
     this.activeStreams++;
-    if (this.#sweep === undefined && this.config.streamIdleTimeoutMs > 0)
-      this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
+    if (this.#sweep === undefined && this.#streamIdleMs > 0) this.#sweep = this.runtime.wheel.arm(this.#streamIdleMs / IDLE_STEPS, this);
+  }
+
+  /** Those under way. */
+  *streams(): Iterable<ActiveStream> {
+    for (let stream = this.#first; stream !== null; ) {
+      const next: ActiveStream | null = stream.next;
+      yield stream;
+      stream = next;
+    }
+  }
+
+  /** Overload at `state`: streams may be idle for less. A route's own timeout stays. */
+  scaleIdle(scale: TimerScale, state: number): void {
+    const idleMs = scaledTimeoutMs(this.config.streamIdleTimeoutMs, scale, state);
+    if (idleMs === this.#streamIdleMs) return;
+    this.#streamIdleMs = idleMs;
+    if (this.#sweep === undefined) return;
+    this.runtime.wheel.cancel(this.#sweep);
+    this.#sweep = this.runtime.wheel.arm(idleMs / IDLE_STEPS, this);
   }
 
   unlink(stream: ActiveStream): void {
@@ -122,7 +163,7 @@ export class HttpManager implements TimerTarget {
       } else if (++stream.idleSteps >= IDLE_STEPS) stream.onIdle();
       stream = next;
     }
-    if (this.#first !== null) this.#sweep = this.runtime.wheel.arm(this.config.streamIdleTimeoutMs / IDLE_STEPS, this);
+    if (this.#first !== null) this.#sweep = this.runtime.wheel.arm(this.#streamIdleMs / IDLE_STEPS, this);
   }
 
   close(): void {

@@ -7,11 +7,15 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
 import type { PooledConnection } from '../upstream/pooled-connection.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
+import type { HttpManager } from './http-manager.ts';
 import type { RequestContent } from './request-content.ts';
 import type { StreamRecord } from './stream-record.ts';
 
 /** A copy of a request on a route without a timeout is given up after it, ms (Envoy's default of a route's timeout). */
 const MIRROR_TIMEOUT_MS = 15_000;
+
+/** Copies under way may keep so much content; a request beyond it is not mirrored. */
+const MAX_MIRRORED_BYTES = 16 * 1024 * 1024;
 
 /**
  * Sends copies of a request that is whole where request_mirror_policies say. What is too long to be kept is not mirrored, and
@@ -21,14 +25,17 @@ export function mirrorRequest(stream: StreamRecord, content: RequestContent): vo
   const chunks = content.whole;
   if (chunks === null) return;
   const { runtime, clusters } = stream.manager;
+  let bytes = 0;
+  for (let i = 0; i < chunks.length; i++) bytes += chunks[i]!.length;
   for (const policy of stream.route!.fields.mirrors) {
     if (!policy.fraction.holds(runtime.random.uint32())) continue;
     const cluster = clusters.get(policy.clusterHeader === '' ? policy.cluster : (headerValue(stream.head.headers, policy.clusterHeader) ?? ''));
+    if (stream.manager.mirroredBytes + bytes > MAX_MIRRORED_BYTES) continue;
     if (cluster === undefined || !cluster.warm || cluster.forwardProxy !== null) continue;
     const context = new LbContext();
     context.nowMs = runtime.nowMs();
     const host = cluster.pick(context);
-    if (host !== null) new MirroredRequest(stream, cluster, host, copyOf(stream.head, policy), chunks, content.trailers).start();
+    if (host !== null) new MirroredRequest(stream, cluster, host, copyOf(stream.head, policy), chunks, bytes, content.trailers).start();
   }
 }
 
@@ -43,6 +50,8 @@ function copyOf(head: RequestHead, policy: MirrorPolicy): RequestHead {
 /** One copy. It counts for its cluster as any request does; of its answer nothing is kept and nothing concluded. */
 class MirroredRequest implements PoolClient, ResponseEvents, TimerTarget {
   readonly #wheel: TimerWheel;
+  readonly #manager: HttpManager;
+  readonly #bytes: number;
   readonly #host: UpstreamHost;
   readonly #head: RequestHead;
   readonly #chunks: readonly Buffer[];
@@ -53,7 +62,17 @@ class MirroredRequest implements PoolClient, ResponseEvents, TimerTarget {
   #waiting = true;
   #over = false;
 
-  constructor(stream: StreamRecord, cluster: Cluster, host: UpstreamHost, head: RequestHead, chunks: readonly Buffer[], trailers: HeaderList | null) {
+  constructor(
+    stream: StreamRecord,
+    cluster: Cluster,
+    host: UpstreamHost,
+    head: RequestHead,
+    chunks: readonly Buffer[],
+    bytes: number,
+    trailers: HeaderList | null,
+  ) {
+    this.#manager = stream.manager;
+    this.#bytes = bytes;
     const { wheel } = stream.manager.runtime;
     const { protocol } = cluster.config.http;
     this.#wheel = wheel;
@@ -66,6 +85,7 @@ class MirroredRequest implements PoolClient, ResponseEvents, TimerTarget {
   }
 
   start(): void {
+    this.#manager.mirroredBytes += this.#bytes;
     this.#host.activeRequests++;
     this.#host.stats.requestTotal++;
     this.#pool.acquire(this);
@@ -116,6 +136,7 @@ class MirroredRequest implements PoolClient, ResponseEvents, TimerTarget {
     if (this.#over) return;
     this.#over = true;
     this.#wheel.cancel(this.#timer);
+    this.#manager.mirroredBytes -= this.#bytes;
     this.#host.activeRequests--;
     if (taken && !this.#waiting) this.#pool.release();
   }

@@ -15,6 +15,8 @@ import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../ne
 import { Slabs, Turn } from '../net/turn-writer.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
+import { OverloadControl } from '../overload/overload-control.ts';
+import { NO_OVERLOAD, OverloadState } from '../overload/overload-state.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { ClusterSubscription, compileWhole, secretsOf } from '../subscribe/cluster-subscription.ts';
@@ -67,6 +69,7 @@ class RunningProxy implements RunnableProxy {
   readonly #telemetry: ProxyTelemetry;
   readonly #listeners: ListenerSet;
   readonly #breakers: BreakerGauge;
+  readonly #overload: OverloadControl;
   readonly #startedAtUnixMs = Date.now();
   #secrets: SecretSubscription | null = null;
   #ads: AdsClient | null = null;
@@ -97,6 +100,7 @@ class RunningProxy implements RunnableProxy {
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
     this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id);
+    this.#overload = new OverloadControl(bootstrap.overload, this.#runtime.overload, this.#listeners);
     for (const message of bootstrap.clusters) {
       const compiled = compileWhole(message);
       if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);
@@ -131,6 +135,8 @@ class RunningProxy implements RunnableProxy {
     const { admin, ads, node, listenersOverAds, listeners } = this.#bootstrap;
     const { metricsAddress } = this.#options;
     this.state = 'INITIALIZING';
+    for (const field of this.#bootstrap.ignored) this.#log('warn', `the bootstrap's ${field} has no effect in this proxy`);
+    this.#overload.start();
     const source = this.#adminSource();
     if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, ADMIN_SOCKET, this.#take(ADMIN_SOCKET));
     if (metricsAddress !== undefined)
@@ -199,6 +205,7 @@ class RunningProxy implements RunnableProxy {
 
   async close(): Promise<void> {
     clearInterval(this.#sweep);
+    this.#overload.close();
     this.#listenerSubscription?.close();
     this.#listeners.close();
     this.#ads?.close();
@@ -218,7 +225,16 @@ class RunningProxy implements RunnableProxy {
         const { routes } = http;
         const slot =
           routes.kind === 'inline' ? new RouteSlot(routes.table.name, routes.table) : (this.#routes?.slot(routes.name) ?? new RouteSlot(routes.name, null));
-        return new HttpManager(this.#runtime, http, this.#clusters, slot, this.#telemetry.recorder(http), listener.direction, listener.bufferLimitBytes);
+        return new HttpManager(
+          this.#runtime,
+          http,
+          this.#clusters,
+          slot,
+          this.#telemetry.recorder(http),
+          listener.direction,
+          listener.bufferLimitBytes,
+          listener.bypassOverload ? NO_OVERLOAD : this.#runtime.overload,
+        );
       },
       nextConnectionId: () => ++this.#lastConnectionId,
       admit: () => {
@@ -344,6 +360,7 @@ class RunningProxy implements RunnableProxy {
       clusters: this.#clusters,
       secrets: this.#secretTable,
       faults: this.#runtime.faults,
+      overload: this.#overload,
       logging: this.#options.logging ?? { level: 'info' },
       state: () => (this.state === 'LIVE' && this.#runtime.health.failing ? 'DRAINING' : this.state),
       ads: () => this.#ads,
@@ -385,6 +402,7 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog, tenancy: Tenancy | und
     unixMs: () => Date.now(),
     localUri: () => identity.uri,
     health: { failing: false },
+    overload: new OverloadState(),
     log,
     faults,
   };

@@ -34,6 +34,10 @@ export class RequestContent {
     this.#whole = this.ended || this.#keeping;
   }
 
+  get bufferedBytes(): number {
+    return this.#buffer?.bytes ?? 0;
+  }
+
   /** Whether the head that goes upstream is all of the request. */
   get headIsAll(): boolean {
     return this.ended && this.#buffer === null && this.trailers === null;

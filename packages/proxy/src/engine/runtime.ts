@@ -4,6 +4,7 @@ import type { InternalListeners } from '../listener/internal-listeners.ts';
 import type { Gate } from '../net/lane.ts';
 import type { TimerWheel } from '../net/timer-wheel.ts';
 import type { Slabs, Turn } from '../net/turn-writer.ts';
+import type { OverloadState } from '../overload/overload-state.ts';
 import type { GivenUpMemory } from '../resilience/given-up.ts';
 import type { TlsContexts } from '../tls/contexts.ts';
 import type { SecretTable } from '../tls/secrets.ts';
@@ -40,6 +41,7 @@ export interface Runtime {
   readonly localUri: () => string;
   /** Said by the admin interface: this proxy is to be taken for ill. */
   readonly health: { failing: boolean };
+  readonly overload: OverloadState;
   readonly log: ProxyLog;
   readonly faults: Faults;
 }

@@ -93,6 +93,8 @@ export interface SendStream {
   /** Backpressure of the receiving half: HTTP/1 stops reading the socket, HTTP/2 withholds WINDOW_UPDATE. */
   pause(): void;
   resume(): void;
+  /** What was given and its receiver has not taken. */
+  readonly bufferedBytes: number;
 }
 
 /** One request as the server side sees it. `events` is set by the engine inside onRequest. */

@@ -60,6 +60,10 @@ class Http1ClientStream implements ClientStream {
   resume(): void {
     this.connection.pauseStream(this, false);
   }
+
+  get bufferedBytes(): number {
+    return this.connection.unsentBytes;
+  }
 }
 
 /**

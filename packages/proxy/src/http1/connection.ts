@@ -87,6 +87,10 @@ export abstract class Http1Connection {
   /** Bytes before a head that may be skipped: returns how many, -1 to refuse. */
   protected abstract skipBeforeHead(buffer: Buffer, start: number, end: number): number;
 
+  get unsentBytes(): number {
+    return this.transport.writableLength;
+  }
+
   receive(buffer: Buffer, start: number, end: number): void {
     const outer = this.receiving;
     this.receiving = true;

@@ -1,6 +1,9 @@
 import { HeaderNames } from '../http/header-names.ts';
 import type { UnderscoresAction } from '../http/underscores.ts';
 
+/** Default of maxPipelinedBytes. */
+export const MAX_PIPELINED_BYTES = 64 * 1024;
+
 /** Limits and names of an HTTP/1 codec. Decoded once; everything is set. */
 export interface Http1Options {
   /** Request line or status line, bytes. Default 16 KiB. */
@@ -37,7 +40,7 @@ export function http1Options(given: Partial<Http1Options> = {}): Http1Options {
     maxHeaderCount: 100,
     maxTrailerBytes: 16 * 1024,
     maxChunkExtensionBytes: 16 * 1024,
-    maxPipelinedBytes: 64 * 1024,
+    maxPipelinedBytes: MAX_PIPELINED_BYTES,
     maxDiscardedBytes: 64 * 1024,
     maxInformational: 16,
     underscores: 'allow',

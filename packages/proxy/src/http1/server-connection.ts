@@ -84,6 +84,10 @@ class Http1ServerStream implements ServerStream {
   resume(): void {
     this.connection.pauseStream(this, false);
   }
+
+  get bufferedBytes(): number {
+    return this.connection.unsentBytes;
+  }
 }
 
 /**

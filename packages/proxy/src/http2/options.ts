@@ -3,6 +3,9 @@ import type { UnderscoresAction } from '../http/underscores.ts';
 import { INITIAL_MAX_FRAME_BYTES, INITIAL_WINDOW_BYTES } from './frame.ts';
 import type { FrameLimitSettings } from './frame-limits.ts';
 
+/** Envoy's default of per_connection_buffer_limit_bytes. */
+export const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
+
 /** Limits and sizes of an HTTP/2 codec. Decoded once; everything is set. */
 export interface Http2Options {
   /** SETTINGS_MAX_CONCURRENT_STREAMS that we allow the peer (server side). Default 1024. */
@@ -95,4 +98,9 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
     ...(given.connectionWindowBytes === undefined ? {} : { connectionWindowBytes: Math.max(INITIAL_WINDOW_BYTES, given.connectionWindowBytes) }),
     ...(given.maxFrameBytes === undefined ? {} : { maxFrameBytes: Math.max(INITIAL_MAX_FRAME_BYTES, given.maxFrameBytes) }),
   });
+}
+
+/** per_connection_buffer_limit_bytes where it asks for less than Envoy's default, which streams that are held back share. */
+export function heldWithin(bufferLimitBytes: number): Partial<Http2Options> {
+  return bufferLimitBytes < DEFAULT_BUFFER_LIMIT_BYTES ? { maxHeldBytes: bufferLimitBytes } : {};
 }

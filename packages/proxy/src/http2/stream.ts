@@ -68,6 +68,13 @@ export class Http2Stream implements ServerStream, ClientStream {
     this.connection = connection;
   }
 
+  get bufferedBytes(): number {
+    if (this.pending === null) return 0;
+    let bytes = -this.pendingOffset;
+    for (const chunk of this.pending) bytes += chunk.length;
+    return bytes;
+  }
+
   sendInformational(head: ResponseHead): void {
     this.connection.sendInformational(this, head);
   }

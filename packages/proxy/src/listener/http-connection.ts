@@ -107,6 +107,12 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     else this.#codec.drain();
   }
 
+  /** As its idle timeout does, were it this long. */
+  endIfIdle(timeoutMs: number): void {
+    if (this.#closed || this.draining || timeoutMs === 0 || this.activeStreams > 0) return;
+    if (this.manager.runtime.nowMs() - this.#idleSinceMs >= timeoutMs) this.#drainItself();
+  }
+
   destroy(): void {
     this.#transport.destroy();
     this.transportClosed('closed by this proxy');
@@ -233,7 +239,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
 
   #begin(http2: boolean): void {
     const { manager } = this;
-    const writer = new TurnWriter(manager.runtime.turn, this.#transport);
+    const writer = new TurnWriter(manager.runtime.turn, this.#transport, manager.bufferLimitBytes);
     if (!http2) {
       this.#codec = new Http1ServerConnection(this.#transport, writer, this, manager.http1);
       return;

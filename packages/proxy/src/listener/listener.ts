@@ -9,6 +9,8 @@ import type { ByteSink } from '../net/byte-sink.ts';
 import type { Lane } from '../net/lane.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
+import type { TimerScale } from '../overload/overload-config.ts';
+import { scaledTimeoutMs } from '../overload/overload-monitor.ts';
 import { TcpProxy, type TcpRecorder } from '../tcp/tcp-proxy.ts';
 import type { TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
@@ -65,7 +67,12 @@ export class ListenerStats {
   active = 0;
   noFilterChain = 0;
   tlsRefused = 0;
-  overload = 0;
+  /** Beyond the listener's connection limit. */
+  overflow = 0;
+  /** Beyond that of the whole proxy. */
+  globalOverflow = 0;
+  /** By the overload manager. */
+  shed = 0;
   /** By a network filter: connection limit, rate limit, RBAC. */
   refused = 0;
   /** ClientHellos that came after the upstream's greeting had been passed in plain text. */
@@ -185,12 +192,7 @@ export class Listener {
     }
     if (!bindToPort) return;
     const accept = (socket: net.Socket): void => this.#guarded(socket, () => this.#accept(socket));
-    await this.sockets.open(
-      address,
-      before,
-      (at) => this.#parts.inherited(at),
-      this.#parts.runtime.gate?.accept(accept, this.#tls.size > 0) ?? accept,
-    );
+    await this.sockets.open(address, before, (at) => this.#parts.inherited(at), this.#parts.runtime.gate?.accept(accept, this.#tls.size > 0) ?? accept);
   }
 
   /**
@@ -217,6 +219,12 @@ export class Listener {
   /** Ends those that drain still. */
   endDraining(): void {
     for (const connection of this.#concerned()) end(connection);
+  }
+
+  /** Overload at `state`: HTTP connections may be idle for less. */
+  endLongIdle(scale: TimerScale, state: number): void {
+    for (const connection of this.#connections.keys())
+      if (connection instanceof HttpConnection) connection.endIfIdle(scaledTimeoutMs(connection.manager.config.idleTimeoutMs, scale, state));
   }
 
   #concerned(): (HttpConnection | TcpProxy)[] {
@@ -261,7 +269,20 @@ export class Listener {
 
   /** False: there are as many as there may be. */
   #enter(): boolean {
-    if (this.#open.count >= this.#connectionLimit || (!this.config.ignoreGlobalConnLimit && !this.#parts.admit())) return false;
+    const { overload } = this.#parts.runtime;
+    if (overload.shedsConnections && !this.config.bypassOverload && this.#parts.runtime.random.uint32() < overload.connections * 2 ** 32) {
+      this.stats.shed++;
+      overload.connectionsShed++;
+      return false;
+    }
+    if (this.#open.count >= this.#connectionLimit) {
+      this.stats.overflow++;
+      return false;
+    }
+    if (!this.config.ignoreGlobalConnLimit && !this.#parts.admit()) {
+      this.stats.globalOverflow++;
+      return false;
+    }
     this.#open.count++;
     return true;
   }
@@ -279,7 +300,6 @@ export class Listener {
   #accept(socket: net.Socket): void {
     this.stats.accepted++;
     if (!this.#enter()) {
-      this.stats.overload++;
       socket.on('error', () => {});
       socket.destroy();
       return;
@@ -303,7 +323,6 @@ export class Listener {
     this.stats.accepted++;
     if (this.#enter()) this.#guarded(socket, () => this.#begin(socket, origin));
     else {
-      this.stats.overload++;
       socket.on('error', () => {});
       socket.destroy();
     }

@@ -105,8 +105,10 @@ export class TurnWriter {
   private readonly inFlight: Buffer[];
   private readonly turn: Turn;
   private readonly transport: Transport;
+  private readonly highWaterBytes: number;
 
-  constructor(turn: Turn, transport: Transport) {
+  /** `bufferLimitBytes` of the connection (per_connection_buffer_limit_bytes): the codec is told to stop from there, or earlier. */
+  constructor(turn: Turn, transport: Transport, bufferLimitBytes: number = HIGH_WATER_BYTES) {
     this.buffer = NO_SLAB;
     this.position = 0;
     this.blocked = false;
@@ -119,6 +121,7 @@ export class TurnWriter {
     this.inFlight = [];
     this.turn = turn;
     this.transport = transport;
+    this.highWaterBytes = Math.min(HIGH_WATER_BYTES, bufferLimitBytes);
   }
 
   /** Makes room for `bytes` in one piece. */
@@ -152,7 +155,7 @@ export class TurnWriter {
     this.turnBytes += chunk.length;
     this.start = this.position;
     if (this.closed) return;
-    if (!this.transport.write(chunk) && this.transport.writableLength >= HIGH_WATER_BYTES) this.blocked = true;
+    if (!this.transport.write(chunk) && this.transport.writableLength >= this.highWaterBytes) this.blocked = true;
   }
 
   endTurn(): void {

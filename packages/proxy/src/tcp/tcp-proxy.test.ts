@@ -52,6 +52,7 @@ const CONFIG: TcpProxyConfig = {
   totalWeight: 1,
   idleTimeoutMs: 3_600_000,
   maxConnectAttempts: 1,
+  bufferLimitBytes: 1024 * 1024,
   maxConnectionDurationMs: 0,
   policies: [],
   accessLogs: [],
@@ -86,7 +87,7 @@ class Scene {
       warm,
       forwardProxy: null,
       originalDst: null,
-      config: { connectTimeoutMs: 1000 },
+      config: { connectTimeoutMs: 1000, bufferLimitBytes: 1024 * 1024 },
       pick: () => this.host,
       how: () => PLAIN_HOW,
       limits: {

@@ -211,7 +211,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     if (this.#settled) this.#recorder.opened(this);
     for (const chunk of this.#early) upstream.transport.write(chunk);
     this.#early = [];
-    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#downstream.resume();
+    if (this.#earlyBytes >= this.#maxEarlyBytes) this.#downstream.resume();
     if (this.#downstreamEnded) upstream.transport.end();
   }
 
@@ -237,11 +237,11 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     if (!this.#open) {
       this.#early.push(chunk);
       this.#earlyBytes += chunk.length;
-      if (this.#earlyBytes >= MAX_EARLY_BYTES) this.#downstream.pause();
+      if (this.#earlyBytes >= this.#maxEarlyBytes) this.#downstream.pause();
       return;
     }
     const { transport } = this.#upstream!;
-    if (!transport.write(chunk) && transport.writableLength >= HIGH_WATER_BYTES) this.#downstream.pause();
+    if (!transport.write(chunk) && transport.writableLength >= Math.min(HIGH_WATER_BYTES, this.cluster!.config.bufferLimitBytes)) this.#downstream.pause();
   }
 
   receiveEnd(): void {
@@ -268,7 +268,8 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.#moved = true;
     this.bytesSent += end - start;
     const chunk = Buffer.from(buffer.subarray(start, end));
-    if (!this.#downstream.write(chunk) && this.#downstream.writableLength >= HIGH_WATER_BYTES) this.#upstream!.transport.pause();
+    if (!this.#downstream.write(chunk) && this.#downstream.writableLength >= Math.min(HIGH_WATER_BYTES, this.config.bufferLimitBytes))
+      this.#upstream!.transport.pause();
   }
 
   upstreamEnd(): void {
@@ -332,6 +333,10 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   #awaitClose(unsent: number): void {
     this.#lingering = unsent;
     this.#linger = this.#runtime.wheel.arm(LINGER_MS, this, Timer.LINGER);
+  }
+
+  get #maxEarlyBytes(): number {
+    return Math.min(MAX_EARLY_BYTES, this.config.bufferLimitBytes);
   }
 
   get #unsent(): number {

@@ -17,6 +17,7 @@ import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { Turn } from '../net/turn-writer.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
+import { OverloadState } from '../overload/overload-state.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
 import { assembleRouteTable, compileVirtualHost } from '../routing/compile-routes.ts';
 import { compileWhole } from '../subscribe/cluster-subscription.ts';
@@ -113,6 +114,7 @@ export class TestEngine {
       unixMs: () => 1_700_000_000_000 + clock.nowMs(),
       localUri: () => given.localUri ?? '',
       health: { failing: false },
+      overload: new OverloadState(),
       log,
       faults,
     };

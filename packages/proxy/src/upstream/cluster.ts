@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Runtime } from '../engine/runtime.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
-import { type Http2Options, http2Options } from '../http2/options.ts';
+import { type Http2Options, heldWithin, http2Options } from '../http2/options.ts';
 import { compileLbOptions } from '../lb/compile-lb.ts';
 import type { LbContext } from '../lb/context.ts';
 import { DEFAULT_OVERPROVISIONING, LoadBalancer } from '../lb/load-balancer.ts';
@@ -98,7 +98,13 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     this.#limits = compileLimits(config.message.circuitBreakers);
     this.maxConnectionsPerHost = compilePerHostConnections(config.message.circuitBreakers);
     this.http1Options = http1Options({ names: runtime.names, maxHeaderCount: config.http.maxHeadersCount });
-    this.http2Options = http2Options({ names: runtime.names, nowMs: runtime.nowMs, maxHeaderCount: config.http.maxHeadersCount, ...config.http.http2.codec });
+    this.http2Options = http2Options({
+      names: runtime.names,
+      nowMs: runtime.nowMs,
+      maxHeaderCount: config.http.maxHeadersCount,
+      ...heldWithin(config.bufferLimitBytes),
+      ...config.http.http2.codec,
+    });
     this.forwardProxy = config.discovery === 'dynamic-forward-proxy' ? new ForwardProxyHosts(runtime, config) : null;
     this.addedAtUnixMs = runtime.unixMs();
     this.checker = config.healthCheck === null ? null : new HealthChecker(runtime, this, config.healthCheck);

@@ -94,7 +94,7 @@ export class PooledConnection implements ClientConnectionEvents, UpstreamTranspo
     if (cluster.config.http.protocol === 'auto') this.pool.http2 = this.#transport.alpn === 'h2';
     const { http2 } = this.pool;
     const transport = this.#transport.transport;
-    const writer = new TurnWriter(runtime.turn, transport);
+    const writer = new TurnWriter(runtime.turn, transport, cluster.config.bufferLimitBytes);
     this.openedAtMs = this.idleSinceMs = runtime.nowMs();
     // TLS and ALPN notwithstanding where explicit_http_config fixes the codec.
     if (http2) {

@@ -59,7 +59,7 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
   }
 
   onOpen(): void {
-    this.#writer = new TurnWriter(this.#runtime.turn, this.#transport.transport);
+    this.#writer = new TurnWriter(this.#runtime.turn, this.#transport.transport, this.#cluster.config.bufferLimitBytes);
     this.#transport.sink = this;
     this.#open.onOpen();
   }
@@ -107,6 +107,10 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
 
   resume(): void {
     this.#transport.transport.resume();
+  }
+
+  get bufferedBytes(): number {
+    return this.#writer === null ? 0 : this.#transport.transport.writableLength;
   }
 
   receive(buffer: Buffer, start: number, end: number): void {

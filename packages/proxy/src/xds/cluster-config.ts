@@ -73,6 +73,8 @@ export interface ClusterConfig {
   /** Endpoints in the message itself; null for EDS. */
   readonly endpoints: EndpointSetConfig | null;
   readonly connectTimeoutMs: number;
+  /** What is kept for a connection whose endpoint does not take it, bytes. Envoy's default of 1 MiB. */
+  readonly bufferLimitBytes: number;
   readonly http: UpstreamHttpSettings;
   readonly transportSocketRules: readonly TransportSocketRule[];
   readonly transportSocket: TransportSocketSettings;

@@ -22,6 +22,7 @@ import {
   HttpProtocolOptions_AutoHttpConfigSchema,
   HttpProtocolOptionsSchema,
 } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { DEFAULT_BUFFER_LIMIT_BYTES } from '../http2/options.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import type {
@@ -54,8 +55,8 @@ const CLUSTER = fieldPolicy(
    transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks upstream_connection_options upstream_bind_config
    close_connections_on_host_health_failure respect_dns_ttl dns_resolvers dns_resolution_config typed_dns_resolver_config
    original_dst_lb_config cleanup_interval
-   ignore_health_on_host_removal wait_for_warm_on_init`,
-  `alt_stat_name per_connection_buffer_limit_bytes use_tcp_for_dns_lookups
+   ignore_health_on_host_removal wait_for_warm_on_init per_connection_buffer_limit_bytes`,
+  `alt_stat_name use_tcp_for_dns_lookups
       track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
 );
 const EDS = fieldPolicy('eds_config service_name');
@@ -313,6 +314,7 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     edsServiceName: edsServiceName === '' ? config.name : edsServiceName,
     endpoints,
     connectTimeoutMs,
+    bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
     http,
     transportSocketRules,
     transportSocket: withAlpn(compileTransportSocket(proxied.socket, 'transport_socket', report), http.protocol, 'transport_socket', report),

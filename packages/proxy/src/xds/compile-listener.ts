@@ -16,6 +16,7 @@ import {
 import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { compileCidr } from '../filters/rbac/ip-address.ts';
+import { DEFAULT_BUFFER_LIMIT_BYTES } from '../http2/options.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
@@ -29,13 +30,13 @@ import { type DownstreamTlsSettings, secretNames } from './tls-settings.ts';
 import { compileTlvSelection } from './tlv-selection.ts';
 
 const DEFAULT_LISTENER_FILTERS_TIMEOUT_MS = 15_000;
-const DEFAULT_BUFFER_LIMIT_BYTES = 1024 * 1024;
 
 const LISTENER = fieldPolicy(
   `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes listener_filters listener_filters_timeout
    continue_on_listener_filters_timeout traffic_direction internal_listener additional_addresses use_original_dst bind_to_port socket_options
-   tcp_fast_open_queue_length enable_reuse_port reuse_port tcp_backlog_size ignore_global_conn_limit access_log`,
-  'stat_prefix metadata drain_type connection_balance_config max_connections_to_accept_per_socket_event enable_mptcp bypass_overload_manager freebind',
+   tcp_fast_open_queue_length enable_reuse_port reuse_port tcp_backlog_size ignore_global_conn_limit access_log
+   bypass_overload_manager`,
+  'stat_prefix metadata drain_type connection_balance_config max_connections_to_accept_per_socket_event enable_mptcp freebind',
 );
 const ADDITIONAL_ADDRESS = fieldPolicy('address socket_options');
 const SOCKET_OPTION = fieldPolicy('description level name int_value buf_value state');
@@ -214,7 +215,12 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
   checkFields(ListenerSchema, config, LISTENER, '', report);
-  const context: NetworkContext = { nodeId, routeNames: new Set(), clusters: new Set() };
+  const context: NetworkContext = {
+    nodeId,
+    routeNames: new Set(),
+    clusters: new Set(),
+    bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
+  };
   const filterChains: FilterChainConfig[] = [];
   config.filterChains.forEach((chain, index) => {
     const compiled = compileChain(chain, `filter_chains[${index}]`, context, report);
@@ -246,6 +252,7 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     originalDst: useOriginalDst || config.listenerFilters.some(isOriginalDst),
     useOriginalDst,
     ignoreGlobalConnLimit: config.ignoreGlobalConnLimit,
+    bypassOverload: config.bypassOverloadManager,
     accessLogs: compileAccessLogs(config.accessLog, 'access_log', report),
     direction: directionOf(config),
     filterChains,
@@ -253,7 +260,7 @@ export function compileListener(config: Listener, nodeId: string): CompileResult
     listenerFilters,
     listenerFiltersTimeoutMs: durationMs(config.listenerFiltersTimeout, DEFAULT_LISTENER_FILTERS_TIMEOUT_MS),
     continueOnListenerFiltersTimeout: config.continueOnListenerFiltersTimeout,
-    bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
+    bufferLimitBytes: context.bufferLimitBytes,
     routeNames: context.routeNames,
     clusters: context.clusters,
     secretNames: secrets,

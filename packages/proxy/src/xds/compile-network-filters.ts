@@ -23,6 +23,7 @@ export interface NetworkContext {
   readonly nodeId: string;
   readonly routeNames: Set<string>;
   readonly clusters: Set<string>;
+  readonly bufferLimitBytes: number;
 }
 
 const TCP_PROXY = fieldPolicy(
@@ -64,6 +65,7 @@ function compileTcpProxy(
     hashSourceIp: config.hashPolicy.length > 0,
     idleTimeoutMs: durationMs(config.idleTimeout, DEFAULT_TCP_IDLE_TIMEOUT_MS),
     maxConnectAttempts: config.maxConnectAttempts ?? 1,
+    bufferLimitBytes: context.bufferLimitBytes,
     maxConnectionDurationMs: durationMs(config.maxDownstreamConnectionDuration, 0),
     policies,
     accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),

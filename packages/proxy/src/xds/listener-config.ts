@@ -114,6 +114,8 @@ export interface TcpProxyConfig {
   /** ms; 0: none. Envoy's default of an hour. */
   readonly idleTimeoutMs: number;
   readonly maxConnectAttempts: number;
+  /** Of the listener, bytes. */
+  readonly bufferLimitBytes: number;
   readonly maxConnectionDurationMs: number;
   readonly policies: readonly NetworkPolicy[];
   readonly accessLogs: readonly AccessLogConfig[];
@@ -176,6 +178,8 @@ export interface ListenerConfig {
   readonly useOriginalDst: boolean;
   /** Not counted among the connections of the proxy. */
   readonly ignoreGlobalConnLimit: boolean;
+  /** The overload manager has no say over its connections and requests. */
+  readonly bypassOverload: boolean;
   readonly accessLogs: readonly AccessLogConfig[];
   readonly direction: 'inbound' | 'outbound' | 'unspecified';
   readonly filterChains: readonly FilterChainConfig[];
@@ -184,7 +188,7 @@ export interface ListenerConfig {
   /** ms; 0: none. Envoy's default of 15 s. */
   readonly listenerFiltersTimeoutMs: number;
   readonly continueOnListenerFiltersTimeout: boolean;
-  /** Request bodies kept for a retry, bytes. Envoy's default of 1 MiB. */
+  /** What is kept for a connection: request bodies for a retry, and what its peer has not taken. Envoy's default of 1 MiB. */
   readonly bufferLimitBytes: number;
   /** Route configurations that it names. */
   readonly routeNames: ReadonlySet<string>;

@@ -212,4 +212,20 @@ const FILES: readonly (() => Promise<GenFile>)[] = [
   async () =>
     (await import('@outrigger/xds/protos/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol'))
       .file_envoy_extensions_transport_sockets_proxy_protocol_v3_upstream_proxy_protocol,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/resource_monitors/cgroup_memory/v3/cgroup_memory'))
+      .file_envoy_extensions_resource_monitors_cgroup_memory_v3_cgroup_memory,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections'))
+      .file_envoy_extensions_resource_monitors_downstream_connections_v3_downstream_connections,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/resource_monitors/fixed_heap/v3/fixed_heap'))
+      .file_envoy_extensions_resource_monitors_fixed_heap_v3_fixed_heap,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/resource_monitors/injected_resource/v3/injected_resource'))
+      .file_envoy_extensions_resource_monitors_injected_resource_v3_injected_resource,
+  async () =>
+    (await import('@outrigger/xds/protos/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation'))
+      .file_envoy_extensions_http_early_header_mutation_header_mutation_v3_header_mutation,
+  async () => (await import('@outrigger/xds/protos/envoy/config/overload/v3/overload')).file_envoy_config_overload_v3_overload,
 ];

@@ -1,0 +1,92 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { ActiveStream } from '../engine/active-stream.ts';
+import type { ListenerSet } from '../listener/listener-set.ts';
+import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
+import { LoopLag } from './loop-lag.ts';
+import type { OverloadConfig, TimerScale } from './overload-config.ts';
+import { type OverloadEffects, OverloadMonitor } from './overload-monitor.ts';
+import type { OverloadState } from './overload-state.ts';
+import { makeMonitor } from './resource-monitors.ts';
+import { streamsToReset } from './stream-reset.ts';
+
+/** As Envoy's shrink_heap: a collection of everything stops the loop. */
+const SHRINK_INTERVAL_MS = 10_000;
+
+/** The overload manager of one proxy at work. */
+export class OverloadControl implements OverloadEffects {
+  readonly monitor: OverloadMonitor;
+  readonly #listeners: ListenerSet;
+  readonly #loop = new LoopLag();
+  readonly #clock: TimerClock;
+  #stop: (() => void) | undefined;
+  #dueMs = 0;
+  #shrunkAtMs = Number.NEGATIVE_INFINITY;
+  #collect: (() => void) | undefined;
+  /** Streams that were reset for what was kept for them. */
+  resets = 0;
+  /** Collections of garbage that were asked for. */
+  shrinks = 0;
+
+  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, clock: TimerClock = systemClock) {
+    this.#clock = clock;
+    this.#listeners = listeners;
+    this.monitor = new OverloadMonitor(
+      config,
+      config.monitors.map((monitor) => makeMonitor(monitor, this.#loop)),
+      this,
+      state,
+    );
+  }
+
+  start(): void {
+    if (this.monitor.config.monitors.length > 0) this.#arm();
+  }
+
+  close(): void {
+    this.#stop?.();
+  }
+
+  #look(): void {
+    this.#loop.look(this.#clock.nowMs() - this.#dueMs);
+    this.monitor.refresh();
+    this.#arm();
+  }
+
+  #arm(): void {
+    const { refreshIntervalMs } = this.monitor.config;
+    this.#dueMs = this.#clock.nowMs() + refreshIntervalMs;
+    this.#stop = this.#clock.after(refreshIntervalMs, () => this.#look());
+  }
+
+  shrinkHeap(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#shrunkAtMs < SHRINK_INTERVAL_MS) return;
+    this.#shrunkAtMs = nowMs;
+    if (this.#collect === undefined) {
+      // Node has no other way to it once it runs.
+      setFlagsFromString('--expose-gc');
+      this.#collect = runInNewContext('gc') as () => void;
+    }
+    this.#collect();
+    this.shrinks++;
+  }
+
+  resetStreams(state: number, minBytes: number): void {
+    for (const stream of streamsToReset(this.#streams(), state, minBytes)) {
+      this.resets++;
+      stream.shed();
+    }
+  }
+
+  reduceTimeouts(state: number, connectionIdle: TimerScale | null, streamIdle: TimerScale | null): void {
+    for (const listener of this.#listeners.withDraining) {
+      if (connectionIdle !== null && state > 0) listener.endLongIdle(connectionIdle, state);
+      if (streamIdle !== null) for (const manager of listener.managers) manager.scaleIdle(streamIdle, state);
+    }
+  }
+
+  *#streams(): Iterable<ActiveStream> {
+    for (const listener of this.#listeners.withDraining) for (const manager of listener.managers) yield* manager.streams();
+  }
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
+import type { LoopLag } from './loop-lag.ts';
+import type { MonitorConfig } from './overload-config.ts';
+import type { ResourceMonitor } from './overload-monitor.ts';
+
+/** Where the cgroup of this process is mounted: version 2, then 1. */
+const CGROUP_FILES: readonly (readonly [current: string, limit: string])[] = [
+  ['/sys/fs/cgroup/memory.current', '/sys/fs/cgroup/memory.max'],
+  ['/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/memory/memory.limit_in_bytes'],
+];
+
+/** Looks at the process and its machine. `loop` is told by whoever has the timer. */
+export function makeMonitor(config: MonitorConfig, loop: LoopLag): ResourceMonitor {
+  const { name } = config;
+  switch (config.kind) {
+    case 'fixed-heap':
+      return { name, pressure: () => atMostOne(reservedBytes() / config.maxHeapBytes) };
+    case 'cgroup-memory':
+      return { name, pressure: () => cgroupPressure(config.maxBytes) };
+    case 'injected':
+      return { name, pressure: () => injectedPressure(config.path) };
+    case 'own-memory': {
+      const limitBytes = ownLimitBytes();
+      return { name, pressure: () => atMostOne(Math.max(process.memoryUsage.rss() / limitBytes, heapShare())) };
+    }
+    case 'event-loop':
+      return { name, pressure: () => loop.pressure };
+  }
+}
+
+/** As /memory has its heap_size. */
+function reservedBytes(): number {
+  const { heapTotal, external } = process.memoryUsage();
+  return heapTotal + external;
+}
+
+/** V8 ends the process at its limit, whatever the machine has left. */
+function heapShare(): number {
+  const { used_heap_size, heap_size_limit } = getHeapStatistics();
+  return used_heap_size / heap_size_limit;
+}
+
+/** 0, or more than the machine has: no cgroup limits it. */
+function ownLimitBytes(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+function cgroupPressure(maxBytes: number): number {
+  for (const [currentPath, limitPath] of CGROUP_FILES) {
+    const current = numberIn(currentPath);
+    if (current === undefined) continue;
+    const limit = numberIn(limitPath) ?? Number.POSITIVE_INFINITY;
+    const most = maxBytes > 0 ? Math.min(maxBytes, limit) : limit;
+    return atMostOne(current / most);
+  }
+  throw new Error('there is no memory cgroup');
+}
+
+/** undefined: no such file, or no number ("max"). */
+function numberIn(path: string): number | undefined {
+  try {
+    const text = readFileSync(path, 'utf8').trim();
+    return /^\d+$/.test(text) ? Number(text) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function injectedPressure(path: string): number {
+  const text = readFileSync(path, 'utf8').trim();
+  const pressure = Number(text);
+  if (text === '' || !(pressure >= 0 && pressure <= 1)) throw new Error(`${path} holds no number from 0 to 1`);
+  return pressure;
+}
+
+function atMostOne(pressure: number): number {
+  return Math.min(1, pressure);
+}

@@ -1,0 +1,175 @@
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JsonObject } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
+import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
+import { until } from '../xds/envoy.ts';
+import { DataPlane, planes } from './data-plane.ts';
+
+const RESOURCE = 'envoy.resource_monitors.injected_resource';
+const at = (value: number): JsonObject => ({ triggers: [{ name: RESOURCE, threshold: { value } }] });
+const action = (name: string, trigger: JsonObject, fields: JsonObject = {}): JsonObject => ({ name: `envoy.overload_actions.${name}`, ...trigger, ...fields });
+
+/** Every action has a pressure of its own, from which those before it are in motion too. */
+const STEPS = { idle: 0.2, keepAlive: 0.4, requests: 0.6, connections: 0.9 } as const;
+
+describe.each(planes)('%s: the overload manager', (plane) => {
+  let proxy: DataPlane;
+  let application: TestApplication;
+  let folder: string;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'overload-'));
+    writeFileSync(join(folder, 'pressure'), '0');
+    application = await TestApplication.start();
+    const accessLog = [
+      {
+        name: 'envoy.access_loggers.file',
+        typedConfig: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', {
+          path: join(folder, 'access.log'),
+          logFormat: { textFormatSource: { inlineString: '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n' } },
+        }),
+      },
+    ];
+    const web = (name: string, fields: JsonObject = {}): JsonObject =>
+      listenerJson(name, { routes: [routeTo('app')], manager: { accessLog, commonHttpProtocolOptions: { idleTimeout: '60s' }, drainTimeout: '0.1s' }, fields });
+    proxy = await DataPlane.start(
+      plane,
+      {
+        listeners: { web: web('web'), exempt: web('exempt', { bypassOverloadManager: true }) },
+        clusters: { app: clusterJson('app', { endpoints: [application.address] }) },
+      },
+      {
+        overload_manager: {
+          refreshInterval: '0.05s',
+          resourceMonitors: [
+            {
+              name: RESOURCE,
+              typedConfig: typed('envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig', { filename: join(folder, 'pressure') }),
+            },
+            {
+              name: 'envoy.resource_monitors.fixed_heap',
+              typedConfig: typed('envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig', { maxHeapSizeBytes: String(2 ** 40) }),
+            },
+          ],
+          actions: [
+            action(
+              'reduce_timeouts',
+              { triggers: [{ name: RESOURCE, scaled: { scalingThreshold: 0.1, saturationThreshold: STEPS.idle } }] },
+              {
+                typedConfig: typed('envoy.config.overload.v3.ScaleTimersOverloadActionConfig', {
+                  timerScaleFactors: [{ timer: 'HTTP_DOWNSTREAM_CONNECTION_IDLE', minTimeout: '0.1s' }],
+                }),
+              },
+            ),
+            action('disable_http_keepalive', at(STEPS.keepAlive)),
+            action('stop_accepting_requests', at(STEPS.requests)),
+            action('reject_incoming_connections', at(STEPS.connections)),
+            action('shrink_heap', at(STEPS.connections)),
+          ],
+        },
+      },
+    );
+  });
+
+  afterAll(async () => {
+    await proxy?.stop();
+    await application?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  beforeEach(() => pressure(0));
+
+  /** Seen by the proxy. */
+  async function pressure(value: number): Promise<void> {
+    // Envoy looks when another file takes its place.
+    writeFileSync(join(folder, 'next'), String(value));
+    renameSync(join(folder, 'next'), join(folder, 'pressure'));
+    await until(`the pressure is ${value}`, async () => ((await stat(`overload.${RESOURCE}.pressure`)) === Math.round(value * 100) ? true : undefined));
+    await until('the action follows', async () =>
+      (await stat('overload.envoy.overload_actions.stop_accepting_requests.active')) === (value >= STEPS.requests ? 1 : 0) ? true : undefined,
+    );
+  }
+
+  async function stat(name: string): Promise<number | undefined> {
+    // On a connection of its own: Envoy's admin interface is under the overload manager too.
+    const line = (await ask(`127.0.0.1:${proxy.adminPort}`, { path: `/stats?filter=^${name.replaceAll('.', '\\.')}$` })).body.trim();
+    return line === '' ? undefined : Number(line.slice(line.lastIndexOf(':') + 1));
+  }
+
+  const web = (): string => `127.0.0.1:${proxy.port('web')}`;
+
+  test('stop_accepting_requests: 503 at once, signed, and the application hears nothing', async () => {
+    expect((await ask(web())).status).toBe(200);
+    const before = (await stat('http.web.downstream_rq_overload_close')) ?? 0;
+    const heard = application.requests.length;
+    await pressure(STEPS.requests);
+    const { status, headers } = await ask(web());
+    expect(status).toBe(503);
+    // Envoy sets nothing up for a request that it drops, its signature neither.
+    if (plane === 'outrigger') expect(headers['proxy-status']).toMatch(/^test; error=\w+; details="overload; UO"$/);
+    expect(application.requests).toHaveLength(heard);
+    expect(await stat('http.web.downstream_rq_overload_close')).toBe(before + 1);
+    // Envoy has the same line, without a flag, and writes it after 10 s.
+    if (plane === 'outrigger')
+      await until('it is in the access log', () => (/^503 UO overload$/m.test(readFileSync(join(folder, 'access.log'), 'utf8')) ? true : undefined));
+    await pressure(0);
+    expect((await ask(web())).status).toBe(200);
+  });
+
+  test('a gRPC call is answered as gRPC', async () => {
+    await pressure(STEPS.requests);
+    const session = http2.connect(`http://${web()}`);
+    const call = session.request({ ':method': 'POST', ':path': '/s/m', 'content-type': 'application/grpc', te: 'trailers' });
+    call.end();
+    const [headers] = (await once(call, 'response')) as [http2.IncomingHttpHeaders];
+    expect(headers).toMatchObject({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '14' });
+    session.destroy();
+  });
+
+  test('a listener that bypasses it goes on', async () => {
+    await pressure(STEPS.connections);
+    expect((await ask(`127.0.0.1:${proxy.port('exempt')}`)).status).toBe(200);
+  });
+
+  test('disable_http_keepalive: the answer is the last of its connection', async () => {
+    const agent = new http.Agent({ keepAlive: true });
+    try {
+      expect((await ask(web(), { agent })).headers.connection).not.toBe('close');
+      await pressure(STEPS.keepAlive);
+      const { status, headers } = await ask(web(), { agent });
+      expect([status, headers.connection]).toEqual([200, 'close']);
+      expect(await stat('http.web.downstream_cx_overload_disable_keepalive')).toBeGreaterThan(0);
+    } finally {
+      agent.destroy();
+    }
+  });
+
+  test('reduce_timeouts: an idle connection is closed that had a minute', async () => {
+    const socket = net.connect(proxy.port('web'), '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await once(socket, 'data');
+    await pressure(STEPS.idle);
+    socket.resume();
+    await once(socket, 'end');
+    socket.destroy();
+  });
+
+  test('reject_incoming_connections: closed as they come', async () => {
+    await pressure(STEPS.connections);
+    const before = (await stat(`listener.127.0.0.1_${proxy.port('web')}.downstream_cx_overload_reject`)) ?? 0;
+    const socket = net.connect(proxy.port('web'), '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    await once(socket, 'close');
+    await until('it is counted', async () =>
+      ((await stat(`listener.127.0.0.1_${proxy.port('web')}.downstream_cx_overload_reject`)) ?? 0) > before ? true : undefined,
+    );
+  });
+});
