@@ -1,21 +1,16 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readBootstrap } from './bootstrap/bootstrap-config.ts';
-import type { LogControl, ProxyLog, ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
+import type { ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
+import { initialLogging, processLog } from './process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
 
 /** To whoever started this process, where that is a program of ours. */
 const parent = process as unknown as Channel;
 
-const SEVERITY = { debug: 0, info: 1, warn: 2, error: 3, off: 4 } as const;
-const logging: LogControl = { level: process.env['OUTRIGGER_LOG'] === 'debug' ? 'debug' : 'info' };
-
-/** A line per event on stderr, in JSON as the access log: `rig run` puts it into proxy.log. */
-const stderrLog: ProxyLog = (level, message, fields) => {
-  if (SEVERITY[level] < SEVERITY[logging.level]) return;
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })}\n`);
-};
+const logging = initialLogging();
+const stderrLog = processLog(logging);
 
 /**
  * Runs one proxy as this process: until SIGTERM or SIGINT, which drain it; a second one ends it at once. SIGHUP starts another one

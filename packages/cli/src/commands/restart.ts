@@ -17,6 +17,8 @@ export interface RestartOptions {
 export async function restart({ instances, namespace, all, state }: RestartOptions): Promise<void> {
   if (all === instances.length > 0) throw new CliError('name the instances, or --all', { next: '`rig status` lists them', exitCode: ExitCode.usage });
   const names = all === true ? instanceDirectories(state) : instances.map((instance) => `${namespace}.${instance}`);
+  /** The supervisor of a node replaces the one process of all its workloads at once. */
+  const told = new Map<number, number>();
   for (const name of names) {
     const before = supervisorOf(state, name);
     // What ended meanwhile, or long ago, needs no new proxy.
@@ -26,6 +28,11 @@ export async function restart({ instances, namespace, all, state }: RestartOptio
         where: state,
         next: '`rig status` lists the instances; --namespace, --state',
       });
+    const replaced = told.get(before.pid);
+    if (replaced !== undefined) {
+      process.stdout.write(`${name}: proxy ${replaced} -> ${before.proxyPid}\n`);
+      continue;
+    }
     process.kill(before.pid, RESTART_SIGNAL);
     const endMs = performance.now() + timeoutMs;
     let now = before;
@@ -37,6 +44,7 @@ export async function restart({ instances, namespace, all, state }: RestartOptio
       now = next;
     }
     if (now.error !== '') throw new CliError(now.error, { where: name });
+    told.set(before.pid, before.proxyPid);
     process.stdout.write(`${name}: proxy ${before.proxyPid} -> ${now.proxyPid}\n`);
   }
 }

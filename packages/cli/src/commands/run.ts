@@ -3,7 +3,7 @@ import { exitSoon, onStopSignals } from '../signals.ts';
 import { signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
-import { parseLabel, parseName, parsePort, parseUpstream, type WorkloadOptions } from '../workload/options.ts';
+import { instanceName, parseLabel, parseName, parsePort, parseUpstream, parseVersion, type WorkloadOptions } from '../workload/options.ts';
 import { answerRestarts } from '../workload/restart.ts';
 import { Workload, type WorkloadSetup } from '../workload/workload.ts';
 
@@ -69,13 +69,8 @@ function claimWorkload(setup: WorkloadSetup, mayRename: boolean): Workload {
 /** Checks and completes what the command line said. */
 export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 'controlPlane' | 'joinToken'>): WorkloadOptions {
   const name = parseName(options.name, '--name');
-  const version = options.version ?? '';
-  if (version !== '' && !/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(version))
-    throw new CliError(`--version ${version}: not a label's value`, {
-      next: 'letters, digits, ".", "_" and "-", at most 63, as in v1',
-      exitCode: ExitCode.usage,
-    });
-  const ports = (options.port ?? []).map(parsePort);
+  const version = parseVersion(options.version ?? '');
+  const ports = (options.port ?? []).map((text) => parsePort(text));
   const twice = ports.find((port, index) => ports.some((other, before) => before < index && other.servicePort === port.servicePort));
   if (twice !== undefined)
     throw new CliError(`--port ${twice.servicePort} is given twice`, { next: 'each port of the service once', exitCode: ExitCode.usage });
@@ -84,20 +79,16 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
   const certificateTtlSeconds = Number(options.certificateTtl ?? 0);
   if (!Number.isInteger(certificateTtlSeconds) || certificateTtlSeconds < 0)
     throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
-  const first = ports[0];
   return {
     name,
     namespace: parseName(options.namespace, '--namespace'),
     version,
     serviceAccount: options.serviceAccount === undefined ? name : parseName(options.serviceAccount, '--service-account'),
-    instance:
-      options.instance === undefined
-        ? [name, version.toLowerCase().replaceAll(/[._]/g, '-'), first?.applicationPort].filter(Boolean).join('-')
-        : parseName(options.instance, '--instance'),
-    labels: { app: name, ...(version === '' ? {} : { version }), ...Object.fromEntries((options.label ?? []).map(parseLabel)) },
+    instance: options.instance === undefined ? instanceName(name, version, ports[0]) : parseName(options.instance, '--instance'),
+    labels: { app: name, ...(version === '' ? {} : { version }), ...Object.fromEntries((options.label ?? []).map((text) => parseLabel(text))) },
     locality: options.locality ?? '',
     ports,
-    upstreams: (options.upstream ?? []).map(parseUpstream),
+    upstreams: (options.upstream ?? []).map((text) => parseUpstream(text)),
     dataPlane: options.dataPlane,
     healthPath: options.healthPath ?? '',
     certificateTtlSeconds,

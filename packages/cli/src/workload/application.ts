@@ -19,6 +19,7 @@ export interface ApplicationOptions {
   readonly port: number | undefined;
   /** '' : a connection is enough. */
   readonly healthPath: string;
+  readonly cwd?: string;
   readonly stdout?: 'inherit' | 'pipe' | 'ignore';
   /** In a process group of its own. */
   readonly detached?: boolean;
@@ -36,7 +37,12 @@ export class Application {
     if (options.command.length > 0)
       this.child = new Child(
         options.command,
-        { stdio: ['inherit', options.stdout ?? 'inherit', 'inherit'], env: options.environment, detached: options.detached ?? false },
+        {
+          stdio: ['inherit', options.stdout ?? 'inherit', 'inherit'],
+          env: options.environment,
+          detached: options.detached ?? false,
+          ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        },
         'TERM',
       );
   }

@@ -44,26 +44,30 @@ export const portProtocols = ['http', 'http2', 'grpc', 'tcp'] as const;
 export type PortProtocol = (typeof portProtocols)[number];
 
 /** "9001", "8080:9001", "grpc:8080:9001": protocol (http), the service's port, the application's. */
-export function parsePort(text: string): WorkloadPort {
+export function parsePort(text: string, option = '--port'): WorkloadPort {
   const parts = text.split(':');
   const protocol = /^\d+$/.test(parts[0] ?? '') ? 'http' : (parts.shift() ?? '');
   if (!(portProtocols as readonly string[]).includes(protocol))
-    throw usage(`--port ${text}: "${protocol}" is no protocol`, `one of ${portProtocols.join(', ')}, as in --port grpc:8080:9001`);
+    throw usage(`${option} ${text}: "${protocol}" is no protocol`, `one of ${portProtocols.join(', ')}, as in grpc:8080:9001`);
   if (parts.length < 1 || parts.length > 2)
-    throw usage(`--port ${text}: not [PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT]`, 'for example --port 9001, --port 8080:9001 or --port grpc:8080:9001');
-  const servicePort = portNumber(parts[0] ?? '', `--port ${text}`);
-  return { protocol: protocol as PortProtocol, servicePort, applicationPort: parts.length === 2 ? portNumber(parts[1] ?? '', `--port ${text}`) : servicePort };
+    throw usage(`${option} ${text}: not [PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT]`, 'for example 9001, 8080:9001 or grpc:8080:9001');
+  const servicePort = portNumber(parts[0] ?? '', `${option} ${text}`);
+  return {
+    protocol: protocol as PortProtocol,
+    servicePort,
+    applicationPort: parts.length === 2 ? portNumber(parts[1] ?? '', `${option} ${text}`) : servicePort,
+  };
 }
 
 /** "order-service=127.0.0.1:7001", "order-service:8080=127.0.0.1:7001". */
-export function parseUpstream(text: string): Upstream {
+export function parseUpstream(text: string, option = '--upstream'): Upstream {
   const match = /^([a-z0-9.-]+)(?::(\d+))?=(?:(127(?:\.\d{1,3}){3}|localhost):)?(\d+)$/i.exec(text);
-  if (!match) throw usage(`--upstream ${text}: not SERVICE[:PORT]=127.0.0.1:PORT`, 'for example --upstream order-service=127.0.0.1:7001');
+  if (!match) throw usage(`${option} ${text}: not SERVICE[:PORT]=127.0.0.1:PORT`, 'for example order-service=127.0.0.1:7001');
   const host = match[3] === undefined || match[3] === 'localhost' ? '127.0.0.1' : match[3];
   return {
     service: (match[1] ?? '').toLowerCase(),
-    port: match[2] ? portNumber(match[2], `--upstream ${text}`) : 0,
-    address: `${host}:${portNumber(match[4] ?? '', `--upstream ${text}`)}`,
+    port: match[2] ? portNumber(match[2], `${option} ${text}`) : 0,
+    address: `${host}:${portNumber(match[4] ?? '', `${option} ${text}`)}`,
   };
 }
 
@@ -75,10 +79,22 @@ export function parseName(text: string, option: string): string {
 }
 
 /** "key=value" */
-export function parseLabel(text: string): [string, string] {
+export function parseLabel(text: string, option = '--label'): [string, string] {
   const match = /^([A-Za-z0-9][A-Za-z0-9._/-]{0,252})=([A-Za-z0-9._-]{0,63})$/.exec(text);
-  if (!match) throw usage(`--label ${text}: not KEY=VALUE`, 'for example --label team=shop');
+  if (!match) throw usage(`${option} ${text}: not KEY=VALUE`, 'for example team=shop');
   return [match[1] ?? '', match[2] ?? ''];
+}
+
+/** Value of the label "version". */
+export function parseVersion(text: string, option = '--version'): string {
+  if (text !== '' && !/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(text))
+    throw usage(`${option} ${text}: not a label's value`, 'letters, digits, ".", "_" and "-", at most 63, as in v1');
+  return text;
+}
+
+/** NAME[-VERSION][-APPLICATION_PORT] */
+export function instanceName(name: string, version: string, port: WorkloadPort | undefined): string {
+  return [name, version.toLowerCase().replaceAll(/[._]/g, '-'), port?.applicationPort].filter(Boolean).join('-');
 }
 
 function portNumber(text: string, where: string): number {

@@ -4,31 +4,46 @@ import type { Sidecar } from './sidecar.ts';
 /** Asks the supervisor of a sidecar to replace its proxy. */
 export const RESTART_SIGNAL = 'SIGUSR2';
 
-/** Replaces the proxy at each signal, and keeps a note of what became of it beside the instance, for `rig restart`. */
+/** Keeps a note of a proxy's restarts beside its instance, for `rig restart`. */
+export class RestartNote {
+  readonly #sidecar: Sidecar;
+  #restarts = 0;
+
+  constructor(sidecar: Sidecar) {
+    this.#sidecar = sidecar;
+    this.#write('');
+  }
+
+  /** `error` '': it went well. */
+  restarted(error: string): void {
+    this.#restarts++;
+    this.#write(error);
+  }
+
+  #write(error: string): void {
+    const { directory, proxyPid } = this.#sidecar;
+    const state: SupervisorState = { pid: process.pid, proxyPid, restarts: this.#restarts, error };
+    directory.write(directory.supervisor, JSON.stringify(state));
+  }
+}
+
+/** Replaces the proxy at each signal. */
 export function answerRestarts(sidecar: Sidecar, log: (message: string) => void): void {
-  let restarts = 0;
-  const note = (error: string): void => {
-    const state: SupervisorState = { pid: process.pid, proxyPid: sidecar.proxyPid, restarts, error };
-    sidecar.directory.write(sidecar.directory.supervisor, JSON.stringify(state));
-  };
+  const note = new RestartNote(sidecar);
   process.on(RESTART_SIGNAL, () => {
     if (!sidecar.ready) {
-      restarts++;
-      note('the sidecar is not ready yet, or is ending');
+      note.restarted('the sidecar is not ready yet, or is ending');
       return;
     }
     sidecar.restartProxy().then(
       () => {
-        restarts++;
         log(`the proxy was replaced; it is process ${sidecar.proxyPid} now`);
-        note('');
+        note.restarted('');
       },
       (error: Error) => {
-        restarts++;
         log(error.message);
-        note(error.message);
+        note.restarted(error.message);
       },
     );
   });
-  note('');
 }

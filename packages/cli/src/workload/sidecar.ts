@@ -7,7 +7,7 @@ import { followRoots, identityLog, identityOf } from './identity.ts';
 import { nodeOf } from './node.ts';
 import type { WorkloadOptions } from './options.ts';
 import { freePorts } from './ports.ts';
-import { ProxyProcess } from './proxy-process.ts';
+import { ownProcess, type PlacedProxy, type PlaceProxy } from './proxy-process.ts';
 
 const loopback = '127.0.0.1';
 
@@ -16,6 +16,8 @@ export interface SidecarSetup {
   readonly stateDirectory: string;
   readonly controlPlane: ControlPlaneTarget;
   readonly log: (message: string) => void;
+  /** Where its proxy runs; absent: in a process of its own. */
+  readonly place?: PlaceProxy;
   readonly onReadiness: () => void;
 }
 
@@ -27,7 +29,7 @@ export class Sidecar {
   readonly #servers: GrpcServer[] = [];
   #relay: Relay | undefined;
   #adminPort = 0;
-  #proxy: ProxyProcess | undefined;
+  #proxy: PlacedProxy | undefined;
   #node: ProxyNode | undefined;
   #metricsPort = 0;
   ready = false;
@@ -99,8 +101,10 @@ export class Sidecar {
         }),
       ),
     );
-    this.#proxy = new ProxyProcess({
+    const place = this.#setup.place ?? ownProcess;
+    this.#proxy = place({
       dataPlane: options.dataPlane,
+      key: `${options.namespace}.${options.instance}`,
       bootstrapPath: directory.bootstrap,
       cacheDirectory: directory.cache,
       metricsAddress: this.metricsAddress,

@@ -3,6 +3,7 @@ import { Application } from './application.ts';
 import { type Exit, notStartedCode, signalNumber } from './child.ts';
 import { applicationEnvironment } from './environment.ts';
 import type { WorkloadOptions } from './options.ts';
+import type { PlaceProxy } from './proxy-process.ts';
 import { Registration } from './registration.ts';
 import { Sidecar } from './sidecar.ts';
 
@@ -18,6 +19,10 @@ export interface WorkloadSetup {
   readonly stateDirectory: string;
   readonly controlPlane: ControlPlaneTarget;
   readonly log: (message: string) => void;
+  /** Of the application; absent: that of this process. */
+  readonly cwd?: string;
+  /** Where the sidecar's proxy runs; absent: in a process of its own. */
+  readonly place?: PlaceProxy;
   readonly stdout?: 'inherit' | 'pipe' | 'ignore';
   /** Out of reach of the terminal's Ctrl-C: its supervisor ends it in order. */
   readonly detached?: boolean;
@@ -91,13 +96,14 @@ export class Workload {
   }
 
   private launchApplication(command: readonly string[], environment: NodeJS.ProcessEnv): void {
-    const { options, log, stdout, detached = false } = this.#setup;
+    const { options, log, cwd, stdout, detached = false } = this.#setup;
     const application = new Application({
       command,
       environment,
       port: options.ports[0]?.applicationPort,
       healthPath: options.healthPath,
       detached,
+      ...(cwd === undefined ? {} : { cwd }),
       ...(stdout === undefined ? {} : { stdout }),
     });
     this.#application = application;

@@ -1,0 +1,190 @@
+import type net from 'node:net';
+import type { Transport } from '../http/transport.ts';
+import type { ByteSink } from '../net/byte-sink.ts';
+import type { Accept, Gate, Lane } from '../net/lane.ts';
+import type { FairShare, Waiting } from './fair-loop.ts';
+
+const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
+
+/** What a TLS handshake takes of the loop where nobody is called (two signatures, key exchange, a chain), ms; measured by bench row handshakes. */
+const HANDSHAKE_MS = 0.3;
+
+/** Lets the sockets of one workload in as its share of the loop allows. */
+export class FairGate implements Gate {
+  readonly #share: FairShare;
+  readonly #shared: Buffer;
+
+  /** `shared`: what all reads of plain sockets land in, to be copied where it must be kept. */
+  constructor(share: FairShare, shared: Buffer) {
+    this.#share = share;
+    this.#shared = shared;
+  }
+
+  lane(socket: net.Socket): Lane {
+    return new FairLane(socket, this.#share, this.#shared);
+  }
+
+  accept(accept: Accept, handshakes: boolean): Accept {
+    const share = this.#share;
+    return (socket) => {
+      if (!share.open) {
+        share.wait(new Arrival(socket, accept, share, handshakes));
+        return;
+      }
+      if (handshakes) share.charge(HANDSHAKE_MS);
+      share.enter();
+      try {
+        accept(socket);
+      } finally {
+        share.leave();
+      }
+    };
+  }
+
+  run(run: () => void): void {
+    this.#share.enter();
+    try {
+      run();
+    } finally {
+      this.#share.leave();
+    }
+  }
+}
+
+/** A connection that was accepted in a round in which its workload had no more to spend. Nothing is read of it. */
+class Arrival implements Waiting {
+  readonly #socket: net.Socket;
+  readonly #accept: Accept;
+  readonly #share: FairShare;
+  readonly #handshakes: boolean;
+
+  constructor(socket: net.Socket, accept: Accept, share: FairShare, handshakes: boolean) {
+    this.#socket = socket;
+    this.#accept = accept;
+    this.#share = share;
+    this.#handshakes = handshakes;
+    // It may go away meanwhile.
+    socket.on('error', () => {});
+  }
+
+  proceed(): void {
+    if (this.#socket.destroyed) return;
+    if (this.#handshakes) this.#share.charge(HANDSHAKE_MS);
+    this.#accept(this.#socket);
+  }
+
+  abandon(): void {
+    this.#socket.destroy();
+  }
+}
+
+/**
+ * Stands between a socket and what serves it, on both ways: accounts what is received, and where the workload has no more to spend, keeps what has
+ * been read, at most a buffer's full, and stops the socket.
+ */
+class FairLane implements Lane, Waiting {
+  readonly transport: Transport = this;
+  readonly #socket: net.Socket;
+  readonly #share: FairShare;
+  readonly #shared: Buffer;
+  #sink: ByteSink = SILENT;
+  /** Asked for by what serves it. */
+  #paused = false;
+  #held: Buffer[] = [];
+  #queued = false;
+
+  constructor(socket: net.Socket, share: FairShare, shared: Buffer) {
+    this.#socket = socket;
+    this.#share = share;
+    this.#shared = shared;
+  }
+
+  into(sink: ByteSink): ByteSink {
+    this.#sink = sink;
+    return this;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.#socket.write(chunk);
+  }
+
+  get writableLength(): number {
+    return this.#socket.writableLength;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#held.length > 0) this.#queue();
+    else this.#socket.resume();
+  }
+
+  receive(buffer: Buffer, start: number, end: number): void {
+    const share = this.#share;
+    if (this.#held.length > 0 || !share.open) {
+      this.#held.push(buffer === this.#shared ? Buffer.from(buffer.subarray(start, end)) : buffer.subarray(start, end));
+      this.#socket.pause();
+      if (!this.#paused) this.#queue();
+      return;
+    }
+    share.enter();
+    this.#sink.receive(buffer, start, end);
+    share.leave();
+  }
+
+  receiveEnd(): void {
+    this.#share.enter();
+    this.#deliver();
+    this.#sink.receiveEnd();
+    this.#share.leave();
+  }
+
+  transportClosed(detail: string): void {
+    this.#share.enter();
+    this.#deliver();
+    this.#sink.transportClosed(detail);
+    this.#share.leave();
+  }
+
+  transportDrained(): void {
+    this.#share.enter();
+    this.#sink.transportDrained();
+    this.#share.leave();
+  }
+
+  proceed(): void {
+    this.#queued = false;
+    if (this.#paused) return;
+    this.#deliver();
+    if (!this.#paused && !this.#socket.destroyed) this.#socket.resume();
+  }
+
+  abandon(): void {
+    this.#held = [];
+  }
+
+  #queue(): void {
+    if (this.#queued) return;
+    this.#queued = true;
+    this.#share.wait(this);
+  }
+
+  #deliver(): void {
+    while (this.#held.length > 0) {
+      const chunk = this.#held.shift()!;
+      this.#sink.receive(chunk, 0, chunk.length);
+    }
+  }
+}

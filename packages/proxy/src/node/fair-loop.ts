@@ -1,0 +1,219 @@
+/** What waits until it is its workload's turn again. */
+export interface Waiting {
+  proceed(): void;
+  /** Its workload is removed. */
+  abandon(): void;
+}
+
+export interface LoopClock {
+  /** Monotonic, ms with fractions. */
+  nowMs(): number;
+  /** Calls back once, after all sockets that are readable now have been read: `setImmediate`. */
+  afterReads(run: () => void): void;
+}
+
+/** What all workloads together may take of the loop between two looks at the sockets, ms, where more want it than there is. */
+export const DEFAULT_SLICE_MS = 0.5;
+/** One workload's part of it, however many there are: below this the looking costs more than what is done. */
+const MIN_QUANTUM_MS = 0.1;
+/** What Node does before it calls back (read, decrypt, accept) is charged with the call, up to this. Longer pauses are somebody else's. */
+const MAX_LEAD_MS = 0.05;
+/** A single long call is not held against a workload for longer than this. */
+const MAX_DEBT_MS = 20;
+
+/**
+ * Shares one event loop out between workloads: deficit round robin, a round of which is a turn of the loop. Who has used up what a round gives
+ * lets his sockets wait (FairLane), and goes on after the others have written; where nobody else wants the loop, rounds follow each other at once, so
+ * that no time is lost. What is due in a round is written first by those who do not wait.
+ */
+export class FairLoop {
+  readonly clock: LoopClock;
+  readonly sliceMs: number;
+  readonly #onFault: (error: unknown) => void;
+  readonly #shares = new Set<FairShare>();
+  readonly #run = () => this.#endRound();
+  #scheduled = false;
+  /** When the last call of this round ended; 0: none has been. */
+  lastLeftMs = 0;
+
+  /** `sliceMs` Infinity: nobody ever waits. */
+  constructor(clock: LoopClock, sliceMs: number = DEFAULT_SLICE_MS, onFault: (error: unknown) => void = rethrow) {
+    this.clock = clock;
+    this.sliceMs = sliceMs;
+    this.#onFault = onFault;
+  }
+
+  share(): FairShare {
+    return new FairShare(this);
+  }
+
+  /** It has work in this round, or debts. */
+  activate(share: FairShare): void {
+    this.#shares.add(share);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.clock.afterReads(this.#run);
+  }
+
+  forget(share: FairShare): void {
+    this.#shares.delete(share);
+  }
+
+  #endRound(): void {
+    this.#scheduled = false;
+    this.lastLeftMs = 0;
+    const shares = [...this.#shares];
+    const behind = shares.filter((share) => share.waiting > 0);
+    for (const share of shares) if (share.waiting === 0) this.#guard(() => share.flush());
+    const quantumMs = Math.max(MIN_QUANTUM_MS, this.sliceMs / shares.length);
+    for (const share of shares) share.refill(quantumMs);
+    for (const share of behind) this.#serve(share);
+    for (const share of behind) this.#guard(() => share.flush());
+    for (const share of shares) {
+      if (share.settled(quantumMs)) this.#shares.delete(share);
+      else this.activate(share);
+    }
+    // The loop sleeps now, at nobody's cost.
+    this.lastLeftMs = 0;
+  }
+
+  #serve(share: FairShare): void {
+    while (share.creditMs > 0) {
+      const next = share.takeWaiting();
+      if (next === undefined) return;
+      share.enter();
+      this.#guard(() => next.proceed());
+      share.leave();
+    }
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#onFault(error);
+    }
+  }
+}
+
+/** One workload's part of the loop. */
+export class FairShare {
+  readonly #loop: FairLoop;
+  /** What it may still take in this round; below 0: what it has taken beforehand. */
+  creditMs: number;
+  /** Of the loop, since it began. */
+  usedMs = 0;
+  /** Reads and connections that had to wait. */
+  deferred = 0;
+  #queue: Waiting[] = [];
+  #head = 0;
+  #enteredMs = 0;
+  #flushes: (() => void)[] = [];
+
+  constructor(loop: FairLoop) {
+    this.#loop = loop;
+    this.creditMs = loop.sliceMs;
+  }
+
+  /** What comes may be dealt with at once. */
+  get open(): boolean {
+    return this.creditMs > 0 && this.#head === this.#queue.length;
+  }
+
+  get waiting(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /** Begin and end of a call on its behalf. */
+  enter(): void {
+    const nowMs = this.#loop.clock.nowMs();
+    const { lastLeftMs } = this.#loop;
+    this.#enteredMs = lastLeftMs === 0 ? nowMs : Math.max(lastLeftMs, nowMs - MAX_LEAD_MS);
+  }
+
+  leave(): void {
+    const nowMs = this.#loop.clock.nowMs();
+    this.#loop.lastLeftMs = nowMs;
+    this.charge(nowMs - this.#enteredMs);
+  }
+
+  /** What it took without being called: cryptography of a handshake. */
+  charge(ms: number): void {
+    this.usedMs += ms;
+    this.creditMs = Math.max(-MAX_DEBT_MS, this.creditMs - ms);
+    this.#loop.activate(this);
+  }
+
+  wait(waiting: Waiting): void {
+    this.deferred++;
+    this.#queue.push(waiting);
+    this.#loop.activate(this);
+  }
+
+  /** Before the loop looks at its sockets again. */
+  flushLater(run: () => void): void {
+    this.#flushes.push(run);
+    this.#loop.activate(this);
+  }
+
+  /** A function that runs on its behalf. */
+  metered(run: () => void): () => void {
+    return () => {
+      this.enter();
+      try {
+        run();
+      } finally {
+        this.leave();
+      }
+    };
+  }
+
+  /** Lets everything that waits go on at once: nobody may be left behind. */
+  hurry(): void {
+    for (let next = this.takeWaiting(); next !== undefined; next = this.takeWaiting()) next.proceed();
+  }
+
+  close(): void {
+    for (let next = this.takeWaiting(); next !== undefined; next = this.takeWaiting()) next.abandon();
+    this.#flushes = [];
+    this.#loop.forget(this);
+  }
+
+  /** For the loop. */
+  takeWaiting(): Waiting | undefined {
+    if (this.#head === this.#queue.length) return undefined;
+    const next = this.#queue[this.#head++];
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#head = 0;
+    } else if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+    return next;
+  }
+
+  flush(): void {
+    if (this.#flushes.length === 0) return;
+    const due = this.#flushes;
+    this.#flushes = [];
+    this.enter();
+    try {
+      for (const run of due) run();
+    } finally {
+      this.leave();
+    }
+  }
+
+  refill(quantumMs: number): void {
+    this.creditMs = Math.min(quantumMs, this.creditMs + quantumMs);
+  }
+
+  settled(quantumMs: number): boolean {
+    return this.creditMs >= quantumMs && this.waiting === 0 && this.#flushes.length === 0;
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}

@@ -1,0 +1,89 @@
+import { initialLogging, processLog } from '../process-log.ts';
+import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from '../restart/hand-over.ts';
+import { DEFAULT_SLICE_MS, FairLoop } from './fair-loop.ts';
+import { NodeHost } from './node-host.ts';
+import { isNodeOrder, type NodeOrder } from './orders.ts';
+
+/** For measuring: ms that all workloads together may take between two looks at the sockets; "off": nobody waits for anybody. */
+const SLICE = 'OUTRIGGER_NODE_SLICE_MS';
+
+/** Runs the proxies of all workloads of a host in this process, as its parent orders over the channel between them, until SIGTERM or SIGINT. */
+export async function runNode(options: { readonly version: string }): Promise<void> {
+  if (!process.connected) throw new Error('the shared process of a node takes its orders from `rig node`, which starts it');
+  const parent = process as unknown as Channel;
+  const log = processLog(initialLogging());
+  // From the beginning: orders come at once.
+  const orders: NodeOrder[] = [];
+  let take = (order: NodeOrder): void => void orders.push(order);
+  process.on('message', (message) => {
+    if (isNodeOrder(message)) take(message);
+  });
+  const host = new NodeHost({
+    version: options.version,
+    loop: new FairLoop({ nowMs: () => performance.now(), afterReads: setImmediate }, sliceMs(), (error) =>
+      log('error', 'work of a workload was lost', { error: String(error) }),
+    ),
+    log: (workload, logging) => {
+      logging.level = initialLogging().level;
+      return processLog(logging, { workload });
+    },
+    answer: (answer) => {
+      if (process.connected) process.send?.(answer);
+    },
+    inherited: await inheritedSockets(parent),
+  });
+  // One workload's mistake must not end the others: what no guard has caught costs what it was about, and is told.
+  process.on('uncaughtException', (error) => log('error', 'a mistake in this proxy; please report it', { stack: error.stack ?? String(error) }));
+  take = (order) => {
+    if (order.node === 'start') void Promise.all(order.workloads.map((workload) => host.add(workload))).then(() => serving(host, parent));
+    else if (order.node === 'add') void host.add(order.workload);
+    else void host.remove(order.key);
+  };
+  for (const order of orders) take(order);
+  await ended(host, parent);
+  process.exit(0);
+}
+
+function serving(host: NodeHost, parent: Channel): void {
+  host.dropInherited();
+  if (process.connected) tell(parent, { outrigger: 'serving' });
+}
+
+function ended(host: NodeHost, parent: Channel): Promise<void> {
+  let ending = false;
+  return new Promise((resolve) => {
+    const end = (): void => {
+      const work = ending ? host.close() : host.drain();
+      ending = true;
+      work.then(resolve);
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+    process.on('SIGHUP', () => {
+      if (!ending) tell(parent, { outrigger: 'restart' });
+    });
+    process.on('message', (message) => {
+      if (!isHandOver(message)) return;
+      if (message.outrigger === 'give-sockets') sendSockets(parent, host.sockets());
+      else if (message.outrigger === 'retire' && !ending) {
+        ending = true;
+        host.retire().then(resolve);
+      }
+    });
+    // Nobody would renew the certificates.
+    process.on('disconnect', end);
+  });
+}
+
+async function inheritedSockets(parent: Channel): Promise<ReadonlyMap<string, SocketHandle>> {
+  const wanted = process.env[TAKE_OVER] !== undefined;
+  delete process.env[TAKE_OVER];
+  return wanted ? await receiveSockets(parent, 'take-sockets') : new Map();
+}
+
+function sliceMs(): number {
+  const text = process.env[SLICE];
+  if (text === 'off') return Number.POSITIVE_INFINITY;
+  const ms = Number(text);
+  return text !== undefined && ms > 0 ? ms : DEFAULT_SLICE_MS;
+}
