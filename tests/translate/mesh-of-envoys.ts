@@ -191,6 +191,7 @@ export class MeshOfEnvoys {
       accessLog: join(this.folder, `${instance}.log`),
       otlp: undefined,
       certificates: false,
+      gateway: undefined,
       ...more.node,
     };
     this.change({ putServices: [serviceOf(service, protocol)], putInstances: [instanceOf(node, protocol)] });

@@ -1,5 +1,6 @@
 import {
   type AuthorizationPolicySpec,
+  type GatewaySpec,
   isKind,
   type PeerAuthenticationSpec,
   type Resource,
@@ -21,6 +22,7 @@ export function reasonWithoutEffect(resource: Resource, context: Context): strin
     );
     return known ? undefined : `no ServiceEntry of namespace ${namespace} selects its labels`;
   }
+  if (isKind(resource, 'Gateway')) return unselectedGateway(context, resource);
   if (isKind(resource, 'Sidecar')) return unselected(context, resource, resource.spec.workloadSelector?.labels);
   if (isKind(resource, 'PeerAuthentication')) return unselected(context, resource, resource.spec.selector?.matchLabels) ?? olderForNamespace(context, resource);
   if (isKind(resource, 'AuthorizationPolicy')) return authorizationReason(context, resource);
@@ -30,11 +32,15 @@ export function reasonWithoutEffect(resource: Resource, context: Context): strin
 function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: Context): string | undefined {
   const { metadata, spec } = resource;
   const gateways = spec.gateways ?? [];
-  if (gateways.length > 0 && !gateways.includes('mesh')) return `it is bound to ${gateways.join(', ')} alone, and gateways are not in effect in this version`;
   const hosts = spec.hosts ?? [];
   if (hosts.length === 0) return 'it has no hosts: it is a delegate, and does something only where another VirtualService delegates to it';
-  const unknown = hosts.map((host) => unknownHost(context, host, metadata.namespace));
-  if (unknown.every((reason) => reason !== undefined)) return unknown[0];
+  if (gateways.length > 0 && !gateways.includes('mesh')) {
+    const absent = gateways.filter((name) => !hasGateway(context, name, metadata.namespace));
+    if (absent.length === gateways.length) return `there is no Gateway ${absent.join(', ')} to which it is bound`;
+  } else {
+    const unknown = hosts.map((host) => unknownHost(context, host, metadata.namespace));
+    if (unknown.every((reason) => reason !== undefined)) return unknown[0];
+  }
   for (const { destination, path } of destinationsOf(spec)) {
     const reason =
       unknownHost(context, destination.host, metadata.namespace) ?? unknownSubset(context, destination.host, destination.subset ?? '', metadata.namespace);
@@ -42,6 +48,11 @@ function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: C
     if (reason !== undefined) return `${reason} (${path}); until it is there, what is sent to it is answered 503`;
   }
   return undefined;
+}
+
+function hasGateway(context: Context, name: string, namespace: string): boolean {
+  const [owner = '', short = ''] = name.includes('/') ? name.split('/') : [name.split('.')[1] ?? namespace, name.split('.')[0]];
+  return context.ofKind('Gateway').some(({ metadata }) => metadata.name === short && metadata.namespace === (owner === '.' ? namespace : owner));
 }
 
 function unknownHost(context: Context, host: string, namespace: string): string | undefined {
@@ -69,6 +80,14 @@ function unselected(context: Context, resource: Resource, labels: Readonly<Recor
   const selected = context.instances.some((instance) => (everywhere || instance.namespace === namespace) && matchesLabels(labels, instance.labels));
   const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
   return selected ? undefined : `no workload of ${everywhere ? 'any namespace' : `namespace ${namespace}`} has the labels ${text.join(', ')}`;
+}
+
+/** A Gateway's selector holds in every namespace. */
+function unselectedGateway(context: Context, { spec }: Resource<GatewaySpec>): string | undefined {
+  const labels = spec.selector ?? {};
+  if (context.instances.some((instance) => matchesLabels(labels, instance.labels))) return undefined;
+  const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
+  return text.length === 0 ? 'no gateway runs' : `no gateway runs with the labels ${text.join(', ')}: \`rig gateway --name NAME --label ${text[0]!.replace(': ', '=')}\` starts one`;
 }
 
 /** Of several PeerAuthentications for one whole namespace the oldest holds. */

@@ -29,6 +29,11 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'egress[].bind': 'calls come through HTTP_PROXY or a declared upstream port',
     'egress[].captureMode': 'calls come through HTTP_PROXY or a declared upstream port',
   },
+  Gateway: {
+    'servers[].defaultEndpoint': 'Istio does not act on it either',
+    'servers[].tls.verifyCertificateSpki': 'client certificates are verified by their authority and names',
+    'servers[].tls.verifyCertificateHash': 'client certificates are verified by their authority and names',
+  },
   PeerAuthentication: {},
   AuthorizationPolicy: {
     provider: 'external authorization comes later',

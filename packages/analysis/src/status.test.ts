@@ -70,9 +70,14 @@ describe('withoutEffect', () => {
     [
       'a gateway',
       [virtualService('{hosts: [order-service], gateways: [edge], http: [{route: [{destination: {host: order-service}}]}]}')],
-      'it is bound to edge alone, and gateways are not in effect in this version',
+      'there is no Gateway edge to which it is bound',
     ],
     ['a kind that is not in effect', [kind('gateway.networking.k8s.io/v1', 'HTTPRoute', '{}')], 'HTTPRoute is not in effect in this version'],
+    [
+      'a gateway that nobody runs',
+      [kind('networking.istio.io/v1', 'Gateway', '{selector: {istio: edge}, servers: []}')],
+      'no gateway runs with the labels istio: edge: `rig gateway --name NAME --label istio=edge` starts one',
+    ],
     ['a rule for nobody', [kind('networking.istio.io/v1', 'DestinationRule', '{host: nowhere}')], 'host nowhere is no service that namespace default can see'],
     [
       'a policy for nobody',
@@ -138,8 +143,8 @@ describe('statusNotes', () => {
   });
 
   it('names a kind that is not in effect, and nothing of what is', async () => {
-    const [gateway, service] = await resourcesOf(kind('networking.istio.io/v1', 'Gateway', '{servers: []}'), route('{host: order-service}'));
-    expect(statusNotes(gateway!)).toEqual(['Gateway is accepted and kept, but not in effect in this version']);
+    const [wasm, service] = await resourcesOf(kind('extensions.istio.io/v1alpha1', 'WasmPlugin', '{url: "oci://a"}'), route('{host: order-service}'));
+    expect(statusNotes(wasm!)).toEqual(['WasmPlugin is accepted and kept, but not in effect in this version']);
     expect(statusNotes(service!)).toEqual([]);
   });
 });

@@ -15,6 +15,7 @@ export type {
   Subset,
   TrafficPolicy,
 } from './kinds/destination-rule.ts';
+export type { GatewayServerSpec, GatewaySpec } from './kinds/gateway.ts';
 export { groupOfKind, isKind, type KindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
 export type {
   AuthorizationAction,
@@ -53,10 +54,12 @@ export type {
   IstioIngressListener,
   OutboundTrafficPolicy,
   ReadinessProbe,
+  ServerTlsSettings,
   ServiceEntryPort,
   ServiceEntrySpec,
   SidecarPort,
   SidecarSpec,
+  TlsProtocol,
   WorkloadEntrySpec,
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';

@@ -16,6 +16,7 @@ export {
 } from './mesh.ts';
 export {
   type DataPlane,
+  type GatewayBinding,
   type HostPort,
   hostPortText,
   type InboundPort,

@@ -1,7 +1,7 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
- * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", or one of the sets "services",
- * "virtualservices", "destinationrules".
+ * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", or one of the
+ * sets "services", "virtualservices", "destinationrules", "gateways".
  */
 export type Key = string;
 
@@ -17,6 +17,9 @@ export const keys = {
   authorization: (namespace: string): Key => `authz:${namespace}`,
   peerAuthentication: (namespace: string): Key => `peerauthn:${namespace}`,
   sidecar: (namespace: string): Key => `sidecar:${namespace}`,
+  /** VirtualServices that are bound to a gateway: "NAMESPACE/NAME". */
+  boundVirtualServices: (gateway: string): Key => `bound:${gateway}`,
+  gateways: 'gateways' as Key,
   /** Any service: for what lists them all. */
   allServices: 'services' as Key,
   allVirtualServices: 'virtualservices' as Key,

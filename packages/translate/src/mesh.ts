@@ -1,6 +1,7 @@
 import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
+  type GatewaySpec,
   type Instance,
   isKind,
   type PeerAuthenticationSpec,
@@ -12,6 +13,7 @@ import {
   type SidecarSpec,
   type VirtualServiceSpec,
 } from '@outrigger/resources';
+import { gatewayNames, MESH } from './gateways/names.ts';
 import { fullHost } from './hosts.ts';
 import { type Key, keys } from './keys.ts';
 import { PersistentMap } from './persistent-map.ts';
@@ -22,6 +24,7 @@ export type DestinationRule = Resource<DestinationRuleSpec>;
 export type PeerAuthentication = Resource<PeerAuthenticationSpec>;
 export type AuthorizationPolicy = Resource<AuthorizationPolicySpec>;
 export type Sidecar = Resource<SidecarSpec>;
+export type Gateway = Resource<GatewaySpec>;
 
 /** Everything that translation looks at, indexed and immutable: `changeMesh` makes the next one. Lists are in order of precedence, oldest first. */
 export interface Mesh {
@@ -40,6 +43,10 @@ export interface Mesh {
   readonly peerAuthentications: PersistentMap<readonly PeerAuthentication[]>;
   readonly authorizationPolicies: PersistentMap<readonly AuthorizationPolicy[]>;
   readonly sidecars: PersistentMap<readonly Sidecar[]>;
+  /** Under `ALL`. */
+  readonly gateways: PersistentMap<readonly Gateway[]>;
+  /** By the gateway that they name: "NAMESPACE/NAME". */
+  readonly boundVirtualServices: PersistentMap<readonly VirtualService[]>;
   /** By id. */
   readonly instanceById: PersistentMap<Instance>;
   /** By `refKey`. */
@@ -81,6 +88,8 @@ export function buildMesh(input: MeshInput): Mesh {
     peerAuthentications: PersistentMap.empty(),
     authorizationPolicies: PersistentMap.empty(),
     sidecars: PersistentMap.empty(),
+    gateways: PersistentMap.empty(),
+    boundVirtualServices: PersistentMap.empty(),
     instanceById: PersistentMap.empty(),
     resources: PersistentMap.empty(),
   };
@@ -96,34 +105,41 @@ export function changeMesh(mesh: Mesh, change: MeshChange): MeshUpdate {
   return { mesh: { ...mesh, ...config, ...services, ...instances }, touched };
 }
 
+/** Of an index that is not divided. */
+export const ALL = '';
+
 /** What one kind of resource is found by, and the keys that change with it. */
 interface Filing {
-  readonly index: 'virtualServices' | 'destinationRules' | 'peerAuthentications' | 'authorizationPolicies' | 'sidecars';
+  readonly index: 'virtualServices' | 'boundVirtualServices' | 'destinationRules' | 'peerAuthentications' | 'authorizationPolicies' | 'sidecars' | 'gateways';
   readonly under: readonly string[];
   readonly keyOf: (under: string) => Key;
   readonly all?: Key;
 }
 
-function filingOf(resource: Resource, settings: MeshSettings): Filing | undefined {
+function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[] {
   const { namespace } = resource.metadata;
   if (isKind(resource, 'VirtualService')) {
-    const gateways = resource.spec.gateways ?? [];
-    if (gateways.length > 0 && !gateways.includes('mesh')) return undefined;
+    const gateways = gatewayNames(resource.spec.gateways, namespace);
+    const bound: Filing = { index: 'boundVirtualServices', under: gateways.filter((name) => name !== MESH), keyOf: keys.boundVirtualServices };
+    if (!gateways.includes(MESH)) return [bound];
     const hosts = (resource.spec.hosts ?? []).map((host) => fullHost(host, namespace, settings.domainSuffix));
-    return { index: 'virtualServices', under: [...new Set(hosts)], keyOf: keys.virtualServices, all: keys.allVirtualServices };
+    return [bound, { index: 'virtualServices', under: [...new Set(hosts)], keyOf: keys.virtualServices, all: keys.allVirtualServices }];
   }
   if (isKind(resource, 'DestinationRule')) {
-    return {
-      index: 'destinationRules',
-      under: [fullHost(resource.spec.host, namespace, settings.domainSuffix)],
-      keyOf: keys.destinationRules,
-      all: keys.allDestinationRules,
-    };
+    return [
+      {
+        index: 'destinationRules',
+        under: [fullHost(resource.spec.host, namespace, settings.domainSuffix)],
+        keyOf: keys.destinationRules,
+        all: keys.allDestinationRules,
+      },
+    ];
   }
-  if (isKind(resource, 'PeerAuthentication')) return { index: 'peerAuthentications', under: [namespace], keyOf: keys.peerAuthentication };
-  if (isKind(resource, 'AuthorizationPolicy')) return { index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization };
-  if (isKind(resource, 'Sidecar')) return { index: 'sidecars', under: [namespace], keyOf: keys.sidecar };
-  return undefined;
+  if (isKind(resource, 'PeerAuthentication')) return [{ index: 'peerAuthentications', under: [namespace], keyOf: keys.peerAuthentication }];
+  if (isKind(resource, 'AuthorizationPolicy')) return [{ index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization }];
+  if (isKind(resource, 'Sidecar')) return [{ index: 'sidecars', under: [namespace], keyOf: keys.sidecar }];
+  if (isKind(resource, 'Gateway')) return [{ index: 'gateways', under: [ALL], keyOf: () => keys.gateways }];
+  return [];
 }
 
 type ConfigIndexes = Pick<Mesh, Filing['index'] | 'resources'>;
@@ -131,10 +147,12 @@ type ConfigIndexes = Pick<Mesh, Filing['index'] | 'resources'>;
 function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): ConfigIndexes {
   const lists: Record<Filing['index'], Map<string, Resource[]>> = {
     virtualServices: new Map(),
+    boundVirtualServices: new Map(),
     destinationRules: new Map(),
     peerAuthentications: new Map(),
     authorizationPolicies: new Map(),
     sidecars: new Map(),
+    gateways: new Map(),
   };
   const stored = new Map<string, Resource | undefined>();
   const listOf = (index: Filing['index'], under: string): Resource[] => {
@@ -151,11 +169,12 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
   };
   const take = (name: string): void => {
     const old = stored.has(name) ? stored.get(name) : mesh.resources.get(name);
-    const filing = old === undefined ? undefined : filingOf(old, mesh.settings);
-    for (const under of filing?.under ?? []) {
-      const list = listOf(filing!.index, under);
-      list.splice(list.indexOf(old!), 1);
-      touch(filing!, under);
+    for (const filing of old === undefined ? [] : filingsOf(old, mesh.settings)) {
+      for (const under of filing.under) {
+        const list = listOf(filing.index, under);
+        list.splice(list.indexOf(old!), 1);
+        touch(filing, under);
+      }
     }
     stored.set(name, undefined);
   };
@@ -164,11 +183,12 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     const name = refKey(refOf(resource));
     const old = stored.has(name) ? stored.get(name) : mesh.resources.get(name);
     if (old !== undefined && sameContent(old, resource)) continue;
-    const filing = filingOf(resource, mesh.settings);
     take(name);
-    for (const under of filing?.under ?? []) {
-      listOf(filing!.index, under).push(resource);
-      touch(filing!, under);
+    for (const filing of filingsOf(resource, mesh.settings)) {
+      for (const under of filing.under) {
+        listOf(filing.index, under).push(resource);
+        touch(filing, under);
+      }
     }
     stored.set(name, resource);
   }
@@ -180,6 +200,8 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     peerAuthentications: indexed('peerAuthentications', mesh.peerAuthentications),
     authorizationPolicies: indexed('authorizationPolicies', mesh.authorizationPolicies),
     sidecars: indexed('sidecars', mesh.sidecars),
+    gateways: indexed('gateways', mesh.gateways),
+    boundVirtualServices: indexed('boundVirtualServices', mesh.boundVirtualServices),
     resources: mesh.resources.with(stored),
   };
 }

@@ -30,6 +30,16 @@ export interface InboundPort {
   readonly application: HostPort;
 }
 
+/** How a gateway listens: at which address, and on another port than its resources say where it may not bind that. */
+export interface GatewayBinding {
+  /** IP address. */
+  readonly address: string;
+  /** Port of the machine by port of the resources. */
+  readonly portMap: Readonly<Record<number, number>>;
+  /** Added to a port that the map does not have. */
+  readonly portOffset: number;
+}
+
 /** A proxy (or proxyless client) as its Node says: what docs/xds.md calls Node.metadata, decoded. */
 export interface ProxyNode {
   readonly id: string;
@@ -51,6 +61,8 @@ export interface ProxyNode {
   readonly otlp: HostPort | undefined;
   /** gRPC clients: their bootstrap has the certificate provider "default" and they use xDS credentials. */
   readonly certificates: boolean;
+  /** A gateway: no application, listeners as `Gateway` resources say. undefined: a sidecar. */
+  readonly gateway: GatewayBinding | undefined;
 }
 
 export class NodeError extends Error {
@@ -61,6 +73,7 @@ export class NodeError extends Error {
 const MAX_UPSTREAMS = 256;
 const MAX_INBOUND = 256;
 const MAX_LABELS = 256;
+const MAX_PORT_MAP = 256;
 
 /** Decodes a Node. Throws a `NodeError` that names the key. */
 export function parseNode(node: Node): ProxyNode {
@@ -106,6 +119,7 @@ export function parseNode(node: Node): ProxyNode {
     accessLog: metadata['ACCESS_LOG'] === undefined ? undefined : text('ACCESS_LOG'),
     otlp: metadata['OTLP'] === undefined ? undefined : hostPort(metadata['OTLP'], 'OTLP', node.id),
     certificates: metadata['CERTIFICATES'] === true,
+    gateway: gatewayOf(metadata, node.id),
   };
 }
 
@@ -132,6 +146,24 @@ export function nodeMetadata(node: ProxyNode): JsonObject {
     ...(node.accessLog === undefined ? {} : { ACCESS_LOG: node.accessLog }),
     ...(node.otlp === undefined ? {} : { OTLP: hostPortText(node.otlp) }),
     ...(node.certificates ? { CERTIFICATES: true } : {}),
+    ...(node.gateway === undefined
+      ? {}
+      : { ROLE: 'gateway', BIND: node.gateway.address, PORT_MAP: { ...node.gateway.portMap }, PORT_OFFSET: node.gateway.portOffset }),
+  };
+}
+
+function gatewayOf(metadata: JsonObject, id: string): GatewayBinding | undefined {
+  if (metadata['ROLE'] !== 'gateway') return undefined;
+  const map = metadata['PORT_MAP'] ?? {};
+  if (typeof map !== 'object' || map === null || Array.isArray(map) || Object.keys(map).length > MAX_PORT_MAP)
+    throw new NodeError(`Node.metadata.PORT_MAP of ${id} must be an object of at most ${MAX_PORT_MAP} ports`);
+  const offset = metadata['PORT_OFFSET'] ?? 0;
+  if (typeof offset !== 'number' || !Number.isInteger(offset) || offset < 0 || offset > 65_535)
+    throw new NodeError(`Node.metadata.PORT_OFFSET of ${id} must be a number from 0 to 65535, is ${JSON.stringify(offset)}`);
+  return {
+    address: textOf(metadata['BIND'] ?? '0.0.0.0', 'BIND', id),
+    portMap: Object.fromEntries(Object.entries(map).map(([port, bound]) => [port, portOf(bound, `PORT_MAP.${port}`, id)])),
+    portOffset: offset,
   };
 }
 

@@ -1,6 +1,15 @@
 import { type Instance, type Resource, type ResourceRef, refKey, refOf, type Service } from '@outrigger/resources';
 import { type Key, keys } from './keys.ts';
-import type { AuthorizationPolicy, DestinationRule, Mesh, PeerAuthentication, Sidecar, VirtualService } from './mesh.ts';
+import {
+  ALL,
+  type AuthorizationPolicy,
+  type DestinationRule,
+  type Gateway,
+  type Mesh,
+  type PeerAuthentication,
+  type Sidecar,
+  type VirtualService,
+} from './mesh.ts';
 import type { ProxyNode } from './node.ts';
 import type { MeshSettings } from './settings.ts';
 import type { Note, Translated } from './translated.ts';
@@ -77,6 +86,18 @@ export class Reader {
   sidecars(namespace: string): readonly Sidecar[] {
     this.keys.add(keys.sidecar(namespace));
     return this.#mesh.sidecars.get(namespace) ?? [];
+  }
+
+  /** Every Gateway, of all namespaces. */
+  gateways(): readonly Gateway[] {
+    this.keys.add(keys.gateways);
+    return this.#mesh.gateways.get(ALL) ?? [];
+  }
+
+  /** VirtualServices bound to a gateway, "NAMESPACE/NAME". */
+  boundVirtualServices(gateway: string): readonly VirtualService[] {
+    this.keys.add(keys.boundVirtualServices(gateway));
+    return this.#mesh.boundVirtualServices.get(gateway) ?? [];
   }
 
   /** The resource shapes what is being translated. */

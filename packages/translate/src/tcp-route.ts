@@ -1,5 +1,6 @@
-import type { L4MatchAttributes, RouteDestination, Service, ServicePort, TlsMatchAttributes } from '@outrigger/resources';
+import type { L4MatchAttributes, Resource, RouteDestination, Service, ServicePort, TlsMatchAttributes } from '@outrigger/resources';
 import { outboundCluster } from './cluster-name.ts';
+import { gatewayNames, MESH } from './gateways/names.ts';
 import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
@@ -18,9 +19,14 @@ export function tcpClusters(reader: Reader, visibility: Visibility, service: Ser
   const found = matching(reader, virtualService, service, port);
   if (found === undefined) return plain;
   reader.uses(virtualService);
-  const destinations = found.route.map((entry, index) => ({
+  return destinationClusters(reader, visibility, virtualService, found, port.port);
+}
+
+/** Where a route of opaque bytes leads. */
+export function destinationClusters(reader: Reader, visibility: Visibility, owner: Resource, { route, field }: FoundRoute, port: number): Clusters {
+  const destinations = route.map((entry, index) => ({
     entry,
-    at: resolveDestination(reader, visibility, virtualService, `${found.field}.route[${index}].destination`, entry.destination, port.port),
+    at: resolveDestination(reader, visibility, owner, `${field}.route[${index}].destination`, entry.destination, port),
   }));
   if (destinations.length === 1) return { case: 'cluster', value: destinations[0]!.at.cluster };
   return {
@@ -29,33 +35,47 @@ export function tcpClusters(reader: Reader, visibility: Visibility, service: Ser
   };
 }
 
-function matching(
-  reader: Reader,
-  virtualService: VirtualService,
-  service: Service,
-  port: ServicePort,
-): { readonly route: readonly RouteDestination[]; readonly field: string } | undefined {
-  const { tls, tcp } = virtualService.spec;
+/** A route, and where in its resource it stands. */
+export interface FoundRoute {
+  readonly route: readonly RouteDestination[];
+  readonly field: string;
+}
+
+function matching(reader: Reader, virtualService: VirtualService, service: Service, port: ServicePort): FoundRoute | undefined {
+  const { tls } = virtualService.spec;
   if (port.protocol === 'TLS' || port.protocol === 'HTTPS') {
     for (const [index, route] of (tls ?? []).entries()) {
       const hit = route.match.some(
-        (match) => match.sniHosts.some((host) => covers(host, service.hostname)) && matches(reader, virtualService, `spec.tls[${index}]`, match, port.port),
+        (match) =>
+          match.sniHosts.some((host) => covers(host, service.hostname)) &&
+          matchesConnection(reader, virtualService, `spec.tls[${index}]`, match, port.port, MESH),
       );
       if (hit && (route.route?.length ?? 0) > 0) return { route: route.route!, field: `spec.tls[${index}]` };
     }
   }
-  for (const [index, route] of (tcp ?? []).entries()) {
-    const any = route.match === undefined || route.match.length === 0;
-    if ((any || route.match!.some((match) => matches(reader, virtualService, `spec.tcp[${index}]`, match, port.port))) && (route.route?.length ?? 0) > 0) {
-      return { route: route.route!, field: `spec.tcp[${index}]` };
-    }
+  return matchingTcpRoute(reader, virtualService, port.port, MESH);
+}
+
+/** The first TCP route of a VirtualService for what comes by a gateway ("mesh": from a sidecar) on a port. */
+export function matchingTcpRoute(reader: Reader, virtualService: VirtualService, port: number, gateway: string): FoundRoute | undefined {
+  for (const [index, { match = [], route = [] }] of (virtualService.spec.tcp ?? []).entries()) {
+    const field = `spec.tcp[${index}]`;
+    if (route.length > 0 && (match.length === 0 || match.some((one) => matchesConnection(reader, virtualService, field, one, port, gateway))))
+      return { route, field };
   }
   return undefined;
 }
 
-function matches(reader: Reader, virtualService: VirtualService, field: string, match: L4MatchAttributes & Partial<TlsMatchAttributes>, port: number): boolean {
-  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.includes('mesh')) return false;
-  if (match.port !== undefined && match.port !== port) return false;
+export function matchesConnection(
+  reader: Reader,
+  virtualService: VirtualService,
+  field: string,
+  match: L4MatchAttributes & Partial<TlsMatchAttributes>,
+  port: number,
+  gateway: string,
+): boolean {
+  if ((match.gateways?.length ?? 0) > 0 && !gatewayNames(match.gateways, virtualService.metadata.namespace).includes(gateway)) return false;
+  if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== reader.node.namespace) return false;
   if ((match.destinationSubnets?.length ?? 0) > 0 || (match.sourceSubnet ?? '') !== '') {
     // Not knowing the address means not matching: the route is for some connections only.

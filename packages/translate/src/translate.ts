@@ -8,6 +8,7 @@ import { HTTP_TUNNEL, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER } fro
 import { clusterNamed } from './clusters/cluster.ts';
 import { endpointAssignment } from './clusters/endpoints.ts';
 import { mergedRules } from './clusters/traffic-policy.ts';
+import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
 import { apiListener, GRPC_SERVER_PREFIX, serverListener } from './listeners/grpc.ts';
 import { inboundListener, inboundListenerName } from './listeners/inbound.ts';
 import { forwardProxy, PROXY_LISTENER, tunnel, upstream, upstreamListenerName } from './listeners/outbound.ts';
@@ -31,8 +32,12 @@ const TypeUrl = {
 } as const;
 
 /** Names of the listeners that a wildcard subscription gets. gRPC clients have no wildcard: they ask by name. */
-export function listenerNames(_mesh: Mesh, node: ProxyNode): TranslatedNames {
+export function listenerNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
   if (node.dataPlane === 'grpc') return { names: [], keys: new Set() };
+  if (node.gateway !== undefined) {
+    const reader = new Reader(mesh, node);
+    return { names: gatewayListenerNames(reader), keys: reader.keys };
+  }
   const names = [...node.inbound.map(inboundListenerName), ...node.upstreams.map(upstreamListenerName)];
   if (node.httpProxy !== undefined) names.push(PROXY_LISTENER, HTTP_TUNNEL);
   return { names, keys: new Set() };
@@ -65,6 +70,7 @@ export function listener(mesh: Mesh, node: ProxyNode, name: string): Translated<
 function listenerNamed(reader: Reader, name: string): Listener | undefined {
   const { node } = reader;
   if (node.dataPlane === 'grpc') return name.startsWith(GRPC_SERVER_PREFIX) ? serverListener(reader, name) : apiListener(reader, name);
+  if (node.gateway !== undefined) return gatewayListener(reader, name);
   if (name === PROXY_LISTENER) return forwardProxy(reader);
   if (name === HTTP_TUNNEL) return tunnel(reader);
   const port = node.inbound.find((candidate) => inboundListenerName(candidate) === name);
@@ -122,7 +128,7 @@ export function translate(mesh: Mesh, node: ProxyNode, typeUrl: string, name: st
 
 /** Two nodes with the same share key get the same resource for the same name of that type: translate and encode once. */
 export function shareKey(node: ProxyNode, typeUrl: string): string {
-  const workload = [node.dataPlane, node.namespace, JSON.stringify(Object.entries(node.labels).sort())];
+  const workload = [node.dataPlane, node.gateway !== undefined, node.namespace, JSON.stringify(Object.entries(node.labels).sort())];
   switch (typeUrl) {
     case TypeUrl.endpoint:
       return JSON.stringify([...workload, node.locality]);

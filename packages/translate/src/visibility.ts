@@ -29,7 +29,8 @@ export class Visibility {
 
   constructor(reader: Reader) {
     this.#reader = reader;
-    this.sidecar = sidecarOf(reader);
+    // A Sidecar is about sidecars.
+    this.sidecar = reader.node.gateway === undefined ? sidecarOf(reader) : undefined;
     this.#egress = this.sidecar === undefined ? undefined : egressOf(this.sidecar, reader);
     if (this.sidecar !== undefined) reader.uses(this.sidecar);
   }
@@ -95,6 +96,13 @@ export class Visibility {
       }
     }
     return found;
+  }
+
+  /** VirtualServices bound to a gateway ("NAMESPACE/NAME") that are exported to its workload, oldest first. */
+  boundVirtualServices(gateway: string): readonly VirtualService[] {
+    return this.#reader
+      .boundVirtualServices(gateway)
+      .filter(({ metadata, spec }) => exportedTo(spec.exportTo, metadata.namespace, this.#reader.node.namespace));
   }
 
   #sees(virtualService: VirtualService, host: string): boolean {

@@ -39,5 +39,6 @@ export function nodeOf(options: WorkloadOptions, addresses: NodeAddresses): Prox
     accessLog: addresses.accessLog,
     otlp: options.otlp === '' ? undefined : hostPort(options.otlp, '--otlp'),
     certificates: false,
+    gateway: undefined,
   };
 }

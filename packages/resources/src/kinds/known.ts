@@ -1,5 +1,6 @@
 import type { Resource } from '../resource.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { GatewaySpec } from './gateway.ts';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec } from './security.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec } from './workloads.ts';
@@ -12,6 +13,7 @@ export interface SpecByKind {
   WorkloadEntry: WorkloadEntrySpec;
   WorkloadGroup: WorkloadGroupSpec;
   Sidecar: SidecarSpec;
+  Gateway: GatewaySpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
 }
@@ -26,6 +28,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   WorkloadEntry: 'networking.istio.io',
   WorkloadGroup: 'networking.istio.io',
   Sidecar: 'networking.istio.io',
+  Gateway: 'networking.istio.io',
   PeerAuthentication: 'security.istio.io',
   AuthorizationPolicy: 'security.istio.io',
 };

@@ -82,6 +82,8 @@ export interface SidecarPort {
   readonly targetPort?: number;
 }
 
+export type TlsProtocol = 'TLS_AUTO' | 'TLSV1_0' | 'TLSV1_1' | 'TLSV1_2' | 'TLSV1_3';
+
 /** TLS that is ended for callers from outside of the mesh. */
 export interface ServerTlsSettings {
   readonly mode?: 'PASSTHROUGH' | 'SIMPLE' | 'MUTUAL' | 'AUTO_PASSTHROUGH' | 'ISTIO_MUTUAL' | 'OPTIONAL_MUTUAL';
@@ -93,7 +95,12 @@ export interface ServerTlsSettings {
   readonly subjectAltNames?: readonly string[];
   readonly credentialName?: string;
   readonly credentialNames?: readonly string[];
-  readonly tlsCertificates?: readonly unknown[];
+  readonly tlsCertificates?: readonly { readonly serverCertificate?: string; readonly privateKey?: string; readonly caCertificates?: string }[];
+  readonly verifyCertificateSpki?: readonly string[];
+  readonly verifyCertificateHash?: readonly string[];
+  readonly minProtocolVersion?: TlsProtocol;
+  readonly maxProtocolVersion?: TlsProtocol;
+  readonly cipherSuites?: readonly string[];
 }
 
 export interface IstioIngressListener {

@@ -77,7 +77,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
     outlierDetection: outlierDetection(reader, policy),
     ...(grpc ? {} : keepalive(reader, policy)),
     ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
-    ...transportSecurity(reader, { service, port, parsed, policy, meshed, allMeshed, http2 }),
+    ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2 }),
     metadata: { filterMetadata: { istio: istioMetadata(service, merged.rules[0]?.metadata), [OUTRIGGER_METADATA]: breakerMetadata } },
   });
 }

@@ -23,14 +23,13 @@ export const IDENTITY_SECRET = 'default';
 export const BUNDLE_SECRET = 'ROOTCA';
 /** Where Linux distributions keep the public authorities. */
 export const SYSTEM_BUNDLE_FILE = '/etc/ssl/certs/ca-certificates.crt';
-const SDS_TIMEOUT_MS = 0;
 
-/** A secret from the agent beside the proxy. */
-export function sdsSecret(name: string): Init<typeof SdsSecretConfigSchema> {
+/** A secret from the agent beside the proxy. `waitMs`: a listener is held back so long for it; 0: until it is there. */
+export function sdsSecret(name: string, waitMs = 0): Init<typeof SdsSecretConfigSchema> {
   return {
     name,
     sdsConfig: {
-      initialFetchTimeout: milliseconds(SDS_TIMEOUT_MS),
+      initialFetchTimeout: milliseconds(waitMs),
       resourceApiVersion: ApiVersion.V3,
       configSourceSpecifier: {
         case: 'apiConfigSource',

@@ -16,6 +16,8 @@ interface Upstream {
   readonly port: ServicePort;
   readonly parsed: OutboundName;
   readonly policy: EffectivePolicy;
+  /** Those whose identity may be met, meshed or (a gateway, whose resources say what it takes) not. */
+  readonly instances: readonly Instance[];
   /** Instances that take mesh mTLS on this port. */
   readonly meshed: readonly Instance[];
   /** All instances do, or there is none yet and those that come will. */
@@ -37,15 +39,20 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
   const { service, port, parsed, policy, http2 } = upstream;
   const placed = policy.tls;
   const alpn = http2 ? ALPN.http2 : isHttp(port.protocol) ? ALPN.http : ALPN.tcp;
-  const ids = service.subjectAltNames.length > 0 ? service.subjectAltNames : [...new Set(upstream.meshed.map(spiffeId))].sort();
+  const ids = service.subjectAltNames.length > 0 ? service.subjectAltNames : idsOf(upstream.meshed);
   const sni = `outbound_.${parsed.port}_.${parsed.subset}_.${parsed.host}`;
   if (reader.node.dataPlane === 'grpc') return grpcSecurity(reader, upstream, ids);
-  const mutual = (): TransportSocketInit => upstreamMeshTls({ exact: ids.length > 0 ? ids : [NOBODY] }, alpn, sni);
+  const mutual = (exact = ids, name = sni): TransportSocketInit => upstreamMeshTls({ exact: exact.length > 0 ? exact : [NOBODY] }, alpn, name);
   switch (placed?.value.mode) {
     case 'DISABLE':
       return { transportSocket: rawBuffer };
     case 'ISTIO_MUTUAL':
-      return { transportSocket: mutual() };
+      return {
+        transportSocket: mutual(
+          placed.value.subjectAltNames?.length ? placed.value.subjectAltNames : service.subjectAltNames.length > 0 ? ids : idsOf(upstream.instances),
+          placed.value.sni || sni,
+        ),
+      };
     case 'SIMPLE':
     case 'MUTUAL': {
       if (placed.value.credentialName) reader.ignored(placed.rule, `${placed.field}.credentialName`, 'secrets by name are not served yet: give files');
@@ -60,6 +67,10 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
         ],
       };
   }
+}
+
+function idsOf(instances: readonly Instance[]): readonly string[] {
+  return [...new Set(instances.map(spiffeId))].sort();
 }
 
 /** gRPC knows one transport socket for a whole cluster, with certificates from its bootstrap's provider. */

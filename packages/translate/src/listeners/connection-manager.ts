@@ -40,6 +40,8 @@ export interface ManagerOptions {
   readonly upgrades: readonly string[];
   /** Inbound under mTLS: pass the caller's identity on. */
   readonly forwardPeer?: boolean;
+  /** At the edge of the mesh: what clients say of where they come from is not believed. `verifiedClient`: TLS asks for their certificate. */
+  readonly edge?: { readonly verifiedClient: boolean };
 }
 
 /** What every HTTP connection manager of the mesh has in common. */
@@ -66,8 +68,14 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
     // Applications see what was sent to them: no server header, no idle timeout of the mesh's.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     streamIdleTimeout: milliseconds(0),
-    useRemoteAddress: false,
-    skipXffAppend: true,
+    useRemoteAddress: options.edge !== undefined,
+    skipXffAppend: options.edge === undefined,
+    ...(options.edge === undefined
+      ? {}
+      : {
+          forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails[options.edge.verifiedClient ? 'SANITIZE_SET' : 'SANITIZE'],
+          ...(options.edge.verifiedClient ? { setCurrentClientCertDetails: { subject: true, uri: true, dns: true } } : {}),
+        }),
     ...(outbound
       ? {}
       : {
@@ -75,7 +83,7 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
           ...(options.forwardPeer === true ? { setCurrentClientCertDetails: { uri: true } } : {}),
         }),
     proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: name } },
-    ...(node.dataPlane === 'envoy' && !outbound ? { localReplyConfig: { mappers: [signedRefusal(name)] } } : {}),
+    ...(node.dataPlane === 'envoy' && (!outbound || options.edge !== undefined) ? { localReplyConfig: { mappers: [signedRefusal(name)] } } : {}),
     accessLog: accessLogs(node, 'http'),
     ...tracing(node),
   });

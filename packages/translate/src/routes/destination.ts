@@ -1,10 +1,9 @@
-import type { Destination, Service } from '@outrigger/resources';
+import type { Destination, Resource, Service } from '@outrigger/resources';
 import type { RouteAction_HashPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { outboundCluster } from '../cluster-name.ts';
 import { effectivePolicy, mergedRules } from '../clusters/traffic-policy.ts';
 import { durationOf } from '../durations.ts';
 import { fullHost } from '../hosts.ts';
-import type { VirtualService } from '../mesh.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import type { Visibility } from '../visibility.ts';
@@ -16,23 +15,23 @@ export interface ResolvedDestination {
   readonly subset: string;
 }
 
-/** Where a destination of a VirtualService leads. One that leads nowhere is noted; its cluster does not exist. */
+/** Where a destination of a route leads; `owner` is the resource that the route is of. One that leads nowhere is noted; its cluster does not exist. */
 export function resolveDestination(
   reader: Reader,
   visibility: Visibility,
-  virtualService: VirtualService,
+  owner: Resource,
   field: string,
   destination: Destination,
   hostPort: number,
 ): ResolvedDestination {
-  const host = fullHost(destination.host, virtualService.metadata.namespace, reader.settings.domainSuffix);
+  const host = fullHost(destination.host, owner.metadata.namespace, reader.settings.domainSuffix);
   const service = visibility.service(host);
   const port = destination.port?.number ?? (service?.ports.length === 1 ? service.ports[0]!.port : hostPort);
   const subset = destination.subset ?? '';
-  if (service === undefined) reader.ignored(virtualService, `${field}.host`, `there is no service ${host} that ${reader.node.namespace} can see`);
-  else if (!service.ports.some((candidate) => candidate.port === port)) reader.ignored(virtualService, `${field}.port`, `service ${host} has no port ${port}`);
+  if (service === undefined) reader.ignored(owner, `${field}.host`, `there is no service ${host} that ${reader.node.namespace} can see`);
+  else if (!service.ports.some((candidate) => candidate.port === port)) reader.ignored(owner, `${field}.port`, `service ${host} has no port ${port}`);
   else if (subset !== '' && !mergedRules(visibility, service).subsets.has(subset))
-    reader.ignored(virtualService, `${field}.subset`, `no DestinationRule of ${host} has a subset ${subset}`);
+    reader.ignored(owner, `${field}.subset`, `no DestinationRule of ${host} has a subset ${subset}`);
   return { cluster: outboundCluster(port, subset, host), service, port, subset };
 }
 

@@ -1,11 +1,10 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { CorsPolicy, HttpFaultInjection, HttpRoute } from '@outrigger/resources';
+import type { CorsPolicy, HttpFaultInjection, HttpRoute, Resource } from '@outrigger/resources';
 import { durationMs } from '@outrigger/resources';
 import { CorsPolicySchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
 import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
 import { durationOf } from '../durations.ts';
-import type { VirtualService } from '../mesh.ts';
 import { any } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { stringMatcher } from './match.ts';
@@ -20,15 +19,15 @@ export function fraction(percent: number): { numerator: number; denominator: Fra
   return { numerator: Math.round((percent * PARTS) / 100), denominator: FractionalPercent_DenominatorType.MILLION };
 }
 
-export function perFilterConfig(reader: Reader, virtualService: VirtualService, field: string, route: HttpRoute): Record<string, Any> {
+export function perFilterConfig(reader: Reader, owner: Resource, field: string, route: HttpRoute): Record<string, Any> {
   const config: Record<string, Any> = {};
   if (route.fault !== undefined) {
-    const fault = faultConfig(reader, virtualService, `${field}.fault`, route.fault);
+    const fault = faultConfig(reader, owner, `${field}.fault`, route.fault);
     if (fault !== undefined) config[FAULT_FILTER] = fault;
   }
   if (route.corsPolicy !== undefined) {
-    if (reader.node.dataPlane === 'grpc') reader.ignored(virtualService, `${field}.corsPolicy`, 'gRPC clients are no browsers', 'grpc');
-    else config[CORS_FILTER] = corsConfig(reader, virtualService, `${field}.corsPolicy`, route.corsPolicy);
+    if (reader.node.dataPlane === 'grpc') reader.ignored(owner, `${field}.corsPolicy`, 'gRPC clients are no browsers', 'grpc');
+    else config[CORS_FILTER] = corsConfig(reader, owner, `${field}.corsPolicy`, route.corsPolicy);
   }
   return config;
 }
@@ -38,14 +37,13 @@ const GRPC_STATUS = [
   'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
 ]; // biome-ignore format: one list
 
-function faultConfig(reader: Reader, virtualService: VirtualService, field: string, fault: HttpFaultInjection): Any | undefined {
+function faultConfig(reader: Reader, owner: Resource, field: string, fault: HttpFaultInjection): Any | undefined {
   const { delay, abort } = fault;
-  const fixed = durationOf(reader, virtualService, `${field}.delay.fixedDelay`, delay?.fixedDelay);
-  if (delay?.exponentialDelay !== undefined) reader.ignored(virtualService, `${field}.delay.exponentialDelay`, 'only fixed delays are injected');
-  if (abort?.http2Error !== undefined && abort.http2Error !== '')
-    reader.ignored(virtualService, `${field}.abort.http2Error`, 'streams are aborted with a status only');
+  const fixed = durationOf(reader, owner, `${field}.delay.fixedDelay`, delay?.fixedDelay);
+  if (delay?.exponentialDelay !== undefined) reader.ignored(owner, `${field}.delay.exponentialDelay`, 'only fixed delays are injected');
+  if (abort?.http2Error !== undefined && abort.http2Error !== '') reader.ignored(owner, `${field}.abort.http2Error`, 'streams are aborted with a status only');
   const grpcStatus = abort?.grpcStatus === undefined ? -1 : GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
-  if (abort?.grpcStatus !== undefined && grpcStatus < 0) reader.ignored(virtualService, `${field}.abort.grpcStatus`, `"${abort.grpcStatus}" is no gRPC status`);
+  if (abort?.grpcStatus !== undefined && grpcStatus < 0) reader.ignored(owner, `${field}.abort.grpcStatus`, `"${abort.grpcStatus}" is no gRPC status`);
   const errorType =
     abort?.httpStatus !== undefined && abort.httpStatus !== 0
       ? ({ case: 'httpStatus', value: abort.httpStatus } as const)
@@ -61,10 +59,10 @@ function faultConfig(reader: Reader, virtualService: VirtualService, field: stri
   });
 }
 
-function corsConfig(reader: Reader, virtualService: VirtualService, field: string, cors: CorsPolicy): Any {
+function corsConfig(reader: Reader, owner: Resource, field: string, cors: CorsPolicy): Any {
   const origins = [...(cors.allowOrigins ?? []), ...(cors.allowOrigin ?? []).map((exact) => (exact === '*' ? { regex: '.*' } : { exact }))];
   const maxAge = cors.maxAge === undefined ? undefined : durationMs(cors.maxAge);
-  if (cors.maxAge !== undefined && maxAge === undefined) reader.ignored(virtualService, `${field}.maxAge`, `"${cors.maxAge}" is no duration`);
+  if (cors.maxAge !== undefined && maxAge === undefined) reader.ignored(owner, `${field}.maxAge`, `"${cors.maxAge}" is no duration`);
   return any(CorsPolicySchema, {
     allowOriginStringMatch: origins.map((origin) => stringMatcher(origin)).filter((matcher) => matcher !== undefined),
     allowMethods: (cors.allowMethods ?? []).join(','),

@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import type { HttpRoute, HttpRouteDestination, Service } from '@outrigger/resources';
+import type { HttpRoute, HttpRouteDestination, Resource, Service } from '@outrigger/resources';
 import {
   RedirectAction_RedirectResponseCode,
   type Route,
@@ -9,6 +9,7 @@ import {
 import { outboundCluster } from '../cluster-name.ts';
 import { OUTRIGGER_METADATA } from '../clusters/resilience.ts';
 import { durationOf } from '../durations.ts';
+import { MESH } from '../gateways/names.ts';
 import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import type { Reader } from '../reader.ts';
@@ -32,13 +33,19 @@ export interface RoutedHost {
   readonly service: Service | undefined;
 }
 
-/** Routes of one host and port: its VirtualService's, or one for everything. */
+/** Routes of one host and port for a sidecar: its VirtualService's, or one for everything. */
 export function httpRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
   const virtualService = visibility.virtualService(target.host);
   const http = virtualService?.spec.http;
   if (virtualService === undefined || http === undefined || http.length === 0)
     return target.service === undefined ? [] : defaultRoutes(reader, visibility, target);
   reader.uses(virtualService);
+  return virtualServiceRoutes(reader, visibility, virtualService, target, MESH);
+}
+
+/** The routes of a VirtualService for what comes by one gateway. */
+export function virtualServiceRoutes(reader: Reader, visibility: Visibility, virtualService: VirtualService, target: RoutedHost, gateway: string): Route[] {
+  const http = virtualService.spec.http ?? [];
   const routes: Route[] = [];
   for (const [index, route] of http.entries()) {
     const field = `spec.http[${index}]`;
@@ -50,7 +57,8 @@ export function httpRoutes(reader: Reader, visibility: Visibility, target: Route
       break;
     }
     for (const [at, match] of matches.entries()) {
-      if (appliesTo(reader, match, target.port)) routes.push(...routesOf(reader, visibility, virtualService, field, route, at, target));
+      if (appliesTo(reader, match, virtualService.metadata, target.port, gateway))
+        routes.push(...routesOf(reader, visibility, virtualService, field, route, at, target));
     }
   }
   return routes;
@@ -101,29 +109,30 @@ function finish(
   return reader.node.dataPlane === 'envoy' && retry.idempotentOnly ? splitByIdempotency(match, retry.policy, make) : [make(match, retry.policy)];
 }
 
-function routesOf(
+/** One match of a route (undefined: every request), as one or, for an Envoy, several routes. */
+export function routesOf(
   reader: Reader,
   visibility: Visibility,
-  virtualService: VirtualService,
+  owner: Resource,
   field: string,
   route: HttpRoute,
   matchIndex: number | undefined,
   target: RoutedHost,
 ): Route[] {
   const match = matchIndex === undefined ? undefined : route.match![matchIndex]!;
-  const { namespace, name } = virtualService.metadata;
+  const { namespace, name } = owner.metadata;
   const metadata: Record<string, JsonObject> = { istio: { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/virtual-service/${name}` } };
   const fields = headerFields(route.headers);
-  const matcher = routeMatch(reader, virtualService, matchIndex === undefined ? field : `${field}.match[${matchIndex}]`, match);
+  const matcher = routeMatch(reader, owner, matchIndex === undefined ? field : `${field}.match[${matchIndex}]`, match);
   const base: RouteFields = {
     name: [route.name, match?.name].filter((part) => part !== undefined && part !== '').join('.') || 'default',
     ...(match?.statPrefix ? { statPrefix: match.statPrefix } : {}),
     ...(reader.node.dataPlane === 'grpc' ? {} : fields),
-    typedPerFilterConfig: perFilterConfig(reader, virtualService, field, route),
+    typedPerFilterConfig: perFilterConfig(reader, owner, field, route),
   };
-  if (reader.node.dataPlane === 'grpc') noteForGrpc(reader, virtualService, field, route);
+  if (reader.node.dataPlane === 'grpc') noteForGrpc(reader, owner, field, route);
   if (route.delegate !== undefined) {
-    reader.ignored(virtualService, `${field}.delegate`, 'delegation is not in effect yet: the route is left out');
+    reader.ignored(owner, `${field}.delegate`, 'delegation is not in effect yet: the route is left out');
     return [];
   }
   if (route.redirect !== undefined)
@@ -147,18 +156,18 @@ function routesOf(
   }
   const destinations = (route.route ?? []).map((entry, at) => ({
     entry,
-    at: resolveDestination(reader, visibility, virtualService, `${field}.route[${at}].destination`, entry.destination, target.port),
+    at: resolveDestination(reader, visibility, owner, `${field}.route[${at}].destination`, entry.destination, target.port),
   }));
   if (destinations.length === 0) {
-    reader.ignored(virtualService, field, 'the route has no destination, redirect or direct response');
+    reader.ignored(owner, field, 'the route has no destination, redirect or direct response');
     return [];
   }
   const action: ActionInit = {
     clusterSpecifier: clusterSpecifier(destinations),
     hashPolicy: destinations.map(({ at }) => hashPolicy(reader, visibility, at)).find((policies) => policies.length > 0) ?? [],
-    ...timeouts(reader, durationOf(reader, virtualService, `${field}.timeout`, route.timeout)),
+    ...timeouts(reader, durationOf(reader, owner, `${field}.timeout`, route.timeout)),
     ...rewrite(route, destinations.length === 1 ? destinations[0]!.entry : undefined),
-    requestMirrorPolicies: mirrors(reader, visibility, virtualService, field, route, target),
+    requestMirrorPolicies: mirrors(reader, visibility, owner, field, route, target),
   };
   const peer = peerFields(
     reader,
@@ -172,7 +181,7 @@ function routesOf(
     responseHeadersToAdd: [...(base.responseHeadersToAdd ?? []), ...(single?.responseHeadersToAdd ?? [])],
     responseHeadersToRemove: [...(base.responseHeadersToRemove ?? []), ...(single?.responseHeadersToRemove ?? [])],
   };
-  return finish(reader, matcher, withHeaders, action, retryOf(reader, virtualService, `${field}.retries`, route.retries), metadata);
+  return finish(reader, matcher, withHeaders, action, retryOf(reader, owner, `${field}.retries`, route.retries), metadata);
 }
 
 interface Weighted {
@@ -215,7 +224,7 @@ function rewrite(route: HttpRoute, single: HttpRouteDestination | undefined): Pi
 function mirrors(
   reader: Reader,
   visibility: Visibility,
-  virtualService: VirtualService,
+  owner: Resource,
   field: string,
   route: HttpRoute,
   target: RoutedHost,
@@ -234,7 +243,7 @@ function mirrors(
   return all
     .filter(({ percent }) => percent > 0)
     .map(({ destination, percent, field: at }) => ({
-      cluster: resolveDestination(reader, visibility, virtualService, at, destination, target.port).cluster,
+      cluster: resolveDestination(reader, visibility, owner, at, destination, target.port).cluster,
       runtimeFraction: { defaultValue: fraction(percent) },
       traceSampled: false,
       disableShadowHostSuffixAppend: true,
@@ -266,8 +275,8 @@ function redirect(route: HttpRoute, target: RoutedHost): RouteInit['action'] & o
   };
 }
 
-function noteForGrpc(reader: Reader, virtualService: VirtualService, field: string, route: HttpRoute): void {
+function noteForGrpc(reader: Reader, owner: Resource, field: string, route: HttpRoute): void {
   for (const name of ['rewrite', 'headers', 'mirror', 'mirrors', 'redirect', 'directResponse'] as const) {
-    if (route[name] !== undefined) reader.ignored(virtualService, `${field}.${name}`, 'clients without a proxy do not do this', 'grpc');
+    if (route[name] !== undefined) reader.ignored(owner, `${field}.${name}`, 'clients without a proxy do not do this', 'grpc');
   }
 }

@@ -1,7 +1,7 @@
-import type { HttpMatchRequest, StringMatch } from '@outrigger/resources';
+import type { HttpMatchRequest, Metadata, Resource, StringMatch } from '@outrigger/resources';
 import type { HeaderMatcherSchema, QueryParameterMatcherSchema, RouteMatchSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { StringMatcherSchema } from '@outrigger/xds/protos/envoy/type/matcher/v3/string';
-import type { VirtualService } from '../mesh.ts';
+import { gatewayNames } from '../gateways/names.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { matchesLabels } from '../visibility.ts';
@@ -26,15 +26,15 @@ export function headerMatcher(name: string, match: StringMatch): HeaderMatcherIn
 
 export const everyPath: RouteMatchInit = { pathSpecifier: { case: 'prefix', value: '/' } };
 
-/** Whether a match can hold for this node at all: source and port are known when routes are made. */
-export function appliesTo(reader: Reader, match: HttpMatchRequest, port: number): boolean {
-  if (match.gateways !== undefined && match.gateways.length > 0 && !match.gateways.includes('mesh')) return false;
+/** Whether a match of a resource can hold at all for what comes by this gateway ("mesh": from a sidecar): source and port are known when routes are made. */
+export function appliesTo(reader: Reader, match: HttpMatchRequest, { namespace }: Metadata, port: number, gateway: string): boolean {
+  if (match.gateways !== undefined && match.gateways.length > 0 && !gatewayNames(match.gateways, namespace).includes(gateway)) return false;
   if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== reader.node.namespace) return false;
   return matchesLabels(match.sourceLabels, reader.node.labels);
 }
 
-export function routeMatch(reader: Reader, virtualService: VirtualService, field: string, match: HttpMatchRequest | undefined): RouteMatchInit {
+export function routeMatch(reader: Reader, owner: Resource, field: string, match: HttpMatchRequest | undefined): RouteMatchInit {
   if (match === undefined) return everyPath;
   const headers: HeaderMatcherInit[] = [];
   for (const name of sorted(match.headers)) headers.push(headerMatcher(headerName(name), match.headers![name]!));
@@ -52,8 +52,7 @@ export function routeMatch(reader: Reader, virtualService: VirtualService, field
       ? { name, queryParameterMatchSpecifier: { case: 'presentMatch', value: true } }
       : { name, queryParameterMatchSpecifier: { case: 'stringMatch', value: matcher } };
   });
-  if (reader.node.dataPlane === 'grpc' && queryParameters.length > 0)
-    reader.ignored(virtualService, `${field}.queryParams`, 'gRPC calls have no query', 'grpc');
+  if (reader.node.dataPlane === 'grpc' && queryParameters.length > 0) reader.ignored(owner, `${field}.queryParams`, 'gRPC calls have no query', 'grpc');
   return {
     pathSpecifier: pathSpecifier(match.uri),
     ...(match.ignoreUriCase === true && match.uri?.regex === undefined ? { caseSensitive: false } : {}),

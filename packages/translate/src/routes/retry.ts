@@ -1,10 +1,9 @@
 import type { JsonObject } from '@bufbuild/protobuf';
-import type { HttpRetry } from '@outrigger/resources';
+import type { HttpRetry, Resource } from '@outrigger/resources';
 import { durationMs } from '@outrigger/resources';
 import type { RetryPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { PreviousHostsPredicateSchema } from '@outrigger/xds/protos/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts';
 import { durationOf } from '../durations.ts';
-import type { VirtualService } from '../mesh.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import type { HeaderMatcherInit, RouteMatchInit } from './match.ts';
@@ -43,9 +42,9 @@ function previousHosts(): RetryPolicyInit['retryHostPredicate'] & object {
 }
 
 /** Retries of a route of a VirtualService, or (without one) the mesh's; undefined: none. */
-export function retryOf(reader: Reader, virtualService: VirtualService | undefined, field: string, retries: HttpRetry | undefined): Retry | undefined {
+export function retryOf(reader: Reader, owner: Resource | undefined, field: string, retries: HttpRetry | undefined): Retry | undefined {
   const grpc = reader.node.dataPlane === 'grpc';
-  if (virtualService === undefined || retries === undefined) {
+  if (owner === undefined || retries === undefined) {
     // gRPC's own transparent retries cover what the server has not seen; more would repeat calls that may have been carried out.
     if (grpc) return undefined;
     return {
@@ -63,11 +62,11 @@ export function retryOf(reader: Reader, virtualService: VirtualService | undefin
   const attempts = retries.attempts ?? DEFAULT_RETRIES;
   if (attempts <= 0) return undefined;
   if (retries.retryRemoteLocalities === true)
-    reader.ignored(virtualService, `${field}.retryRemoteLocalities`, 'retries stay within the priorities that balancing chooses');
-  const perTryTimeout = durationOf(reader, virtualService, `${field}.perTryTimeout`, retries.perTryTimeout);
+    reader.ignored(owner, `${field}.retryRemoteLocalities`, 'retries stay within the priorities that balancing chooses');
+  const perTryTimeout = durationOf(reader, owner, `${field}.perTryTimeout`, retries.perTryTimeout);
   const base = retries.backoff === undefined ? undefined : durationMs(retries.backoff);
-  const { retryOn, codes } = conditions(reader, virtualService, `${field}.retryOn`, retries.retryOn);
-  if (grpc && perTryTimeout !== undefined) reader.ignored(virtualService, `${field}.perTryTimeout`, 'gRPC clients have no timeout per attempt', 'grpc');
+  const { retryOn, codes } = conditions(reader, owner, `${field}.retryOn`, retries.retryOn);
+  if (grpc && perTryTimeout !== undefined) reader.ignored(owner, `${field}.perTryTimeout`, 'gRPC clients have no timeout per attempt', 'grpc');
   return {
     policy: {
       retryOn,
@@ -87,7 +86,7 @@ function backOff(baseMs?: number): RetryPolicyInit['retryBackOff'] & object {
   return { baseInterval: milliseconds(base), maxInterval: milliseconds(baseMs === undefined ? BACKOFF_MAX_MS : base * 10) };
 }
 
-function conditions(reader: Reader, virtualService: VirtualService, field: string, text: string | undefined): { retryOn: string; codes: number[] } {
+function conditions(reader: Reader, owner: Resource, field: string, text: string | undefined): { retryOn: string; codes: number[] } {
   const grpc = reader.node.dataPlane === 'grpc';
   const words = (text ?? '')
     .split(',')
@@ -97,7 +96,7 @@ function conditions(reader: Reader, virtualService: VirtualService, field: strin
   const names = words.filter((word) => !/^\d+$/.test(word));
   if (grpc) {
     const known = names.filter((name) => GRPC_RETRY_ON.has(name));
-    if (words.length > known.length) reader.differs(virtualService, field, `gRPC clients retry only on ${[...GRPC_RETRY_ON].join(', ')}`, 'grpc');
+    if (words.length > known.length) reader.differs(owner, field, `gRPC clients retry only on ${[...GRPC_RETRY_ON].join(', ')}`, 'grpc');
     return { retryOn: known.length > 0 ? known.join(',') : 'unavailable', codes: [] };
   }
   if (words.length === 0) return { retryOn: DEFAULT_RETRY_ON, codes: [] };

@@ -1,14 +1,16 @@
 import { create } from '@bufbuild/protobuf';
 import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { gatewayRoutes } from '../gateways/routes.ts';
 import { parseAuthority } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
 import { absentVirtualHost, ambiguousVirtualHost, upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
 import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.ts';
 
-/** "http_proxy", "upstream|PORT|HOST" (PORT 0: the only one), or for gRPC clients "HOST:PORT"; undefined where the node has none of that name. */
+/** "http_proxy", "upstream|PORT|HOST" (PORT 0: the only one), or for gRPC clients "HOST:PORT", or of a gateway what `routeNameOf` says; undefined where the node has none of that name. */
 export function routeConfigurationNamed(reader: Reader, name: string): RouteConfiguration | undefined {
+  if (reader.node.gateway !== undefined) return gatewayRoutes(reader, name);
   const visibility = new Visibility(reader);
   if (name === PROXY_ROUTE) return reader.node.httpProxy === undefined ? undefined : forwardProxy(reader, visibility);
   const upstream = /^upstream\|(\d{1,5})\|([^|]+)$/.exec(name);

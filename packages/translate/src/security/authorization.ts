@@ -75,6 +75,9 @@ export function authorizationRules(input: AuthorizationInput): readonly ActionRu
   return found;
 }
 
+/** The port that a policy names, and the one on which its connections come in. */
+type PolicyPort = Pick<InboundPort, 'application' | 'mesh'>;
+
 /** Policies that select the node: of the root namespace and of its own, those with a matching selector or none. */
 function policiesFor(reader: Reader): readonly AuthorizationPolicy[] {
   const { node, settings } = reader;
@@ -89,7 +92,7 @@ function policiesFor(reader: Reader): readonly AuthorizationPolicy[] {
   );
 }
 
-function rulesFor(reader: Reader, port: InboundPort, tcp: boolean): readonly ActionRules[] {
+function rulesFor(reader: Reader, port: PolicyPort, tcp: boolean): readonly ActionRules[] {
   const policies = policiesFor(reader);
   for (const policy of policies) reader.uses(policy);
   return authorizationRules({
@@ -102,7 +105,7 @@ function rulesFor(reader: Reader, port: InboundPort, tcp: boolean): readonly Act
   });
 }
 
-export function httpAuthorization(reader: Reader, port: InboundPort): Init<typeof HttpFilterSchema>[] {
+export function httpAuthorization(reader: Reader, port: PolicyPort): Init<typeof HttpFilterSchema>[] {
   return rulesFor(reader, port, false).map(({ rules, shadowRules, shadowPrefix }) =>
     filter(HTTP_RBAC, HttpRbacSchema, {
       ...(rules === undefined ? {} : { rules }),
@@ -111,7 +114,7 @@ export function httpAuthorization(reader: Reader, port: InboundPort): Init<typeo
   );
 }
 
-export function tcpAuthorization(reader: Reader, port: InboundPort): Init<typeof FilterSchema>[] {
+export function tcpAuthorization(reader: Reader, port: PolicyPort): Init<typeof FilterSchema>[] {
   return rulesFor(reader, port, true).map(({ rules, shadowRules, shadowPrefix }) =>
     filter(NETWORK_RBAC, NetworkRbacSchema, {
       statPrefix: 'tcp.',

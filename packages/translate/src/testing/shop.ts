@@ -128,6 +128,7 @@ export function node(name: string, more: Partial<ProxyNode> = {}): ProxyNode {
     accessLog: undefined,
     otlp: undefined,
     certificates: false,
+    gateway: undefined,
     ...more,
   };
 }

@@ -1,0 +1,127 @@
+import type { FilterChainSchema, FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import { accessLogs } from '../listeners/access-log.ts';
+import { connectionManager, outboundFilters } from '../listeners/connection-manager.ts';
+import { rds } from '../listeners/outbound.ts';
+import type { VirtualService } from '../mesh.ts';
+import { filter, type Init } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import { httpAuthorization, tcpAuthorization } from '../security/authorization.ts';
+import { destinationClusters, type FoundRoute, matchesConnection, matchingTcpRoute } from '../tcp-route.ts';
+import type { Visibility } from '../visibility.ts';
+import type { GatewayPort } from './ports.ts';
+import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
+import { serverTls } from './server-tls.ts';
+
+type Chain = Init<typeof FilterChainSchema>;
+type NetworkFilter = Init<typeof FilterSchema>;
+
+const HTTP_ALPN = ['h2', 'http/1.1'];
+/** As often as a connection that cannot have reached anybody. */
+const TCP_CONNECT_ATTEMPTS = 4;
+
+export function filterChains(reader: Reader, visibility: Visibility, port: GatewayPort): readonly Chain[] {
+  if (port.family === 'http') return [{ filters: [requestRouting(reader, port, port.servers[0]!)] }];
+  const taken = new Set<string>();
+  return port.servers.flatMap((server) => {
+    if (routesRequests(server)) return [terminated(reader, server, [requestRouting(reader, port, server)])];
+    if (server.tls?.kind === 'passthrough') return passthroughChains(reader, visibility, port, server, taken);
+    const found = tcpRoute(reader, visibility, server);
+    if (found === undefined) return [];
+    const filters = connectionRouting(reader, visibility, port, found.virtualService, found.route);
+    return server.tls === undefined ? [{ filters }] : [terminated(reader, server, filters)];
+  });
+}
+
+/** The server's hosts as names of the TLS handshake; none: any name, or no name at all. */
+function serverNames(server: GatewayServer): string[] {
+  const hosts = server.hosts.map(({ host }) => host);
+  return hosts.includes('*') ? [] : hosts;
+}
+
+function terminated(reader: Reader, server: GatewayServer, filters: NetworkFilter[]): Chain {
+  const tls = serverTls(reader, server.tls!, routesRequests(server) ? HTTP_ALPN : []);
+  return {
+    name: `${server.name}/${server.field}`,
+    filterChainMatch: { transportProtocol: 'tls', serverNames: serverNames(server) },
+    ...(tls === undefined ? {} : { transportSocket: tls }),
+    filters,
+  };
+}
+
+function requestRouting(reader: Reader, port: GatewayPort, server: GatewayServer): NetworkFilter {
+  const name = routeNameOf(server);
+  const { tls } = server;
+  return connectionManager(reader.node, {
+    statPrefix: name,
+    routes: rds(name),
+    direction: 'outbound',
+    edge: { verifiedClient: tls?.kind === 'mesh' || (tls?.kind === 'terminate' && tls.clientAuthorities !== undefined) },
+    filters: [...httpAuthorization(reader, portsOf(port)), ...outboundFilters(false)],
+    upgrades: ['websocket'],
+  });
+}
+
+/** A policy names the port that the resource has; connections come in on the one that is bound. */
+function portsOf({ address, port, declaredPort }: GatewayPort) {
+  return { mesh: { host: address, port }, application: { host: address, port: declaredPort } };
+}
+
+function connectionRouting(reader: Reader, visibility: Visibility, port: GatewayPort, virtualService: VirtualService, route: FoundRoute): NetworkFilter[] {
+  return [
+    ...tcpAuthorization(reader, portsOf(port)),
+    filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
+      statPrefix: `${virtualService.metadata.namespace}/${virtualService.metadata.name}`,
+      clusterSpecifier: destinationClusters(reader, visibility, virtualService, route, port.declaredPort),
+      maxConnectAttempts: TCP_CONNECT_ATTEMPTS,
+      accessLog: accessLogs(reader.node, 'tcp'),
+    }),
+  ];
+}
+
+/** VirtualServices bound to the server that share a host with it. */
+function bound(visibility: Visibility, server: GatewayServer): readonly VirtualService[] {
+  return visibility.boundVirtualServices(server.name).filter(
+    ({ metadata, spec }) =>
+      sharedHosts(
+        server,
+        (spec.hosts ?? []).map((host) => host.toLowerCase()),
+        metadata.namespace,
+      ).length > 0,
+  );
+}
+
+function tcpRoute(reader: Reader, visibility: Visibility, server: GatewayServer): { virtualService: VirtualService; route: FoundRoute } | undefined {
+  for (const virtualService of bound(visibility, server)) {
+    const route = matchingTcpRoute(reader, virtualService, server.port, server.name);
+    if (route === undefined) continue;
+    reader.uses(virtualService);
+    return { virtualService, route };
+  }
+  return undefined;
+}
+
+/** By the name that a client asks for, which is all that is looked at. Of two routes for one name the first has it. */
+function passthroughChains(reader: Reader, visibility: Visibility, port: GatewayPort, server: GatewayServer, taken: Set<string>): Chain[] {
+  const chains: Chain[] = [];
+  for (const virtualService of bound(visibility, server)) {
+    for (const [index, { match, route = [] }] of (virtualService.spec.tls ?? []).entries()) {
+      const field = `spec.tls[${index}]`;
+      for (const one of match) {
+        if (route.length === 0 || !matchesConnection(reader, virtualService, `${field}.match`, one, server.port, server.name)) continue;
+        const names = one.sniHosts.map((host) => host.toLowerCase()).filter((host) => !taken.has(host));
+        if (names.length === 0) {
+          reader.ignored(virtualService, field, `port ${server.port}: an older route has ${one.sniHosts.join(', ')}`);
+          continue;
+        }
+        for (const name of names) taken.add(name);
+        reader.uses(virtualService);
+        chains.push({
+          filterChainMatch: { transportProtocol: 'tls', serverNames: names.includes('*') ? [] : names },
+          filters: connectionRouting(reader, visibility, port, virtualService, { route, field }),
+        });
+      }
+    }
+  }
+  return chains;
+}

@@ -1,0 +1,72 @@
+import { create } from '@bufbuild/protobuf';
+import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { type Route, type VirtualHost, VirtualHost_TlsRequirementType, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { fullHost } from '../hosts.ts';
+import type { Reader } from '../reader.ts';
+import { GIVEN_UP_HEADER } from '../routes/headers.ts';
+import { virtualServiceRoutes } from '../routes/http-route.ts';
+import { Visibility } from '../visibility.ts';
+import { gatewayPorts } from './ports.ts';
+import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
+
+/** The routes of all servers that have this name for them; undefined where the gateway has none. */
+export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration | undefined {
+  const servers = gatewayPorts(reader)
+    .flatMap((port) => port.servers)
+    .filter((server) => routesRequests(server) && routeNameOf(server) === name);
+  if (servers.length === 0) return undefined;
+  const visibility = new Visibility(reader);
+  const hosts = new Map<string, VirtualHost>();
+  for (const server of servers) {
+    reader.uses(server.gateway);
+    addVirtualServices(reader, visibility, server, hosts);
+    if (server.httpsRedirect) redirectToTls(server, hosts);
+  }
+  for (const host of hosts.values()) host.routes = catchAllLast(host.routes);
+  return create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: hosts.size > 0 ? [...hosts.values()] : [{ name: `blackhole:${servers[0]!.port}`, domains: ['*'] }],
+    validateClusters: false,
+    ignorePortInHostMatching: true,
+  });
+}
+
+function hostAt(hosts: Map<string, VirtualHost>, domain: string, port: number): VirtualHost {
+  let host = hosts.get(domain);
+  if (host === undefined) {
+    host = create(VirtualHostSchema, { name: `${domain}:${port}`, domains: [domain], responseHeadersToRemove: [GIVEN_UP_HEADER] });
+    hosts.set(domain, host);
+  }
+  return host;
+}
+
+function addVirtualServices(reader: Reader, visibility: Visibility, server: GatewayServer, hosts: Map<string, VirtualHost>): void {
+  for (const virtualService of visibility.boundVirtualServices(server.name)) {
+    const { namespace } = virtualService.metadata;
+    const named = (virtualService.spec.hosts ?? []).map((host) => fullHost(host, namespace, reader.settings.domainSuffix));
+    const shared = sharedHosts(server, named, namespace);
+    if (shared.length === 0 || (virtualService.spec.http?.length ?? 0) === 0) continue;
+    reader.uses(virtualService);
+    for (const domain of shared) {
+      const target = { host: domain, port: server.port, service: undefined };
+      hostAt(hosts, domain, server.port).routes.push(...virtualServiceRoutes(reader, visibility, virtualService, target, server.name));
+    }
+  }
+}
+
+/** For all of the server's hosts, those without a route too. */
+function redirectToTls(server: GatewayServer, hosts: Map<string, VirtualHost>): void {
+  for (const { host: own } of server.hosts) {
+    hostAt(hosts, own, server.port);
+    for (const [domain, host] of hosts) {
+      if (domain === own || (own.startsWith('*') && domain.endsWith(own.slice(1)))) host.requireTls = VirtualHost_TlsRequirementType.ALL;
+    }
+  }
+}
+
+/** Where several resources have routes for one host, what takes every request must not stand before the others' routes. */
+function catchAllLast(routes: readonly Route[]): Route[] {
+  const isCatchAll = ({ match }: Route): boolean =>
+    match?.pathSpecifier.case === 'prefix' && match.pathSpecifier.value === '/' && match.headers.length === 0 && match.queryParameters.length === 0;
+  return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
+}
