@@ -151,6 +151,25 @@ describe('TurnWriter', () => {
     expect(runs).toHaveLength(0);
   });
 
+  it('uses its slabs again while its transport is never empty', () => {
+    const { turn, wire, writer } = open();
+    const slabs = new Set<Buffer>();
+    let expected = '';
+    for (let i = 0; i < 50; i++) {
+      wire.full = true;
+      const text = `${i}`.padEnd(LARGE_SLAB_BYTES, String.fromCharCode(33 + i));
+      bytes(writer, text);
+      expected += text;
+      slabs.add(writer.buffer);
+      turn.end();
+      while (wire.writableLength > HIGH_WATER_BYTES) wire.drainOne();
+    }
+    // What is on its way, what is being filled, and the small one that it began with.
+    expect(slabs.size).toBeLessThanOrEqual(HIGH_WATER_BYTES / LARGE_SLAB_BYTES + 4);
+    wire.drain();
+    expect(wire.text === expected).toBe(true);
+  });
+
   it('keeps a bounded number of free slabs', () => {
     const turn = new ManualTurn();
     const many = Array.from({ length: MAX_FREE_SMALL_SLABS * 2 }, () => open(turn));
@@ -186,6 +205,7 @@ describe('TurnWriter', () => {
       fc.constant({ kind: 'turn' as const, size: 0 }),
       fc.constant({ kind: 'full' as const, size: 0 }),
       fc.constant({ kind: 'drain' as const, size: 0 }),
+      fc.constant({ kind: 'drain one' as const, size: 0 }),
       fc.constant({ kind: 'flush' as const, size: 0 }),
     );
     fc.assert(
@@ -198,6 +218,7 @@ describe('TurnWriter', () => {
           if (kind === 'turn') turn.end();
           else if (kind === 'full') one.wire.full = true;
           else if (kind === 'flush') one.writer.flush();
+          else if (kind === 'drain one') one.wire.drainOne();
           else if (kind === 'drain') {
             one.wire.drain();
             one.writer.drained();

@@ -4,13 +4,11 @@ import type { Transport } from '../http/transport.ts';
 export const SMALL_SLAB_BYTES = 16 * 1024;
 /** Slab for a connection that filled a small one in the same turn. */
 export const LARGE_SLAB_BYTES = 64 * 1024;
-/** Free slabs that a turn keeps, 1 MiB of each size: small ones for as many connections as write in one turn of a busy proxy. */
+/** Free slabs that a turn keeps, at most 1 MiB and 2 MiB: small ones for as many connections as write in one turn of a busy proxy. */
 export const MAX_FREE_SMALL_SLABS = 64;
-export const MAX_FREE_LARGE_SLABS = 16;
+export const MAX_FREE_LARGE_SLABS = 32;
 /** Unsent bytes of a transport from which its codec is told to stop. */
 export const HIGH_WATER_BYTES = 128 * 1024;
-/** Slabs of one connection that wait for its transport to be used again. */
-export const MAX_SLABS_IN_FLIGHT = 4;
 
 const NO_SLAB = Buffer.alloc(0);
 
@@ -102,7 +100,12 @@ export class TurnWriter {
   private closed: boolean;
   private large: boolean;
   private turnBytes: number;
+  /** Bytes given to the transport, ever. */
+  private written: number;
+  /** Full slabs that the transport still reads from, oldest first, */
   private readonly inFlight: Buffer[];
+  /** and what `written` was after each one's last byte. */
+  private readonly inFlightEnds: number[];
   private readonly turn: Turn;
   private readonly transport: Transport;
   private readonly highWaterBytes: number;
@@ -118,7 +121,9 @@ export class TurnWriter {
     this.closed = false;
     this.large = false;
     this.turnBytes = 0;
+    this.written = 0;
     this.inFlight = [];
+    this.inFlightEnds = [];
     this.turn = turn;
     this.transport = transport;
     this.highWaterBytes = Math.min(HIGH_WATER_BYTES, bufferLimitBytes);
@@ -155,6 +160,7 @@ export class TurnWriter {
     this.turnBytes += chunk.length;
     this.start = this.position;
     if (this.closed) return;
+    this.written += chunk.length;
     if (!this.transport.write(chunk) && this.transport.writableLength >= this.highWaterBytes) this.blocked = true;
   }
 
@@ -206,7 +212,16 @@ export class TurnWriter {
     if (this.position === 0 || this.transport.writableLength !== 0) return;
     this.start = 0;
     this.position = 0;
-    while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
+    this.reclaim();
+  }
+
+  /** Slabs that the transport is through with go back: it lets go of what it was given in order. */
+  private reclaim(): void {
+    const through = this.written - this.transport.writableLength;
+    while (this.inFlight.length > 0 && this.inFlightEnds[0]! <= through) {
+      this.inFlightEnds.shift();
+      this.turn.slabs.give(this.inFlight.shift()!);
+    }
   }
 
   private release(): void {
@@ -217,7 +232,7 @@ export class TurnWriter {
     this.buffer = NO_SLAB;
     this.start = 0;
     this.position = 0;
-    while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
+    this.reclaim();
   }
 
   /** Nobody will say when the transport lets go of its slabs: the collector takes them, and no other connection. */
@@ -226,16 +241,16 @@ export class TurnWriter {
     this.buffer = NO_SLAB;
     this.start = 0;
     this.position = 0;
-    this.inFlight.length = 0;
+    this.inFlight.length = this.inFlightEnds.length = 0;
   }
 
   private grow(bytes: number): void {
     this.flush();
     if (this.buffer !== NO_SLAB) {
-      // Beyond that the collector takes them once the transport lets go.
-      if (this.inFlight.length < MAX_SLABS_IN_FLIGHT) this.inFlight.push(this.buffer);
+      this.inFlight.push(this.buffer);
+      this.inFlightEnds.push(this.written);
       this.large = true;
-      if (this.transport.writableLength === 0) while (this.inFlight.length > 0) this.turn.slabs.give(this.inFlight.pop()!);
+      this.reclaim();
     }
     const size = this.large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES;
     this.buffer = bytes > size ? (bytes > LARGE_SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.turn.slabs.take(true)) : this.turn.slabs.take(this.large);

@@ -26,6 +26,12 @@ export class Wire implements Transport {
     this.#unsent = [];
   }
 
+  /** Lets out the first of what was written, and stays full. */
+  drainOne(): void {
+    const chunk = this.#unsent.shift();
+    if (chunk !== undefined) this.text += chunk.latin1Slice(0, chunk.length);
+  }
+
   get writableLength(): number {
     return this.#unsent.reduce((sum, chunk) => sum + chunk.length, 0);
   }
