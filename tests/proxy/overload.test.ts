@@ -173,3 +173,93 @@ describe.each(planes)('%s: the overload manager', (plane) => {
     );
   });
 });
+
+// Envoy of the same configuration keeps all of the answers.
+describe('peers that do not read', () => {
+  const CONNECTIONS = 20;
+  const STREAMS = 5;
+  const BODY_BYTES = 4 * 1024 * 1024;
+  /** All of it together would be 400 MiB; what the connections may keep is far below this. */
+  const MOST_BYTES = 80 * 1024 * 1024;
+  let proxy: DataPlane;
+  let application: TestApplication;
+  const clients: { destroy(): void }[] = [];
+
+  beforeAll(async () => {
+    application = await TestApplication.start((request, response) => {
+      // It never reads what is posted.
+      if (request.method === 'POST') return;
+      response.end(Buffer.alloc(BODY_BYTES, 'x'));
+    });
+    const limits: JsonObject = { perConnectionBufferLimitBytes: 65_536 };
+    proxy = await DataPlane.start('outrigger', {
+      listeners: { web: listenerJson('web', { routes: [routeTo('app')], fields: limits }) },
+      clusters: {
+        app: clusterJson('app', { endpoints: [application.address], fields: { ...limits, circuitBreakers: { thresholds: [{ maxConnections: 1000 }] } } }),
+      },
+    });
+  });
+
+  afterAll(async () => {
+    for (const client of clients) client.destroy();
+    await proxy?.stop();
+    await application?.close();
+  });
+
+  const residentBytes = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${proxy.pid}/status`, 'utf8'))![1]) * 1024;
+
+  /** Once nothing more comes in. */
+  async function settled(): Promise<number> {
+    let last = -1;
+    return await until('its memory stays as it is', async () => {
+      const before = residentBytes();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const now = residentBytes();
+      const still = Math.abs(now - before) < 1024 * 1024 && Math.abs(now - last) < 2 * 1024 * 1024;
+      last = now;
+      return still ? now : undefined;
+    });
+  }
+
+  function session(): http2.ClientHttp2Session {
+    const made = http2.connect(`http://127.0.0.1:${proxy.port('web')}`, { settings: { initialWindowSize: 65_535 } });
+    made.on('error', () => {});
+    clients.push(made);
+    return made;
+  }
+
+  test('slow readers: answers wait upstream, not in the proxy', async () => {
+    const before = residentBytes();
+    for (let i = 0; i < CONNECTIONS; i++) {
+      const socket = net.connect(proxy.port('web'), '127.0.0.1');
+      clients.push(socket);
+      socket.on('error', () => {});
+      socket.pause();
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      const h2 = session();
+      for (let stream = 0; stream < STREAMS; stream++) h2.request({ ':path': '/' }).on('error', () => {});
+    }
+    await until('all have been asked', () => (application.requests.length >= CONNECTIONS * (STREAMS + 1) ? true : undefined));
+    const grown = (await settled()) - before;
+    expect(grown).toBeLessThan(MOST_BYTES);
+    expect((await ask(`127.0.0.1:${proxy.port('web')}`)).status).toBe(200);
+  }, 60_000);
+
+  test('slow writers of the other side: requests wait downstream, not in the proxy', async () => {
+    const before = residentBytes();
+    const heard = application.requests.length;
+    const body = Buffer.alloc(BODY_BYTES);
+    for (let i = 0; i < CONNECTIONS; i++) {
+      const h2 = session();
+      for (let stream = 0; stream < STREAMS; stream++) {
+        const call = h2.request({ ':method': 'POST', ':path': '/' });
+        call.on('error', () => {});
+        call.write(body);
+      }
+    }
+    await until('all have come', () => (application.requests.length >= heard + CONNECTIONS * STREAMS ? true : undefined));
+    const grown = (await settled()) - before;
+    expect(grown).toBeLessThan(MOST_BYTES);
+    expect((await ask(`127.0.0.1:${proxy.port('web')}`)).status).toBe(200);
+  }, 60_000);
+});

@@ -1,6 +1,6 @@
 import type { FilterServices } from '../filters/http-filter.ts';
 import { type Http1Options, http1Options, MAX_PIPELINED_BYTES } from '../http1/options.ts';
-import { type Http2Options, heldWithin, http2Options } from '../http2/options.ts';
+import { type Http2Options, http2Options, windowsWithin } from '../http2/options.ts';
 import { LbContext } from '../lb/context.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import type { StreamRecorder } from '../observe/stream-recorder.ts';
@@ -100,7 +100,7 @@ export class HttpManager implements TimerTarget {
       maxConcurrentStreams: config.http2.maxConcurrentStreams,
       underscores: config.underscores,
       proxyName,
-      ...heldWithin(bufferLimitBytes),
+      ...windowsWithin(bufferLimitBytes),
       ...config.http2.codec,
     });
     this.samplingRatio = config.tracing === undefined ? 0 : (config.tracing.randomSampling?.value ?? 100) / 100;

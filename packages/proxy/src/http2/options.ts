@@ -100,7 +100,11 @@ export function http2Options(given: Partial<Http2Options> & Pick<Http2Options, '
   });
 }
 
-/** per_connection_buffer_limit_bytes where it asks for less than Envoy's default, which streams that are held back share. */
-export function heldWithin(bufferLimitBytes: number): Partial<Http2Options> {
-  return bufferLimitBytes < DEFAULT_BUFFER_LIMIT_BYTES ? { maxHeldBytes: bufferLimitBytes } : {};
+/**
+ * per_connection_buffer_limit_bytes where it asks for less than Envoy's default: a peer cannot have more under way than we would keep for it, were
+ * all its streams held back.
+ */
+export function windowsWithin(bufferLimitBytes: number): Partial<Http2Options> {
+  if (bufferLimitBytes >= DEFAULT_BUFFER_LIMIT_BYTES) return {};
+  return { maxHeldBytes: bufferLimitBytes, connectionWindowBytes: bufferLimitBytes, streamWindowBytes: bufferLimitBytes };
 }

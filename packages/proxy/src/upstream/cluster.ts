@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Runtime } from '../engine/runtime.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
-import { type Http2Options, heldWithin, http2Options } from '../http2/options.ts';
+import { type Http2Options, http2Options, windowsWithin } from '../http2/options.ts';
 import { compileLbOptions } from '../lb/compile-lb.ts';
 import type { LbContext } from '../lb/context.ts';
 import { DEFAULT_OVERPROVISIONING, LoadBalancer } from '../lb/load-balancer.ts';
@@ -102,7 +102,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
       names: runtime.names,
       nowMs: runtime.nowMs,
       maxHeaderCount: config.http.maxHeadersCount,
-      ...heldWithin(config.bufferLimitBytes),
+      ...windowsWithin(config.bufferLimitBytes),
       ...config.http.http2.codec,
     });
     this.forwardProxy = config.discovery === 'dynamic-forward-proxy' ? new ForwardProxyHosts(runtime, config) : null;
