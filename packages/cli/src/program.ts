@@ -69,6 +69,40 @@ export async function main(argv: readonly string[]): Promise<void> {
   );
   example(
     program
+      .command('node')
+      .description('run all workloads of a host, with the sidecars of all in one process')
+      .requiredOption('-f, --filename <file>', 'YAML list of workloads; a change of it, or SIGHUP, adds, drains and replaces what is another by then')
+      .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
+      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN), for workloads that have none of their own')
+      .action(async (options) => (await import('./commands/node.ts')).node({ ...options, state: mesh() })),
+    'rig node -f workloads.yaml',
+  );
+  example(
+    program
+      .command('gateway')
+      .description('run a gateway: a proxy at the edge of the mesh, with listeners as the Gateway resources that select it say')
+      .requiredOption('--name <name>', 'service, service account and label app')
+      .option('--namespace <name>', 'namespace', 'default')
+      .option('--label <label...>', 'KEY=VALUE, which selectors of Gateway resources match (istio=ingressgateway)')
+      .option('--address <ip>', 'where its listeners are bound', '0.0.0.0')
+      .option('--port-map <map...>', 'PORT=PORT: a port of the resources, and the one that is bound in its place')
+      .option('--port-offset <number>', 'added to every other port, where one may not bind those below 1024', '0')
+      .option('--certificates <dir>', 'certificates by credentialName: NAME.crt and NAME.key, or NAME/tls.crt and NAME/tls.key')
+      .option('--port <port...>', '[PROTOCOL:]PORT that others in the mesh may name, for egress')
+      .option('--version <version>', 'label version')
+      .option('--service-account <name>', 'service account, if it is not the name')
+      .option('--instance <name>', 'name of this copy (default: NAME)')
+      .option('--locality <region/zone/subzone>', 'where it runs')
+      .option('--data-plane <name>', 'outrigger or envoy', 'outrigger')
+      .option('--certificate-ttl <seconds>', 'life of its own certificate (default: what the control plane gives)')
+      .option('--otlp <host:port>', 'OTLP/HTTP collector for spans')
+      .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
+      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN)')
+      .action(async (options) => (await import('./commands/gateway.ts')).gateway({ ...options, state: mesh() })),
+    'rig gateway --name ingress --label istio=ingressgateway --certificates ./certificates --port-map 80=8080 443=8443',
+  );
+  example(
+    program
       .command('restart')
       .description('replace the proxy of sidecars that run, under their applications and open connections')
       .argument('[instance...]', 'as `rig status` names it, without its namespace')
