@@ -457,7 +457,7 @@ export class Listener {
     const lane = this.#laneOf(socket);
     const sink = this.#connect(chain, lane?.transport ?? socket, info, word);
     reader.sink = lane?.into(sink) ?? sink;
-    reader.watchData(socket);
+    reader.watchSecured(socket);
   }
 
   #onRefused(reason: string, raw: net.Socket): void {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { TestAuthority } from '../tls/testing/certificates.ts';
 import type { ByteSink } from './byte-sink.ts';
 import { adoptAccepted, SHARED_READ_BYTES, SocketReader } from './socket-reader.ts';
 
@@ -140,4 +142,44 @@ it('brings what an ordinary socket reads as well', async () => {
   client.end('hello');
   await log.until(() => log.closed !== undefined);
   expect(log).toMatchObject({ text: 'hello', ended: true, closed: '' });
+});
+
+it('reads into the shared buffer on the server side of TLS too, pauses, and sees the end', async () => {
+  const log = new Log();
+  const { chainPem, keyPem } = new TestAuthority().issue({ dns: ['server'] });
+  const server = tls.createServer({ cert: chainPem, key: keyPem, allowHalfOpen: true });
+  const secured = once(server, 'secureConnection').then(([socket]) => {
+    new SocketReader(log, shared).watchSecured(socket as tls.TLSSocket);
+    return socket as tls.TLSSocket;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = tls.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true });
+  cleanups.push(() => {
+    client.destroy();
+    server.close();
+  });
+  client.on('error', () => {});
+  const text = Array.from({ length: 40_000 }, (_, i) => `${i},`).join('');
+  client.write(text);
+  const socket = await secured;
+  await log.until(() => log.text.length >= text.length);
+  expect(log.text === text).toBe(true);
+  expect([...log.buffers]).toEqual([shared]);
+  socket.pause();
+  client.write('while paused');
+  // A round trip of another connection: this one had its chance to read.
+  const other = await connected();
+  other.socket.resume();
+  other.client.write('x');
+  await other.log.until(() => other.log.text === 'x');
+  expect(log.text === text).toBe(true);
+  socket.resume();
+  await log.until(() => log.text === `${text}while paused`);
+  client.end();
+  await log.until(() => log.ended);
+  expect(log.closed).toBeUndefined();
+  socket.end();
+  await log.until(() => log.closed !== undefined);
+  expect(log.closed).toBe('');
 });

@@ -35,11 +35,35 @@ export class SocketReader {
     socket.on('close', () => this.sink.transportClosed(this.#error));
   }
 
+  /** The same for the server side of TLS, which Node gives no `onread`: from here on it reads into the shared buffer, where this Node lets it. */
+  watchSecured(socket: net.Socket): void {
+    const { _handle: handle } = socket as unknown as { readonly _handle: { useUserBuffer?(buffer: Uint8Array): void } | null };
+    if (ONREAD_KEYS !== null && typeof handle?.useUserBuffer === 'function') {
+      const holder = socket as unknown as Record<symbol, unknown>;
+      holder[ONREAD_KEYS.buffer] = this.onread.buffer;
+      holder[ONREAD_KEYS.callback] = this.onread.callback;
+      handle.useUserBuffer(this.onread.buffer);
+    }
+    this.watchData(socket);
+  }
+
   /** The same for a socket that gives its bytes as events (the server side of TLS, bytes put back after sniffing). */
   watchData(socket: net.Socket): void {
     this.watch(socket);
     socket.on('data', (chunk: Buffer) => this.sink.receive(chunk, 0, chunk.length));
   }
+}
+
+/** Where a `net.Socket` keeps its `onread`: not public, so it is looked for on one that was made with it. Null: this Node has it elsewhere. */
+const ONREAD_KEYS = onreadKeys();
+
+function onreadKeys(): { readonly buffer: symbol; readonly callback: symbol } | null {
+  const buffer = Buffer.alloc(1);
+  const callback = (): boolean => true;
+  const socket = new net.Socket({ onread: { buffer, callback } } as net.SocketConstructorOpts) as unknown as Record<symbol, unknown>;
+  const keys = Object.getOwnPropertySymbols(socket);
+  const found = { buffer: keys.find((key) => socket[key] === buffer), callback: keys.find((key) => socket[key] === callback) };
+  return found.buffer === undefined || found.callback === undefined ? null : { buffer: found.buffer, callback: found.callback };
 }
 
 /** Of a `net.Socket`, not public: what the kernel knows it by, and whose count of connections it is in. */
