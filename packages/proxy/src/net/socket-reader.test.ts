@@ -154,7 +154,12 @@ it('reads into the shared buffer on the server side of TLS too, pauses, and sees
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = tls.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true });
+  const client = tls.connect({
+    port: (server.address() as net.AddressInfo).port,
+    host: '127.0.0.1',
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+  } as tls.ConnectionOptions);
   cleanups.push(() => {
     client.destroy();
     server.close();
