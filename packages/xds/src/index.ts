@@ -10,6 +10,7 @@ export { createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerErro
 export { spiffeIdOf } from './grpc/spiffe.ts';
 export { type ClientTls, type GrpcTarget, targetText } from './grpc/target.ts';
 export { createRelay, type Relay, type RelayOptions, type RelayStatus } from './relay/relay.ts';
+export { createSharedRelay, type SharedRelay } from './relay/shared-relay.ts';
 export { createSdsRoutes } from './sds/server.ts';
 export type { SecretStore } from './sds/store.ts';
 export { type SecretWatch, type WatchSecretsOptions, watchSecrets } from './sds/watch.ts';

@@ -101,8 +101,11 @@ export class AdsClient {
   }
 
   /** The same with the messages left encoded; for a relay. */
-  subscribeRaw(typeUrl: string, names: Iterable<string>, handler: ResourceHandler<Any>): Subscription {
-    return this.#subscribe(new TypeClient(typeUrl, (any) => any, handler as unknown as ResourceHandler<never>, this.#options.cache), names);
+  subscribeRaw(typeUrl: string, names: Iterable<string>, handler: ResourceHandler<Any>, cached = true): Subscription {
+    return this.#subscribe(
+      new TypeClient(typeUrl, (any) => any, handler as unknown as ResourceHandler<never>, cached ? this.#options.cache : undefined),
+      names,
+    );
   }
 
   #subscribe(type: TypeClient, names: Iterable<string>): Subscription {

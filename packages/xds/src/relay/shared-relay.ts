@@ -1,0 +1,173 @@
+import type { Any } from '@bufbuild/protobuf/wkt';
+import type { ConnectRouter } from '@connectrpc/connect';
+import type { AdsClient, Subscription } from '../client/ads-client.ts';
+import type { ResourceUpdate, Verdict } from '../client/handler.ts';
+import { createAdsRoutes } from '../server/ads.ts';
+import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '../source.ts';
+
+export interface SharedRelay {
+  /** ADS, for a server on a Unix socket. */
+  register(router: ConnectRouter): void;
+  /** What is known of a type, encoded. */
+  entries(typeUrl: string): Iterable<VersionedResource>;
+  close(): void;
+}
+
+/**
+ * ADS for several processes that are one proxy to the control plane: one stream to it, of what any of them wants. A response is answered once all that
+ * were given something of it have answered, with a refusal where one has refused.
+ */
+export function createSharedRelay(client: AdsClient): SharedRelay {
+  const types = new Map<string, SharedType>();
+  const routes = createAdsRoutes({
+    open: (_node, _caller, changed) => new SharedView(client, types, changed),
+  });
+  return {
+    register: (router) => routes.register(router),
+    entries: (typeUrl) => types.get(typeUrl)?.resources.values() ?? [],
+    close: () => routes.close(),
+  };
+}
+
+/** One type, as all views have it. */
+class SharedType {
+  readonly resources = new Map<string, VersionedResource>();
+  readonly byAlias = new Map<string, string>();
+  /** Asked for by name and not there. */
+  readonly missing = new Set<string>();
+  readonly views = new Set<SharedView>();
+  /** Something was said: a wildcard is known now. */
+  answered = false;
+  readonly subscription: Subscription;
+  readonly #typeUrl: TypeUrl;
+
+  constructor(client: AdsClient, typeUrl: TypeUrl) {
+    this.#typeUrl = typeUrl;
+    // Secrets come to no disk.
+    this.subscription = client.subscribeRaw(typeUrl, [], (update) => this.#take(update), typeUrl !== TypeUrl.secret);
+  }
+
+  find(name: string): VersionedResource | undefined {
+    return this.resources.get(name) ?? this.resources.get(this.byAlias.get(name) ?? '');
+  }
+
+  /** The names that some view wants are those that are subscribed to. */
+  wantedChanged(): void {
+    const wanted = new Set<string>();
+    for (const view of this.views) for (const name of view.names(this.#typeUrl)) wanted.add(name);
+    const gone = [...this.subscription.names].filter((name) => !wanted.has(name));
+    this.subscription.add(wanted);
+    if (gone.length === 0) return;
+    this.subscription.remove(gone);
+    for (const name of gone) this.missing.delete(name);
+    for (const resource of [...this.resources.values()]) if (!isWanted(wanted, resource)) this.#delete(resource.name);
+  }
+
+  async #take(update: ResourceUpdate<Any>): Promise<Verdict> {
+    const changed = new Set<string>();
+    for (const { name, version, message, aliases } of update.added) {
+      this.#delete(name);
+      this.resources.set(name, aliases.length === 0 ? { name, version, body: message } : { name, version, body: message, aliases });
+      for (const alias of aliases) {
+        this.byAlias.set(alias, name);
+        this.missing.delete(alias);
+        changed.add(alias);
+      }
+      this.missing.delete(name);
+      changed.add(name);
+    }
+    for (const name of update.removed) {
+      this.#delete(name);
+      if (this.subscription.names.has(name)) this.missing.add(name);
+      changed.add(name);
+    }
+    this.answered = true;
+    const verdicts = await Promise.all(Array.from(this.views, (view) => view.tell(this.#typeUrl, changed)));
+    return verdicts.find((verdict) => verdict !== undefined);
+  }
+
+  #delete(name: string): void {
+    for (const alias of this.resources.get(name)?.aliases ?? []) if (this.byAlias.get(alias) === name) this.byAlias.delete(alias);
+    this.resources.delete(name);
+  }
+}
+
+/** What one process sees. */
+class SharedView implements ResourceView {
+  readonly #client: AdsClient;
+  readonly #types: Map<string, SharedType>;
+  readonly #changed: (typeUrl: TypeUrl, change: Change) => void;
+  readonly #names = new Map<TypeUrl, ReadonlySet<string>>();
+  /** Responses of the control plane that wait for this process's answer. */
+  readonly #waiting = new Map<TypeUrl, ((verdict: Verdict) => void)[]>();
+  /** Its words of refusal since it last was settled. */
+  readonly #refusals = new Map<TypeUrl, string>();
+
+  constructor(client: AdsClient, types: Map<string, SharedType>, changed: (typeUrl: TypeUrl, change: Change) => void) {
+    this.#client = client;
+    this.#types = types;
+    this.#changed = changed;
+  }
+
+  names(typeUrl: TypeUrl): ReadonlySet<string> {
+    return this.#names.get(typeUrl) ?? new Set();
+  }
+
+  get(typeUrl: TypeUrl, name: string): VersionedResource | 'pending' | undefined {
+    const type = this.#types.get(typeUrl);
+    if (type === undefined) return 'pending';
+    const found = type.find(name);
+    if (found !== undefined) return found;
+    return type.subscription.names.has(name) && !type.missing.has(name) ? 'pending' : undefined;
+  }
+
+  wildcard(typeUrl: TypeUrl): Iterable<string> | 'pending' {
+    const type = this.#types.get(typeUrl);
+    return type === undefined || !type.answered ? 'pending' : new Set(type.resources.keys());
+  }
+
+  subscribed(typeUrl: TypeUrl, names: ReadonlySet<string>): void {
+    this.#names.set(typeUrl, new Set(names));
+    let type = this.#types.get(typeUrl);
+    if (type === undefined) {
+      type = new SharedType(this.#client, typeUrl);
+      this.#types.set(typeUrl, type);
+    }
+    type.views.add(this);
+    type.wantedChanged();
+  }
+
+  /** Fulfilled when it has answered, undefined where it takes it or wants none of it. */
+  tell(typeUrl: TypeUrl, changed: ReadonlySet<string>): Promise<Verdict> {
+    const wanted = this.names(typeUrl);
+    if (!wanted.has('*') && ![...changed].some((name) => wanted.has(name))) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(typeUrl);
+      if (waiting === undefined) this.#waiting.set(typeUrl, [resolve]);
+      else waiting.push(resolve);
+      this.#changed(typeUrl, changed);
+    });
+  }
+
+  nacked(typeUrl: TypeUrl, _versions: ReadonlyMap<string, string>, message: string): void {
+    this.#refusals.set(typeUrl, message);
+  }
+
+  settled(typeUrl: TypeUrl): void {
+    const refused = this.#refusals.get(typeUrl);
+    this.#refusals.delete(typeUrl);
+    const waiting = this.#waiting.get(typeUrl) ?? [];
+    this.#waiting.delete(typeUrl);
+    for (const resolve of waiting) resolve(refused === undefined ? undefined : { refused });
+  }
+
+  /** A process that ends with its answer on the way has refused nothing. */
+  close(): void {
+    for (const typeUrl of [...this.#waiting.keys()]) this.settled(typeUrl);
+    for (const type of this.#types.values()) if (type.views.delete(this)) type.wantedChanged();
+  }
+}
+
+function isWanted(names: ReadonlySet<string>, { name, aliases }: VersionedResource): boolean {
+  return names.has('*') || names.has(name) || (aliases?.some((alias) => names.has(alias)) ?? false);
+}
