@@ -89,6 +89,12 @@ export interface Executed {
   readonly stderr: string;
 }
 
+export interface RunningGateway {
+  readonly process: ChildProcess;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  output(): string;
+}
+
 /** A control plane and its workloads as real processes, in a state directory of their own. */
 export class TestMesh {
   readonly state = mkdtempSync(join(tmpdir(), 'rig-'));
@@ -206,6 +212,23 @@ export class TestMesh {
       count: async (path) => (JSON.parse((await direct('/counts')).body) as Record<string, number>)[path] ?? 0,
       stop: (signal = 'SIGTERM') => stop(child.process, signal),
     };
+  }
+
+  /** `rig gateway`, once its proxy is connected. */
+  async gateway(name: string, dataPlane: DataPlane, args: readonly string[]): Promise<RunningGateway> {
+    const child = this.spawn(['gateway', '--name', name, '--instance', name, '--address', '127.0.0.1', '--data-plane', dataPlane, ...args], {});
+    await until(
+      `gateway ${name}`,
+      async () => {
+        if (child.process.exitCode !== null) throw new Fatal(`rig gateway ended with ${child.process.exitCode}: ${child.output()}`);
+        const proxies = JSON.parse((await this.api('GET', '/proxies')).body) as { instance: string; connected: boolean }[];
+        return proxies.some(({ instance, connected }) => instance === name && connected);
+      },
+      startTimeoutMs,
+      startPollMs,
+      () => `; it said: ${child.output()}`,
+    );
+    return { process: child.process, output: child.output, stop: (signal = 'SIGTERM') => stop(child.process, signal) };
   }
 
   private portsOf(namespace: string, instance: string): number[] {

@@ -87,7 +87,9 @@ function unselectedGateway(context: Context, { spec }: Resource<GatewaySpec>): s
   const labels = spec.selector ?? {};
   if (context.instances.some((instance) => matchesLabels(labels, instance.labels))) return undefined;
   const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
-  return text.length === 0 ? 'no gateway runs' : `no gateway runs with the labels ${text.join(', ')}: \`rig gateway --name NAME --label ${text[0]!.replace(': ', '=')}\` starts one`;
+  return text.length === 0
+    ? 'no gateway runs'
+    : `no gateway runs with the labels ${text.join(', ')}: \`rig gateway --name NAME --label ${text[0]!.replace(': ', '=')}\` starts one`;
 }
 
 /** Of several PeerAuthentications for one whole namespace the oldest holds. */

@@ -166,7 +166,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       telemetry,
       events,
       services: () => world.views(),
-      problems: () => problemsOf({ folder, mesh, push, telemetry }),
+      problems: () => problemsOf({ folder, mesh, push, registered: world.registered(), telemetry }),
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),

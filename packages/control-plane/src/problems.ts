@@ -1,3 +1,4 @@
+import type { RegisteredInstance } from '@outrigger/discovery';
 import { refText } from '@outrigger/resources';
 import { upstreamProblems } from '@outrigger/translate';
 import type { Problem } from './api/shapes.ts';
@@ -9,11 +10,12 @@ export interface ProblemSources {
   readonly folder: WatchedFolder | undefined;
   readonly mesh: MeshState;
   readonly push: PushSource;
+  readonly registered: Iterable<RegisteredInstance>;
   readonly telemetry: { readonly problems: readonly Problem[] };
 }
 
 /** Everything that somebody should look at now. */
-export function problemsOf({ folder, mesh, push, telemetry }: ProblemSources): Problem[] {
+export function problemsOf({ folder, mesh, push, registered, telemetry }: ProblemSources): Problem[] {
   const quarantined = [...mesh.quarantined.values()].map(({ ref, reason, sinceMs }) => ({
     what: `${refText(ref)} is quarantined: it could not be translated (${reason})`,
     where: refText(ref),
@@ -23,11 +25,20 @@ export function problemsOf({ folder, mesh, push, telemetry }: ProblemSources): P
   const refused = [...push.proxies.refusals()].map(({ node, message, sinceMs }) => ({
     what: `${node} refused an update and keeps what it had: ${message}`,
     where: node,
-    next: 'Correct the resource that it names, or apply its former version.',
+    next: /cannot (listen|bind)/i.test(message)
+      ? 'Free that port there, or give it another (rig gateway --port-map PORT=OTHER).'
+      : 'Correct the resource that it names, or apply its former version.',
     sinceMs,
   }));
   const upstreams = [...push.proxies.connectedNodes()].flatMap(({ node, sinceMs }) =>
     upstreamProblems(mesh.current, node).map((what) => ({ what, where: node.id, next: 'Name the port: --upstream SERVICE:PORT=ADDRESS.', sinceMs })),
   );
-  return [...(folder?.problems ?? []), ...quarantined, ...refused, ...upstreams, ...telemetry.problems];
+  const warnings = [...registered].flatMap(({ instance, warning, lastSeenMs }) =>
+    warning
+      .split('\n')
+      .flatMap((what) =>
+        what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: lastSeenMs }],
+      ),
+  );
+  return [...(folder?.problems ?? []), ...quarantined, ...refused, ...upstreams, ...warnings, ...telemetry.problems];
 }

@@ -38,7 +38,11 @@ describe('a change touches', () => {
       { remove: [{ group: 'security.istio.io', kind: 'PeerAuthentication', namespace: 'istio-system', name: 'default' }] },
       ['peerauthn:istio-system'],
     ],
-    ['its gateway alone by a VirtualService that is bound to one', { put: [resource('VirtualService', 'edge', { hosts: ['web'], gateways: ['gw'] })] }, ['bound:default/gw']],
+    [
+      'its gateway alone by a VirtualService that is bound to one',
+      { put: [resource('VirtualService', 'edge', { hosts: ['web'], gateways: ['gw'] })] },
+      ['bound:default/gw'],
+    ],
     [
       'a service and its addresses',
       { putServices: [service('web', 8080, 'HTTP', { addresses: ['10.0.0.1'] })] },

@@ -1,4 +1,5 @@
 import { CliError, ExitCode } from '../error.ts';
+import type { GatewayOptions } from '../gateway/options.ts';
 import { exitSoon, onStopSignals } from '../signals.ts';
 import { signalNumber } from '../workload/child.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
@@ -24,13 +25,15 @@ export interface RunOptions {
   dataPlane: string;
   certificateTtl?: string;
   otlp?: string;
+  /** Of `rig gateway`. */
+  gateway?: GatewayOptions;
   controlPlane?: string;
   joinToken?: string;
   state: string;
   command: string[];
 }
 
-/** `rig run` and, with an empty command, `rig sidecar`: until the application ends or a signal comes. */
+/** `rig run` and, with an empty command, `rig sidecar` and `rig gateway`: until the application ends or a signal comes. */
 export async function run(options: RunOptions): Promise<void> {
   const workload = claimWorkload(
     {
@@ -93,5 +96,6 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
     healthPath: options.healthPath ?? '',
     certificateTtlSeconds,
     otlp: options.otlp ?? '',
+    ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
   };
 }

@@ -9,7 +9,7 @@ const restartMinMs = 100;
 const restartMaxMs = 5000;
 /** One that ran this long starts over at the first figure. */
 const steadyMs = 10_000;
-const drainGraceMs = 5000;
+export const usualDrainGraceMs = 5000;
 const takeOverTimeoutMs = 15_000;
 /** One that was followed by another has a minute for what is under way, and ends by itself. */
 const retireGraceMs = 65_000;
@@ -19,10 +19,14 @@ export interface DataPlaneRun {
   readonly child: Child;
   /** Rejects with a CliError where it does not come to serve. */
   ready(): Promise<void>;
+  /** Of a program that does not wait for what is under way when it is told to end. */
+  readonly drain?: () => Promise<void>;
 }
 
 export interface DataPlaneProcessOptions {
   readonly logPath: string;
+  /** So long what is under way may take when it is stopped; absent: the usual time. */
+  readonly drainGraceMs?: number;
   /** Ours passes its sockets on to its successor; an Envoy is ended before its successor is started. */
   readonly takesOver: boolean;
   /** Starts the program; `spawn` gives it its log, and its channel where it takes over. */
@@ -32,6 +36,11 @@ export interface DataPlaneProcessOptions {
   readonly log: (message: string) => void;
   /** Called with false when it ends by itself, with true when its successor is ready. */
   readonly onReadiness: (ready: boolean) => void;
+}
+
+async function end(run: DataPlaneRun | undefined, graceMs: number): Promise<void> {
+  if (run?.child.running === true) await run.drain?.();
+  await run?.child.stop(graceMs);
 }
 
 /** A process of the data plane, started again when it ends, and replaced without a refused connection. */
@@ -81,15 +90,21 @@ export class DataPlaneProcess {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await Promise.all([this.#run?.child, ...this.#retired].map((child) => child?.stop(drainGraceMs)));
+    const graceMs = this.#graceMs;
+    await Promise.all([end(this.#run, graceMs), ...[...this.#retired].map((child) => child.stop(graceMs))]);
+  }
+
+  get #graceMs(): number {
+    return this.#options.drainGraceMs ?? usualDrainGraceMs;
   }
 
   private async replace(): Promise<void> {
-    const old = this.#run?.child;
+    const run = this.#run;
+    const old = run?.child;
     if (!this.#options.takesOver || old === undefined || !old.running) {
       this.#run = undefined;
       clearTimeout(this.#timer);
-      await old?.stop(drainGraceMs);
+      await end(run, this.#graceMs);
       await this.start();
       return;
     }

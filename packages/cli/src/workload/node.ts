@@ -14,6 +14,7 @@ export interface NodeAddresses {
 
 /** What a workload's proxy says of itself to the control plane. */
 export function nodeOf(options: WorkloadOptions, addresses: NodeAddresses): ProxyNode {
+  const { gateway } = options;
   return {
     id: `${options.instance}.${options.namespace}`,
     dataPlane: options.dataPlane,
@@ -26,11 +27,11 @@ export function nodeOf(options: WorkloadOptions, addresses: NodeAddresses): Prox
     instance: options.instance,
     locality: options.locality,
     onDemand: options.dataPlane === 'outrigger',
-    httpProxy: addresses.httpProxy === undefined ? undefined : { host: loopback, port: addresses.httpProxy },
+    httpProxy: addresses.httpProxy === undefined || gateway !== undefined ? undefined : { host: loopback, port: addresses.httpProxy },
     upstreams: options.upstreams.map(({ service, port, address }) => ({ service, port, address: hostPort(address, '--upstream') })),
-    inbound: options.ports.map((port, index) => ({
-      // The name of a port is its protocol, as Istio reads it; a second one of the same gets its number.
-      name: options.ports.findIndex(({ protocol }) => protocol === port.protocol) === index ? port.protocol : `${port.protocol}-${port.servicePort}`,
+    // Nothing is behind a gateway: its listeners are those of its resources.
+    inbound: (gateway === undefined ? options.ports : []).map((port, index) => ({
+      name: portName(options.ports, index),
       protocol: port.protocol.toUpperCase() as InboundPort['protocol'],
       servicePort: port.servicePort,
       mesh: { host: loopback, port: addresses.mesh[index] ?? 0 },
@@ -39,6 +40,12 @@ export function nodeOf(options: WorkloadOptions, addresses: NodeAddresses): Prox
     accessLog: addresses.accessLog,
     otlp: options.otlp === '' ? undefined : hostPort(options.otlp, '--otlp'),
     certificates: false,
-    gateway: undefined,
+    gateway: gateway === undefined ? undefined : { address: gateway.address, portMap: gateway.portMap, portOffset: gateway.portOffset },
   };
+}
+
+/** The name of a port is its protocol, as Istio reads it; a second one of the same gets its number. */
+export function portName(ports: WorkloadOptions['ports'], index: number): string {
+  const { protocol, servicePort } = ports[index]!;
+  return ports.findIndex((port) => port.protocol === protocol) === index ? protocol : `${protocol}-${servicePort}`;
 }

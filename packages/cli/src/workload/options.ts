@@ -1,4 +1,5 @@
 import { CliError, ExitCode } from '../error.ts';
+import type { GatewayOptions } from '../gateway/options.ts';
 
 /** What one instance is, as `rig run` and `rig sidecar` take it. */
 export interface WorkloadOptions {
@@ -21,6 +22,8 @@ export interface WorkloadOptions {
   readonly certificateTtlSeconds: number;
   /** "host:port" of an OTLP/HTTP collector; '': none. */
   readonly otlp: string;
+  /** A gateway: its ports are those of its service, served by itself. */
+  readonly gateway?: GatewayOptions;
 }
 
 export interface WorkloadPort {

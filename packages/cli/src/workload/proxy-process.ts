@@ -4,7 +4,8 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { CliError } from '../error.ts';
 import type { Child } from './child.ts';
-import { DataPlaneProcess, proxyCommand } from './data-plane-process.ts';
+import { DataPlaneProcess, proxyCommand, usualDrainGraceMs } from './data-plane-process.ts';
+import { drainEnvoy } from './envoy-drain.ts';
 
 const envoyVersion = '1.40.0';
 const readyPollMs = 20;
@@ -34,6 +35,8 @@ export interface ProxyPlaceOptions {
   readonly metricsAddress: string;
   readonly logPath: string;
   readonly admin: { readonly host: string; readonly port: number };
+  /** So long what is under way may take when it is stopped; absent: the usual time. */
+  readonly drainGraceMs?: number;
   readonly log: (message: string) => void;
   /** Called with false when it ends by itself, with true when its successor is ready. */
   readonly onReadiness: (ready: boolean) => void;
@@ -43,12 +46,17 @@ export interface ProxyPlaceOptions {
 export function ownProcess(options: ProxyPlaceOptions): PlacedProxy {
   return new DataPlaneProcess({
     logPath: options.logPath,
+    ...(options.drainGraceMs === undefined ? {} : { drainGraceMs: options.drainGraceMs }),
     takesOver: options.dataPlane === 'outrigger',
     log: options.log,
     onReadiness: options.onReadiness,
     run: (spawn) => {
       const child = spawn(command(options));
-      return { child, ready: () => untilReady(child, options) };
+      return {
+        child,
+        ready: () => untilReady(child, options),
+        ...(options.dataPlane === 'envoy' ? { drain: () => drainEnvoy(options.admin, options.drainGraceMs ?? usualDrainGraceMs) } : {}),
+      };
     },
   });
 }

@@ -1,6 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GrpcConnection, type GrpcStream } from '@outrigger/xds';
 import { type AttachRequest, AttachRequestSchema, AttachResponseSchema } from '@outrigger/xds/protos/outrigger/v1/workload';
+import { boundPort } from '../gateway/options.ts';
+import { portName } from './node.ts';
 import type { WorkloadOptions } from './options.ts';
 import type { Sidecar } from './sidecar.ts';
 
@@ -34,6 +36,7 @@ export class Registration {
   #sequence = 0n;
   #healthy = true;
   #reason = '';
+  #warning = '';
   #stopped = false;
   #leaving = false;
   #complained = false;
@@ -63,7 +66,20 @@ export class Registration {
     if (healthy === this.#healthy && reason === this.#reason) return;
     this.#healthy = healthy;
     this.#reason = reason;
-    this.send({ message: { case: 'health', value: { $typeName: 'outrigger.v1.Health', healthy, reason } } });
+    this.sendHealth();
+  }
+
+  /** What does not take it out of service, and somebody should see to: a line each. */
+  warn(problems: readonly string[]): void {
+    const text = problems.join('\n');
+    if (text === this.#warning) return;
+    this.#warning = text;
+    if (this.#healthy) this.sendHealth();
+  }
+
+  private sendHealth(): void {
+    const reason = this.#healthy ? this.#warning : this.#reason;
+    this.send({ message: { case: 'health', value: { $typeName: 'outrigger.v1.Health', healthy: this.#healthy, reason } } });
   }
 
   /** Callers stop sending; what is under way goes on. */
@@ -90,7 +106,7 @@ export class Registration {
         onEnd: (error) => this.lost(error?.message ?? 'the control plane ended the registration'),
       });
       this.send({ message: { case: 'register', value: this.register() } });
-      if (!this.#healthy) this.send({ message: { case: 'health', value: { $typeName: 'outrigger.v1.Health', healthy: false, reason: this.#reason } } });
+      if (!this.#healthy || this.#warning !== '') this.sendHealth();
       if (this.#leaving) this.leave();
     } catch (error) {
       this.lost(error instanceof Error ? error.message : String(error));
@@ -140,16 +156,13 @@ export class Registration {
       namespace: options.namespace,
       service: options.name,
       serviceAccount: options.serviceAccount,
-      labels: { ...options.labels },
+      // Nobody takes it for a sidecar: what a gateway's port speaks, its resources say.
+      labels: { ...options.labels, ...(options.gateway === undefined ? {} : { [TLS_MODE_LABEL]: 'disabled' }) },
       locality: options.locality,
       weight: 1,
-      ports: front.inbound.map((port) => ({
+      ports: registeredPorts(options, front).map((port) => ({
         $typeName: 'outrigger.v1.Port',
-        name: port.name,
-        protocol: port.protocol,
-        servicePort: port.servicePort,
-        applicationPort: port.application.port,
-        meshPort: port.mesh.port,
+        ...port,
       })),
       address: '127.0.0.1',
       dataPlane,
@@ -159,4 +172,22 @@ export class Registration {
       proxyPid: front.proxyPid,
     };
   }
+}
+
+/** As Istio's injection labels what has a sidecar, or has none. */
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+
+function registeredPorts({ gateway, ports }: WorkloadOptions, { inbound }: Front) {
+  if (gateway === undefined)
+    return inbound.map(({ name, protocol, servicePort, application, mesh }) => ({
+      name,
+      protocol: protocol as string,
+      servicePort,
+      applicationPort: application.port,
+      meshPort: mesh.port,
+    }));
+  return ports.map(({ protocol, servicePort, applicationPort }, index) => {
+    const bound = boundPort(gateway, applicationPort);
+    return { name: portName(ports, index), protocol: protocol.toUpperCase(), servicePort, applicationPort: bound, meshPort: bound };
+  });
 }

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { type ControlPlaneTarget, createAgent, type WorkloadAgent } from '@outrigger/identity';
 import { bootstrapText, envoyBootstrap, type InboundPort, type ProxyNode } from '@outrigger/translate';
-import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay } from '@outrigger/xds';
+import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay, type SecretStore } from '@outrigger/xds';
+import { joinedSecrets } from '../gateway/certificate-store.ts';
 import { InstanceDirectory } from './directory.ts';
 import { followRoots, identityLog, identityOf } from './identity.ts';
 import { nodeOf } from './node.ts';
@@ -10,6 +11,8 @@ import { freePorts } from './ports.ts';
 import { ownProcess, type PlacedProxy, type PlaceProxy } from './proxy-process.ts';
 
 const loopback = '127.0.0.1';
+/** Longer than our proxy itself gives what is under way. */
+const gatewayDrainGraceMs = 20_000;
 
 export interface SidecarSetup {
   readonly options: WorkloadOptions;
@@ -18,6 +21,8 @@ export interface SidecarSetup {
   readonly log: (message: string) => void;
   /** Where its proxy runs; absent: in a process of its own. */
   readonly place?: PlaceProxy;
+  /** Secrets beside its identity, as a gateway's certificates. */
+  readonly secrets?: SecretStore;
   readonly onReadiness: () => void;
 }
 
@@ -78,7 +83,8 @@ export class Sidecar {
     });
     this.#agent = agent;
     await identityOf(agent);
-    const secrets = createSdsRoutes(agent.secrets);
+    const more = this.#setup.secrets;
+    const secrets = createSdsRoutes(more === undefined ? agent.secrets : joinedSecrets(agent.secrets, more));
     this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, routes: secrets.register }));
     if (options.dataPlane === 'envoy') await this.startRelay();
 
@@ -110,6 +116,7 @@ export class Sidecar {
       metricsAddress: this.metricsAddress,
       logPath: directory.proxyLog,
       admin: { host: loopback, port: admin },
+      ...(options.gateway === undefined ? {} : { drainGraceMs: gatewayDrainGraceMs }),
       log,
       onReadiness: (ready) => {
         this.ready = ready;

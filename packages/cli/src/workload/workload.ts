@@ -1,4 +1,5 @@
 import type { ControlPlaneTarget } from '@outrigger/identity';
+import { CertificateStore } from '../gateway/certificate-store.ts';
 import { Application } from './application.ts';
 import { type Exit, notStartedCode, signalNumber } from './child.ts';
 import { applicationEnvironment } from './environment.ts';
@@ -36,13 +37,31 @@ export class Workload {
   #end!: (exit: Exit) => void;
   #application: Application | undefined;
   #registration: Registration | undefined;
+  /** Of a gateway, with what is wrong with them. */
+  readonly #certificates: CertificateStore | undefined;
+  #warnings: readonly string[] = [];
   #prepared: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   readonly #aborted = new AbortController();
 
   constructor(setup: WorkloadSetup) {
     this.#setup = setup;
-    this.sidecar = new Sidecar({ ...setup, onReadiness: () => this.reportHealth() });
+    const { options, log } = setup;
+    if (options.gateway !== undefined) {
+      this.#certificates = new CertificateStore({
+        folder: options.gateway.certificates,
+        onProblems: (problems) => {
+          for (const problem of problems) log(problem);
+          this.#warnings = problems;
+          this.#registration?.warn(problems);
+        },
+      });
+    }
+    this.sidecar = new Sidecar({
+      ...setup,
+      ...(this.#certificates === undefined ? {} : { secrets: this.#certificates }),
+      onReadiness: () => this.reportHealth(),
+    });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -73,6 +92,7 @@ export class Workload {
         applicationPid: () => this.#application?.child?.pid ?? 0,
         log,
       });
+      this.#registration.warn(this.#warnings);
       await this.#registration.start();
       if (this.#stopping) return false;
       this.#application?.watch((reason) => {
@@ -100,7 +120,8 @@ export class Workload {
     const application = new Application({
       command,
       environment,
-      port: options.ports[0]?.applicationPort,
+      // Nothing is behind a gateway.
+      port: options.gateway === undefined ? options.ports[0]?.applicationPort : undefined,
       healthPath: options.healthPath,
       detached,
       ...(cwd === undefined ? {} : { cwd }),
@@ -152,6 +173,7 @@ export class Workload {
       clearTimeout(timer);
     }
     await this.sidecar.stop();
+    this.#certificates?.stop();
     // An application that was never started has been ended by the signal all the same.
     const unstarted = this.#setup.command.length > 0 && application === undefined;
     this.#end(this.#exit ?? (unstarted ? { code: 128 + signalNumber(signal), signal } : { code: 0, signal: null }));

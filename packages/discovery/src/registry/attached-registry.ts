@@ -16,6 +16,7 @@ export const DEFAULT_SERVICE_RETENTION_MS = 600_000;
 export const MIN_LEASE_MS = 1000;
 export const MAX_LEASE_MS = 24 * 3_600_000;
 const MAX_REASON_CHARACTERS = 256;
+const MAX_WARNINGS = 32;
 
 export interface AttachedRegistryOptions {
   readonly clock: Clock;
@@ -48,6 +49,8 @@ export interface RegisteredInstance {
   readonly source: InstanceSource;
   /** Why it is not healthy, in its agent's words; '' where it is. */
   readonly reason: string;
+  /** What somebody should see to, in its agent's words, a line each, though it is healthy; '' where there is nothing. */
+  readonly warning: string;
   readonly lastSeenMs: number;
 }
 
@@ -91,6 +94,7 @@ interface Entry {
   healthy: boolean;
   draining: boolean;
   reason: string;
+  warning: string;
   lastSeenMs: number;
   deadlineMs: number;
   ended: (why: 'lost' | 'replaced') => void;
@@ -262,6 +266,7 @@ class InstanceRegistry implements AttachedRegistry {
       healthy: true,
       draining: false,
       reason: '',
+      warning: '',
       lastSeenMs: nowMs,
       deadlineMs,
       ended,
@@ -296,6 +301,7 @@ class InstanceRegistry implements AttachedRegistry {
         this.#seen(entry);
         entry.healthy = healthy;
         entry.reason = healthy ? '' : cleanReason(reason);
+        entry.warning = healthy ? cleanWarning(reason) : '';
         this.#show(entry);
       },
       leave: () => {
@@ -403,6 +409,7 @@ class InstanceRegistry implements AttachedRegistry {
         healthy,
         draining,
         reason,
+        warning: '',
         lastSeenMs: nowMs,
         deadlineMs: byApi ? kept.expiresAtMs : nowMs + graceMs,
         ended: () => {},
@@ -432,6 +439,11 @@ function healthOf({ healthy, draining }: Pick<Entry, 'healthy' | 'draining'>): H
 
 function sameInstance(a: Instance, b: Instance): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Line by line. */
+function cleanWarning(warning: string): string {
+  return warning.split('\n', MAX_WARNINGS).map(cleanReason).join('\n');
 }
 
 function cleanReason(reason: string): string {

@@ -1,6 +1,9 @@
 import type { Health, Instance, InstancePort, Service, ServicePort } from '@outrigger/resources';
 import type { Registration } from './registration.ts';
 
+/** Istio's: of a workload that takes no mesh mTLS on its ports by itself, as a gateway. */
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+
 export interface Naming {
   readonly trustDomain: string;
   /** The end of services' names: "cluster.local". */
@@ -30,7 +33,7 @@ export function toInstance(registration: Registration, health: Health, naming: N
     weight: registration.weight,
     network: '',
     // A gRPC server without a proxy has its certificates by its bootstrap.
-    meshed: registration.dataPlane !== 'none',
+    meshed: registration.dataPlane !== 'none' && labels[TLS_MODE_LABEL] !== 'disabled',
     health,
     ports: Object.freeze(registration.ports.map((port): InstancePort => Object.freeze({ ...port }))),
     services: Object.freeze(registration.ports.length === 0 ? [] : [hostnameOf(registration, naming)]),

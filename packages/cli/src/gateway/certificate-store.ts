@@ -1,0 +1,119 @@
+import { create } from '@bufbuild/protobuf';
+import type { SecretStore } from '@outrigger/xds';
+import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { type Found, type Material, readSecret } from './certificate-files.ts';
+
+const dayMs = 86_400_000;
+/** From so long before its end a certificate is a problem. */
+const expiryWarningMs = 14 * dayMs;
+/** So often the files in use are looked at. */
+const lookIntervalMs = 500;
+
+export interface CertificateStoreOptions {
+  readonly folder: string | undefined;
+  /** What is wrong with the certificates that are asked for, a line each; whenever that changes. */
+  readonly onProblems: (problems: readonly string[]) => void;
+  /** Unix milliseconds. */
+  readonly now?: () => number;
+}
+
+interface Entry {
+  found: Found;
+  /** The last good one: it stays in use where its files are no good any more. */
+  secret: Secret | undefined;
+  notAfterMs: number;
+}
+
+/** The certificates of a gateway, from the files of its machine, as SDS serves them. Read when a listener first asks for one, and watched from then on. */
+export class CertificateStore implements SecretStore {
+  readonly #options: CertificateStoreOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<(name: string) => void>();
+  readonly #timer: NodeJS.Timeout;
+  #said = '';
+
+  constructor(options: CertificateStoreOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.look(), lookIntervalMs);
+    this.#timer.unref();
+  }
+
+  get(name: string): Secret | undefined {
+    const known = this.#entries.get(name);
+    if (known !== undefined) return known.secret;
+    const found = readSecret(name, this.#options.folder);
+    if (found === undefined) return undefined;
+    const entry: Entry = { found, secret: secretOf(name, found.material), notAfterMs: found.material?.notAfterMs ?? 0 };
+    this.#entries.set(name, entry);
+    this.#tell();
+    return entry.secret;
+  }
+
+  onChange(listener: (name: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads again what has changed on the disk. */
+  look(): void {
+    for (const [name, entry] of this.#entries) {
+      const found = readSecret(name, this.#options.folder);
+      if (found === undefined || found.stamp === entry.found.stamp) continue;
+      entry.found = found;
+      if (found.material === undefined) continue;
+      entry.secret = secretOf(name, found.material);
+      entry.notAfterMs = found.material.notAfterMs;
+      for (const listener of [...this.#listeners]) listener(name);
+    }
+    this.#tell();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#listeners.clear();
+  }
+
+  #tell(): void {
+    const problems = [...this.#entries].flatMap(([name, entry]) => this.#problemOf(name, entry));
+    const text = problems.join('\n');
+    if (text === this.#said) return;
+    this.#said = text;
+    this.#options.onProblems(problems);
+  }
+
+  #problemOf(name: string, { found, secret, notAfterMs }: Entry): string[] {
+    const what = `certificate ${name.replace(/^[a-z-]+:(\/\/)?/, '')}`;
+    if (secret === undefined) return [`${what}: ${found.fault}; until then its server takes no connection`];
+    if (found.fault !== '') return [`${what}: ${found.fault}; the one before it stays in use`];
+    const leftMs = notAfterMs - (this.#options.now ?? Date.now)();
+    if (leftMs <= 0) return [`${what} ended at ${new Date(notAfterMs).toISOString()}; put a new one in its place`];
+    if (leftMs > expiryWarningMs) return [];
+    const days = Math.floor(leftMs / dayMs);
+    return [
+      `${what} ends ${days < 1 ? 'within a day' : `in ${days} day${days === 1 ? '' : 's'}`}, at ${new Date(notAfterMs).toISOString()}; put a new one in its place`,
+    ];
+  }
+}
+
+function secretOf(name: string, material: Material | undefined): Secret | undefined {
+  const bytes = (text: string) => ({ specifier: { case: 'inlineBytes', value: Buffer.from(text) } as const });
+  if (material === undefined) return undefined;
+  if (material.kind === 'authorities') return create(SecretSchema, { name, type: { case: 'validationContext', value: { trustedCa: bytes(material.bundle) } } });
+  return create(SecretSchema, {
+    name,
+    type: { case: 'tlsCertificate', value: { certificateChain: bytes(material.chain), privateKey: bytes(material.key) } },
+  });
+}
+
+/** Two stores as one: what the first does not have is the second's. */
+export function joinedSecrets(first: SecretStore, second: SecretStore): SecretStore {
+  return {
+    get: (name) => first.get(name) ?? second.get(name),
+    onChange(listener) {
+      const stops = [first.onChange(listener), second.onChange(listener)];
+      return () => {
+        for (const stop of stops) stop();
+      };
+    },
+  };
+}

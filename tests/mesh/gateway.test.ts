@@ -1,0 +1,301 @@
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp, type Server } from 'node:http';
+import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls, createServer as createTls, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestAuthority } from '../../packages/proxy/src/tls/testing/certificates.ts';
+import { type Answer, call, type DataPlane, type RunningGateway, type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
+import { envoy } from '../harness/planes.ts';
+import { freePorts } from '../harness/ports.ts';
+import { Wire } from '../harness/wire.ts';
+
+const planes: readonly DataPlane[] = envoy === undefined ? ['outrigger'] : ['outrigger', 'envoy'];
+const example = (name: string): string => readFileSync(fileURLToPath(new URL(`../../examples/gateway/${name}`, import.meta.url)), 'utf8');
+
+const authority = new TestAuthority('the public');
+const partners = new TestAuthority('partners');
+const shop = authority.issue({ dns: ['shop.example.com'], commonName: 'shop 1' });
+
+interface Secure extends Answer {
+  /** Common name of the certificate that was shown. */
+  readonly certificate: string;
+}
+
+/** HTTPS to a port of this machine under a name. */
+function secure(port: number, name: string, path: string, options: RequestOptions = {}): Promise<Secure> {
+  return new Promise((resolve, reject) => {
+    const outgoing = httpsRequest(
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        servername: name,
+        ca: authority.pem,
+        checkServerIdentity: () => undefined,
+        headers: { host: name },
+        agent: false,
+        ...options,
+      },
+      (response) => {
+        const certificate = String((response.socket as TLSSocket).getPeerCertificate().subject?.CN ?? '');
+        let body = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body, certificate }));
+      },
+    );
+    outgoing.setTimeout(10_000, () => outgoing.destroy(new Error('no answer')));
+    outgoing.on('error', reject).end();
+  });
+}
+
+function listening(server: Server | ReturnType<typeof createTls>): Promise<number> {
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)));
+}
+
+describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
+  let mesh: TestMesh;
+  let web: RunningWorkload;
+  let gateway: RunningGateway;
+  let http = 0;
+  let https = 0;
+  let opaque = 0;
+  let passed = 0;
+  const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
+  const servers: { close(): unknown }[] = [];
+
+  /** As tools do that renew certificates: written aside, moved into place. */
+  const write = (name: string, text: string): void => {
+    writeFileSync(join(folder, `${name}.new`), text);
+    renameSync(join(folder, `${name}.new`), join(folder, name));
+  };
+  const plain = (host: string, path = '/echo', port = http): Promise<Answer> => call({ host: '127.0.0.1', port, path, headers: { host } });
+  const nameOf = ({ body }: Answer): string => (JSON.parse(body) as { name: string }).name;
+
+  beforeAll(async () => {
+    write('shop.crt', shop.chainPem);
+    write('shop.key', shop.keyPem);
+    const other = authority.issue({ dns: ['partners.example.com'], commonName: 'partners' });
+    mkdirSync(join(folder, 'partners'));
+    writeFileSync(join(folder, 'partners/tls.crt'), other.chainPem);
+    writeFileSync(join(folder, 'partners/tls.key'), other.keyPem);
+    writeFileSync(join(folder, 'partners/ca.crt'), partners.pem);
+    mesh = await TestMesh.start();
+    [http = 0, https = 0, opaque = 0, passed = 0] = await freePorts(4);
+    [web, , , gateway] = await Promise.all([
+      mesh.run({ name: 'web' }),
+      mesh.run({ name: 'order-service' }),
+      mesh.run({ name: 'greeter', protocol: 'tcp', command: () => [process.execPath, fileURLToPath(new URL('../harness/tcp-app.mjs', import.meta.url))] }),
+      mesh.gateway('ingress', dataPlane, [
+        '--label',
+        'istio=ingressgateway',
+        '--certificates',
+        folder,
+        '--port-map',
+        `80=${http}`,
+        `443=${https}`,
+        `31400=${opaque}`,
+        `8443=${passed}`,
+      ]),
+    ]);
+    await mesh.apply(example('routes.yaml'));
+    await mesh.apply(example('gateway.yaml'));
+    // An Envoy acknowledges a listener before it binds it.
+    await until('the listeners', async () => (await secure(https, 'shop.example.com', '/echo')).status === 200);
+  });
+  afterAll(async () => {
+    for (const server of servers) server.close();
+    await mesh.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('ends HTTPS, each name with its own certificate, and goes on by host and path to services of the mesh by mTLS', async () => {
+    const orders = await secure(https, 'shop.example.com', '/orders/1', {
+      headers: { host: 'shop.example.com', 'x-forwarded-client-cert': 'By=forged', 'x-forwarded-for': '6.6.6.6' },
+    });
+    expect([orders.status, nameOf(orders), orders.certificate]).toEqual([200, 'order-service', 'shop 1']);
+    const { headers } = JSON.parse(orders.body) as { headers: Record<string, string> };
+    expect(headers['x-forwarded-client-cert']).toContain('URI=spiffe://cluster.local/ns/default/sa/ingress');
+    expect(headers['x-forwarded-client-cert']).not.toContain('forged');
+    // What a client says of where it comes from is not what counts; an Envoy puts an address of its machine in the place of loopback's.
+    expect(headers['x-forwarded-for']).toMatch(/^6\.6\.6\.6,(127\.0\.0\.1|192\.\S+)$/);
+    expect(nameOf(await secure(https, 'shop.example.com', '/echo'))).toBe('web');
+  });
+
+  test('asks for a client certificate where the server says so', async () => {
+    const known = partners.issue({ commonName: 'a partner' });
+    const stranger = authority.issue({ commonName: 'a stranger' });
+    const mutual = (certificate?: typeof known) =>
+      secure(https, 'partners.example.com', '/echo', certificate === undefined ? {} : { cert: certificate.chainPem, key: certificate.keyPem });
+    const answer = await mutual(known);
+    expect([answer.status, answer.certificate]).toEqual([200, 'partners']);
+    await expect(mutual()).rejects.toThrow();
+    await expect(mutual(stranger)).rejects.toThrow();
+  });
+
+  test('sends plain HTTP on to HTTPS, and knows no other host', async () => {
+    const redirected = await plain('shop.example.com', '/orders/1?a=b');
+    expect([redirected.status, redirected.headers['location']]).toEqual([301, 'https://shop.example.com/orders/1?a=b']);
+    expect((await plain('elsewhere.example.com')).status).toBe(404);
+    expect((await secure(https, 'shop.example.com', '/', { headers: { host: 'elsewhere.example.com' } })).status).toBe(404);
+    await expect(secure(https, 'elsewhere.example.com', '/')).rejects.toThrow();
+  });
+
+  test('takes a new certificate from the disk without ending a connection', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const kept = () => secure(https, 'shop.example.com', '/echo', { agent });
+    expect((await kept()).certificate).toBe('shop 1');
+    const renewed = authority.issue({ dns: ['shop.example.com'], commonName: 'shop 2' });
+    // Half of it is no good yet: what is there stays in use.
+    write('shop.crt', renewed.chainPem);
+    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('shop.key is not the key of'));
+    expect((await secure(https, 'shop.example.com', '/echo')).certificate).toBe('shop 1');
+    write('shop.key', renewed.keyPem);
+    await until('the new certificate', async () => (await secure(https, 'shop.example.com', '/echo')).certificate === 'shop 2');
+    await until('the end of the problem', async () => !(await mesh.rig(['status'])).stdout.includes('shop.key'));
+    const [socket] = Object.values(agent.sockets).concat(Object.values(agent.freeSockets)).flat();
+    expect((await kept()).status).toBe(200);
+    expect(Object.values(agent.freeSockets).flat()[0] ?? socket).toBe(socket);
+    agent.destroy();
+  });
+
+  test('serves on beside a Gateway that has no certificate, and says what is missing', async () => {
+    await mesh.apply(`apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: bad}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 443, name: https-bad, protocol: HTTPS}, hosts: ["bad.example.com"], tls: {mode: SIMPLE, credentialName: nowhere}}
+    - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ["*"]}
+`);
+    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
+    expect(nameOf(await secure(https, 'shop.example.com', '/orders'))).toBe('order-service');
+    await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
+    const { stdout } = await mesh.rig(['get', 'gw', 'bad']);
+    expect(stdout).toContain('port 80: default/edge (spec.servers[0]) serves HTTP there: the server is left out');
+    const own = authority.issue({ dns: ['bad.example.com'], commonName: 'not bad any more' });
+    write('nowhere.key', own.keyPem);
+    write('nowhere.crt', own.chainPem);
+    await until('its certificate', async () => (await secure(https, 'bad.example.com', '/')).certificate === 'not bad any more');
+    await mesh.delete('gw', 'bad');
+    await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
+  });
+
+  test('hands opaque bytes on, and TLS that it does not end, by its name', async () => {
+    const inside = authority.issue({ dns: ['bank.example.com'], commonName: 'the bank itself' });
+    const bank = createTls({ cert: inside.chainPem, key: inside.keyPem }, (socket) => void socket.on('error', () => {}).end('the bank\n'));
+    servers.push(bank);
+    const port = await listening(bank);
+    await mesh.apply(`apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank}
+spec:
+  hosts: [bank.example.com]
+  resolution: STATIC
+  ports: [{number: 443, name: tls, protocol: TLS}]
+  endpoints: [{address: 127.0.0.1, ports: {tls: ${port}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: bytes}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 31400, name: tcp, protocol: TCP}, hosts: ["*"]}
+    - {port: {number: 8443, name: tls, protocol: TLS}, hosts: ["*.example.com"], tls: {mode: PASSTHROUGH}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bytes}
+spec:
+  hosts: ["*"]
+  gateways: [bytes]
+  tcp: [{match: [{port: 31400}], route: [{destination: {host: greeter, port: {number: 8080}}}]}]
+  tls: [{match: [{port: 8443, sniHosts: [bank.example.com]}], route: [{destination: {host: bank.example.com, port: {number: 443}}}]}]
+`);
+    const wire = await Wire.open(`127.0.0.1:${opaque}`);
+    await wire.expect(/220 greeter ready\r\n/);
+    wire.send('echo hello\n');
+    await wire.expect(/hello\n/);
+    wire.close();
+    const shown = await new Promise<string>((resolve, reject) => {
+      const socket = connectTls({ host: '127.0.0.1', port: passed, servername: 'bank.example.com', ca: authority.pem }, () => {
+        resolve(String(socket.getPeerCertificate().subject.CN));
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+    expect(shown).toBe('the bank itself');
+  });
+
+  test('takes AuthorizationPolicies of its own', async () => {
+    await mesh.apply(`apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: edge}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  action: DENY
+  rules: [{to: [{operation: {paths: [/orders/secret], ports: ["443"]}}]}]
+`);
+    const denied = await secure(https, 'shop.example.com', '/orders/secret');
+    expect([denied.status, String(denied.headers['proxy-status'])]).toEqual([403, expect.stringContaining('ingress.default')]);
+    expect((await secure(https, 'shop.example.com', '/orders/1')).status).toBe(200);
+    await mesh.delete('AuthorizationPolicy', 'edge');
+  });
+
+  test('is where calls leave the mesh that are to leave by it', async () => {
+    const api = createHttp((request, response) => void response.end(JSON.stringify({ name: 'api', headers: request.headers })));
+    servers.push(api);
+    const port = await listening(api);
+    const [egressPort = 0] = await freePorts(1);
+    const egress = await mesh.gateway('egress', dataPlane, ['--label', 'istio=egressgateway', '--port', 'http:8443', '--port-map', `8443=${egressPort}`]);
+    await mesh.apply(example('egress.yaml').replace('18080', String(port)));
+    await until('the egress gateway', async () => (await web.call('http://api.example.com/x')).status === 200);
+    const { body } = await web.call('http://api.example.com/x');
+    const { name, headers } = JSON.parse(body) as { name: string; headers: Record<string, string> };
+    expect([name, headers['host']]).toEqual(['api', 'api.example.com']);
+    expect(headers['x-outrigger-peer']).toBeUndefined();
+    // Its client certificate is the caller's, and with the gateway away there is no other way out.
+    await egress.stop();
+    expect((await web.call('http://api.example.com/x')).status).toBe(503);
+  });
+
+  test('is replaced under its connections, drains when it is told to end, and is gone from the mesh', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const ask = () => secure(https, 'shop.example.com', '/echo', { agent });
+    expect((await ask()).status).toBe(200);
+    if (dataPlane === 'outrigger') {
+      const statuses: (number | string)[] = [];
+      let asking = true;
+      const load = (async () => {
+        while (asking)
+          statuses.push(
+            await secure(https, 'shop.example.com', '/echo').then(
+              ({ status }) => status,
+              (error) => String(error.message),
+            ),
+          );
+      })();
+      expect((await mesh.rig(['restart', 'ingress'])).code).toBe(0);
+      asking = false;
+      await load;
+      expect(new Set(statuses)).toEqual(new Set([200]));
+    }
+    const slow = secure(https, 'shop.example.com', '/slow/1500');
+    await until('the slow call', async () => (await web.count('/slow/1500')) > 0);
+    const stopped = gateway.stop();
+    expect((await slow).body).toBe('slow\n');
+    await stopped;
+    agent.destroy();
+    await expect(secure(https, 'shop.example.com', '/echo')).rejects.toThrow();
+    await until('its end', async () => {
+      const proxies = JSON.parse((await mesh.api('GET', '/proxies')).body) as { instance: string; connected: boolean }[];
+      return proxies.every(({ instance, connected }) => instance !== 'ingress' || !connected);
+    });
+  });
+});
