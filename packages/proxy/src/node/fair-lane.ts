@@ -67,10 +67,12 @@ class Arrival implements Waiting {
     socket.on('error', () => {});
   }
 
-  proceed(): void {
-    if (this.#socket.destroyed) return;
-    if (this.#handshakes) this.#share.charge(HANDSHAKE_MS);
-    this.#accept(this.#socket);
+  proceed(): boolean {
+    if (!this.#socket.destroyed) {
+      if (this.#handshakes) this.#share.charge(HANDSHAKE_MS);
+      this.#accept(this.#socket);
+    }
+    return false;
   }
 
   abandon(): void {
@@ -79,8 +81,8 @@ class Arrival implements Waiting {
 }
 
 /**
- * Stands between a socket and what serves it, on both ways: accounts what is received, and where the workload has no more to spend, keeps what has
- * been read, at most a buffer's full, and stops the socket.
+ * Stands between a socket and what serves it, on both ways: accounts what is received, and where the workload has no more to spend, stops the socket until
+ * it has; what has been read already, at most a buffer's full, is kept.
  */
 class FairLane implements Lane, Waiting {
   readonly transport: Transport = this;
@@ -128,7 +130,7 @@ class FairLane implements Lane, Waiting {
   resume(): void {
     this.#paused = false;
     if (this.#held.length > 0) this.#queue();
-    else this.#socket.resume();
+    else if (!this.#queued) this.#socket.resume();
   }
 
   receive(buffer: Buffer, start: number, end: number): void {
@@ -141,7 +143,10 @@ class FairLane implements Lane, Waiting {
     }
     share.enter();
     this.#sink.receive(buffer, start, end);
-    share.leave();
+    share.leaveRead();
+    if (share.open || this.#paused || this.#socket.destroyed) return;
+    this.#socket.pause();
+    this.#queue();
   }
 
   receiveEnd(): void {
@@ -164,11 +169,13 @@ class FairLane implements Lane, Waiting {
     this.#share.leave();
   }
 
-  proceed(): void {
+  proceed(): boolean {
     this.#queued = false;
-    if (this.#paused) return;
+    if (this.#paused) return false;
     this.#deliver();
-    if (!this.#paused && !this.#socket.destroyed) this.#socket.resume();
+    if (this.#paused || this.#socket.destroyed) return false;
+    this.#socket.resume();
+    return true;
   }
 
   abandon(): void {

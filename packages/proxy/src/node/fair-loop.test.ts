@@ -14,6 +14,7 @@ class Loop {
       proceed: () => {
         this.nowMs += ms;
         this.done.push(name);
+        return false;
       },
       abandon: () => this.done.push(`${name} abandoned`),
     };
@@ -23,7 +24,14 @@ class Loop {
     }
     share.enter();
     work.proceed();
-    share.leave();
+    share.leaveRead();
+  }
+
+  /** Two others have been read of lately. */
+  beContended(): void {
+    for (const name of ['a', 'b']) this.read(this.fair.share(), name, 0);
+    this.done.length = 0;
+    while (!this.idle) this.turn();
   }
 
   /** The end of one turn of the loop. */
@@ -39,9 +47,25 @@ class Loop {
 }
 
 describe('FairLoop', () => {
-  it('lets a workload that is alone go on in the next round, and sleeps when all is done', () => {
+  it('lets as many read on as it has time for, by what reads have taken', () => {
     const loop = new Loop();
     const one = loop.fair.share();
+    loop.beContended();
+    let resumed = 0;
+    one.enter();
+    loop.nowMs += 5;
+    one.leaveRead();
+    expect(one.averageReadMs).toBeCloseTo(0.25);
+    for (let i = 0; i < 100; i++) one.wait({ proceed: () => ++resumed > 0, abandon: () => {} });
+    for (let round = 0; round < 5; round++) loop.turn();
+    // Four rounds for what was taken beforehand, and one with 1 ms to spend.
+    expect(resumed).toBe(4);
+  });
+
+  it('lets a workload go on in the next round, and sleeps when all is done', () => {
+    const loop = new Loop();
+    const one = loop.fair.share();
+    loop.beContended();
     for (let i = 0; i < 6; i++) loop.read(one, `${i}`, 0.5);
     expect(loop.done).toEqual(['0', '1']);
     loop.turn();
@@ -52,6 +76,25 @@ describe('FairLoop', () => {
     expect(loop.idle).toBe(true);
     expect(one.usedMs).toBeCloseTo(3);
     expect(one.deferred).toBe(4);
+  });
+
+  it('gives one that is alone longer rounds, until another is read of', () => {
+    const loop = new Loop();
+    const [one, other] = [loop.fair.share(), loop.fair.share()];
+    for (let i = 0; i < 100; i++) loop.read(one, 'one', 0.5);
+    loop.turn();
+    loop.done.length = 0;
+    loop.turn();
+    expect(loop.done).toHaveLength(8);
+    loop.read(other, 'other', 0);
+    loop.done.length = 0;
+    loop.turn();
+    expect(loop.done).toHaveLength(1);
+    loop.nowMs += 1_001;
+    loop.turn();
+    loop.done.length = 0;
+    loop.turn();
+    expect(loop.done).toHaveLength(8);
   });
 
   it('gives a quiet workload its answer within a round, whatever a noisy one has waiting', () => {
@@ -92,6 +135,7 @@ describe('FairLoop', () => {
   it('takes from later rounds what a call has taken too much', () => {
     const loop = new Loop();
     const one = loop.fair.share();
+    loop.beContended();
     loop.read(one, 'long', 3.5);
     loop.read(one, 'next', 0.1);
     for (let round = 0; round < 2; round++) loop.turn();
@@ -104,6 +148,7 @@ describe('FairLoop', () => {
     const loop = new Loop();
     const noisy = loop.fair.share();
     const quiet = loop.fair.share();
+    loop.beContended();
     for (let i = 0; i < 10; i++) loop.read(noisy, 'noise', 0.6);
     noisy.flushLater(() => loop.done.push('noise written'));
     quiet.flushLater(() => loop.done.push('quiet written'));

@@ -1,6 +1,7 @@
 /** What waits until it is its workload's turn again. */
 export interface Waiting {
-  proceed(): void;
+  /** True: it goes on with the next reads of the loop, and takes its time then. */
+  proceed(): boolean;
   /** Its workload is removed. */
   abandon(): void;
 }
@@ -12,12 +13,17 @@ export interface LoopClock {
   afterReads(run: () => void): void;
 }
 
-/** What all workloads together may take of the loop between two looks at the sockets, ms, where more want it than there is. */
-export const DEFAULT_SLICE_MS = 0.5;
+/** What those workloads that want more than there is may take of the loop between two looks at the sockets, all together, ms. */
+export const DEFAULT_SLICE_MS = 1;
+/** Larger where nobody else has been read of lately: what is written at once costs less, and who comes first then waits no longer than a few ms. */
+const ALONE_SLICES = 4;
+const LATELY_MS = 1_000;
 /** One workload's part of it, however many there are: below this the looking costs more than what is done. */
 const MIN_QUANTUM_MS = 0.1;
 /** What Node does before it calls back (read, decrypt, accept) is charged with the call, up to this. Longer pauses are somebody else's. */
 const MAX_LEAD_MS = 0.05;
+/** Of one read in the average of all. */
+const READ_WEIGHT = 0.05;
 /** A single long call is not held against a workload for longer than this. */
 const MAX_DEBT_MS = 20;
 
@@ -33,6 +39,9 @@ export class FairLoop {
   readonly #shares = new Set<FairShare>();
   readonly #run = () => this.#endRound();
   #scheduled = false;
+  #lastReader: FairShare | undefined;
+  /** When another workload than the one before it was read of. */
+  #contendedMs = Number.NEGATIVE_INFINITY;
   /** When the last call of this round ended; 0: none has been. */
   lastLeftMs = 0;
 
@@ -55,8 +64,15 @@ export class FairLoop {
     this.clock.afterReads(this.#run);
   }
 
+  read(share: FairShare, nowMs: number): void {
+    if (share === this.#lastReader) return;
+    if (this.#lastReader !== undefined) this.#contendedMs = nowMs;
+    this.#lastReader = share;
+  }
+
   forget(share: FairShare): void {
     this.#shares.delete(share);
+    if (this.#lastReader === share) this.#lastReader = undefined;
   }
 
   #endRound(): void {
@@ -65,7 +81,8 @@ export class FairLoop {
     const shares = [...this.#shares];
     const behind = shares.filter((share) => share.waiting > 0);
     for (const share of shares) if (share.waiting === 0) this.#guard(() => share.flush());
-    const quantumMs = Math.max(MIN_QUANTUM_MS, this.sliceMs / shares.length);
+    const alone = this.clock.nowMs() - this.#contendedMs > LATELY_MS;
+    const quantumMs = Math.max(MIN_QUANTUM_MS, ((alone ? ALONE_SLICES : 1) * this.sliceMs) / shares.length);
     for (const share of shares) share.refill(quantumMs);
     for (const share of behind) this.#serve(share);
     for (const share of behind) this.#guard(() => share.flush());
@@ -78,11 +95,15 @@ export class FairLoop {
   }
 
   #serve(share: FairShare): void {
-    while (share.creditMs > 0) {
+    // Who reads on is let in by what reads have taken so far: those that come in vain are read, copied and kept.
+    let expectedMs = 0;
+    while (share.creditMs > expectedMs) {
       const next = share.takeWaiting();
       if (next === undefined) return;
       share.enter();
-      this.#guard(() => next.proceed());
+      this.#guard(() => {
+        if (next.proceed()) expectedMs += share.averageReadMs;
+      });
       share.leave();
     }
   }
@@ -103,6 +124,8 @@ export class FairShare {
   creditMs: number;
   /** Of the loop, since it began. */
   usedMs = 0;
+  /** What one read takes. */
+  averageReadMs = 0;
   /** Reads and connections that had to wait. */
   deferred = 0;
   #queue: Waiting[] = [];
@@ -117,7 +140,7 @@ export class FairShare {
 
   /** What comes may be dealt with at once. */
   get open(): boolean {
-    return this.creditMs > 0 && this.#head === this.#queue.length;
+    return this.creditMs > 0;
   }
 
   get waiting(): number {
@@ -135,6 +158,15 @@ export class FairShare {
     const nowMs = this.#loop.clock.nowMs();
     this.#loop.lastLeftMs = nowMs;
     this.charge(nowMs - this.#enteredMs);
+  }
+
+  /** As `leave`, of a read. */
+  leaveRead(): void {
+    this.leave();
+    const { lastLeftMs } = this.#loop;
+    this.#loop.read(this, lastLeftMs);
+    const tookMs = lastLeftMs - this.#enteredMs;
+    this.averageReadMs += (tookMs - this.averageReadMs) * READ_WEIGHT;
   }
 
   /** What it took without being called: cryptography of a handshake. */
