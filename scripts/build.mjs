@@ -1,4 +1,4 @@
-// Bundles the programs: packages/cli/dist/rig.js and the two that it loads, and the dashboard's page.
+// Bundles the programs: packages/cli/dist/rig.js and the three that it loads, and the dashboard's page.
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,7 +41,11 @@ const commonJs = {
 await build({ ...commonJs, entryPoints: { rig: join(root, 'packages/cli/src/main.ts') } });
 await build({
   ...commonJs,
-  entryPoints: { proxy: join(root, 'packages/cli/src/commands/proxy.ts'), program: join(root, 'packages/cli/src/program.ts') },
+  entryPoints: {
+    proxy: join(root, 'packages/cli/src/commands/proxy.ts'),
+    workers: join(root, 'packages/cli/src/commands/workers.ts'),
+    program: join(root, 'packages/cli/src/program.ts'),
+  },
   outExtension: { '.js': '.cjs' },
 });
 writeFileSync(join(out, 'package.json'), '{"type":"commonjs"}\n');

@@ -3,3 +3,5 @@ export type { Proxy, ProxyLog, ProxyOptions, ProxyState } from './engine/options
 export { createProxy } from './engine/proxy.ts';
 export { runNode } from './node/run-node.ts';
 export { runProxy } from './run-proxy.ts';
+export { runWorker } from './workers/run-worker.ts';
+export { workerPlace } from './workers/worker-place.ts';

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { readBootstrap } from './bootstrap/bootstrap-config.ts';
+import { type BootstrapConfig, readBootstrap } from './bootstrap/bootstrap-config.ts';
 import type { ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
 import { initialLogging, processLog } from './process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
+import { ofOneProcess } from './workers/kept-sockets.ts';
 
 /** To whoever started this process, where that is a program of ours. */
 const parent = process as unknown as Channel;
@@ -16,10 +17,14 @@ const stderrLog = processLog(logging);
  * Runs one proxy as this process: until SIGTERM or SIGINT, which drain it; a second one ends it at once. SIGHUP starts another one
  * of the program as it is on the disk now, which takes over the sockets; this one drains and ends.
  */
-export async function runProxy(bootstrapPath: string, options: Omit<ProxyOptions, 'log'> = {}): Promise<void> {
+export async function runProxy(
+  bootstrapPath: string,
+  options: Omit<ProxyOptions, 'log'> = {},
+  make: (config: BootstrapConfig, options: ProxyOptions) => RunnableProxy = makeOne,
+): Promise<void> {
   const inherited = await inheritedSockets();
   const config = await readBootstrap(readFileSync(bootstrapPath, 'utf8'), bootstrapPath);
-  const proxy = createProxy(config, { ...options, inherited, log: stderrLog, logging, onQuit: () => process.kill(process.pid, 'SIGTERM') });
+  const proxy = make(config, { ...options, inherited, log: stderrLog, logging, onQuit: () => process.kill(process.pid, 'SIGTERM') });
   let ending = false;
   const ended = new Promise<void>((resolve) => {
     const end = (): void => {
@@ -50,6 +55,10 @@ export async function runProxy(bootstrapPath: string, options: Omit<ProxyOptions
   if (!ending) stderrLog('info', `serving; admin interface at ${proxy.adminAddress ?? 'none'}`);
   await ended;
   process.exit(0);
+}
+
+function makeOne(config: BootstrapConfig, options: ProxyOptions): RunnableProxy {
+  return createProxy(config, { ...options, inherited: ofOneProcess(options.inherited ?? new Map()) });
 }
 
 async function inheritedSockets(): Promise<ReadonlyMap<string, SocketHandle>> {

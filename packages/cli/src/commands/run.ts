@@ -2,6 +2,7 @@ import { CliError, ExitCode } from '../error.ts';
 import type { GatewayOptions } from '../gateway/options.ts';
 import { exitSoon, onStopSignals } from '../signals.ts';
 import { signalNumber } from '../workload/child.ts';
+import { parseConcurrency } from '../workload/concurrency.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
 import { instanceName, parseLabel, parseName, parsePort, parseUpstream, parseVersion, type WorkloadOptions } from '../workload/options.ts';
@@ -23,6 +24,7 @@ export interface RunOptions {
   locality?: string;
   healthPath?: string;
   dataPlane: string;
+  concurrency?: string;
   certificateTtl?: string;
   otlp?: string;
   /** Of `rig gateway`. */
@@ -93,6 +95,7 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
     ports,
     upstreams: (options.upstream ?? []).map((text) => parseUpstream(text)),
     dataPlane: options.dataPlane,
+    concurrency: parseConcurrency(options.concurrency ?? '1'),
     healthPath: options.healthPath ?? '',
     certificateTtlSeconds,
     otlp: options.otlp ?? '',

@@ -22,6 +22,8 @@ export interface WorkloadOptions {
   readonly certificateTtlSeconds: number;
   /** "host:port" of an OTLP/HTTP collector; '': none. */
   readonly otlp: string;
+  /** Processes of the proxy, which are one to everybody else. Default: 1. */
+  readonly concurrency?: number;
   /** A gateway: its ports are those of its service, served by itself. */
   readonly gateway?: GatewayOptions;
 }

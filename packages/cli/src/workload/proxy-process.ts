@@ -34,6 +34,8 @@ export interface ProxyPlaceOptions {
   /** Where our proxy has its Prometheus page. */
   readonly metricsAddress: string;
   readonly logPath: string;
+  /** Processes of ours, threads of an Envoy. */
+  readonly concurrency: number;
   readonly admin: { readonly host: string; readonly port: number };
   /** So long what is under way may take when it is stopped; absent: the usual time. */
   readonly drainGraceMs?: number;
@@ -88,14 +90,14 @@ function ask({ host, port }: { host: string; port: number }, path: string): Prom
   });
 }
 
-function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress }: ProxyPlaceOptions): string[] {
+function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress, concurrency }: ProxyPlaceOptions): string[] {
   if (dataPlane === 'envoy')
     return [
       envoyProgram(),
       '-c',
       bootstrapPath,
       '--concurrency',
-      '1',
+      String(concurrency),
       '--disable-hot-restart',
       '--log-level',
       'warn',
@@ -107,7 +109,8 @@ function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress }: P
       '--drain-strategy',
       'immediate',
     ];
-  return proxyCommand('--config', bootstrapPath, '--cache', cacheDirectory, '--metrics', metricsAddress);
+  const workers = concurrency === 1 ? [] : ['--concurrency', String(concurrency)];
+  return proxyCommand('--config', bootstrapPath, '--cache', cacheDirectory, '--metrics', metricsAddress, ...workers);
 }
 
 /** OUTRIGGER_ENVOY, the peers' cache, or PATH. */

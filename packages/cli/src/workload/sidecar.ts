@@ -114,6 +114,7 @@ export class Sidecar {
       bootstrapPath: directory.bootstrap,
       cacheDirectory: directory.cache,
       metricsAddress: this.metricsAddress,
+      concurrency: options.concurrency ?? 1,
       logPath: directory.proxyLog,
       admin: { host: loopback, port: admin },
       ...(options.gateway === undefined ? {} : { drainGraceMs: gatewayDrainGraceMs }),

@@ -6,7 +6,7 @@ import type { SocketHandle } from '../restart/hand-over.ts';
 import { hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import type { SocketAddress } from '../xds/listener-config.ts';
-import type { AdminPage, AdminSource } from './pages.ts';
+import type { AdminPage } from './pages.ts';
 
 const BACKLOG = 128;
 const TEXT = { 'content-type': 'text/plain; charset=UTF-8' };
@@ -19,25 +19,25 @@ export class AdminServer {
   readonly #server: Server;
   #closed: Promise<void> | undefined;
 
-  static async start(
+  static async start<Source>(
     address: EndpointAddress,
-    source: AdminSource,
-    pages: Readonly<Record<string, AdminPage>>,
+    source: Source,
+    pages: Readonly<Record<string, AdminPage<Source>>>,
     what: string,
     taken?: SocketHandle,
   ): Promise<AdminServer> {
     if (address.kind === 'internal') throw new ListenerError('bind', `the ${what} needs a socket`, undefined);
-    const admin = new AdminServer(address, source, pages);
+    const admin = new AdminServer(address, (request, response) => answer(request, response, source, pages));
     await listenOn(admin.#server, address, { backlog: BACKLOG, reusePort: false }, `the ${what}`, taken);
     return admin;
   }
 
-  private constructor(address: SocketAddress, source: AdminSource, pages: Readonly<Record<string, AdminPage>>) {
+  private constructor(address: SocketAddress, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
     this.#address = address;
     this.#server = createServer(
       { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
       (request, response) => {
-        answer(request, response, source, pages).catch((error: Error) => {
+        handle(request, response).catch((error: Error) => {
           if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
           response.end(`${error.message}\n`);
         });
@@ -68,7 +68,12 @@ export class AdminServer {
   }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, source: AdminSource, pages: Readonly<Record<string, AdminPage>>): Promise<void> {
+async function answer<Source>(
+  request: IncomingMessage,
+  response: ServerResponse,
+  source: Source,
+  pages: Readonly<Record<string, AdminPage<Source>>>,
+): Promise<void> {
   // A page of another site must not read it through a name that it lets point here.
   if (!isLocalName(request.headers.host)) {
     response.writeHead(403, { 'content-type': 'text/plain' }).end('this interface is asked by its address, not by a name\n');

@@ -1,6 +1,6 @@
 import { create, type DescMessage, type JsonObject, type JsonValue, type Message, type Registry, toJson } from '@bufbuild/protobuf';
 import { AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
-import { type LastGoodCache, loadTypeRegistry, TypeUrl } from '@outrigger/xds';
+import { loadTypeRegistry, TypeUrl } from '@outrigger/xds';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { NodeSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
@@ -74,8 +74,13 @@ const LISTS: readonly DumpedList[] = [
   },
 ];
 
-/** What is in effect: the bootstrap, and what came over xDS as the cache has it. SDS never passes through it; keys inside other resources are left out. */
-export async function configDump(bootstrap: BootstrapConfig, cache: LastGoodCache | undefined, query: URLSearchParams): Promise<AdminAnswer> {
+/** What came over xDS, encoded. */
+export interface KnownResources {
+  entries(typeUrl: string): Iterable<{ readonly name: string; readonly version: string; readonly value: Uint8Array }>;
+}
+
+/** What is in effect: the bootstrap, and what came over xDS as it is known. SDS never passes through it; keys inside other resources are left out. */
+export async function configDump(bootstrap: BootstrapConfig, known: KnownResources | undefined, query: URLSearchParams): Promise<AdminAnswer> {
   const registry = (await loadTypeRegistry()) as Registry;
   const render = (schema: DescMessage, message: Message): JsonObject =>
     withType(schema, redact(toJson(schema, message, { registry, useProtoFieldName: true })) as JsonObject);
@@ -90,7 +95,7 @@ export async function configDump(bootstrap: BootstrapConfig, cache: LastGoodCach
     }
   }
   const dynamic = (list: DumpedList): JsonObject[] =>
-    Array.from(cache?.entries(list.typeUrl) ?? []).flatMap((entry) => {
+    Array.from(known?.entries(list.typeUrl) ?? []).flatMap((entry) => {
       const message = anyUnpack(create(AnySchema, { typeUrl: list.typeUrl, value: entry.value as Uint8Array<ArrayBuffer> }), registry);
       const schema = message === undefined ? undefined : registry.getMessage(message.$typeName);
       return schema === undefined || !matches(entry.name) ? [] : [list.wrap(entry.version, render(schema, message!))];

@@ -48,12 +48,13 @@ export interface AdminAnswer {
   readonly json?: object;
 }
 
-export interface AdminPage {
+/** `Source`: what it tells of. */
+export interface AdminPage<Source = AdminSource> {
   readonly help: string;
   readonly prometheus?: true;
   /** It does something: POST alone. */
   readonly post?: true;
-  render(source: AdminSource, query: URLSearchParams): AdminAnswer | Promise<AdminAnswer>;
+  render(source: Source, query: URLSearchParams): AdminAnswer | Promise<AdminAnswer>;
 }
 
 const prometheus: AdminPage = {

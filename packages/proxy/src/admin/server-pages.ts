@@ -24,7 +24,7 @@ export function serverInfo(source: AdminSource): object {
   };
 }
 
-function controlPlane(status: ReturnType<AdsClient['status']>, nowUnixMs: number): object {
+export function controlPlane(status: ReturnType<AdsClient['status']>, nowUnixMs: number): object {
   const { lastContactMs } = status;
   return {
     connected: status.connected,

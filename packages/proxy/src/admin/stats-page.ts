@@ -6,13 +6,18 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import type { AdminAnswer, AdminSource } from './pages.ts';
 
 /** A statistic under the name that Envoy has for it. */
-interface Stat {
+export interface Stat {
   readonly name: string;
   readonly value: number;
 }
 
-/** Envoy's /stats: as text or `?format=json`, of those whose name holds `filter` (RE2), without zeros where `usedonly`. */
+/** Envoy's /stats. */
 export function statsAnswer(source: AdminSource, query: URLSearchParams): AdminAnswer {
+  return statsPage(statsOf(source), query);
+}
+
+/** As text or `?format=json`, of those whose name holds `filter` (RE2), without zeros where `usedonly`. */
+export function statsPage(all: readonly Stat[], query: URLSearchParams): AdminAnswer {
   const filter = query.get('filter') ?? '';
   let matches = (_name: string): boolean => true;
   if (filter !== '') {
@@ -24,9 +29,7 @@ export function statsAnswer(source: AdminSource, query: URLSearchParams): AdminA
     }
   }
   const usedOnly = query.has('usedonly');
-  const stats = statsOf(source)
-    .filter(({ name, value }) => matches(name) && !(usedOnly && value === 0))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const stats = all.filter(({ name, value }) => matches(name) && !(usedOnly && value === 0)).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (query.get('format') === 'json') return { json: { stats } };
   return { text: stats.map(({ name, value }) => `${name}: ${value}\n`).join('') };
 }

@@ -1,3 +1,4 @@
+import type { AdminAnswer } from '../admin/pages.ts';
 import type { Gate } from '../net/lane.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import type { ProcessParts } from './runtime.ts';
@@ -31,6 +32,8 @@ export interface ProxyOptions {
   readonly drainTimeoutMs?: number;
   /** How long what is under way may take after `retire`, ms. Default 60 000. */
   readonly retireTimeoutMs?: number;
+  /** Where several processes are one proxy: this one's place. Default: it is alone. */
+  readonly worker?: Workmate;
   /** Where other proxies are in the same process. Default: this one is alone. */
   readonly tenancy?: Tenancy;
   /** What `sockets` gave in the process before this one. Default: none. */
@@ -56,6 +59,15 @@ export interface LoopShare {
   close(): void;
 }
 
+/** One of the processes that are one proxy. */
+export interface Workmate {
+  readonly index: number;
+  /** Unix socket where ADS is passed on; '': everything is in the bootstrap. */
+  readonly adsPath: string;
+  /** What `sockets` says may have changed. */
+  onSockets(): void;
+}
+
 export type ProxyState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
 
 /** One proxy in this process. It shares nothing with another one, but for what its Tenancy says. */
@@ -71,6 +83,8 @@ export interface Proxy {
    * client may be about to send), then closes.
    */
   retire(): Promise<void>;
+  /** A page of the admin interface: what it says, or does. */
+  page(path: string, query: URLSearchParams): Promise<AdminAnswer>;
   /** Closes everything at once. */
   close(): Promise<void>;
   /** "ip:port" as bound. */

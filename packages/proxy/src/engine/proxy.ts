@@ -1,10 +1,11 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { FastRandom } from '@outrigger/telemetry';
-import { AdsClient, type AdsClientEvent, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
+import { AdsClient, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
 import { AdminServer } from '../admin/admin-server.ts';
+import { adsEventLog } from '../admin/ads-events.ts';
 import { BreakerGauge } from '../admin/breaker-gauge.ts';
-import { ADMIN_PAGES, type AdminSource, METRICS_PAGES } from '../admin/pages.ts';
+import { ADMIN_PAGES, type AdminAnswer, type AdminSource, METRICS_PAGES } from '../admin/pages.ts';
 import { type BootstrapConfig, BootstrapError } from '../bootstrap/bootstrap-config.ts';
 import { HeaderNames } from '../http/header-names.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
@@ -19,6 +20,7 @@ import { OverloadControl } from '../overload/overload-control.ts';
 import { NO_OVERLOAD, OverloadState } from '../overload/overload-state.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
+import { ADS_SECRETS_TIMEOUT_MS, adsTarget, SDS_CLUSTER, sdsPath } from '../subscribe/ads-target.ts';
 import { ClusterSubscription, compileWhole, secretsOf } from '../subscribe/cluster-subscription.ts';
 import { ListenerSubscription } from '../subscribe/listener-subscription.ts';
 import { RouteSubscription } from '../subscribe/route-subscription.ts';
@@ -32,13 +34,13 @@ import { addressText, localityText } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
 import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
-import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy, Tenancy } from './options.ts';
+import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
 import type { ProcessParts, Runtime } from './runtime.ts';
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 15_000;
 /** Downstream connections of one proxy; beyond it new ones are closed at once. */
-const DEFAULT_MAX_CONNECTIONS = 20_000;
+export const DEFAULT_MAX_CONNECTIONS = 20_000;
 /** How often what is no longer used is looked for. */
 const SWEEP_INTERVAL_MS = 60_000;
 const DRAIN_POLL_MS = 10;
@@ -46,13 +48,9 @@ const DEFAULT_RETIRE_TIMEOUT_MS = 60_000;
 /** An idle HTTP/1 connection may bring one more request for so long, ms. */
 const RETIRE_IDLE_MS = 5_000;
 /** Keys of sockets that are no listener's. */
-const ADMIN_SOCKET = 'admin interface';
-const METRICS_SOCKET = 'metrics page';
-/** The secrets of the connection to the control plane. */
-const ADS_SECRETS_TIMEOUT_MS = 10_000;
-/** Static cluster of the agent's SDS (docs/xds.md). */
-const SDS_CLUSTER = 'sds-grpc';
-const CACHE_FILE = 'xds.cache';
+export const ADMIN_SOCKET = 'admin interface';
+export const METRICS_SOCKET = 'metrics page';
+export const CACHE_FILE = 'xds.cache';
 
 /** A proxy from its bootstrap; nothing is opened before `start`. Throws a BootstrapError where the bootstrap cannot be used. */
 export function createProxy(bootstrap: BootstrapConfig, options: ProxyOptions = {}): RunnableProxy {
@@ -80,8 +78,6 @@ class RunningProxy implements RunnableProxy {
   #admin: AdminServer | undefined;
   #metrics: AdminServer | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  /** The control plane is away, and that has been said. */
-  #away = false;
   #connections = 0;
   readonly #maxConnections: number;
   readonly #inherited: Map<string, SocketHandle>;
@@ -95,7 +91,7 @@ class RunningProxy implements RunnableProxy {
     this.#log = options.log ?? (() => {});
     this.#inherited = new Map(options.inherited);
     this.#maxConnections = options.maxConnections ?? bootstrap.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
-    this.#runtime = makeRuntime(this.#secretTable, this.#log, options.tenancy);
+    this.#runtime = makeRuntime(this.#secretTable, this.#log, options);
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
@@ -141,7 +137,7 @@ class RunningProxy implements RunnableProxy {
     if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, ADMIN_SOCKET, this.#take(ADMIN_SOCKET));
     if (metricsAddress !== undefined)
       this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, METRICS_SOCKET, this.#take(METRICS_SOCKET));
-    this.#secrets = new SecretSubscription(this.#secretTable, this.#sdsPath(), node.id, this.#log);
+    this.#secrets = new SecretSubscription(this.#secretTable, sdsPath(this.#clusters.get(SDS_CLUSTER)?.config), node.id, this.#log);
     for (const cluster of this.#clusters.all) this.#secrets.want(secretsOf(cluster.config));
     const client = ads === null ? null : this.#subscribe();
     await this.#startStaticListeners();
@@ -160,7 +156,7 @@ class RunningProxy implements RunnableProxy {
     this.#options.tenancy?.share.hurry();
     this.#listeners.drain();
     const endMs = performance.now() + (this.#options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS);
-    while (this.#listeners.connectionCount > 0 && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    while (!this.#listeners.empty && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     await this.close();
   }
 
@@ -186,7 +182,7 @@ class RunningProxy implements RunnableProxy {
     let idle = true;
     for (;;) {
       const passedMs = performance.now() - startMs;
-      if (this.#listeners.connectionCount === 0 || passedMs >= (this.#options.retireTimeoutMs ?? DEFAULT_RETIRE_TIMEOUT_MS)) break;
+      if (this.#listeners.empty || passedMs >= (this.#options.retireTimeoutMs ?? DEFAULT_RETIRE_TIMEOUT_MS)) break;
       if (idle && passedMs >= RETIRE_IDLE_MS) {
         idle = false;
         this.#listeners.endIdle();
@@ -250,6 +246,7 @@ class RunningProxy implements RunnableProxy {
       listenerAt: (ip, port) => this.#listeners.at(ip, port),
       inherited: (address) => this.#take(addressText(address)),
       handedOver: () => this.#handedOver,
+      onSockets: () => this.#options.worker?.onSockets(),
     };
   }
 
@@ -270,7 +267,7 @@ class RunningProxy implements RunnableProxy {
       target: this.#adsTarget(),
       node: this.#bootstrap.node,
       ...(this.#cache === undefined ? {} : { cache: this.#cache }),
-      onEvent: (event) => this.#onAdsEvent(event),
+      onEvent: adsEventLog(this.#log),
     });
     this.#ads = ads;
     this.#secrets!.overAds(ads);
@@ -289,47 +286,14 @@ class RunningProxy implements RunnableProxy {
   }
 
   #adsTarget(): GrpcTarget {
+    const { worker } = this.#options;
+    if (worker !== undefined) return { socketPath: worker.adsPath };
     const { cluster, spiffeIds } = this.#bootstrap.ads!;
-    const { config } = this.#clusters.get(cluster)!;
-    const address = config.endpoints?.endpoints[0]?.address;
-    if (address?.kind === 'pipe') return { socketPath: address.path };
-    if (address?.kind !== 'socket') throw new BootstrapError('invalid', `static cluster ${cluster} has no address to connect to`);
-    const settings = config.transportSocket;
-    if (settings === null) return { host: address.host, port: address.port };
-    return {
-      host: address.host,
-      port: address.port,
-      tls: async () => {
-        await this.#secrets!.ready(secretsOf(config), ADS_SECRETS_TIMEOUT_MS);
-        const built = this.#runtime.tls.client(settings);
-        if (typeof built === 'string') throw new Error(built);
-        return { secureContext: built.context, serverSpiffeId: spiffeIds[0]! };
-      },
-    };
+    return adsTarget(this.#clusters.get(cluster)!.config, spiffeIds, this.#secrets!, this.#runtime.tls);
   }
 
-  #sdsPath(): string {
-    const cluster = this.#clusters.get(SDS_CLUSTER);
-    const address = cluster?.config.endpoints?.endpoints[0]?.address;
-    return address?.kind === 'pipe' ? address.path : '';
-  }
-
-  #onAdsEvent(event: AdsClientEvent): void {
-    switch (event.kind) {
-      case 'connected':
-        this.#away = false;
-        this.#log('info', `connected to the control plane at ${event.target}`);
-        break;
-      case 'disconnected':
-        this.#log(this.#away ? 'debug' : 'warn', `the control plane at ${event.target} is away: ${event.reason}; serving with what is known, and trying again`);
-        this.#away = true;
-        break;
-      case 'rejected':
-        this.#log('error', `configuration refused (${event.typeUrl}): ${event.reason}; the last good version stays in effect`);
-        break;
-      case 'cache-used':
-        this.#log('warn', `serving ${event.resources} ${event.typeUrl} from the cache; the control plane was last heard of ${ageText(event.lastContactMs)}`);
-    }
+  async page(path: string, query: URLSearchParams): Promise<AdminAnswer> {
+    return await ADMIN_PAGES[path]!.render(this.#adminSource(), query);
   }
 
   #forgetUnused(): void {
@@ -375,7 +339,7 @@ class RunningProxy implements RunnableProxy {
   }
 }
 
-function makeRuntime(secrets: SecretTable, log: ProxyLog, tenancy: Tenancy | undefined): Runtime {
+function makeRuntime(secrets: SecretTable, log: ProxyLog, { tenancy, worker }: ProxyOptions): Runtime {
   const bytes = randomBytes(16);
   const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
   const identity = new LocalIdentity(secrets);
@@ -402,6 +366,7 @@ function makeRuntime(secrets: SecretTable, log: ProxyLog, tenancy: Tenancy | und
     unixMs: () => Date.now(),
     localUri: () => identity.uri,
     health: { failing: false },
+    worker: worker ?? null,
     overload: new OverloadState(),
     log,
     faults,
@@ -432,12 +397,8 @@ class LocalIdentity {
   }
 }
 
-function socketOf(text: string): EndpointAddress {
+export function socketOf(text: string): EndpointAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   if (match === null) throw new BootstrapError('invalid', `${JSON.stringify(text)} is no IP:PORT for the metrics page`);
   return { kind: 'socket', host: match[1] ?? match[2]!, port: Number(match[3]) };
-}
-
-function ageText(lastContactMs: number | undefined): string {
-  return lastContactMs === undefined ? 'never' : `${Math.round((Date.now() - lastContactMs) / 1000)} s ago`;
 }

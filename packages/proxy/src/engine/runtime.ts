@@ -41,6 +41,8 @@ export interface Runtime {
   readonly localUri: () => string;
   /** Said by the admin interface: this proxy is to be taken for ill. */
   readonly health: { failing: boolean };
+  /** Where several processes are one proxy they share ports; a path is one process's, and nobody listens on it in the others. null: this one is alone. */
+  readonly worker: { readonly index: number } | null;
   readonly overload: OverloadState;
   readonly log: ProxyLog;
   readonly faults: Faults;

@@ -70,6 +70,7 @@ export class ListenerSet {
       throw error;
     }
     this.#listeners.set(config.name, listener);
+    this.#parts.onSockets();
     const chains = chainsOf(config);
     // Those before it may have kept connections of chains that it has had.
     for (const older of [before, ...this.#draining].filter((one) => one?.config.name === config.name))
@@ -100,6 +101,7 @@ export class ListenerSet {
     if (listener === undefined) return;
     this.#listeners.delete(name);
     for (const older of [listener, ...this.#draining].filter((one) => one.config.name === name)) this.#retire(older, NONE);
+    this.#parts.onSockets();
   }
 
   /** Accepts no more anywhere and asks every connection to end. `patient`: one that is idle may bring one more request, until `endIdle`. */
@@ -119,6 +121,12 @@ export class ListenerSet {
   /** Of HTTP connections those without a request under way; TCP connections are never idle to us. */
   endIdle(): void {
     for (const listener of this.withDraining) listener.endIdleHttp();
+  }
+
+  /** Nothing that was accepted is open any more, not even in the midst of its TLS handshake. */
+  get empty(): boolean {
+    for (const listener of this.withDraining) if (listener.openCount > 0) return false;
+    return true;
   }
 
   get connectionCount(): number {

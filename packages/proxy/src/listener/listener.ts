@@ -47,6 +47,8 @@ export interface ListenerParts {
   inherited(address: SocketAddress): object | undefined;
   /** The sockets are another process's by now, too. */
   handedOver(): boolean;
+  /** Sockets were opened, or closed. */
+  onSockets(): void;
 }
 
 /** Told of each connection of a listener once it is over, also of those that it did not serve. */
@@ -173,6 +175,11 @@ export class Listener {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** Sockets that were accepted and are open still: connections, and those that have to say first what they are. */
+  get openCount(): number {
+    return this.#open.count;
   }
 
   /** "ip:port" or a path, as bound; '' while it is not. */

@@ -43,13 +43,16 @@ export class ListeningSockets implements SocketHolder {
     onConnection: (socket: net.Socket) => void,
   ): Promise<void> {
     const { name, socketOptions: ownOptions, additionalAddresses, originalDst } = this.#config;
-    const wanted = [{ address, socketOptions: ownOptions }, ...additionalAddresses];
+    const { worker } = this.#runtime;
+    const all = [{ address, socketOptions: ownOptions }, ...additionalAddresses];
+    const wanted = worker === null || worker.index === 0 ? all : all.filter(({ address: at }) => at.kind !== 'pipe');
+    const options = { backlog: this.#config.backlog, reusePort: this.#config.reusePort || worker !== null };
     if (originalDst || wanted.some(({ socketOptions }) => socketOptions.length > 0)) this.#calls = await this.#loadCalls();
     const opened = new Map<SocketAddress, ListenSocket>();
     try {
       for (const { address: at, socketOptions } of wanted) {
         if (before.holds(at)) continue;
-        const socket = await ListenSocket.open(at, this.#config, `listener ${name}`, inherited(at));
+        const socket = await ListenSocket.open(at, options, `listener ${name}`, inherited(at));
         opened.set(at, socket);
         this.#setOptions(socket, socketOptions);
       }

@@ -40,13 +40,15 @@ export function tell(channel: Channel, message: HandOverMessage): void {
 
 /** Gives each socket, and keeps its own; with `close` it is not kept. */
 export function sendSockets(channel: Channel, sockets: ReadonlyMap<string, SocketHandle>, close = false): void {
-  const send = channel.send as (message: Serializable, handle: SendHandle, options: object, callback: () => void) => boolean;
-  for (const [key, handle] of sockets) {
-    send.call(channel, { outrigger: 'socket', key }, handle as SendHandle, { keepOpen: !close }, () => {
-      if (close) handle.close?.();
-    });
-  }
+  for (const [key, handle] of sockets) sendSocket(channel, key, handle, close);
   tell(channel, { outrigger: 'sockets', count: sockets.size });
+}
+
+export function sendSocket(channel: Channel, key: string, handle: SocketHandle, close = false): void {
+  const send = channel.send as (message: Serializable, handle: SendHandle, options: object, callback: () => void) => boolean;
+  send.call(channel, { outrigger: 'socket', key }, handle as SendHandle, { keepOpen: !close }, () => {
+    if (close) handle.close?.();
+  });
 }
 
 /** Asks for the sockets, and waits until all are there. Rejects where nobody answers. */

@@ -114,6 +114,7 @@ export class TestEngine {
       unixMs: () => 1_700_000_000_000 + clock.nowMs(),
       localUri: () => given.localUri ?? '',
       health: { failing: false },
+      worker: null,
       overload: new OverloadState(),
       log,
       faults,
@@ -154,6 +155,7 @@ export class TestEngine {
         listenerAt: (ip, port) => this.listeners.at(ip, port),
         inherited: () => undefined,
         handedOver: () => false,
+        onSockets: () => {},
       },
       'web-1.default',
     );
