@@ -45,5 +45,8 @@ export async function proxyCommand(args: string[]): Promise<void> {
   };
   if (count === 1) await runProxy(values.config, options);
   // What the parent of workers needs beside a proxy (a gRPC server) is in a file of its own: the one that starts beside every workload stays small.
-  else await (createRequire(import.meta.url)('./workers.cjs') as typeof import('./workers.ts')).workersCommand(values.config, count, options);
+  else {
+    const load = createRequire(import.meta.url);
+    await (load('./workers.cjs') as typeof import('./workers.ts')).workersCommand(values.config, count, options);
+  }
 }
