@@ -1,7 +1,9 @@
 import {
   type AuthorizationPolicySpec,
+  GATEWAY_API,
   type GatewaySpec,
   isKind,
+  type ParentReference,
   type PeerAuthenticationSpec,
   type Resource,
   refOf,
@@ -23,6 +25,7 @@ export function reasonWithoutEffect(resource: Resource, context: Context): strin
     return known ? undefined : `no ServiceEntry of namespace ${namespace} selects its labels`;
   }
   if (isKind(resource, 'Gateway')) return unselectedGateway(context, resource);
+  for (const kind of ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const) if (isKind(resource, kind)) return unattached(resource.spec.parentRefs);
   if (isKind(resource, 'Sidecar')) return unselected(context, resource, resource.spec.workloadSelector?.labels);
   if (isKind(resource, 'PeerAuthentication')) return unselected(context, resource, resource.spec.selector?.matchLabels) ?? olderForNamespace(context, resource);
   if (isKind(resource, 'AuthorizationPolicy')) return authorizationReason(context, resource);
@@ -80,6 +83,11 @@ function unselected(context: Context, resource: Resource, labels: Readonly<Recor
   const selected = context.instances.some((instance) => (everywhere || instance.namespace === namespace) && matchesLabels(labels, instance.labels));
   const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
   return selected ? undefined : `no workload of ${everywhere ? 'any namespace' : `namespace ${namespace}`} has the labels ${text.join(', ')}`;
+}
+
+function unattached(parents: readonly ParentReference[] | undefined): string | undefined {
+  const toGateway = (parents ?? []).some(({ kind = 'Gateway', group = GATEWAY_API }) => kind === 'Gateway' && group === GATEWAY_API);
+  return toGateway ? undefined : 'none of its parents is a Gateway: routes for sidecars are not in effect in this version';
 }
 
 /** A Gateway's selector holds in every namespace. */

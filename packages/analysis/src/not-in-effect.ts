@@ -34,6 +34,27 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'servers[].tls.verifyCertificateSpki': 'client certificates are verified by their authority and names',
     'servers[].tls.verifyCertificateHash': 'client certificates are verified by their authority and names',
   },
+  GatewayClass: {},
+  ApiGateway: {
+    infrastructure: 'a gateway is started by `rig gateway`, not made of its resource',
+    allowedListeners: 'listener sets are not in effect yet',
+    defaultScope: 'routes name their gateways',
+    'tls.backend': 'backends are called with the identity of the gateway',
+  },
+  HTTPRoute: {
+    'rules[].sessionPersistence': 'a DestinationRule with a consistent hash keeps sessions',
+    'rules[].filters[].extensionRef': 'there are no filters of other groups',
+    'rules[].filters[].externalAuth': 'external authorization comes later',
+    useDefaultGateways: 'routes name their gateways',
+  },
+  GRPCRoute: {
+    'rules[].sessionPersistence': 'a DestinationRule with a consistent hash keeps sessions',
+    'rules[].filters[].extensionRef': 'there are no filters of other groups',
+    useDefaultGateways: 'routes name their gateways',
+  },
+  TLSRoute: { useDefaultGateways: 'routes name their gateways' },
+  TCPRoute: { useDefaultGateways: 'routes name their gateways' },
+  ReferenceGrant: {},
   PeerAuthentication: {},
   AuthorizationPolicy: {
     provider: 'external authorization comes later',

@@ -72,7 +72,16 @@ describe('withoutEffect', () => {
       [virtualService('{hosts: [order-service], gateways: [edge], http: [{route: [{destination: {host: order-service}}]}]}')],
       'there is no Gateway edge to which it is bound',
     ],
-    ['a kind that is not in effect', [kind('gateway.networking.k8s.io/v1', 'HTTPRoute', '{}')], 'HTTPRoute is not in effect in this version'],
+    [
+      'a kind that is not in effect',
+      [kind('gateway.networking.k8s.io/v1', 'UDPRoute', '{rules: [{backendRefs: [{name: a, port: 1}]}]}')],
+      'UDPRoute is not in effect in this version',
+    ],
+    [
+      'a route of Services',
+      [kind('gateway.networking.k8s.io/v1', 'HTTPRoute', '{parentRefs: [{kind: Service, group: "", name: web}]}')],
+      'none of its parents is a Gateway: routes for sidecars are not in effect in this version',
+    ],
     [
       'a gateway that nobody runs',
       [kind('networking.istio.io/v1', 'Gateway', '{selector: {istio: edge}, servers: []}')],

@@ -1,4 +1,4 @@
-import { type Json, type KindInEffect, kindOf, type Resource } from '@outrigger/resources';
+import { groupOf, type Json, type KindInEffect, kindInEffect, kindOf, type Resource } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
 import { Context } from './context.ts';
 import { reasonWithoutEffect } from './effect.ts';
@@ -8,7 +8,7 @@ import { fieldsNotInEffect } from './not-in-effect.ts';
 export function statusNotes(resource: Resource): readonly string[] {
   if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) return [`${resource.kind} is accepted and kept, but not in effect in this version`];
   const notes: string[] = [];
-  for (const [pattern, why] of Object.entries(policyLevels(resource.kind as KindInEffect))) {
+  for (const [pattern, why] of Object.entries(policyLevels(kindInEffect(groupOf(resource.apiVersion), resource.kind)!))) {
     for (const path of placesOf(resource.spec as Json, pattern.split('.'), 'spec'))
       notes.push(`${path} is accepted, but not in effect in this version: ${why}`);
   }

@@ -16,7 +16,27 @@ export type {
   TrafficPolicy,
 } from './kinds/destination-rule.ts';
 export type { GatewayServerSpec, GatewaySpec } from './kinds/gateway.ts';
-export { groupOfKind, isKind, type KindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
+export type {
+  ApiGatewaySpec,
+  ApiListener,
+  ApiRouteFilter,
+  BackendReference,
+  ConnectionApiRouteSpec,
+  FrontendValidation,
+  GatewayClassSpec,
+  GrpcApiRouteSpec,
+  HeaderModifier,
+  HttpApiMatch,
+  HttpApiRouteSpec,
+  HttpApiRule,
+  NamedMatch,
+  NamespaceSelector,
+  ObjectReference,
+  ParentReference,
+  PathModifier,
+  ReferenceGrantSpec,
+} from './kinds/gateway-api.ts';
+export { GATEWAY_API, groupOfKind, isKind, type KindInEffect, kindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
 export type {
   AuthorizationAction,
   AuthorizationCondition,

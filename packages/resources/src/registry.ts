@@ -1,4 +1,4 @@
-import { groupOfKind, type KindInEffect } from './kinds/known.ts';
+import { kindInEffect } from './kinds/known.ts';
 import { groupOf } from './resource.ts';
 import type { Schema } from './schema/structural.ts';
 import { type VendoredKind, vendoredKinds } from './schema/vendored.ts';
@@ -22,7 +22,7 @@ const byName: ReadonlyMap<string, VendoredKind> = new Map(vendoredKinds.map((kin
 /** Every kind, by group and name. */
 export const kinds: readonly Kind[] = vendoredKinds.map(({ load: _load, ...kind }) => ({
   ...kind,
-  inEffect: groupOfKind[kind.kind as KindInEffect] === kind.group,
+  inEffect: kindInEffect(kind.group, kind.kind) !== undefined,
 }));
 
 const kindByName: ReadonlyMap<string, Kind> = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));

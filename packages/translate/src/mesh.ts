@@ -1,9 +1,11 @@
 import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
+  GATEWAY_API,
   type GatewaySpec,
   type Instance,
   isKind,
+  kindInEffect,
   type PeerAuthenticationSpec,
   type Resource,
   type ResourceRef,
@@ -45,6 +47,8 @@ export interface Mesh {
   readonly sidecars: PersistentMap<readonly Sidecar[]>;
   /** Under `ALL`. */
   readonly gateways: PersistentMap<readonly Gateway[]>;
+  /** By kind. */
+  readonly gatewayApi: PersistentMap<readonly Resource[]>;
   /** By the gateway that they name: "NAMESPACE/NAME". */
   readonly boundVirtualServices: PersistentMap<readonly VirtualService[]>;
   /** By id. */
@@ -89,6 +93,7 @@ export function buildMesh(input: MeshInput): Mesh {
     authorizationPolicies: PersistentMap.empty(),
     sidecars: PersistentMap.empty(),
     gateways: PersistentMap.empty(),
+    gatewayApi: PersistentMap.empty(),
     boundVirtualServices: PersistentMap.empty(),
     instanceById: PersistentMap.empty(),
     resources: PersistentMap.empty(),
@@ -110,7 +115,15 @@ export const ALL = '';
 
 /** What one kind of resource is found by, and the keys that change with it. */
 interface Filing {
-  readonly index: 'virtualServices' | 'boundVirtualServices' | 'destinationRules' | 'peerAuthentications' | 'authorizationPolicies' | 'sidecars' | 'gateways';
+  readonly index:
+    | 'virtualServices'
+    | 'boundVirtualServices'
+    | 'destinationRules'
+    | 'peerAuthentications'
+    | 'authorizationPolicies'
+    | 'sidecars'
+    | 'gateways'
+    | 'gatewayApi';
   readonly under: readonly string[];
   readonly keyOf: (under: string) => Key;
   readonly all?: Key;
@@ -139,6 +152,8 @@ function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[
   if (isKind(resource, 'AuthorizationPolicy')) return [{ index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization }];
   if (isKind(resource, 'Sidecar')) return [{ index: 'sidecars', under: [namespace], keyOf: keys.sidecar }];
   if (isKind(resource, 'Gateway')) return [{ index: 'gateways', under: [ALL], keyOf: () => keys.gateways }];
+  if (resource.apiVersion.startsWith(`${GATEWAY_API}/`) && kindInEffect(GATEWAY_API, resource.kind) !== undefined)
+    return [{ index: 'gatewayApi', under: [resource.kind], keyOf: keys.gatewayApi }];
   return [];
 }
 
@@ -153,6 +168,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     authorizationPolicies: new Map(),
     sidecars: new Map(),
     gateways: new Map(),
+    gatewayApi: new Map(),
   };
   const stored = new Map<string, Resource | undefined>();
   const listOf = (index: Filing['index'], under: string): Resource[] => {
@@ -201,6 +217,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     authorizationPolicies: indexed('authorizationPolicies', mesh.authorizationPolicies),
     sidecars: indexed('sidecars', mesh.sidecars),
     gateways: indexed('gateways', mesh.gateways),
+    gatewayApi: indexed('gatewayApi', mesh.gatewayApi),
     boundVirtualServices: indexed('boundVirtualServices', mesh.boundVirtualServices),
     resources: mesh.resources.with(stored),
   };

@@ -94,6 +94,12 @@ export class Reader {
     return this.#mesh.gateways.get(ALL) ?? [];
   }
 
+  /** Resources of one kind of Gateway API, oldest first. */
+  gatewayApi<Spec>(kind: string): readonly Resource<Spec>[] {
+    this.keys.add(keys.gatewayApi(kind));
+    return (this.#mesh.gatewayApi.get(kind) ?? []) as readonly Resource<Spec>[];
+  }
+
   /** VirtualServices bound to a gateway, "NAMESPACE/NAME". */
   boundVirtualServices(gateway: string): readonly VirtualService[] {
     this.keys.add(keys.boundVirtualServices(gateway));

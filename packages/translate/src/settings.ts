@@ -10,6 +10,8 @@ export interface MeshSettings {
   readonly domainSuffix: string;
   /** What happens with hosts that are no service of the mesh. A Sidecar overrides it. */
   readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** Labels of namespaces, where there are namespaces that have some: Kubernetes'. */
+  readonly namespaceLabels: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 export const defaultSettings: MeshSettings = {
@@ -18,4 +20,5 @@ export const defaultSettings: MeshSettings = {
   rootNamespace: 'istio-system',
   domainSuffix: 'cluster.local',
   outboundPolicy: 'ALLOW_ANY',
+  namespaceLabels: {},
 };

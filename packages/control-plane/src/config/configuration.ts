@@ -1,7 +1,7 @@
 import { type Message as AnalysisMessage, analyze, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
 import {
   createValidator,
-  groupOfKind,
+  kinds,
   kindsNamed,
   manifestOf,
   type Problem as ReadProblem,
@@ -270,7 +270,12 @@ function refusal(problems: readonly ReadProblem[]): ConfigError {
 function groupedKinds(text: string): ReadonlySet<string> {
   const found = kindsNamed(text);
   if (found.length === 0)
-    throw new ConfigError('UNKNOWN_KIND', `there is no kind "${text}"`, text, `Kinds in effect are ${Object.keys(groupOfKind).join(', ')}`);
+    throw new ConfigError(
+      'UNKNOWN_KIND',
+      `there is no kind "${text}"`,
+      text,
+      `Kinds in effect are ${[...new Set(kinds.filter(({ inEffect }) => inEffect).map(({ kind }) => kind))].join(', ')}`,
+    );
   return new Set(found.map((kind) => `${kind.group}/${kind.kind}`));
 }
 

@@ -1,11 +1,12 @@
 import type { Resource } from '../resource.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { GatewaySpec } from './gateway.ts';
+import type { ApiGatewaySpec, ConnectionApiRouteSpec, GatewayClassSpec, GrpcApiRouteSpec, HttpApiRouteSpec, ReferenceGrantSpec } from './gateway-api.ts';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec } from './security.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec } from './workloads.ts';
 
-/** The kinds that this version acts on, and the shape of their specs. */
+/** The kinds that this version acts on, and the shape of their specs; `ApiGateway` for the second that is called Gateway. */
 export interface SpecByKind {
   VirtualService: VirtualServiceSpec;
   DestinationRule: DestinationRuleSpec;
@@ -16,9 +17,19 @@ export interface SpecByKind {
   Gateway: GatewaySpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
+  GatewayClass: GatewayClassSpec;
+  /** Gateway API's Gateway. */
+  ApiGateway: ApiGatewaySpec;
+  HTTPRoute: HttpApiRouteSpec;
+  GRPCRoute: GrpcApiRouteSpec;
+  TLSRoute: ConnectionApiRouteSpec;
+  TCPRoute: ConnectionApiRouteSpec;
+  ReferenceGrant: ReferenceGrantSpec;
 }
 
 export type KindInEffect = keyof SpecByKind;
+
+export const GATEWAY_API = 'gateway.networking.k8s.io';
 
 /** API group of each kind in effect; also the closed list of them. */
 export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
@@ -31,11 +42,27 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   Gateway: 'networking.istio.io',
   PeerAuthentication: 'security.istio.io',
   AuthorizationPolicy: 'security.istio.io',
+  GatewayClass: GATEWAY_API,
+  ApiGateway: GATEWAY_API,
+  HTTPRoute: GATEWAY_API,
+  GRPCRoute: GATEWAY_API,
+  TLSRoute: GATEWAY_API,
+  TCPRoute: GATEWAY_API,
+  ReferenceGrant: GATEWAY_API,
 };
+
+function nameOf(kind: KindInEffect): string {
+  return kind === 'ApiGateway' ? 'Gateway' : kind;
+}
+
+/** The kind in effect that a group's kind is; undefined: this version does not act on it. */
+export function kindInEffect(group: string, name: string): KindInEffect | undefined {
+  return (Object.keys(groupOfKind) as KindInEffect[]).find((kind) => nameOf(kind) === name && groupOfKind[kind] === group);
+}
 
 /** Whether a resource is of that kind, in any version: `isKind(resource, 'VirtualService')` types its spec. */
 export function isKind<K extends KindInEffect>(resource: Resource, kind: K): resource is Resource<SpecByKind[K]> {
-  return resource.kind === kind && resource.apiVersion.startsWith(`${groupOfKind[kind]}/`);
+  return resource.kind === nameOf(kind) && resource.apiVersion.startsWith(`${groupOfKind[kind]}/`);
 }
 
 /** The resources of one kind, typed. */

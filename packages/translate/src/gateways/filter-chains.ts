@@ -9,6 +9,7 @@ import type { Reader } from '../reader.ts';
 import { httpAuthorization, tcpAuthorization } from '../security/authorization.ts';
 import { destinationClusters, type FoundRoute, matchesConnection, matchingTcpRoute } from '../tcp-route.ts';
 import type { Visibility } from '../visibility.ts';
+import { connectionRoutes } from './api/connections.ts';
 import type { GatewayPort } from './ports.ts';
 import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
 import { serverTls } from './server-tls.ts';
@@ -26,10 +27,15 @@ export function filterChains(reader: Reader, visibility: Visibility, port: Gatew
   return port.servers.flatMap((server) => {
     if (routesRequests(server)) return [terminated(reader, server, [requestRouting(reader, port, server)])];
     if (server.tls?.kind === 'passthrough') return passthroughChains(reader, visibility, port, server, taken);
-    const found = tcpRoute(reader, visibility, server);
-    if (found === undefined) return [];
-    const filters = connectionRouting(reader, visibility, port, found.virtualService, found.route);
-    return server.tls === undefined ? [{ filters }] : [terminated(reader, server, filters)];
+    const found = tcpRoutes(reader, visibility, server);
+    // Only names tell connections apart, and an Istio server has one route for all of its own.
+    const taking = server.listener !== undefined && server.tls !== undefined ? found : found.slice(0, 1);
+    return taking.map(({ virtualService, route }) => {
+      reader.uses(virtualService);
+      const filters = connectionRouting(reader, visibility, port, virtualService, route);
+      if (server.tls === undefined) return { filters };
+      return terminated(reader, server, filters, server.listener === undefined ? undefined : virtualService.spec.hosts);
+    });
   });
 }
 
@@ -39,11 +45,11 @@ function serverNames(server: GatewayServer): string[] {
   return hosts.includes('*') ? [] : hosts;
 }
 
-function terminated(reader: Reader, server: GatewayServer, filters: NetworkFilter[]): Chain {
+function terminated(reader: Reader, server: GatewayServer, filters: NetworkFilter[], names?: readonly string[]): Chain {
   const tls = serverTls(reader, server.tls!, routesRequests(server) ? HTTP_ALPN : []);
   return {
     name: `${server.name}/${server.field}`,
-    filterChainMatch: { transportProtocol: 'tls', serverNames: serverNames(server) },
+    filterChainMatch: { transportProtocol: 'tls', serverNames: names === undefined ? serverNames(server) : names.includes('*') ? [] : [...names] },
     ...(tls === undefined ? {} : { transportSocket: tls }),
     filters,
   };
@@ -80,7 +86,8 @@ function connectionRouting(reader: Reader, visibility: Visibility, port: Gateway
 }
 
 /** VirtualServices bound to the server that share a host with it. */
-function bound(visibility: Visibility, server: GatewayServer): readonly VirtualService[] {
+function bound(reader: Reader, visibility: Visibility, server: GatewayServer): readonly VirtualService[] {
+  if (server.listener !== undefined) return connectionRoutes(reader, visibility, server);
   return visibility.boundVirtualServices(server.name).filter(
     ({ metadata, spec }) =>
       sharedHosts(
@@ -91,20 +98,17 @@ function bound(visibility: Visibility, server: GatewayServer): readonly VirtualS
   );
 }
 
-function tcpRoute(reader: Reader, visibility: Visibility, server: GatewayServer): { virtualService: VirtualService; route: FoundRoute } | undefined {
-  for (const virtualService of bound(visibility, server)) {
+function tcpRoutes(reader: Reader, visibility: Visibility, server: GatewayServer): readonly { virtualService: VirtualService; route: FoundRoute }[] {
+  return bound(reader, visibility, server).flatMap((virtualService) => {
     const route = matchingTcpRoute(reader, virtualService, server.port, server.name);
-    if (route === undefined) continue;
-    reader.uses(virtualService);
-    return { virtualService, route };
-  }
-  return undefined;
+    return route === undefined ? [] : [{ virtualService, route }];
+  });
 }
 
 /** By the name that a client asks for, which is all that is looked at. Of two routes for one name the first has it. */
 function passthroughChains(reader: Reader, visibility: Visibility, port: GatewayPort, server: GatewayServer, taken: Set<string>): Chain[] {
   const chains: Chain[] = [];
-  for (const virtualService of bound(visibility, server)) {
+  for (const virtualService of bound(reader, visibility, server)) {
     for (const [index, { match, route = [] }] of (virtualService.spec.tls ?? []).entries()) {
       const field = `spec.tls[${index}]`;
       for (const one of match) {

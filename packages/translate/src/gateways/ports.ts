@@ -1,4 +1,6 @@
+import { byAge } from '../mesh.ts';
 import type { Reader } from '../reader.ts';
+import { apiServers } from './api/servers.ts';
 import { istioServers } from './istio-gateway.ts';
 import { type Family, familyOf, type GatewayServer, routesRequests } from './server.ts';
 
@@ -19,7 +21,8 @@ export interface GatewayPort {
  */
 export function gatewayPorts(reader: Reader): readonly GatewayPort[] {
   const ports = new Map<string, GatewayPort & { readonly servers: GatewayServer[] }>();
-  for (const server of istioServers(reader)) {
+  const servers = [...istioServers(reader), ...apiServers(reader)].sort((a, b) => byAge(a.gateway, b.gateway));
+  for (const server of servers) {
     const { address, port } = boundAt(reader, server);
     const key = `${address} ${port}`;
     const present = ports.get(key);
@@ -47,7 +50,12 @@ function conflictOf(present: GatewayPort, server: GatewayServer): string | undef
   const family = familyOf(server);
   if (family !== present.family) return `${owner} serves ${first.protocol} there`;
   if (family === 'tcp') return `${owner} takes every connection there`;
-  if (family === 'http') return undefined;
+  if (family === 'http') {
+    const twin = present.servers.find(
+      (other) => other.listener !== undefined && server.listener !== undefined && other.hosts[0]!.host === server.hosts[0]!.host,
+    );
+    return twin === undefined ? undefined : `${twin.name} (${twin.field}) has the host ${server.hosts[0]!.host} there`;
+  }
   for (const other of present.servers) {
     const twice = server.hosts.find(({ host }) => other.hosts.some((one) => one.host === host));
     if (twice !== undefined) return `${other.name} (${other.field}) has the host ${twice.host} there`;

@@ -6,6 +6,7 @@ import type { Reader } from '../reader.ts';
 import { GIVEN_UP_HEADER } from '../routes/headers.ts';
 import { virtualServiceRoutes } from '../routes/http-route.ts';
 import { Visibility } from '../visibility.ts';
+import { apiRoutes } from './api/routes.ts';
 import { gatewayPorts } from './ports.ts';
 import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
 
@@ -19,10 +20,11 @@ export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration 
   const hosts = new Map<string, VirtualHost>();
   for (const server of servers) {
     reader.uses(server.gateway);
-    addVirtualServices(reader, visibility, server, hosts);
+    if (server.listener === undefined) addVirtualServices(reader, visibility, server, hosts);
+    else for (const [domain, routes] of apiRoutes(reader, visibility, server, servers)) hostAt(hosts, domain, server.port).routes.push(...routes);
     if (server.httpsRedirect) redirectToTls(server, hosts);
   }
-  for (const host of hosts.values()) host.routes = catchAllLast(host.routes);
+  if (servers.some(({ listener }) => listener === undefined)) for (const host of hosts.values()) host.routes = catchAllLast(host.routes);
   return create(RouteConfigurationSchema, {
     name,
     virtualHosts: hosts.size > 0 ? [...hosts.values()] : [{ name: `blackhole:${servers[0]!.port}`, domains: ['*'] }],

@@ -1,4 +1,4 @@
-import type { Protocol, Resource, TlsProtocol } from '@outrigger/resources';
+import type { ApiListener, Protocol, Resource, TlsProtocol } from '@outrigger/resources';
 import { covers } from '../hosts.ts';
 import { isHttp } from '../protocols.ts';
 
@@ -41,6 +41,8 @@ export interface GatewayServer {
   readonly hosts: readonly ServerHost[];
   readonly tls: ServerTls | undefined;
   readonly httpsRedirect: boolean;
+  /** Of a Gateway API Gateway: what routes are attached to. */
+  readonly listener?: ApiListener;
 }
 
 /** What servers that share a port have in common: how a connection is told to be one's or another's. */

@@ -19,7 +19,7 @@ export function fraction(percent: number): { numerator: number; denominator: Fra
   return { numerator: Math.round((percent * PARTS) / 100), denominator: FractionalPercent_DenominatorType.MILLION };
 }
 
-export function perFilterConfig(reader: Reader, owner: Resource, field: string, route: HttpRoute): Record<string, Any> {
+export function perFilterConfig(reader: Reader, owner: Resource, field: string, route: Pick<HttpRoute, 'fault' | 'corsPolicy'>): Record<string, Any> {
   const config: Record<string, Any> = {};
   if (route.fault !== undefined) {
     const fault = faultConfig(reader, owner, `${field}.fault`, route.fault);

@@ -1,8 +1,9 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import type { HttpRoute, HttpRouteDestination, Resource, Service } from '@outrigger/resources';
+import type { HttpRouteDestination, Resource, Service } from '@outrigger/resources';
 import {
   RedirectAction_RedirectResponseCode,
   type Route,
+  RouteAction_ClusterNotFoundResponseCode,
   type RouteActionSchema,
   RouteSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
@@ -19,6 +20,7 @@ import { fraction, perFilterConfig } from './filters.ts';
 import { headerFields, hostOperation, overwrite, PEER_HEADER, peerHeader } from './headers.ts';
 import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
 import { type Retry, type RetryPolicyInit, retryOf, splitByIdempotency } from './retry.ts';
+import type { RouteRule } from './rule.ts';
 
 type RouteInit = Init<typeof RouteSchema>;
 /** Action, match and metadata are filled in at the end: Envoys get a route in several. */
@@ -115,13 +117,13 @@ export function routesOf(
   visibility: Visibility,
   owner: Resource,
   field: string,
-  route: HttpRoute,
+  route: RouteRule,
   matchIndex: number | undefined,
   target: RoutedHost,
 ): Route[] {
   const match = matchIndex === undefined ? undefined : route.match![matchIndex]!;
   const { namespace, name } = owner.metadata;
-  const metadata: Record<string, JsonObject> = { istio: { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/virtual-service/${name}` } };
+  const metadata: Record<string, JsonObject> = { istio: { config: `/apis/${owner.apiVersion}/namespaces/${namespace}/${kebab(owner.kind)}/${name}` } };
   const fields = headerFields(route.headers);
   const matcher = routeMatch(reader, owner, matchIndex === undefined ? field : `${field}.match[${matchIndex}]`, match);
   const base: RouteFields = {
@@ -164,6 +166,8 @@ export function routesOf(
   }
   const action: ActionInit = {
     clusterSpecifier: clusterSpecifier(destinations),
+    // Gateway API: a backend that is none.
+    ...(owner.kind === 'VirtualService' ? {} : { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }),
     hashPolicy: destinations.map(({ at }) => hashPolicy(reader, visibility, at)).find((policies) => policies.length > 0) ?? [],
     ...timeouts(reader, durationOf(reader, owner, `${field}.timeout`, route.timeout)),
     ...rewrite(route, destinations.length === 1 ? destinations[0]!.entry : undefined),
@@ -210,7 +214,7 @@ function clusterSpecifier(destinations: readonly Weighted[]): ActionInit['cluste
   };
 }
 
-function rewrite(route: HttpRoute, single: HttpRouteDestination | undefined): Pick<ActionInit, 'prefixRewrite' | 'regexRewrite' | 'hostRewriteSpecifier'> {
+function rewrite(route: RouteRule, single: HttpRouteDestination | undefined): Pick<ActionInit, 'prefixRewrite' | 'regexRewrite' | 'hostRewriteSpecifier'> {
   const { uri, authority, uriRegexRewrite } = route.rewrite ?? {};
   const host = authority || hostOperation(single?.headers) || hostOperation(route.headers);
   const regex = uriRegexRewrite?.match;
@@ -226,7 +230,7 @@ function mirrors(
   visibility: Visibility,
   owner: Resource,
   field: string,
-  route: HttpRoute,
+  route: RouteRule,
   target: RoutedHost,
 ): ActionInit['requestMirrorPolicies'] & object {
   const { mirror } = route;
@@ -258,9 +262,22 @@ const redirectCodes: Readonly<Record<number, RedirectAction_RedirectResponseCode
   308: RedirectAction_RedirectResponseCode.PERMANENT_REDIRECT,
 };
 
-function redirect(route: HttpRoute, target: RoutedHost): RouteInit['action'] & object {
-  const { uri, prefixRewrite, authority, port, derivePort, scheme, redirectCode } = route.redirect!;
-  const path = uri ? ({ case: 'pathRedirect', value: uri } as const) : prefixRewrite ? ({ case: 'prefixRewrite', value: prefixRewrite } as const) : undefined;
+/** "VirtualService": "virtual-service"; "HTTPRoute": "http-route". */
+function kebab(kind: string): string {
+  return kind.replaceAll(/([a-z])([A-Z])|([A-Z])([A-Z][a-z])/g, '$1$3-$2$4').toLowerCase();
+}
+
+function redirect(route: RouteRule, target: RoutedHost): RouteInit['action'] & object {
+  const { uri, prefixRewrite, uriRegexRewrite, authority, port, derivePort, scheme, redirectCode } = route.redirect!;
+  const regex =
+    uriRegexRewrite && ({ case: 'regexRewrite', value: { pattern: { regex: uriRegexRewrite.match }, substitution: uriRegexRewrite.rewrite } } as const);
+  const path = regex
+    ? regex
+    : uri
+      ? ({ case: 'pathRedirect', value: uri } as const)
+      : prefixRewrite
+        ? ({ case: 'prefixRewrite', value: prefixRewrite } as const)
+        : undefined;
   const portRedirect =
     port ?? (derivePort === 'FROM_REQUEST_PORT' ? target.port : derivePort === 'FROM_PROTOCOL_DEFAULT' ? (scheme === 'https' ? 443 : 80) : 0);
   return {
@@ -275,7 +292,7 @@ function redirect(route: HttpRoute, target: RoutedHost): RouteInit['action'] & o
   };
 }
 
-function noteForGrpc(reader: Reader, owner: Resource, field: string, route: HttpRoute): void {
+function noteForGrpc(reader: Reader, owner: Resource, field: string, route: RouteRule): void {
   for (const name of ['rewrite', 'headers', 'mirror', 'mirrors', 'redirect', 'directResponse'] as const) {
     if (route[name] !== undefined) reader.ignored(owner, `${field}.${name}`, 'clients without a proxy do not do this', 'grpc');
   }

@@ -5,6 +5,7 @@ import { gatewayNames } from '../gateways/names.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { matchesLabels } from '../visibility.ts';
+import type { RouteMatch } from './rule.ts';
 
 export type RouteMatchInit = Init<typeof RouteMatchSchema>;
 export type HeaderMatcherInit = Init<typeof HeaderMatcherSchema>;
@@ -34,7 +35,7 @@ export function appliesTo(reader: Reader, match: HttpMatchRequest, { namespace }
   return matchesLabels(match.sourceLabels, reader.node.labels);
 }
 
-export function routeMatch(reader: Reader, owner: Resource, field: string, match: HttpMatchRequest | undefined): RouteMatchInit {
+export function routeMatch(reader: Reader, owner: Resource, field: string, match: RouteMatch | undefined): RouteMatchInit {
   if (match === undefined) return everyPath;
   const headers: HeaderMatcherInit[] = [];
   for (const name of sorted(match.headers)) headers.push(headerMatcher(headerName(name), match.headers![name]!));
@@ -54,11 +55,16 @@ export function routeMatch(reader: Reader, owner: Resource, field: string, match
   });
   if (reader.node.dataPlane === 'grpc' && queryParameters.length > 0) reader.ignored(owner, `${field}.queryParams`, 'gRPC calls have no query', 'grpc');
   return {
-    pathSpecifier: pathSpecifier(match.uri),
+    pathSpecifier: match.wholeSegments === true ? segmentsSpecifier(match.uri?.prefix ?? '/') : pathSpecifier(match.uri),
     ...(match.ignoreUriCase === true && match.uri?.regex === undefined ? { caseSensitive: false } : {}),
     headers,
     ...(reader.node.dataPlane === 'grpc' ? {} : { queryParameters }),
   };
+}
+
+function segmentsSpecifier(prefix: string): RouteMatchInit['pathSpecifier'] & object {
+  const path = prefix.replace(/\/+$/, '');
+  return path === '' ? { case: 'prefix', value: '/' } : { case: 'pathSeparatedPrefix', value: path };
 }
 
 function pathSpecifier(uri: StringMatch | undefined): RouteMatchInit['pathSpecifier'] & object {

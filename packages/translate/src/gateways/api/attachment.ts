@@ -1,0 +1,72 @@
+import { type ApiListener, GATEWAY_API, type ParentReference, type Resource } from '@outrigger/resources';
+import { covers } from '../../hosts.ts';
+import type { Reader } from '../../reader.ts';
+import { type ApiGateway, allowsNamespace, kindsTaken, ourGateways } from './gateways.ts';
+
+export interface ApiRouteSpec {
+  readonly parentRefs?: readonly ParentReference[];
+  readonly hostnames?: readonly string[];
+}
+export type ApiRoute = Resource<ApiRouteSpec>;
+
+/** A listener that a route is attached to, and for which names. */
+export interface Attached {
+  readonly listener: ApiListener;
+  /** '*' for any. */
+  readonly hostnames: readonly string[];
+}
+
+/** What became of one parent that a route names; the reasons are the specification's. */
+export interface ParentResult {
+  readonly parent: ParentReference;
+  readonly gateway: ApiGateway;
+  readonly attached: readonly Attached[];
+  readonly reason: 'Accepted' | 'NoMatchingParent' | 'NotAllowedByListeners' | 'NoMatchingListenerHostname';
+}
+
+/** Names that both take: the narrower of two where one covers the other. No names: any. */
+export function sharedHostnames(listener: string | undefined, route: readonly string[] | undefined): readonly string[] {
+  const own = (listener ?? '*').toLowerCase() || '*';
+  if (route === undefined || route.length === 0) return [own];
+  return route.map((name) => name.toLowerCase()).flatMap((name) => (covers(own, name) ? [name] : covers(name, own) ? [own] : []));
+}
+
+/** The gateways of ours that a route names, and its listeners of them. */
+export function parentsOf(reader: Reader, route: ApiRoute): readonly ParentResult[] {
+  const gateways = ourGateways(reader);
+  return (route.spec.parentRefs ?? []).flatMap((parent): ParentResult[] => {
+    if ((parent.kind ?? 'Gateway') !== 'Gateway' || (parent.group ?? GATEWAY_API) !== GATEWAY_API) return [];
+    const namespace = parent.namespace ?? route.metadata.namespace;
+    const gateway = gateways.find(({ metadata }) => metadata.name === parent.name && metadata.namespace === namespace);
+    return gateway === undefined ? [] : [attach(reader, route, parent, gateway)];
+  });
+}
+
+function attach(reader: Reader, route: ApiRoute, parent: ParentReference, gateway: ApiGateway): ParentResult {
+  const result = (reason: ParentResult['reason'], attached: readonly Attached[] = []): ParentResult => ({ parent, gateway, attached, reason });
+  const named = (gateway.spec.listeners ?? []).filter(
+    ({ name, port }) => (parent.sectionName === undefined || parent.sectionName === name) && (parent.port === undefined || parent.port === port),
+  );
+  if (named.length === 0) return result('NoMatchingParent');
+  const allowed = named.filter((listener) => kindsTaken(listener).includes(route.kind) && allowsNamespace(reader, gateway, listener, route.metadata.namespace));
+  if (allowed.length === 0) return result('NotAllowedByListeners');
+  const attached = allowed
+    .map((listener) => ({ listener, hostnames: sharedHostnames(listener.hostname, route.spec.hostnames) }))
+    .filter(({ hostnames }) => hostnames.length > 0);
+  return attached.length === 0 ? result('NoMatchingListenerHostname') : result('Accepted', attached);
+}
+
+/** Routes of a kind that are attached to a listener, oldest first. */
+export function attachedTo<Spec extends ApiRouteSpec>(
+  reader: Reader,
+  kind: string,
+  gateway: ApiGateway,
+  listener: ApiListener,
+): readonly { readonly route: Resource<Spec>; readonly hostnames: readonly string[] }[] {
+  return reader.gatewayApi<Spec>(kind).flatMap((route) => {
+    const hostnames = parentsOf(reader, route)
+      .filter((parent) => parent.gateway === gateway)
+      .flatMap(({ attached }) => attached.filter((one) => one.listener === listener).flatMap((one) => one.hostnames));
+    return hostnames.length === 0 ? [] : [{ route, hostnames: [...new Set(hostnames)] }];
+  });
+}

@@ -1,0 +1,74 @@
+import { type ApiGatewaySpec, type ApiListener, GATEWAY_API, type GatewayClassSpec, type NamespaceSelector, type Resource } from '@outrigger/resources';
+import type { ProxyNode } from '../../node.ts';
+import type { Reader } from '../../reader.ts';
+
+export type ApiGateway = Resource<ApiGatewaySpec>;
+
+/** Of the classes that are ours. */
+export const CONTROLLER_NAME = 'outrigger.dev/gateway';
+/** A class of ours that is there without a resource. */
+const BUILT_IN_CLASS = 'outrigger';
+/** Off Kubernetes a namespace has the one label that each has there. */
+const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
+/** Whether a class is ours, and so its gateways. */
+export function isOurs(reader: Reader, className: string): boolean {
+  const written = reader.gatewayApi<GatewayClassSpec>('GatewayClass').find(({ metadata }) => metadata.name === className);
+  return written === undefined ? className === BUILT_IN_CLASS : written.spec.controllerName === CONTROLLER_NAME;
+}
+
+export function ourGateways(reader: Reader): readonly ApiGateway[] {
+  return reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
+}
+
+/** Those that a workload serves: of its namespace, and of its name, or as its label or their address says. */
+export function servesGateway(node: Pick<ProxyNode, 'namespace' | 'service' | 'labels'>, { metadata, spec }: ApiGateway, domainSuffix: string): boolean {
+  if (metadata.namespace !== node.namespace) return false;
+  const label = node.labels[GATEWAY_NAME_LABEL];
+  if (label !== undefined) return label === metadata.name;
+  const addresses = (spec.addresses ?? []).filter(({ type }) => type === 'Hostname').map(({ value = '' }) => value);
+  return addresses.length > 0 ? addresses.includes(`${node.service}.${node.namespace}.svc.${domainSuffix}`) : node.service === metadata.name;
+}
+
+const routeKinds: Readonly<Record<string, readonly string[]>> = {
+  HTTP: ['HTTPRoute', 'GRPCRoute'],
+  HTTPS: ['HTTPRoute', 'GRPCRoute'],
+  TLS: ['TLSRoute', 'TCPRoute'],
+  TCP: ['TCPRoute'],
+};
+
+/** Kinds of routes that a listener takes: those of its protocol, as far as it allows them. */
+export function kindsTaken({ protocol, tls, allowedRoutes }: ApiListener): readonly string[] {
+  const able = protocol === 'TLS' && tls?.mode === 'Passthrough' ? ['TLSRoute'] : (routeKinds[protocol] ?? []);
+  const allowed = allowedRoutes?.kinds ?? [];
+  return allowed.length === 0 ? able : able.filter((kind) => allowed.some((one) => one.kind === kind && (one.group ?? GATEWAY_API) === GATEWAY_API));
+}
+
+/** Kinds that a listener names and that it cannot take. */
+export function kindsRefused(listener: ApiListener): readonly string[] {
+  const taken = kindsTaken(listener);
+  return (listener.allowedRoutes?.kinds ?? [])
+    .filter(({ kind, group }) => !taken.includes(kind) || (group ?? GATEWAY_API) !== GATEWAY_API)
+    .map(({ kind }) => kind);
+}
+
+/** Whether a listener allows routes of a namespace. */
+export function allowsNamespace(reader: Reader, { metadata }: ApiGateway, { allowedRoutes }: ApiListener, namespace: string): boolean {
+  const { from = 'Same', selector } = allowedRoutes?.namespaces ?? {};
+  if (from === 'All') return true;
+  return from === 'Same'
+    ? namespace === metadata.namespace
+    : selects(selector, { ...reader.settings.namespaceLabels[namespace], [NAMESPACE_NAME_LABEL]: namespace });
+}
+
+function selects(selector: NamespaceSelector | undefined, labels: Readonly<Record<string, string>>): boolean {
+  if (selector === undefined) return false;
+  const expressions = (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
+    const value = labels[key];
+    if (operator === 'In') return value !== undefined && values.includes(value);
+    if (operator === 'NotIn') return value === undefined || !values.includes(value);
+    return operator === 'Exists' ? value !== undefined : value === undefined;
+  });
+  return expressions && Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+}
