@@ -7,6 +7,7 @@ import { XxHash64 } from '../lb/xxhash64.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
+import { TurnWriter } from '../net/turn-writer.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
@@ -15,8 +16,6 @@ import type { TcpProxyConfig, WeightedTcpCluster } from '../xds/listener-config.
 
 /** Bytes read from the client before the upstream is there; then reading stops. */
 const MAX_EARLY_BYTES = 64 * 1024;
-/** Unsent bytes of one direction from which the other stops reading. */
-const HIGH_WATER_BYTES = 128 * 1024;
 const CLUSTER_TIMEOUT_MS = 5_000;
 /** Once both sides have ended: how long a reader may take none of what is still to be sent. */
 const LINGER_MS = 30_000;
@@ -37,6 +36,8 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   readonly #clusters: ClusterSet;
   readonly #recorder: TcpRecorder;
   #downstream: Transport;
+  #toDownstream: TurnWriter;
+  #toUpstream: TurnWriter | null = null;
   readonly #onGone: (proxy: TcpProxy) => void;
   readonly startMs: number;
   readonly startTimeMs: number;
@@ -85,6 +86,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.config = config;
     this.info = info;
     this.#downstream = downstream;
+    this.#toDownstream = new TurnWriter(runtime.turn, downstream, config.bufferLimitBytes);
     this.#recorder = recorder;
     this.#onGone = onGone;
     this.startMs = runtime.nowMs();
@@ -103,12 +105,17 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
 
   /** It is known who the client is: it gets what the upstream has said so far, unless a policy has something against it. */
   settle(config: TcpProxyConfig, info: ConnectionInfo, downstream: Transport, said: { readonly held: readonly Buffer[]; readonly ended: boolean }): void {
+    // Into what is held.
+    this.#toDownstream.flush();
+    // Into what is held.
+    this.#toDownstream.flush();
     this.config = config;
     this.info = info;
     this.#downstream = downstream;
+    this.#toDownstream = new TurnWriter(this.#runtime.turn, downstream, config.bufferLimitBytes);
     if (!this.#settle()) return;
-    for (const chunk of said.held) downstream.write(chunk);
-    if (said.ended) downstream.end();
+    for (const chunk of said.held) this.#toDownstream.bytes(chunk, 0, chunk.length);
+    if (said.ended) this.#toDownstream.end();
     if (!this.#open) return;
     this.#recorder.opened(this);
     this.#upstream!.transport.resume();
@@ -209,10 +216,12 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.cluster!.outlier.onResponse(this.host!, 200, this.#runtime.nowMs());
     upstream.sink = new UpstreamSide(this);
     if (this.#settled) this.#recorder.opened(this);
-    for (const chunk of this.#early) upstream.transport.write(chunk);
+    const writer = new TurnWriter(this.#runtime.turn, upstream.transport, this.cluster!.config.bufferLimitBytes);
+    this.#toUpstream = writer;
+    for (const chunk of this.#early) writer.bytes(chunk, 0, chunk.length);
     this.#early = [];
     if (this.#earlyBytes >= this.#maxEarlyBytes) this.#downstream.resume();
-    if (this.#downstreamEnded) upstream.transport.end();
+    if (this.#downstreamEnded) writer.end();
   }
 
   onOpenFailed(timeout: boolean, detail: string): void {
@@ -232,21 +241,20 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
       return;
     }
     this.bytesReceived += end - start;
-    // The read buffer is shared, and the transport may hold what it is given until the kernel takes it.
-    const chunk = Buffer.from(buffer.subarray(start, end));
     if (!this.#open) {
-      this.#early.push(chunk);
-      this.#earlyBytes += chunk.length;
+      this.#early.push(Buffer.from(buffer.subarray(start, end)));
+      this.#earlyBytes += end - start;
       if (this.#earlyBytes >= this.#maxEarlyBytes) this.#downstream.pause();
       return;
     }
-    const { transport } = this.#upstream!;
-    if (!transport.write(chunk) && transport.writableLength >= Math.min(HIGH_WATER_BYTES, this.cluster!.config.bufferLimitBytes)) this.#downstream.pause();
+    const writer = this.#toUpstream!;
+    writer.bytes(buffer, start, end);
+    if (writer.blocked) this.#downstream.pause();
   }
 
   receiveEnd(): void {
     this.#downstreamEnded = true;
-    if (this.#open) this.#upstream!.transport.end();
+    this.#toUpstream?.end();
     this.#checkEnd();
   }
 
@@ -261,20 +269,20 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   transportDrained(): void {
+    this.#toDownstream.drained();
     if (this.#open) this.#upstream!.transport.resume();
   }
 
   upstreamReceive(buffer: Buffer, start: number, end: number): void {
     this.#moved = true;
     this.bytesSent += end - start;
-    const chunk = Buffer.from(buffer.subarray(start, end));
-    if (!this.#downstream.write(chunk) && this.#downstream.writableLength >= Math.min(HIGH_WATER_BYTES, this.config.bufferLimitBytes))
-      this.#upstream!.transport.pause();
+    this.#toDownstream.bytes(buffer, start, end);
+    if (this.#toDownstream.blocked) this.#upstream!.transport.pause();
   }
 
   upstreamEnd(): void {
     this.#upstreamEnded = true;
-    this.#downstream.end();
+    this.#toDownstream.end();
     this.#checkEnd();
   }
 
@@ -289,6 +297,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   upstreamDrained(): void {
+    this.#toUpstream!.drained();
     this.#downstream.resume();
   }
 
@@ -316,8 +325,8 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     this.endMs = this.#runtime.nowMs();
     const { wheel } = this.#runtime;
     for (const timer of [this.#idle, this.#maxAge, this.#linger]) if (timer !== undefined) wheel.cancel(timer);
-    this.#downstream.destroy();
-    if (this.#open) this.#upstream!.transport.destroy();
+    this.#toDownstream.destroy();
+    if (this.#toUpstream !== null) this.#toUpstream.destroy();
     else this.#upstream?.abort();
     this.#release();
     if (!this.#settled) return;
