@@ -1,3 +1,4 @@
+import type { ResourceLimits } from '../resilience/limits.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
@@ -10,14 +11,15 @@ export function clustersText(clusters: ClusterSet): string {
   for (const cluster of sorted(clusters)) {
     const { name, limits } = cluster;
     lines.push(`${name}::observability_name::${name}`);
-    // One set of limits holds for every priority.
     for (const priority of ['default_priority', 'high_priority'])
-      for (const [field, value] of Object.entries(limitsOf(cluster))) lines.push(`${name}::${priority}::${field}::${value}`);
+      for (const [field, value] of Object.entries(limitsOf(cluster.limitsOf(priority === 'high_priority'))))
+        lines.push(`${name}::${priority}::${field}::${value}`);
     lines.push(`${name}::added_via_api::${!clusters.isStatic(name)}`);
     if (hasServiceName(cluster)) lines.push(`${name}::eds_service_name::${cluster.config.edsServiceName}`);
     lines.push(`${name}::default_priority::active_connections::${limits.connections}`);
     lines.push(`${name}::default_priority::active_requests::${limits.requests}`);
     lines.push(`${name}::default_priority::active_retries::${limits.retries}`);
+    lines.push(`${name}::default_priority::rq_pending_active::${limits.pendingRequests}`);
     lines.push(`${name}::warm::${cluster.warm}`);
     if (cluster.checker !== null) for (const [field, value] of Object.entries(cluster.checker.stats)) lines.push(`${name}::health_check::${field}::${value}`);
     for (const ignored of [...cluster.config.ignored, ...cluster.policies.ignored]) lines.push(`${name}::without_effect::${ignored}`);
@@ -29,7 +31,7 @@ export function clustersText(clusters: ClusterSet): string {
       lines.push(`${at}::weight::${host.weight}`);
       const { region, zone, sub_zone } = localityOf(host);
       lines.push(`${at}::region::${region}`, `${at}::zone::${zone}`, `${at}::sub_zone::${sub_zone}`);
-      lines.push(`${at}::priority::${host.priority}`);
+      lines.push(`${at}::canary::${isCanary(host)}`, `${at}::priority::${host.priority}`);
       lines.push(`${at}::breaker::${host.outlier.state}`);
     }
   }
@@ -51,7 +53,7 @@ export function clustersJson(clusters: ClusterSet): object {
         locality: said(localityOf(host)),
         ...said({ priority: host.priority }),
       })),
-      circuit_breakers: { thresholds: [limitsOf(cluster), { priority: 'HIGH', ...limitsOf(cluster) }] },
+      circuit_breakers: { thresholds: [limitsOf(cluster.limits), { priority: 'HIGH', ...limitsOf(cluster.limitsOf(true)) }] },
       observability_name: cluster.name,
       ...(hasServiceName(cluster) ? { eds_service_name: cluster.config.edsServiceName } : {}),
     })),
@@ -68,7 +70,7 @@ function hasServiceName({ name, config }: Cluster): boolean {
   return config.discovery === 'eds' && config.edsServiceName !== name;
 }
 
-function limitsOf({ limits: { settings } }: Cluster): object {
+function limitsOf({ settings }: ResourceLimits): object {
   const shown = (limit: number): number => Math.min(limit, MAX_UINT32);
   return {
     max_connections: shown(settings.maxConnections),
@@ -109,6 +111,11 @@ function statsOf(host: UpstreamHost): Record<string, number> {
     rq_timeout: stats.requestTimeout,
     rq_total: stats.requestTotal,
   };
+}
+
+/** envoy.lb metadata of the endpoint. */
+function isCanary({ metadata }: UpstreamHost): boolean {
+  return metadata['canary'] === true;
 }
 
 function healthFlags(host: UpstreamHost): string {

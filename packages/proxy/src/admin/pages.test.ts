@@ -26,7 +26,7 @@ beforeAll(async () => {
   const loopback = { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } };
   plane.listener(
     listener('in', {
-      manager: { rds: { routeConfigName: 'r', configSource: { ads: {} } }, addUserAgent: true },
+      manager: { rds: { routeConfigName: 'r', configSource: { ads: {} } }, proxy100Continue: true },
       fields: { ...loopback, trafficDirection: 'OUTBOUND' },
     }),
   );
@@ -96,7 +96,10 @@ it('/clusters has each endpoint with what happened to it, and what has no effect
     `${at}::rq_total::1`,
     `${at}::rq_error::1`,
     `${at}::rq_active::0`,
-    `${at}::cx_active::1`,
+    `${at}::cx_total::1`,
+    // Its connection went with the ejection.
+    `${at}::cx_active::0`,
+    `${at}::canary::false`,
     `${at}::health_flags::/failed_outlier_check`,
     `${at}::breaker::open`,
     'c::default_priority::active_requests::0',
@@ -116,7 +119,7 @@ it('/clusters has each endpoint with what happened to it, and what has no effect
 it('/listeners and /routes have what is in effect, and name what is not', async () => {
   expect((await made.admin('/listeners')).body.split('\n')).toContain(`in::${made.proxy.listenerAddress('in')}`);
   const { listener_statuses } = (await json('/listeners?format=json&detail')) as { listener_statuses: { name: string; without_effect: string[] }[] };
-  expect(listener_statuses.find(({ name }) => name === 'in')!.without_effect).toEqual(['filter_chains[0].filters[0].typed_config.add_user_agent']);
+  expect(listener_statuses.find(({ name }) => name === 'in')!.without_effect).toEqual(['filter_chains[0].filters[0].typed_config.proxy_100_continue']);
   expect(await json('/routes')).toMatchObject({
     route_tables: [
       {

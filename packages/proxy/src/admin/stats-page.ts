@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import type { HttpManager } from '../engine/http-manager.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { OverloadControl } from '../overload/overload-control.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
@@ -36,6 +37,7 @@ export function statsPage(all: readonly Stat[], query: URLSearchParams): AdminAn
 
 /** Counters to 0: gauges, and what Prometheus reads, stay as they are. */
 export function resetCounters({ clusters, listeners }: AdminSource): void {
+  for (const listener of listeners.all) for (const manager of listener.managers) manager.resetCounters();
   for (const cluster of clusters.all) for (const host of cluster.hosts) zero(host.stats);
   for (const listener of listeners.all) {
     const { active } = listener.stats;
@@ -64,6 +66,8 @@ function statsOf(source: AdminSource): Stat[] {
 
 function addListeners(listeners: ListenerSet, stats: Stat[]): void {
   let active = 0;
+  // Connection managers of one prefix are one to the reader.
+  const http = new Map<string, number>();
   for (const { config, stats: counted, managers, address } of listeners.all) {
     active++;
     // Envoy's: with what would be read as a part of the name left out.
@@ -77,16 +81,26 @@ function addListeners(listeners: ListenerSet, stats: Stat[]): void {
       { name: `${at}.no_filter_chain_match`, value: counted.noFilterChain },
       { name: `${at}.ssl.connection_error`, value: counted.tlsRefused },
     );
-    for (const manager of managers) {
-      const of = `http.${manager.config.statPrefix}`;
-      stats.push(
-        { name: `${of}.downstream_rq_active`, value: manager.activeStreams },
-        { name: `${of}.downstream_rq_overload_close`, value: manager.overloadClosed },
-        { name: `${of}.downstream_cx_overload_disable_keepalive`, value: manager.keepAliveDisabled },
-      );
-    }
+    for (const manager of managers) addManager(manager, http);
   }
+  for (const [name, value] of http) stats.push({ name, value });
   stats.push({ name: 'listener_manager.total_listeners_active', value: active });
+}
+
+function addManager(manager: HttpManager, stats: Map<string, number>): void {
+  const add = (name: string, value: number): void => {
+    const key = `http.${manager.config.statPrefix}.${name}`;
+    stats.set(key, (stats.get(key) ?? 0) + value);
+  };
+  add('downstream_rq_total', manager.requests);
+  add('downstream_rq_active', manager.activeStreams);
+  add('downstream_rq_completed', manager.requests - manager.activeStreams);
+  for (let status = 1; status <= 5; status++) add(`downstream_rq_${status}xx`, manager.completed[status]!);
+  add('downstream_rq_overload_close', manager.overloadClosed);
+  add('downstream_cx_total', manager.connections);
+  add('downstream_cx_active', manager.activeConnections);
+  add('downstream_cx_http2_total', manager.http2Connections);
+  add('downstream_cx_overload_disable_keepalive', manager.keepAliveDisabled);
 }
 
 function addOverload({ monitor, resets, shrinks }: OverloadControl, stats: Stat[]): void {

@@ -71,6 +71,7 @@ export class ActiveStream extends AttemptedStream {
   protected begin(): void {
     const { manager, head } = this;
     if (manager.overload.shedsRequests && this.#isShed()) return;
+    if (manager.config.earlyMutations !== null) manager.config.earlyMutations.apply(head.headers, this);
     const { client, internal, rejectStatus } = detectClient(manager.config.clientAddress, this.connection.info, head);
     this.client = client;
     this.internal = internal;

@@ -274,10 +274,14 @@ export abstract class AttemptedStream extends RoutedStream {
     this.endpoint = attempt.host;
   }
 
+  get highPriority(): boolean {
+    return this.route!.fields.highPriority;
+  }
+
   /** Whether the content is still there, and the budget allows one more. */
   #mayRetry(): boolean {
     if (!this.content.replayable) return false;
-    if (this.#retry!.hold(this.cluster!.limits)) return true;
+    if (this.#retry!.hold(this.cluster!.limitsOf(this.highPriority))) return true;
     this.responseFlags |= ResponseFlag.upstreamOverflow;
     return false;
   }

@@ -152,7 +152,7 @@ describe('a mistake below the requests', () => {
     const calls = [engine.client('in').send(), engine.client('in').send()];
     await engine.settle();
     a.onRequest = () => {};
-    const write = vi.spyOn(Object.getPrototypeOf(engine.runtime.turn), 'take').mockImplementationOnce(() => {
+    const write = vi.spyOn(Object.getPrototypeOf(engine.runtime.turn.slabs), 'take').mockImplementationOnce(() => {
       throw new Error('broken write');
     });
     for (const received of a.requests) received.respond(200);

@@ -46,6 +46,13 @@ export class HttpManager implements TimerTarget {
   /** stream_idle_timeout, or less while the proxy is overloaded. */
   #streamIdleMs: number;
   activeStreams = 0;
+  /** Requests so far, and those that are over by the class of their status; [0]: without one. */
+  requests = 0;
+  readonly completed: number[] = [0, 0, 0, 0, 0, 0];
+  /** Downstream connections, all and open ones, and those of HTTP/2. */
+  connections = 0;
+  activeConnections = 0;
+  http2Connections = 0;
   /** Content that copies of requests under way (request_mirror_policies) keep from being collected. */
   mirroredBytes = 0;
   /** Requests that were answered with 503 because of overload. */
@@ -112,6 +119,7 @@ export class HttpManager implements TimerTarget {
     if (first !== null) first.previous = stream;
     this.#first = stream;
     this.activeStreams++;
+    this.requests++;
     if (this.#sweep === undefined && this.#streamIdleMs > 0) this.#sweep = this.runtime.wheel.arm(this.#streamIdleMs / IDLE_STEPS, this);
   }
 
@@ -140,6 +148,15 @@ export class HttpManager implements TimerTarget {
     if (stream.next !== null) stream.next.previous = stream.previous;
     stream.previous = stream.next = null;
     this.activeStreams--;
+    const { responseCode } = stream;
+    this.completed[responseCode >= 100 && responseCode < 600 ? Math.trunc(responseCode / 100) : 0]!++;
+  }
+
+  /** /reset_counters. */
+  resetCounters(): void {
+    this.requests = this.activeStreams;
+    this.completed.fill(0);
+    this.connections = this.http2Connections = this.overloadClosed = this.keepAliveDisabled = 0;
   }
 
   #note(what: string, fields: Readonly<Record<string, string>>): void {

@@ -95,7 +95,7 @@ class RunningProxy implements RunnableProxy {
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
-    this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id);
+    this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id, bootstrap.node.cluster);
     this.#overload = new OverloadControl(bootstrap.overload, this.#runtime.overload, this.#listeners);
     for (const message of bootstrap.clusters) {
       const compiled = compileWhole(message);

@@ -52,6 +52,7 @@ export function enterRequest(manager: HttpManager, connection: ConnectionInfo, h
   }
   if (config.schemeToOverwrite !== '') head.scheme = config.schemeToOverwrite;
   forwardClientCertificate(manager, connection, head);
+  if (config.userAgent !== null) sayWho(config.userAgent, headers);
   if (config.via !== '') headers.push('via', config.via);
   return GO;
 }
@@ -80,6 +81,13 @@ export function enterTrace(manager: HttpManager, head: RequestHead): TraceContex
   const own = traceHeaders(trace);
   for (let i = 0; i < own.length; i++) headers.push(own[i]!);
   return trace;
+}
+
+/** add_user_agent: the client's own name of itself stays. */
+function sayWho({ cluster, node }: { readonly cluster: string; readonly node: string }, headers: string[]): void {
+  setHeader(headers, 'x-envoy-downstream-service-cluster', cluster);
+  if ((headerValue(headers, 'user-agent') ?? '') === '') setHeader(headers, 'user-agent', cluster);
+  setHeader(headers, 'x-envoy-downstream-service-node', node);
 }
 
 function stripHost(manager: HttpManager, connection: ConnectionInfo, head: RequestHead): void {

@@ -47,7 +47,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget,
 
   start(http2: boolean): void {
     this.#begin();
-    this.#pool = this.cluster.pool(this.host, http2, this.#stream.connection.info);
+    this.#pool = this.cluster.pool(this.host, http2, this.#stream.connection.info, this.#stream.highPriority);
     this.#pool.acquire(this);
   }
 
@@ -57,6 +57,7 @@ export class UpstreamAttempt implements PoolClient, ResponseEvents, TimerTarget,
     const tunnel = new RawTunnel(
       this.#stream.manager.runtime,
       this.cluster,
+      this.cluster.limitsOf(this.#stream.highPriority),
       this.host,
       {
         onOpen: () => {

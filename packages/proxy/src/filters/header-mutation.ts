@@ -11,7 +11,7 @@ import { compileHeaderOption, type HeaderMutation, HeaderMutations, NO_MUTATIONS
 import { checkFields, fieldPolicy, unpack } from '../xds/fields.ts';
 import { type FilteredStream, type FilterVerdict, type HttpFilter, type HttpFilterType, PASS, type RouteSetting } from './http-filter.ts';
 
-function compileList(configs: readonly HeaderMutationConfig[], path: string, report: CompileReport): HeaderMutations {
+export function compileMutationList(configs: readonly HeaderMutationConfig[], path: string, report: CompileReport): HeaderMutations {
   const steps: HeaderMutation[] = [];
   configs.forEach((config, index) => {
     const at = `${path}[${index}]`;
@@ -43,8 +43,8 @@ export class MutationSet {
 export function compileMutations(config: Mutations | undefined, path: string, report: CompileReport): MutationSet {
   if (config !== undefined) checkFields(MutationsSchema, config, MUTATIONS, path, report);
   return new MutationSet(
-    compileList(config?.requestMutations ?? [], `${path}.request_mutations`, report),
-    compileList(config?.responseMutations ?? [], `${path}.response_mutations`, report),
+    compileMutationList(config?.requestMutations ?? [], `${path}.request_mutations`, report),
+    compileMutationList(config?.responseMutations ?? [], `${path}.response_mutations`, report),
   );
 }
 

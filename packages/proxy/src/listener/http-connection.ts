@@ -54,6 +54,8 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     this.#onGone = onGone;
     const { runtime, config } = manager;
     this.#idleSinceMs = runtime.nowMs();
+    manager.connections++;
+    manager.activeConnections++;
     if (config.idleTimeoutMs > 0) this.#idle = runtime.wheel.arm(config.idleTimeoutMs, this, Timer.IDLE);
     if (config.maxConnectionDurationMs > 0) this.#maxAge = runtime.wheel.arm(config.maxConnectionDurationMs, this, Timer.MAX_AGE);
     if (config.codec === 'http2' || (config.codec === 'auto' && (info.alpn === 'h2' || info.alpn === 'istio-h2'))) this.#begin(true);
@@ -184,6 +186,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
   transportClosed(detail: string): void {
     if (this.#gone) return;
     this.#gone = true;
+    this.manager.activeConnections--;
     this.#codec?.transportClosed(detail);
     this.#closed = true;
     const { wheel } = this.manager.runtime;
@@ -244,6 +247,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
       this.#codec = new Http1ServerConnection(this.#transport, writer, this, manager.http1);
       return;
     }
+    manager.http2Connections++;
     const codec = new Http2ServerConnection(this.#transport, writer, this, manager.http2);
     this.#codec = codec;
     const settings = manager.config.http2.keepAlive;

@@ -16,13 +16,15 @@ const NONE: ReadonlySet<string> = new Set();
 export class ListenerSet {
   readonly #parts: ListenerParts;
   readonly #nodeId: string;
+  readonly #nodeCluster: string;
   readonly #listeners = new Map<string, Listener>();
   readonly #draining = new Set<Listener>();
   readonly #timers = new Map<Listener, readonly NodeJS.Timeout[]>();
 
-  constructor(parts: ListenerParts, nodeId: string) {
+  constructor(parts: ListenerParts, nodeId: string, nodeCluster = '') {
     this.#parts = parts;
     this.#nodeId = nodeId;
+    this.#nodeCluster = nodeCluster;
   }
 
   get all(): Iterable<Listener> {
@@ -40,7 +42,7 @@ export class ListenerSet {
 
   /** A text says why it cannot be taken. */
   compile(message: ListenerMessage): ListenerConfig | string {
-    const compiled = compileListener(message, this.#nodeId);
+    const compiled = compileListener(message, this.#nodeId, this.#nodeCluster);
     return compiled.ok ? compiled.value : describeErrors(compiled.errors);
   }
 

@@ -116,7 +116,7 @@ export function checkLimits(breakers: CircuitBreakers | undefined, report: Compi
   const check = (list: readonly CircuitBreakers_Thresholds[], policy: FieldPolicy, path: string): void => {
     list.forEach((thresholds, index) => {
       const at = `circuit_breakers.${path}[${index}]`;
-      if (thresholds.priority === RoutingPriority.HIGH) report.ignore(at);
+      if (thresholds.priority === RoutingPriority.HIGH && policy === PER_HOST) report.ignore(at);
       else checkFields(CircuitBreakers_ThresholdsSchema, thresholds, policy, at, report);
     });
   };

@@ -31,8 +31,8 @@ import { compileUriTemplateRewrite, type UriTemplateRewrite } from './uri-templa
 export const ROUTE_ACTION = fieldPolicy(
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
    host_rewrite_header host_rewrite_path_regex append_x_forwarded_host timeout idle_timeout retry_policy request_mirror_policies hash_policy cors
-   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy path_rewrite_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits metadata_match`,
-  'early_data_policy priority',
+   max_grpc_timeout grpc_timeout_offset upgrade_configs max_stream_duration internal_redirect_action internal_redirect_policy path_rewrite_policy max_internal_redirects hedge_policy rate_limits include_vh_rate_limits metadata_match priority`,
+  'early_data_policy',
 );
 const WEIGHTED = fieldPolicy('clusters total_weight header_name', 'runtime_key_prefix');
 const CLUSTER_WEIGHT = fieldPolicy(

@@ -1,4 +1,5 @@
 import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import {
   type HedgePolicy,
   HedgePolicySchema,
@@ -193,6 +194,7 @@ export function compileRoute(config: Route, scope: RouteScope, path: string, rep
       forward === null
         ? []
         : compileMirrors(ownMirrors ? forward.requestMirrorPolicies : scope.mirrors, ownMirrors ? `${at}.request_mirror_policies` : scope.mirrorsPath, report),
+    highPriority: forward?.priority === RoutingPriority.HIGH,
     upgrades,
     connectTerminates,
     redirect: config.action.case === 'redirect' ? compileRedirect(config.action.value, match, `${path}.redirect`, report) : null,

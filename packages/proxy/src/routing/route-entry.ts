@@ -47,6 +47,8 @@ export interface RouteEntryFields {
   /** Taken off a grpc-timeout, ms. */
   readonly grpcTimeoutOffsetMs: number;
   readonly retry: RetryPolicy;
+  /** RoutingPriority HIGH: limits and connections of their own. */
+  readonly highPriority: boolean;
   /** An attempt whose time is over may still answer, beside the next one (hedge_policy). */
   readonly hedgeOnPerTryTimeout: boolean;
   /** null: redirects of the upstream are passed on. */

@@ -37,6 +37,10 @@ export class ClusterSubscription implements ClusterDemand {
   readonly #eds: Subscription;
   /** Asked for since the last sweep. */
   readonly #fresh = new Set<string>();
+  /** The wildcard has been answered: what is not there is not to be had. */
+  #answered = false;
+  /** Told of, and not there yet: their secrets are waited for. */
+  readonly #arriving = new Set<string>();
 
   constructor(ads: AdsClient, clusters: ClusterSet, secrets: SecretSubscription, wildcard: boolean) {
     this.#clusters = clusters;
@@ -48,7 +52,9 @@ export class ClusterSubscription implements ClusterDemand {
   }
 
   wantCluster(name: string): boolean {
-    if (this.#wildcard || this.#clusters.isStatic(name)) return true;
+    if (this.#clusters.isStatic(name)) return true;
+    // As Envoy: with all clusters known a route to another one is a mistake, and waits for nothing.
+    if (this.#wildcard) return !this.#answered || this.#arriving.has(name);
     this.#fresh.add(name);
     this.#cds.add([name]);
     return true;
@@ -82,9 +88,14 @@ export class ClusterSubscription implements ClusterDemand {
       else taken.push(compiled);
     }
     const secrets = new Set(taken.flatMap(({ config }) => [...secretsOf(config)]));
-    if (secrets.size > 0) await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
+    if (secrets.size > 0) {
+      for (const { config } of taken) this.#arriving.add(config.name);
+      await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
+      for (const { config } of taken) this.#arriving.delete(config.name);
+    }
     for (const { config, policies } of taken) if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
     for (const name of update.removed) this.#clusters.remove(name);
+    this.#answered = true;
     return rejections;
   }
 

@@ -116,6 +116,11 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return this.#limits.default;
   }
 
+  /** Of RoutingPriority HIGH, or DEFAULT. */
+  limitsOf(highPriority: boolean): ResourceLimits {
+    return highPriority ? this.#limits.high : this.#limits.default;
+  }
+
   get hosts(): Iterable<UpstreamHost> {
     return (this.forwardProxy ?? this.originalDst)?.hosts ?? this.#hosts.values();
   }
@@ -132,8 +137,9 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   }
 
   /** `origin`: the connection that asks, where its upstream must hear of it. */
-  pool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null = null): HttpPool {
-    if (this.config.proxyProtocol !== 0) return this.#proxiedPool(host, http2, origin);
+  pool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null = null, highPriority = false): HttpPool {
+    if (this.config.proxyProtocol !== 0) return this.#proxiedPool(host, http2, origin, highPriority);
+    if (highPriority) return this.#highPool(host, http2);
     if (http2) {
       host.http2 ??= this.#newPool(host, true);
       return host.http2;
@@ -142,13 +148,20 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return host.http1;
   }
 
+  #highPool(host: UpstreamHost, http2: boolean): HttpPool {
+    host.high ??= { http1: undefined, http2: undefined };
+    const kind = http2 ? 'http2' : 'http1';
+    host.high[kind] ??= this.#newPool(host, http2, host.how, true);
+    return host.high[kind];
+  }
+
   /** Connections that begin with the addresses of one downstream connection are of use to no other. */
-  #proxiedPool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null): HttpPool {
-    const key = `${http2} ${origin?.remoteAddress} ${origin?.localAddress} ${origin?.tlvs.toString('latin1')}`;
+  #proxiedPool(host: UpstreamHost, http2: boolean, origin: ProxiedOrigin | null, highPriority: boolean): HttpPool {
+    const key = `${http2} ${highPriority} ${origin?.remoteAddress} ${origin?.localAddress} ${origin?.tlvs.toString('latin1')}`;
     host.proxied ??= new Map();
     const pools = host.proxied;
     const known = pools.get(key);
-    const pool = known ?? this.#newPool(host, http2, this.how(host, origin));
+    const pool = known ?? this.#newPool(host, http2, this.how(host, origin), highPriority);
     if (known === undefined) {
       pool.onEmpty = () => {
         if (pools.get(key) === pool) pools.delete(key);
@@ -171,8 +184,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return proxyProtocol === 0 ? host.how : { ...host.how, header: proxyHeader(proxyProtocol, proxiedConnection(origin), proxyTlvs) };
   }
 
-  #newPool(host: UpstreamHost, http2: boolean, how: ConnectHow = host.how): HttpPool {
-    const pool = new HttpPool(this.#runtime, this, host, http2, how);
+  #newPool(host: UpstreamHost, http2: boolean, how: ConnectHow = host.how, highPriority = false): HttpPool {
+    const pool = new HttpPool(this.#runtime, this, host, http2, how, this.limitsOf(highPriority));
     if (host.draining) pool.drain();
     return pool;
   }
@@ -284,7 +297,9 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return this.#hadConnections;
   }
 
-  onOutlierChange(): void {
+  onOutlierChange(host: UpstreamHost): void {
+    // As Envoy: what its connections have in common may be what is wrong.
+    if (host.outlier.state === 'open') host.retireConnections();
     this.balancer.healthChanged();
     this.#armSweep();
   }

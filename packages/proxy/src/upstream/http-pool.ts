@@ -42,13 +42,13 @@ export class HttpPool implements TimerTarget {
   #draining = false;
   #sweep: WheelTimer | undefined;
 
-  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean, how: ConnectHow) {
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean, how: ConnectHow, limits: ResourceLimits = cluster.limits) {
     this.runtime = runtime;
     this.cluster = cluster;
     this.host = host;
     this.http2 = http2;
     this.how = how;
-    this.limits = cluster.limits;
+    this.limits = limits;
   }
 
   get size(): number {

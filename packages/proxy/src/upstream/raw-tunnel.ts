@@ -2,6 +2,7 @@ import type { Runtime } from '../engine/runtime.ts';
 import { type ClientStream, type ResetReason, type ResponseEvents, ResponseHead } from '../http/message.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import { TurnWriter } from '../net/turn-writer.ts';
+import type { ResourceLimits } from '../resilience/limits.ts';
 import type { Cluster } from './cluster.ts';
 import type { UpstreamHost } from './upstream-host.ts';
 import { UpstreamTransport, type UpstreamTransportEvents } from './upstream-transport.ts';
@@ -17,6 +18,7 @@ export interface RawTunnelEvents extends UpstreamTransportEvents {
 export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvents {
   readonly #runtime: Runtime;
   readonly #cluster: Cluster;
+  readonly #limits: ResourceLimits;
   readonly #host: UpstreamHost;
   readonly #open: RawTunnelEvents;
   readonly #transport: UpstreamTransport;
@@ -26,9 +28,10 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
   #closed = false;
   events: ResponseEvents;
 
-  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, open: RawTunnelEvents, events: ResponseEvents) {
+  constructor(runtime: Runtime, cluster: Cluster, limits: ResourceLimits, host: UpstreamHost, open: RawTunnelEvents, events: ResponseEvents) {
     this.#runtime = runtime;
     this.#cluster = cluster;
+    this.#limits = limits;
     this.#host = host;
     this.#open = open;
     this.events = events;
@@ -48,7 +51,7 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
   }
 
   connect(): void {
-    if (!this.#cluster.limits.tryConnection()) {
+    if (!this.#limits.tryConnection()) {
       queueMicrotask(() => this.#open.onOverflow('max_connections of the cluster is reached'));
       this.#closed = true;
       return;
@@ -138,7 +141,7 @@ export class RawTunnel implements ClientStream, ByteSink, UpstreamTransportEvent
   #forget(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#cluster.limits.releaseConnection();
+    this.#limits.releaseConnection();
     this.#host.connections--;
   }
 }

@@ -39,6 +39,8 @@ export class UpstreamHost extends Host {
   how: ConnectHow = PLAIN_HOW;
   http1: HttpPool | undefined = undefined;
   http2: HttpPool | undefined = undefined;
+  /** Those of requests of high priority; null: there has been none. */
+  high: { http1: HttpPool | undefined; http2: HttpPool | undefined } | null = null;
   /** Pools of single downstream connections, where the upstream is told of them (PROXY protocol); null: none. */
   proxied: Map<string, HttpPool> | null = null;
   draining = false;
@@ -101,7 +103,7 @@ export class UpstreamHost extends Host {
   }
 
   #pools(): HttpPool[] {
-    return [this.http1, this.http2, ...(this.proxied?.values() ?? [])].filter((pool) => pool !== undefined);
+    return [this.http1, this.http2, this.high?.http1, this.high?.http2, ...(this.proxied?.values() ?? [])].filter((pool) => pool !== undefined);
   }
 
   /** Its pools close what is idle and keep nothing, those too that a last retry makes. */

@@ -13,6 +13,7 @@ const COUNTED: ReadonlySet<string> = new Set([
   'active_connections',
   'active_requests',
   'active_retries',
+  'rq_pending_active',
 ]);
 /** Statistics that say the same of each worker, or of the worst: no sum. */
 const LARGEST = /^(server\.(uptime|live)|cluster_manager\.|listener_manager\.|cluster\..*\.membership_|overload\..*\.(pressure|active|scale_percent)$)/;

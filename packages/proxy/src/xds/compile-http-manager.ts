@@ -1,3 +1,4 @@
+import type { TypedExtensionConfig } from '@outrigger/xds/protos/envoy/config/core/v3/extension';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import {
@@ -14,10 +15,13 @@ import {
   HttpConnectionManagerSchema,
   RdsSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+import { HeaderMutationSchema } from '@outrigger/xds/protos/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation';
 import { UuidRequestIdConfigSchema } from '@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid';
+import { compileMutationList } from '../filters/header-mutation.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
+import { concatMutations, type HeaderMutations } from '../routing/header-mutations.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileClientAddress } from './compile-client-address.ts';
 import { compileLocalReplies } from './compile-local-replies.ts';
@@ -39,11 +43,12 @@ const MANAGER = fieldPolicy(
    always_set_request_id_in_response forward_client_cert_details set_current_client_cert_details upgrade_configs normalize_path merge_slashes
    path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot proxy_status_config
    server_header_transformation local_reply_config server_name append_x_forwarded_port
-   internal_address_config xff_num_trusted_hops original_ip_detection_extensions scheme_header_transformation request_id_extension request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
-  `add_user_agent http3_protocol_options access_log_flush_interval
+   internal_address_config xff_num_trusted_hops original_ip_detection_extensions scheme_header_transformation early_header_mutation_extensions add_user_agent request_id_extension request_headers_timeout delayed_close_timeout drain_timeout stream_error_on_invalid_http_message`,
+  `http3_protocol_options access_log_flush_interval
    flush_access_log_on_new_request access_log_options proxy_100_continue represent_ipv4_remote_address_as_ipv4_mapped_ipv6
    append_local_overload add_proxy_protocol_connection_state`,
 );
+const EARLY_MUTATION = fieldPolicy('mutations');
 const RDS = fieldPolicy('config_source route_config_name');
 const TRACING = fieldPolicy('random_sampling provider', 'client_sampling overall_sampling verbose max_path_tag_length custom_tags spawn_upstream_span');
 const CERT_DETAILS = fieldPolicy('subject dns uri');
@@ -113,6 +118,22 @@ function checkRequestIds(config: HttpConnectionManager, path: string, report: Co
   else if (unpack(any, UuidRequestIdConfigSchema, path, report)?.packTraceReason !== false) report.ignore(`${path}.typed_config.pack_trace_reason`);
 }
 
+/** null: there is none. */
+function compileEarlyMutations(configs: readonly TypedExtensionConfig[], path: string, report: CompileReport): HeaderMutations | null {
+  const mutations = configs.flatMap((config, index) => {
+    const at = `${path}[${index}]`;
+    if (typeNameOf(config.typedConfig) !== HeaderMutationSchema.typeName) {
+      report.error(at, `${config.name} is not supported by this proxy`);
+      return [];
+    }
+    const mutation = unpack(config.typedConfig, HeaderMutationSchema, `${at}.typed_config`, report);
+    if (mutation === undefined) return [];
+    checkFields(HeaderMutationSchema, mutation, EARLY_MUTATION, `${at}.typed_config`, report);
+    return [compileMutationList(mutation.mutations, `${at}.typed_config.mutations`, report)];
+  });
+  return mutations.length === 0 ? null : concatMutations(mutations);
+}
+
 function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
   const name = config.proxyStatusConfig?.proxyName;
   if (config.proxyStatusConfig === undefined) return '';
@@ -163,6 +184,8 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
     stripAnyHostPort: config.stripPortMode.case === 'stripAnyHostPort' && config.stripPortMode.value,
     stripTrailingHostDot: config.stripTrailingHostDot,
     via: config.via,
+    userAgent: config.addUserAgent === true ? { cluster: context.nodeCluster, node: context.nodeId } : null,
+    earlyMutations: compileEarlyMutations(config.earlyHeaderMutationExtensions, `${path}.early_header_mutation_extensions`, report),
     maxRequestHeadersKb: config.maxRequestHeadersKb ?? DEFAULT_MAX_REQUEST_HEADERS_KB,
     maxHeadersCount: common?.maxHeadersCount ?? DEFAULT_MAX_HEADERS_COUNT,
     underscores: compileUnderscores(common),

@@ -210,13 +210,14 @@ function directionOf(config: Listener): ListenerConfig['direction'] {
   return config.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'unspecified';
 }
 
-/** `nodeId` stands in for proxy_status_config.use_node_id. */
-export function compileListener(config: Listener, nodeId: string): CompileResult<ListenerConfig> {
+/** `node` stands in for proxy_status_config.use_node_id, and both for add_user_agent. */
+export function compileListener(config: Listener, nodeId: string, nodeCluster = ''): CompileResult<ListenerConfig> {
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
   checkFields(ListenerSchema, config, LISTENER, '', report);
   const context: NetworkContext = {
     nodeId,
+    nodeCluster,
     routeNames: new Set(),
     clusters: new Set(),
     bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,

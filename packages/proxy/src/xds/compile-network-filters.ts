@@ -21,6 +21,7 @@ const DEFAULT_TCP_IDLE_TIMEOUT_MS = 3_600_000;
 /** What the filters of a listener name, gathered while it is compiled. */
 export interface NetworkContext {
   readonly nodeId: string;
+  readonly nodeCluster: string;
   readonly routeNames: Set<string>;
   readonly clusters: Set<string>;
   readonly bufferLimitBytes: number;

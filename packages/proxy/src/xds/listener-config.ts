@@ -4,6 +4,7 @@ import type { LocalReplies } from '../engine/local-replies.ts';
 import type { HttpFilterChain } from '../filters/filter-chain.ts';
 import type { UnderscoresAction } from '../http/underscores.ts';
 import type { SubsetCriteria } from '../lb/subset-criteria.ts';
+import type { HeaderMutations } from '../routing/header-mutations.ts';
 import type { RouteTable } from '../routing/route-table.ts';
 import type { AccessLogConfig } from './compile-access-logs.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
@@ -66,6 +67,10 @@ export interface HttpManagerConfig {
   readonly stripAnyHostPort: boolean;
   readonly stripTrailingHostDot: boolean;
   readonly via: string;
+  /** add_user_agent: what this proxy says of itself to its upstreams; null: nothing. */
+  readonly userAgent: { readonly cluster: string; readonly node: string } | null;
+  /** Before anything else looks at a request (early_header_mutation_extensions); null: none. */
+  readonly earlyMutations: HeaderMutations | null;
   readonly maxRequestHeadersKb: number;
   readonly maxHeadersCount: number;
   readonly underscores: UnderscoresAction;
