@@ -231,7 +231,8 @@ export class TestMesh {
     return { process: child.process, output: child.output, stop: (signal = 'SIGTERM') => stop(child.process, signal) };
   }
 
-  private portsOf(namespace: string, instance: string): number[] {
+  /** Forward proxy, admin interface, metrics page, then one for each port of its own. */
+  portsOf(namespace: string, instance: string): number[] {
     try {
       return JSON.parse(readFileSync(join(this.state, 'sidecars', `${namespace}.${instance}`, 'ports.json'), 'utf8')) as number[];
     } catch {
@@ -302,7 +303,8 @@ export class TestMesh {
     rmSync(this.state, { recursive: true, force: true });
   }
 
-  private spawn(args: readonly string[], environment: Record<string, string>): { process: ChildProcess; output: () => string } {
+  /** `rig ARGS` on this mesh, until it ends or the mesh is stopped. */
+  spawn(args: readonly string[], environment: Record<string, string> = {}): { process: ChildProcess; output: () => string } {
     const child = spawn(node, [rigProgram, '--state', this.state, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
     let text = '';
     const keep = (chunk: Buffer): void => {

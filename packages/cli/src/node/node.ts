@@ -33,7 +33,13 @@ export class Node {
 
   constructor(setup: NodeSetup) {
     this.#setup = setup;
-    this.#shared = new SharedProcess({ stateDirectory: setup.stateDirectory, log: setup.log });
+    this.#shared = new SharedProcess({
+      stateDirectory: setup.stateDirectory,
+      log: setup.log,
+      onMoved: () => {
+        for (const { note } of this.#tenancies.values()) note?.moved();
+      },
+    });
   }
 
   async start(): Promise<void> {

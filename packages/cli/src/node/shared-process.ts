@@ -9,12 +9,16 @@ import type { PlacedProxy, ProxyPlaceOptions } from '../workload/proxy-process.t
 
 /** Longer than the process waits for the configuration of a workload. */
 const answerTimeoutMs = 20_000;
-/** One that failed, or was ended by its admin interface, is tried again after this long. */
+/** One that failed is tried again after this long, */
 const retryMs = 5_000;
+/** and one that was ended by its admin interface after this. */
+const againMs = 500;
 
 export interface SharedProcessOptions {
   readonly stateDirectory: string;
   readonly log: (message: string) => void;
+  /** Another process serves from now on. */
+  readonly onMoved: () => void;
 }
 
 /** A workload that has its proxy in the shared process. */
@@ -134,6 +138,7 @@ export class SharedProcess {
 
   #adopt(hosted: Hosted): void {
     this.#current = hosted;
+    this.#options.onMoved();
     for (const [key, reason] of hosted.outcomes) this.#answer(key, reason);
     hosted.onOutcome = (key, reason) => this.#answer(key, reason);
     hosted.onEnded = (key) => {
@@ -141,7 +146,7 @@ export class SharedProcess {
       if (tenant === undefined) return;
       this.#unready(tenant);
       tenant.options.log('its proxy was ended by its admin interface');
-      this.#tryAgain(tenant);
+      this.#tryAgain(tenant, againMs);
     };
   }
 
@@ -156,13 +161,13 @@ export class SharedProcess {
     if (reason === '') tenant.options.onReadiness(true);
     else {
       tenant.options.log(`its proxy does not serve: ${reason}; trying again in ${retryMs / 1000} s`);
-      this.#tryAgain(tenant);
+      this.#tryAgain(tenant, retryMs);
     }
   }
 
-  #tryAgain(tenant: Tenant): void {
+  #tryAgain(tenant: Tenant, delayMs: number): void {
     clearTimeout(tenant.retry);
-    tenant.retry = setTimeout(() => this.#current?.order({ node: 'add', workload: tenant.order }), retryMs);
+    tenant.retry = setTimeout(() => this.#current?.order({ node: 'add', workload: tenant.order }), delayMs);
   }
 
   #unready(tenant: Tenant): void {

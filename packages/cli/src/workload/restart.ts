@@ -8,16 +8,23 @@ export const RESTART_SIGNAL = 'SIGUSR2';
 export class RestartNote {
   readonly #sidecar: Sidecar;
   #restarts = 0;
+  #error = '';
 
   constructor(sidecar: Sidecar) {
     this.#sidecar = sidecar;
     this.#write('');
   }
 
+  /** It is in another process by now. */
+  moved(): void {
+    this.#write(this.#error);
+  }
+
   /** `error` '': it went well. */
   restarted(error: string): void {
     this.#restarts++;
     this.#write(error);
+    this.#error = error;
   }
 
   #write(error: string): void {

@@ -9,6 +9,8 @@ import { type NodeAnswer, socketKey, type WorkloadOrder } from './orders.ts';
 
 /** A proxy whose configuration does not come is given up after this long, so that those that wait for all are answered. */
 const START_TIMEOUT_MS = 10_000;
+/** As long as a sidecar's own process is given. */
+const DRAIN_TIMEOUT_MS = 5_000;
 
 export interface NodeHostOptions {
   readonly version: string;
@@ -102,6 +104,7 @@ export class NodeHost {
       logging,
       log: log(key, logging),
       inherited: this.#inheritedBy(key),
+      drainTimeoutMs: DRAIN_TIMEOUT_MS,
       ...(maxConnections === 0 ? {} : { maxConnections }),
       tenancy: {
         parts: this.#parts,
