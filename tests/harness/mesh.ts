@@ -215,14 +215,14 @@ export class TestMesh {
   }
 
   /** `rig gateway`, once its proxy is connected. */
-  async gateway(name: string, dataPlane: DataPlane, args: readonly string[]): Promise<RunningGateway> {
-    const child = this.spawn(['gateway', '--name', name, '--instance', name, '--address', '127.0.0.1', '--data-plane', dataPlane, ...args], {});
+  async gateway(name: string, instance: string, dataPlane: DataPlane, args: readonly string[]): Promise<RunningGateway> {
+    const child = this.spawn(['gateway', '--name', name, '--instance', instance, '--address', '127.0.0.1', '--data-plane', dataPlane, ...args], {});
     await until(
-      `gateway ${name}`,
+      `gateway ${instance}`,
       async () => {
         if (child.process.exitCode !== null) throw new Fatal(`rig gateway ended with ${child.process.exitCode}: ${child.output()}`);
         const proxies = JSON.parse((await this.api('GET', '/proxies')).body) as { instance: string; connected: boolean }[];
-        return proxies.some(({ instance, connected }) => instance === name && connected);
+        return proxies.some((proxy) => proxy.instance === instance && proxy.connected);
       },
       startTimeoutMs,
       startPollMs,

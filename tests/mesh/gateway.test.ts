@@ -57,14 +57,27 @@ function listening(server: Server | ReturnType<typeof createTls>): Promise<numbe
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port)));
 }
 
+let mesh: TestMesh;
+let web: RunningWorkload;
+
+beforeAll(async () => {
+  mesh = await TestMesh.start();
+  const tcp = () => [process.execPath, fileURLToPath(new URL('../harness/tcp-app.mjs', import.meta.url))];
+  [web] = await Promise.all([mesh.run({ name: 'web' }), mesh.run({ name: 'order-service' }), mesh.run({ name: 'greeter', protocol: 'tcp', command: tcp })]);
+  await mesh.apply(example('routes.yaml'));
+  await mesh.apply(example('gateway.yaml'));
+});
+afterAll(() => mesh.stop());
+
 describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
-  let mesh: TestMesh;
-  let web: RunningWorkload;
+  const instance = `ingress-${dataPlane}`;
   let gateway: RunningGateway;
   let http = 0;
   let https = 0;
   let opaque = 0;
   let passed = 0;
+  let apiHttp = 0;
+  let apiHttps = 0;
   const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
   const servers: { close(): unknown }[] = [];
 
@@ -84,32 +97,16 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     writeFileSync(join(folder, 'partners/tls.crt'), other.chainPem);
     writeFileSync(join(folder, 'partners/tls.key'), other.keyPem);
     writeFileSync(join(folder, 'partners/ca.crt'), partners.pem);
-    mesh = await TestMesh.start();
-    [http = 0, https = 0, opaque = 0, passed = 0] = await freePorts(4);
-    [web, , , gateway] = await Promise.all([
-      mesh.run({ name: 'web' }),
-      mesh.run({ name: 'order-service' }),
-      mesh.run({ name: 'greeter', protocol: 'tcp', command: () => [process.execPath, fileURLToPath(new URL('../harness/tcp-app.mjs', import.meta.url))] }),
-      mesh.gateway('ingress', dataPlane, [
-        '--label',
-        'istio=ingressgateway',
-        '--certificates',
-        folder,
-        '--port-map',
-        `80=${http}`,
-        `443=${https}`,
-        `31400=${opaque}`,
-        `8443=${passed}`,
-      ]),
-    ]);
-    await mesh.apply(example('routes.yaml'));
-    await mesh.apply(example('gateway.yaml'));
+    [http = 0, https = 0, opaque = 0, passed = 0, apiHttp = 0, apiHttps = 0] = await freePorts(6);
+    const ports = { 80: http, 443: https, 31400: opaque, 8443: passed, 8081: apiHttp, 8444: apiHttps };
+    const portMap = Object.entries(ports).map(([port, bound]) => `${port}=${bound}`);
+    gateway = await mesh.gateway('ingress', instance, dataPlane, ['--label', 'istio=ingressgateway', '--certificates', folder, '--port-map', ...portMap]);
     // An Envoy acknowledges a listener before it binds it.
     await until('the listeners', async () => (await secure(https, 'shop.example.com', '/echo')).status === 200);
   });
   afterAll(async () => {
     for (const server of servers) server.close();
-    await mesh.stop();
+    await gateway.stop();
     rmSync(folder, { recursive: true });
   });
 
@@ -233,6 +230,27 @@ spec:
     expect(shown).toBe('the bank itself');
   });
 
+  test('serves the Gateway API Gateway of its name, with conditions as the specification has them', async () => {
+    await mesh.apply(example('gateway-api.yaml'));
+    await until('the listener', async () => (await secure(apiHttps, 'shop.example.org', '/')).status === 200);
+    const orders = await secure(apiHttps, 'shop.example.org', '/api/orders/7?a=b');
+    const { name, path } = JSON.parse(orders.body) as { name: string; path: string };
+    expect([name, path, orders.headers['x-served-by']]).toEqual(['order-service', '/orders/7?a=b', 'orders']);
+    expect(nameOf(await secure(apiHttps, 'shop.example.org', '/api/ordersly'))).toBe('web');
+    expect((await secure(apiHttps, 'other.example.org', '/')).status).toBe(404);
+    const redirected = await plain('shop.example.org', '/x', apiHttp);
+    expect([redirected.status, redirected.headers['location']]).toEqual([301, 'https://shop.example.org/x']);
+    const shown = await mesh.rig(['get', 'gtw/ingress', '-o', 'json']);
+    const [view] = JSON.parse(shown.stdout) as {
+      manifest: { status: { conditions: { type: string; status: string }[]; listeners: { name: string; attachedRoutes: number }[] } };
+    }[];
+    const { conditions, listeners } = view!.manifest.status;
+    expect(conditions.map(({ type, status }) => `${type} ${status}`)).toEqual(['Accepted True', 'Programmed True']);
+    expect(listeners.map(({ name: listener, attachedRoutes }) => `${listener} ${attachedRoutes}`)).toEqual(['http 1', 'https 1']);
+    await mesh.delete('httproute', 'shop');
+    await until('its end', async () => (await secure(apiHttps, 'shop.example.org', '/')).status === 404);
+  });
+
   test('takes AuthorizationPolicies of its own', async () => {
     await mesh.apply(`apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -253,7 +271,14 @@ spec:
     servers.push(api);
     const port = await listening(api);
     const [egressPort = 0] = await freePorts(1);
-    const egress = await mesh.gateway('egress', dataPlane, ['--label', 'istio=egressgateway', '--port', 'http:8443', '--port-map', `8443=${egressPort}`]);
+    const egress = await mesh.gateway('egress', `egress-${dataPlane}`, dataPlane, [
+      '--label',
+      'istio=egressgateway',
+      '--port',
+      'http:8443',
+      '--port-map',
+      `8443=${egressPort}`,
+    ]);
     await mesh.apply(example('egress.yaml').replace('18080', String(port)));
     await until('the egress gateway', async () => (await web.call('http://api.example.com/x')).status === 200);
     const { body } = await web.call('http://api.example.com/x');
@@ -281,7 +306,7 @@ spec:
             ),
           );
       })();
-      expect((await mesh.rig(['restart', 'ingress'])).code).toBe(0);
+      expect((await mesh.rig(['restart', instance])).code).toBe(0);
       asking = false;
       await load;
       expect(new Set(statuses)).toEqual(new Set([200]));
@@ -295,7 +320,7 @@ spec:
     await expect(secure(https, 'shop.example.com', '/echo')).rejects.toThrow();
     await until('its end', async () => {
       const proxies = JSON.parse((await mesh.api('GET', '/proxies')).body) as { instance: string; connected: boolean }[];
-      return proxies.every(({ instance, connected }) => instance !== 'ingress' || !connected);
+      return proxies.every((proxy) => proxy.instance !== instance || !proxy.connected);
     });
   });
 });

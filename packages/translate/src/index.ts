@@ -1,4 +1,5 @@
 export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
+export { type ApiStatus, apiStatus, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
 export { type Key, keys } from './keys.ts';

@@ -113,7 +113,7 @@ function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearch
   const chosen = configuration.items.map((item, index) => ({ item, resource: configuration.resources[index]! })).filter(({ item }) => selected.has(item));
   const statuses = statusesOf(
     chosen.map(({ resource }) => resource),
-    { push, quarantined: mesh.quarantined, effect: configuration.effectContext() },
+    { push, quarantined: mesh.quarantined, effect: configuration.effectContext(), mesh: mesh.current },
   );
   return chosen
     .map(({ item: { object, source } }, index) => ({
@@ -125,8 +125,8 @@ function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearch
       generation: object.metadata.generation,
       creationTimestamp: object.metadata.creationTimestamp,
       origin: source.file === '' ? null : { file: source.file, line: source.line },
-      manifest: object,
-      status: statuses[index]!,
+      manifest: statuses[index]!.api === undefined ? object : { ...object, status: statuses[index]!.api },
+      status: statuses[index]!.status,
     }))
     .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
 }

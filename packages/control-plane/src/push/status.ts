@@ -1,6 +1,6 @@
 import { type EffectContext, statusNotes, withoutEffect } from '@outrigger/analysis';
 import { kindOf, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
-import { keys, type Note } from '@outrigger/translate';
+import { type ApiStatus, apiStatus, conditionNotes, keys, type Mesh, type Note, type Programmed } from '@outrigger/translate';
 import type { ResourceStatus } from '../api/shapes.ts';
 import type { ClientView } from './client-view.ts';
 import { outstandingKey } from './client-view.ts';
@@ -19,10 +19,17 @@ export interface StatusInput {
   readonly push: PushSource;
   readonly quarantined: ReadonlyMap<string, Quarantined>;
   readonly effect: EffectContext;
+  readonly mesh: Mesh;
+}
+
+/** With what a resource of Gateway API has in its own `status`. */
+export interface FullStatus {
+  readonly status: ResourceStatus;
+  readonly api: ApiStatus | undefined;
 }
 
 /** The status of each of the resources; one walk over everything that the proxies have. */
-export function statusesOf(resources: readonly Resource[], input: StatusInput): ResourceStatus[] {
+export function statusesOf(resources: readonly Resource[], input: StatusInput): FullStatus[] {
   const reaches = new Map<string, Reach>();
   const reachOf = (name: string): Reach => {
     let reach = reaches.get(name);
@@ -44,7 +51,20 @@ export function statusesOf(resources: readonly Resource[], input: StatusInput): 
       if ([...entry.clients].some((view) => note.on === 'all' || note.on === view.node.dataPlane)) reachOf(refKey(note.resource)).notes.add(noteText(note));
     }
   }
-  return resources.map((resource) => statusOf(resource, reaches.get(refKey(refOf(resource))), input));
+  return resources.map((resource) => {
+    const status = statusOf(resource, reaches.get(refKey(refOf(resource))), input);
+    const api = apiStatus(input.mesh, resource, programmed(status));
+    return { status: api === undefined ? status : { ...status, notes: [...new Set([...status.notes, ...conditionNotes(api)])] }, api };
+  });
+}
+
+/** Whether gateways have it in force. */
+function programmed({ state, summary, affected }: ResourceStatus): Programmed {
+  if (state === 'in-effect' && affected > 0) return { reason: 'Programmed', message: summary };
+  return {
+    reason: state === 'partly' || state === 'quarantined' ? 'Invalid' : 'Pending',
+    message: affected === 0 ? 'no gateway that is connected serves it' : summary,
+  };
 }
 
 function count(reach: Reach, view: ClientView, typeUrl: Parameters<typeof outstandingKey>[0], name: string): void {

@@ -90,11 +90,19 @@ export class ListenerSubscription {
     const { clusters, routes, secrets } = this.#sources;
     const slots = Array.from(config.routeNames, (name) => routes.slot(name));
     await Promise.all([
-      secrets.ready(config.secretNames, WARM_TIMEOUT_MS),
+      secrets.ready(config.secretNames, secretWaitMs(config)),
       clusters.ready(config.clusters, WARM_TIMEOUT_MS),
       ...slots.map((slot) => untilTable(slot, WARM_TIMEOUT_MS)),
     ]);
   }
+}
+
+/** A secret that is missing for one filter chain need not hold the others back for longer than its configuration says. */
+function secretWaitMs({ filterChains, defaultFilterChain }: ListenerConfig): number {
+  const waits = [...filterChains, ...(defaultFilterChain === null ? [] : [defaultFilterChain])].map(({ tls }) =>
+    tls === null ? 0 : (tls.secretWaitMs ?? WARM_TIMEOUT_MS),
+  );
+  return Math.min(WARM_TIMEOUT_MS, Math.max(0, ...waits));
 }
 
 function untilTable(slot: RouteSlot, timeoutMs: number): Promise<void> {

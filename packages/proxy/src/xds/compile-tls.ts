@@ -224,7 +224,27 @@ function compileCommon(config: CommonTlsContext | undefined, path: string, repor
     cipherSuites: compileCipherSuites(parameters?.cipherSuites ?? [], `${path}.tls_params.cipher_suites`, report),
     curves: (parameters?.ecdhCurves ?? []).join(':'),
     signatureAlgorithms: (parameters?.signatureAlgorithms ?? []).join(':'),
+    ...secretWait(config),
   };
+}
+
+/** `initial_fetch_timeout` of the secrets, the longest; nothing where one is to be waited for. */
+function secretWait(config: CommonTlsContext): Pick<TlsSettings, 'secretWaitMs'> {
+  const type = config.validationContextType;
+  const rules =
+    type.case === 'validationContextSdsSecretConfig'
+      ? type.value
+      : type.case === 'combinedValidationContext'
+        ? type.value.validationContextSdsSecretConfig
+        : undefined;
+  let longestMs = 0;
+  for (const secret of rules === undefined ? config.tlsCertificateSdsSecretConfigs : [...config.tlsCertificateSdsSecretConfigs, rules]) {
+    const timeout = secret.sdsConfig?.initialFetchTimeout;
+    const ms = timeout === undefined ? 0 : Number(timeout.seconds) * 1000 + timeout.nanos / 1e6;
+    if (ms === 0) return {};
+    longestMs = Math.max(longestMs, ms);
+  }
+  return longestMs === 0 ? {} : { secretWaitMs: longestMs };
 }
 
 export function compileDownstreamTls(config: DownstreamTlsContext, path: string, report: CompileReport): DownstreamTlsSettings {

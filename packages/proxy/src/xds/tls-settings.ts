@@ -52,6 +52,8 @@ export interface TlsSettings {
   /** OpenSSL's lists, '' for the default. */
   readonly curves: string;
   readonly signatureAlgorithms: string;
+  /** A listener is held back so long for secrets that are missing, ms; absent: until they are there, or its own limit. */
+  readonly secretWaitMs?: number;
 }
 
 export interface DownstreamTlsSettings extends TlsSettings {

@@ -57,7 +57,7 @@ export function tlsOf(reader: Reader, gateway: ApiGateway, listener: ApiListener
     kind: 'terminate',
     certificates: (secrets as string[]).map(apiCredentialSecret),
     clientAuthorities: bundle === undefined ? undefined : apiCredentialSecret(`${bundle}-cacert`),
-    requireClientCertificate: validation?.mode !== 'AllowInsecureFallback',
+    requireClientCertificate: bundle !== undefined && validation?.mode !== 'AllowInsecureFallback',
     subjectAltNames: [],
     minProtocol: 'TLS_AUTO',
     maxProtocol: 'TLS_AUTO',

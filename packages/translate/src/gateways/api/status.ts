@@ -1,0 +1,210 @@
+import {
+  type ApiGatewaySpec,
+  type ApiListener,
+  type BackendReference,
+  GATEWAY_API,
+  type GatewayClassSpec,
+  isKind,
+  type ParentReference,
+  type Resource,
+} from '@outrigger/resources';
+import type { Mesh } from '../../mesh.ts';
+import type { ProxyNode } from '../../node.ts';
+import { Reader } from '../../reader.ts';
+import { Visibility } from '../../visibility.ts';
+import { type ApiRouteSpec, parentsOf } from './attachment.ts';
+import { type ApiGateway, CONTROLLER_NAME, isOurs, kindsRefused, kindsTaken } from './gateways.ts';
+import { backendOf } from './references.ts';
+import { tlsOf } from './servers.ts';
+
+/** As Gateway API has it; types and reasons are the specification's. */
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface ListenerStatus {
+  readonly name: string;
+  readonly attachedRoutes: number;
+  readonly supportedKinds: readonly { readonly group: string; readonly kind: string }[];
+  readonly conditions: readonly Condition[];
+}
+
+export interface ParentStatus {
+  readonly parentRef: ParentReference;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+
+/** The `status` of a resource of Gateway API. */
+export interface ApiStatus {
+  readonly conditions?: readonly Condition[];
+  readonly listeners?: readonly ListenerStatus[];
+  readonly parents?: readonly ParentStatus[];
+}
+
+/** Whether what was translated of a resource is in force on the gateways that have it; '' it is, else why not. */
+export type Programmed = { readonly reason: 'Programmed' | 'Pending' | 'Invalid'; readonly message: string };
+
+const condition = (type: string, holds: boolean, reason: string, message = ''): Condition => ({ type, status: holds ? 'True' : 'False', reason, message });
+const ROUTES = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const;
+
+/** undefined: a kind without a status, or of another controller's. */
+export function apiStatus(mesh: Mesh, resource: Resource, programmed: Programmed): ApiStatus | undefined {
+  const reader = new Reader(mesh, observer(resource.metadata.namespace));
+  if (isKind(resource, 'GatewayClass')) return classStatus(resource);
+  if (isKind(resource, 'ApiGateway')) return isOurs(reader, resource.spec.gatewayClassName) ? gatewayStatus(reader, resource, programmed) : undefined;
+  for (const kind of ROUTES) if (isKind(resource, kind)) return routeStatus(reader, resource as Resource<ApiRouteSpec>);
+  return undefined;
+}
+
+/** Conditions that do not hold (or, of conflicts, do), as sentences. */
+export function conditionNotes({ conditions = [], listeners = [], parents = [] }: ApiStatus): readonly string[] {
+  const bad = ({ type, status }: Condition): boolean => (type === 'Conflicted' ? status === 'True' : status === 'False' && type !== 'Programmed');
+  const text = (where: string, list: readonly Condition[]): string[] =>
+    list.filter(bad).map(({ type, status, reason, message }) => `${where}${type} is ${status} (${reason})${message === '' ? '' : `: ${message}`}`);
+  return [
+    ...text('', conditions),
+    ...listeners.flatMap((listener) => text(`listener ${listener.name}: `, listener.conditions)),
+    ...parents.flatMap((parent) => text(`parent ${parent.parentRef.name}: `, parent.conditions)),
+  ];
+}
+
+function classStatus({ spec }: Resource<GatewayClassSpec>): ApiStatus | undefined {
+  return spec.controllerName === CONTROLLER_NAME ? { conditions: [condition('Accepted', true, 'Accepted')] } : undefined;
+}
+
+function gatewayStatus(reader: Reader, gateway: ApiGateway, programmed: Programmed): ApiStatus {
+  const listeners = (gateway.spec.listeners ?? []).map((listener) => listenerStatus(reader, gateway, listener, programmed));
+  const valid = listeners.filter(({ conditions }) =>
+    conditions.every(({ type, status }) => (type === 'Conflicted' ? status === 'False' : type === 'Programmed' || status === 'True')),
+  );
+  const all = valid.length === listeners.length;
+  return {
+    conditions: [
+      condition(
+        'Accepted',
+        valid.length > 0,
+        all ? 'Accepted' : 'ListenersNotValid',
+        all ? '' : `${listeners.length - valid.length} of ${listeners.length} listeners cannot be served`,
+      ),
+      condition('Programmed', programmed.reason === 'Programmed' && valid.length > 0, valid.length > 0 ? programmed.reason : 'Invalid', programmed.message),
+    ],
+    listeners,
+  };
+}
+
+function listenerStatus(reader: Reader, gateway: ApiGateway, listener: ApiListener, programmed: Programmed): ListenerStatus {
+  const kinds = kindsTaken(listener);
+  const supported = ['HTTP', 'HTTPS', 'TLS', 'TCP'].includes(listener.protocol);
+  const conflict = conflictOf(gateway.spec, listener);
+  const refused = kindsRefused(listener);
+  const tls = supported && (listener.protocol === 'HTTPS' || listener.protocol === 'TLS') ? tlsOf(reader, gateway, listener) : undefined;
+  const bad =
+    tls !== undefined && 'reason' in tls
+      ? tls
+      : refused.length > 0
+        ? { reason: 'InvalidRouteKinds', message: `it does not take ${refused.join(', ')}` }
+        : undefined;
+  const served = supported && conflict === undefined && (tls === undefined || !('reason' in tls));
+  return {
+    name: listener.name,
+    attachedRoutes: served ? attachedRoutes(reader, gateway, listener) : 0,
+    supportedKinds: kinds.map((kind) => ({ group: GATEWAY_API, kind })),
+    conditions: [
+      supported && conflict === undefined
+        ? condition('Accepted', true, 'Accepted')
+        : condition(
+            'Accepted',
+            false,
+            supported ? 'PortUnavailable' : 'UnsupportedProtocol',
+            supported ? conflict!.message : `a gateway does not serve ${listener.protocol}`,
+          ),
+      condition('Programmed', served && programmed.reason === 'Programmed', served ? programmed.reason : 'Invalid', served ? programmed.message : ''),
+      bad === undefined ? condition('ResolvedRefs', true, 'ResolvedRefs') : condition('ResolvedRefs', false, bad.reason, bad.message),
+      conflict === undefined ? condition('Conflicted', false, 'NoConflicts') : condition('Conflicted', true, conflict.reason, conflict.message),
+    ],
+  };
+}
+
+/** The first of two that cannot share a port has it. */
+function conflictOf({ listeners = [] }: ApiGatewaySpec, listener: ApiListener): { readonly reason: string; readonly message: string } | undefined {
+  const family = ({ protocol }: ApiListener): string => (protocol === 'HTTPS' ? 'TLS' : protocol);
+  for (const earlier of listeners.slice(0, listeners.indexOf(listener))) {
+    if (earlier.port !== listener.port) continue;
+    const where = `listener ${earlier.name} has port ${earlier.port}`;
+    if (family(earlier) !== family(listener)) return { reason: 'ProtocolConflict', message: `${where} for ${earlier.protocol}` };
+    if (family(listener) === 'TCP' || (earlier.hostname ?? '') === (listener.hostname ?? ''))
+      return { reason: 'HostnameConflict', message: `${where} for ${listener.hostname ?? 'every host'}` };
+  }
+  return undefined;
+}
+
+function attachedRoutes(reader: Reader, gateway: ApiGateway, listener: ApiListener): number {
+  const routes = ROUTES.flatMap((kind) => reader.gatewayApi<ApiRouteSpec>(kind));
+  return routes.filter((route) =>
+    parentsOf(reader, route).some((parent) => parent.gateway === gateway && parent.attached.some((attached) => attached.listener === listener)),
+  ).length;
+}
+
+const notAccepted: Readonly<Record<string, string>> = {
+  NoMatchingParent: 'the Gateway has no listener of that name and port',
+  NotAllowedByListeners: 'no listener allows routes of this kind from this namespace',
+  NoMatchingListenerHostname: 'no listener has a host name in common with it',
+};
+
+function routeStatus(reader: Reader, route: Resource<ApiRouteSpec>): ApiStatus {
+  const resolved = resolvedRefs(reader, route);
+  return {
+    parents: parentsOf(reader, route).map(({ parent, reason }) => ({
+      parentRef: parent,
+      controllerName: CONTROLLER_NAME,
+      conditions: [condition('Accepted', reason === 'Accepted', reason, notAccepted[reason] ?? ''), resolved],
+    })),
+  };
+}
+
+function resolvedRefs(reader: Reader, route: Resource<ApiRouteSpec>): Condition {
+  const visibility = new Visibility(reader);
+  const { rules = [] } = route.spec as {
+    readonly rules?: readonly {
+      readonly backendRefs?: readonly BackendReference[];
+      readonly filters?: readonly { readonly requestMirror?: { readonly backendRef: BackendReference } }[];
+    }[];
+  };
+  const references = rules.flatMap(({ backendRefs = [], filters = [] }) => [
+    ...backendRefs,
+    ...filters.flatMap(({ requestMirror }) => (requestMirror === undefined ? [] : [requestMirror.backendRef])),
+  ]);
+  for (const reference of references) {
+    const backend = backendOf(reader, visibility, route, reference);
+    if ('reason' in backend) return condition('ResolvedRefs', false, backend.reason, backend.message);
+  }
+  return condition('ResolvedRefs', true, 'ResolvedRefs');
+}
+
+/** Who sees what a gateway of a namespace sees. */
+function observer(namespace: string): ProxyNode {
+  return {
+    id: '',
+    dataPlane: 'outrigger',
+    namespace,
+    serviceAccount: '',
+    workload: '',
+    service: '',
+    version: '',
+    labels: {},
+    instance: '',
+    locality: '',
+    onDemand: true,
+    httpProxy: undefined,
+    upstreams: [],
+    inbound: [],
+    accessLog: undefined,
+    otlp: undefined,
+    certificates: false,
+    gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 },
+  };
+}
