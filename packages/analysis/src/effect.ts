@@ -118,8 +118,11 @@ function authorizationReason(context: Context, resource: Resource<AuthorizationP
   const { action } = resource.spec;
   if (action === 'CUSTOM') return 'action CUSTOM needs an extension provider, which is not in effect in this version';
   if (action === 'AUDIT') return 'action AUDIT is not in effect in this version';
-  if (resource.spec.targetRef !== undefined || (resource.spec.targetRefs ?? []).length > 0)
-    return 'policies bound by targetRef are not in effect in this version';
+  const targets = [...(resource.spec.targetRef === undefined ? [] : [resource.spec.targetRef]), ...(resource.spec.targetRefs ?? [])];
+  if (targets.length > 0) {
+    const ofGateways = targets.some(({ group, kind }) => group === GATEWAY_API && (kind === 'Gateway' || kind === 'GatewayClass'));
+    return ofGateways ? undefined : 'policies bound by targetRef are in effect for Gateways and their classes alone in this version';
+  }
   return unselected(context, resource, resource.spec.selector?.matchLabels);
 }
 

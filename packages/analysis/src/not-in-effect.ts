@@ -58,8 +58,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   PeerAuthentication: {},
   AuthorizationPolicy: {
     provider: 'external authorization comes later',
-    targetRef: 'policies are bound by selector',
-    targetRefs: 'policies are bound by selector',
     'rules[].from[].source.requestPrincipals': 'end-user tokens are not read yet, so that it matches nobody',
     'rules[].from[].source.notRequestPrincipals': 'end-user tokens are not read yet, so that it matches everybody',
   },

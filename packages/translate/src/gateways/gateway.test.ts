@@ -274,3 +274,22 @@ describe('routes', () => {
     expect(sources.map(({ kind, name }) => `${kind} ${name}`)).toEqual(['Gateway gw', 'VirtualService a']);
   });
 });
+
+describe('policies', () => {
+  const http = resource('Gateway', 'edge', { gatewayClassName: 'outrigger', listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }] });
+  const api = { ...http, apiVersion: 'gateway.networking.k8s.io/v1' };
+  const policy = (spec: object, namespace = 'default') => resource('AuthorizationPolicy', 'p', { action: 'DENY', rules: [{}], ...spec }, { namespace });
+  const target = (kind: string, name: string) => ({ targetRefs: [{ group: 'gateway.networking.k8s.io', kind, name }] });
+  test.each<readonly [string, Resource, boolean]>([
+    ['of its labels', policy({ selector: { matchLabels: { istio: 'edge' } } }), true],
+    ['of every workload of the mesh', policy({}, 'istio-system'), true],
+    ['of its Gateway', policy(target('Gateway', 'edge')), true],
+    ['of its class', policy(target('GatewayClass', 'outrigger'), 'istio-system'), true],
+    ['of its class, but not of the root namespace', policy(target('GatewayClass', 'outrigger')), false],
+    ['of another Gateway', policy(target('Gateway', 'other')), false],
+    ['of other labels', policy({ selector: { matchLabels: { istio: 'other' } } }), false],
+  ])('%s', (_, config, holds) => {
+    const { sources } = listener(meshOf([api, config]), edge(), '0.0.0.0_80');
+    expect(sources.some(({ kind }) => kind === 'AuthorizationPolicy')).toBe(holds);
+  });
+});
