@@ -172,7 +172,12 @@ export class ClientView implements ResourceView {
   }
 
   nacked(typeUrl: TypeUrl, versions: ReadonlyMap<string, string>, message: string): void {
+    // A refusal is of a whole answer; proxies take what is good of it, and name what is not.
+    const named = [...versions.keys()].filter((name) => names(message, name));
+    const taken = named.length === 0 ? new Map<string, string>() : new Map([...versions].filter(([name]) => !named.includes(name)));
+    if (taken.size > 0) this.acked(typeUrl, taken);
     for (const [name, version] of versions) {
+      if (taken.has(name)) continue;
       for (const key of this.#keysOf(typeUrl, name)) {
         this.#outstanding.delete(key);
         if (this.#refused.size < MAX_REFUSED) this.#refused.set(key, { typeUrl, name, version, message });
@@ -204,6 +209,15 @@ export class ClientView implements ResourceView {
     this.#entries.clear();
     this.#context.closed(this);
   }
+}
+
+/** Whether a text has a name in it that is no part of a longer one. */
+function names(text: string, name: string): boolean {
+  const part = /[\w.|-]/;
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    if (!part.test(text[at - 1] ?? ' ') && !part.test(text[at + name.length] ?? ' ')) return true;
+  }
+  return false;
 }
 
 export function outstandingKey(typeUrl: TypeUrl, name: string): string {
