@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
+import { connect } from 'node:net';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
@@ -14,7 +15,34 @@ const early = (...mutations: JsonObject[]): JsonObject => ({
 });
 const set = (key: string, value: string): JsonObject => ({ append: { header: { key, value }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' } });
 
+/** Echoes what comes through a CONNECT, or a POST to /tunnel, and says what it was asked. */
+async function tunnelServer(): Promise<{ readonly server: http.Server; readonly asked: string[] }> {
+  const asked: string[] = [];
+  const server = http.createServer((request, response) => {
+    asked.push(`${request.method} ${request.headers.host} ${request.url} ${String(request.headers['x-from'])}`);
+    response.writeHead(200);
+    response.flushHeaders();
+    request.on('data', (chunk: Buffer) => response.write(chunk));
+    request.on('end', () => response.end());
+  });
+  server.on('connect', (request: http.IncomingMessage, socket: net.Socket) => {
+    asked.push(`CONNECT ${String(request.headers.host)} ${request.url} ${String(request.headers['x-from'])}`);
+    if (request.url!.startsWith('refused')) {
+      socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
+      return;
+    }
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    socket.on('data', (chunk: Buffer) => socket.write(chunk));
+    socket.on('end', () => socket.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, asked };
+}
+
 describe.each(planes)('%s: single fields', (plane) => {
+  let tunnels: Awaited<ReturnType<typeof tunnelServer>>;
   let proxy: DataPlane;
   let application: TestApplication;
   let connections: net.Socket[];
@@ -27,14 +55,32 @@ describe.each(planes)('%s: single fields', (plane) => {
       if (request.url !== '/hang') response.end();
     });
     const byHeader: JsonObject[] = [{ match: { prefix: '/early', headers: [{ name: 'x-way', stringMatch: { exact: 'one' } }] }, route: { cluster: 'app' } }];
+    tunnels = await tunnelServer();
+    const tunnel = (tunnelingConfig: JsonObject): JsonObject => ({
+      filterChains: [
+        {
+          filters: [
+            {
+              name: 'tcp',
+              typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 't', cluster: 'tunnels', tunnelingConfig }),
+            },
+          ],
+        },
+      ],
+    });
+    const from = { headersToAdd: [{ header: { key: 'x-from', value: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%' } }] };
     proxy = await DataPlane.start(plane, {
       listeners: {
+        connect: tunnel({ hostname: 'there.test:443', ...from }),
+        post: tunnel({ hostname: 'there.test:443', usePost: true, postPath: '/tunnel', ...from }),
+        refused: tunnel({ hostname: 'refused.test:443' }),
+        ahead: listenerJson('ahead', { routes: [routeTo('ahead')] }),
         web: listenerJson('web', {
           routes: [
             { match: { prefix: '/nowhere' }, route: { clusterHeader: 'x-cluster' } },
             { match: { prefix: '/high' }, route: { cluster: 'limited', priority: 'HIGH' } },
             { match: { prefix: '/low' }, route: { cluster: 'limited' } },
-            { match: { prefix: '/hang' }, route: { cluster: 'limited', priority: 'HIGH' } },
+            { match: { prefix: '/hang' }, route: { cluster: 'limited', priority: 'HIGH', timeout: '1s' } },
             { match: { prefix: '/eject' }, route: { cluster: 'ejecting' } },
             routeTo('app'),
           ],
@@ -46,6 +92,8 @@ describe.each(planes)('%s: single fields', (plane) => {
         }),
       },
       clusters: {
+        tunnels: clusterJson('tunnels', { endpoints: [`127.0.0.1:${(tunnels.server.address() as net.AddressInfo).port}`] }),
+        ahead: clusterJson('ahead', { endpoints: [application.address], fields: { preconnectPolicy: { perUpstreamPreconnectRatio: 2 } } }),
         app: clusterJson('app', { endpoints: [application.address] }),
         limited: clusterJson('limited', {
           endpoints: [application.address],
@@ -62,6 +110,8 @@ describe.each(planes)('%s: single fields', (plane) => {
   afterAll(async () => {
     await proxy?.stop();
     await application?.close();
+    tunnels?.server.closeAllConnections();
+    tunnels?.server.close();
   });
 
   const at = (listener: string): string => `127.0.0.1:${proxy.port(listener)}`;
@@ -109,6 +159,35 @@ describe.each(planes)('%s: single fields', (plane) => {
     const socket = connections.at(-1)!;
     if (!socket.destroyed) await once(socket, 'close');
     expect((await ask(at('web'), { path: '/eject' })).status).toBe(503);
+  });
+
+  /** What comes back of what is sent, up to the end. */
+  async function through(listener: string): Promise<string> {
+    const socket = connect({ port: proxy.port(listener), host: '127.0.0.1', allowHalfOpen: true });
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text === 'ab') socket.write('c');
+      else if (text === 'abc') socket.end();
+    });
+    socket.on('error', () => {});
+    socket.write('ab');
+    await new Promise((resolve) => socket.once('close', resolve));
+    return text;
+  }
+
+  test('tunneling_config: TCP in a CONNECT, and in a POST', async () => {
+    expect([await through('connect'), await through('post')]).toEqual(['abc', 'abc']);
+    expect(tunnels.asked).toEqual(['CONNECT there.test:443 there.test:443 127.0.0.1', 'POST there.test:443 /tunnel 127.0.0.1']);
+    expect(await through('refused')).toBe('');
+  });
+
+  test('preconnect_policy: connections for the next request are made with the first', async () => {
+    const opened = () => proxy.admin('/clusters').then((text) => Number(/^ahead::[\d.:]+::cx_total::(\d+)$/m.exec(text)?.[1]));
+    await ask(at('ahead'));
+    await until('there are two', async () => ((await opened()) === 2 ? true : undefined));
+    for (let call = 0; call < 3; call++) await ask(at('ahead'));
+    expect(await opened()).toBe(2);
   });
 
   test('/stats of the connection manager', async () => {

@@ -1,8 +1,7 @@
-import { EMPTY_STREAM, IstioMetrics, MetricRegistry, makeSpan, OtlpExporter, type StreamInfo } from '@outrigger/telemetry';
+import { IstioMetrics, MetricRegistry, makeSpan, OtlpExporter, type StreamInfo } from '@outrigger/telemetry';
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
-import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { ConnectionLogger } from '../listener/listener.ts';
 import { CompileReport } from '../routing/compile-result.ts';
 import type { TcpProxy } from '../tcp/tcp-proxy.ts';
@@ -13,6 +12,7 @@ import { HttpMetrics } from './http-metrics.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { StreamRecorder } from './stream-recorder.ts';
 import { TcpMetrics } from './tcp-metrics.ts';
+import { connectionRecord, tcpRecord } from './tcp-record.ts';
 
 /** Metrics, access logs and spans of one proxy. */
 export class ProxyTelemetry {
@@ -90,7 +90,7 @@ export class ProxyTelemetry {
       this.#tcpLoggers.set(config, loggers);
     }
     if (loggers.length === 0) return;
-    const info = tcpInfo(proxy);
+    const info = tcpRecord(proxy);
     writeTo(loggers, info, anyUint32());
     this.#files.touch();
   }
@@ -124,35 +124,4 @@ class HttpRecorder implements StreamRecorder {
       this.#exporter.add(makeSpan(stream.trace, stream, stream.manager.direction === 'inbound' ? 'server' : 'client', stream.route?.fields.operation ?? ''));
     }
   }
-}
-
-function tcpInfo(proxy: TcpProxy): StreamInfo {
-  return {
-    ...connectionRecord(proxy.info),
-    startTimeMs: proxy.startTimeMs,
-    durationMs: proxy.endMs - proxy.startMs,
-    responseFlags: proxy.responseFlags,
-    responseCodeDetails: proxy.details,
-    connectionTerminationDetails: proxy.details,
-    bytesReceived: proxy.bytesReceived,
-    bytesSent: proxy.bytesSent,
-    upstreamCluster: proxy.cluster?.name ?? '',
-    upstreamHost: proxy.host?.address ?? '',
-    upstreamLocalAddress: proxy.upstreamLocal,
-    upstreamPeerUri: proxy.peerUri,
-  };
-}
-
-function connectionRecord(info: ConnectionInfo): StreamInfo {
-  return {
-    ...EMPTY_STREAM,
-    downstreamLocalAddress: info.localAddress,
-    downstreamRemoteAddress: info.remoteAddress,
-    downstreamDirectRemoteAddress: info.directRemoteAddress,
-    requestedServerName: info.requestedServerName,
-    downstreamTlsVersion: info.tlsVersion,
-    downstreamPeerUri: info.peer.uri,
-    downstreamLocalUri: info.localUri,
-    connectionId: info.id,
-  };
 }

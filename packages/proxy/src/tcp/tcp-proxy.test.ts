@@ -53,6 +53,7 @@ const CONFIG: TcpProxyConfig = {
   totalWeight: 1,
   idleTimeoutMs: 3_600_000,
   maxConnectAttempts: 1,
+  tunneling: null,
   bufferLimitBytes: 1024 * 1024,
   maxConnectionDurationMs: 0,
   policies: [],

@@ -1,5 +1,6 @@
 import { ResponseFlag } from '@outrigger/telemetry';
 import type { Runtime } from '../engine/runtime.ts';
+import { RequestHead } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
 import { LbContext } from '../lb/context.ts';
 import type { SubsetCriteria } from '../lb/subset-criteria.ts';
@@ -8,14 +9,18 @@ import type { ConnectionInfo } from '../listener/connection-info.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
 import { TurnWriter } from '../net/turn-writer.ts';
+import { tcpRecord } from '../observe/tcp-record.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { UpstreamTransport, type UpstreamTransportEvents } from '../upstream/upstream-transport.ts';
-import type { TcpProxyConfig, WeightedTcpCluster } from '../xds/listener-config.ts';
+import type { TcpProxyConfig, TunnelingConfig, WeightedTcpCluster } from '../xds/listener-config.ts';
+import { HttpTunnel } from './http-tunnel.ts';
 
 /** Bytes read from the client before the upstream is there; then reading stops. */
 const MAX_EARLY_BYTES = 64 * 1024;
+/** RFC 3986 section 3.2, without user information. */
+const AUTHORITY = /^[\w.~!$&'()*+,;=:%[\]-]+$/;
 const CLUSTER_TIMEOUT_MS = 5_000;
 /** Once both sides have ended: how long a reader may take none of what is still to be sent. */
 const LINGER_MS = 30_000;
@@ -41,7 +46,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   readonly #onGone: (proxy: TcpProxy) => void;
   readonly startMs: number;
   readonly startTimeMs: number;
-  #upstream: UpstreamTransport | null = null;
+  #upstream: UpstreamTransport | HttpTunnel | null = null;
   #subset: SubsetCriteria | null = null;
   #open = false;
   /** It is known who the client is, and that it may have this upstream. */
@@ -55,6 +60,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   #attempts = 0;
   #closed = false;
   #counted = false;
+  #tunnelled = false;
   #moved = true;
   #idle: WheelTimer | undefined;
   #maxAge: WheelTimer | undefined;
@@ -192,12 +198,16 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
       this.#refuse(ResponseFlag.noHealthyUpstream, 'no_healthy_upstream');
       return;
     }
+    this.host = host;
+    if (this.config.tunneling !== null) {
+      this.#connectTunnel(cluster, host, this.config.tunneling);
+      return;
+    }
     if (!cluster.limits.tryConnection()) {
       this.#refuse(ResponseFlag.upstreamOverflow, 'max_connections');
       return;
     }
     this.#counted = true;
-    this.host = host;
     host.connections++;
     host.activeRequests++;
     host.stats.connectTotal++;
@@ -205,6 +215,30 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     cluster.outlier.onAttempt(host);
     this.#upstream = new UpstreamTransport(this.#runtime, this);
     this.#upstream.connect(host.endpoint.address, host.socket, '', cluster.config.connectTimeoutMs, cluster.how(host, this.info));
+  }
+
+  /** The pool counts its connections itself. */
+  #connectTunnel(cluster: Cluster, host: UpstreamHost, { hostname, path, headers }: TunnelingConfig): void {
+    const record = tcpRecord(this);
+    const authority = hostname.format(record, '');
+    // It may be what the client has said (%REQUESTED_SERVER_NAME%), and stands in a request line.
+    if (!AUTHORITY.test(authority)) {
+      this.#refuse(ResponseFlag.downstreamProtocolError, 'tunnel_without_hostname');
+      return;
+    }
+    const head = new RequestHead();
+    head.method = path === '' ? 'CONNECT' : 'POST';
+    head.path = path;
+    head.authority = authority;
+    head.bodyLength = -1;
+    headers.apply(head.headers, record);
+    host.activeRequests++;
+    host.stats.requestTotal++;
+    this.#tunnelled = true;
+    cluster.outlier.onAttempt(host);
+    const tunnel = new HttpTunnel(cluster.pool(host, cluster.usesHttp2(11), this.info), head, this.#runtime.faults, this);
+    this.#upstream = tunnel;
+    tunnel.start();
   }
 
   onOpen(): void {
@@ -226,7 +260,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
 
   onOpenFailed(timeout: boolean, detail: string): void {
     const host = this.host!;
-    host.stats.connectFail++;
+    if (!this.#tunnelled) host.stats.connectFail++;
     this.cluster!.outlier.onLocalOriginFailure(host, timeout ? 'connect-timeout' : 'connect-failure', this.#runtime.nowMs());
     this.#release();
     if (this.#attempts < this.config.maxConnectAttempts) this.#toCluster(this.cluster!);
@@ -359,6 +393,10 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   }
 
   #release(): void {
+    if (this.#tunnelled) {
+      this.#tunnelled = false;
+      this.host!.activeRequests--;
+    }
     if (!this.#counted) return;
     this.#counted = false;
     this.cluster!.limits.releaseConnection();

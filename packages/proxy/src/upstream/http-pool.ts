@@ -19,6 +19,8 @@ const MIN_LEARNED_IDLE_MS = 1000;
 const LEARNED_IDLE_SHARE = 0.8;
 /** Streams that a connection under way will surely take (RFC 9113 section 6.5.2 recommends at least 100). */
 const STREAMS_OF_UNOPENED = 100;
+/** Connections made ahead at once. */
+const MAX_CONNECTED_AHEAD = 3;
 
 /**
  * Connections of one codec to one endpoint. HTTP/1: as many as there are requests at once, the last used first. HTTP/2:
@@ -39,6 +41,7 @@ export class HttpPool implements TimerTarget {
   readonly #pending: PoolClient[] = [];
   readonly #all = new Set<PooledConnection>();
   #connecting = 0;
+  readonly #ratio: number;
   #draining = false;
   #sweep: WheelTimer | undefined;
 
@@ -49,6 +52,7 @@ export class HttpPool implements TimerTarget {
     this.http2 = http2;
     this.how = how;
     this.limits = limits;
+    this.#ratio = cluster.config.preconnectRatio;
   }
 
   get size(): number {
@@ -71,6 +75,7 @@ export class HttpPool implements TimerTarget {
         continue;
       }
       this.#give(connection, client);
+      if (this.#ratio > 1) this.#connectAhead();
       return;
     }
     if (!this.limits.tryPendingRequest()) {
@@ -79,6 +84,7 @@ export class HttpPool implements TimerTarget {
     }
     this.#pending.push(client);
     this.#grow();
+    if (this.#ratio > 1) this.#connectAhead();
   }
 
   /** As in Envoy those that wait for a connection are not among max_requests yet. */
@@ -221,20 +227,43 @@ export class HttpPool implements TimerTarget {
   }
 
   #grow(): void {
-    const each = this.http2 ? Math.min(STREAMS_OF_UNOPENED, this.cluster.config.http.http2.maxConcurrentStreams) : 1;
+    const each = this.#each();
     while (this.#pending.length > this.#connecting * each) {
       if (this.#hostFull() || !this.limits.tryConnection()) {
         // One connection is always allowed, else nothing would ever move (as in Envoy).
         if (this.#all.size > 0) return;
         this.limits.connections++;
       }
-      this.#connecting++;
-      this.host.connections++;
-      this.host.stats.connectTotal++;
-      const connection = new PooledConnection(this);
-      this.#all.add(connection);
-      connection.connect();
+      this.#connect();
     }
+  }
+
+  /** As Envoy: so that there is room for `ratio` streams for each that waits or is under way, a few connections at a time. */
+  #connectAhead(): void {
+    if (this.host.health !== 'healthy') return;
+    for (let made = 0; made < MAX_CONNECTED_AHEAD; made++) {
+      let active = 0;
+      let room = this.#connecting * this.#each();
+      for (const connection of this.#all) {
+        active += connection.activeStreams;
+        room += connection.capacity;
+      }
+      if ((this.#pending.length + active) * this.#ratio <= room + active || this.#hostFull() || !this.limits.tryConnection()) return;
+      this.#connect();
+    }
+  }
+
+  #each(): number {
+    return this.http2 ? Math.min(STREAMS_OF_UNOPENED, this.cluster.config.http.http2.maxConcurrentStreams) : 1;
+  }
+
+  #connect(): void {
+    this.#connecting++;
+    this.host.connections++;
+    this.host.stats.connectTotal++;
+    const connection = new PooledConnection(this);
+    this.#all.add(connection);
+    connection.connect();
   }
 
   #hostFull(): boolean {

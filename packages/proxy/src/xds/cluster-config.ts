@@ -73,6 +73,8 @@ export interface ClusterConfig {
   /** Endpoints in the message itself; null for EDS. */
   readonly endpoints: EndpointSetConfig | null;
   readonly connectTimeoutMs: number;
+  /** Streams that connections of an endpoint are to be there for, for each that there is (per_upstream_preconnect_ratio); 1: none ahead. */
+  readonly preconnectRatio: number;
   /** What is kept for a connection whose endpoint does not take it, bytes. Envoy's default of 1 MiB. */
   readonly bufferLimitBytes: number;
   readonly http: UpstreamHttpSettings;

@@ -7,6 +7,8 @@ import {
   Cluster_EdsClusterConfigSchema,
   Cluster_LbPolicy,
   Cluster_OriginalDstLbConfigSchema,
+  type Cluster_PreconnectPolicy,
+  Cluster_PreconnectPolicySchema,
   ClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import type { Address } from '@outrigger/xds/protos/envoy/config/core/v3/address';
@@ -55,9 +57,9 @@ const CLUSTER = fieldPolicy(
    transport_socket metadata load_balancing_policy upstream_http_protocol_options health_checks upstream_connection_options upstream_bind_config
    close_connections_on_host_health_failure respect_dns_ttl dns_resolvers dns_resolution_config typed_dns_resolver_config
    original_dst_lb_config cleanup_interval
-   ignore_health_on_host_removal wait_for_warm_on_init per_connection_buffer_limit_bytes`,
+   ignore_health_on_host_removal wait_for_warm_on_init per_connection_buffer_limit_bytes preconnect_policy`,
   `alt_stat_name use_tcp_for_dns_lookups
-      track_timeout_budgets track_cluster_stats preconnect_policy lrs_report_endpoint_metrics protocol_selection`,
+      track_timeout_budgets track_cluster_stats lrs_report_endpoint_metrics protocol_selection`,
 );
 const EDS = fieldPolicy('eds_config service_name');
 const COMMON_LB = fieldPolicy(
@@ -66,6 +68,8 @@ const COMMON_LB = fieldPolicy(
    ignore_new_hosts_until_first_hc`,
   'update_merge_window close_connections_on_host_set_change override_host_status',
 );
+const PRECONNECT = fieldPolicy('per_upstream_preconnect_ratio', 'predictive_preconnect_ratio');
+const MAX_PRECONNECT_RATIO = 3;
 const UPSTREAM_HTTP = fieldPolicy('');
 const FORWARD_PROXY = fieldPolicy('dns_cache_config', 'allow_insecure_cluster_options allow_coalesced_connections');
 const PROTOCOL_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -278,6 +282,15 @@ function compileChecks(config: Cluster, discovery: ClusterDiscovery, report: Com
   return null;
 }
 
+function compilePreconnect(policy: Cluster_PreconnectPolicy | undefined, report: CompileReport): number {
+  if (policy === undefined) return 1;
+  checkFields(Cluster_PreconnectPolicySchema, policy, PRECONNECT, 'preconnect_policy', report);
+  const ratio = policy.perUpstreamPreconnectRatio ?? 1;
+  if (!(ratio >= 1 && ratio <= MAX_PRECONNECT_RATIO))
+    report.error('preconnect_policy.per_upstream_preconnect_ratio', `must be from 1 to ${MAX_PRECONNECT_RATIO}`);
+  return ratio;
+}
+
 export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
@@ -314,6 +327,7 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     edsServiceName: edsServiceName === '' ? config.name : edsServiceName,
     endpoints,
     connectTimeoutMs,
+    preconnectRatio: compilePreconnect(config.preconnectPolicy, report),
     bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
     http,
     transportSocketRules,

@@ -1,18 +1,25 @@
+import { compileFormat } from '@outrigger/telemetry';
 import type { Filter } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { ConnectionLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/connection_limit/v3/connection_limit';
 import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { LocalRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
-import { type TcpProxy, TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import {
+  type TcpProxy,
+  type TcpProxy_TunnelingConfig,
+  TcpProxy_TunnelingConfigSchema,
+  TcpProxySchema,
+} from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { criteriaOf } from '../lb/subset-criteria.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
+import { compileHeaderMutations } from '../routing/header-mutations.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileConnectionLimit, compileConnectionRateLimit } from './compile-connection-gates.ts';
 import { compileHttpManager } from './compile-http-manager.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
 import { compileNetworkPolicy, type NetworkPolicy } from './http-filters.ts';
-import type { ConnectionGateConfig, NetworkFilterConfig, TcpProxyConfig, WeightedTcpCluster } from './listener-config.ts';
+import type { ConnectionGateConfig, NetworkFilterConfig, TcpProxyConfig, TunnelingConfig, WeightedTcpCluster } from './listener-config.ts';
 
 const LB_METADATA = 'envoy.lb';
 const SNI_CLUSTER = 'envoy.extensions.filters.network.sni_cluster.v3.SniCluster';
@@ -27,9 +34,10 @@ export interface NetworkContext {
   readonly bufferLimitBytes: number;
 }
 
+const TUNNELING = fieldPolicy('hostname use_post headers_to_add post_path', 'propagate_response_headers propagate_response_trailers');
 const TCP_PROXY = fieldPolicy(
   // A cluster that is not known is asked for, whether on_demand says so or not.
-  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration hash_policy on_demand metadata_match',
+  'stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts max_downstream_connection_duration hash_policy on_demand metadata_match tunneling_config',
   'downstream_idle_timeout upstream_idle_timeout access_log_flush_interval flush_access_log_on_connected access_log_options',
 );
 
@@ -69,7 +77,23 @@ function compileTcpProxy(
     bufferLimitBytes: context.bufferLimitBytes,
     maxConnectionDurationMs: durationMs(config.maxDownstreamConnectionDuration, 0),
     policies,
+    tunneling: compileTunneling(config.tunnelingConfig, `${path}.tunneling_config`, report),
     accessLogs: compileAccessLogs(config.accessLog, `${path}.access_log`, report),
+  };
+}
+
+function compileTunneling(config: TcpProxy_TunnelingConfig | undefined, path: string, report: CompileReport): TunnelingConfig | null {
+  if (config === undefined) return null;
+  checkFields(TcpProxy_TunnelingConfigSchema, config, TUNNELING, path, report);
+  const hostname = compileFormat(config.hostname);
+  if (!hostname.ok) report.error(`${path}.hostname`, hostname.message);
+  else if (config.hostname === '') report.error(`${path}.hostname`, 'must not be empty');
+  if (config.postPath !== '' && !config.usePost) report.error(`${path}.post_path`, 'needs use_post');
+  if (!hostname.ok) return null;
+  return {
+    hostname: hostname.format,
+    path: config.usePost ? config.postPath || '/' : '',
+    headers: compileHeaderMutations(config.headersToAdd, [], `${path}.headers_to_add`, '', report),
   };
 }
 

@@ -3,6 +3,7 @@ import { CircuitBreakers_ThresholdsSchema } from '@outrigger/xds/protos/envoy/co
 import {
   Cluster_CommonLbConfigSchema,
   Cluster_OriginalDstLbConfigSchema,
+  Cluster_PreconnectPolicySchema,
   ClusterSchema,
   UpstreamConnectionOptionsSchema,
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
@@ -27,6 +28,13 @@ import { ClusterLoadAssignment_PolicySchema, ClusterLoadAssignmentSchema } from 
 import { EndpointSchema, LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { AdditionalAddressSchema, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { FilterChainMatchSchema, FilterChainSchema, ListenerFilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import {
+  LoadShedPointSchema,
+  OverloadActionSchema,
+  OverloadManagerSchema,
+  ResourceMonitorSchema,
+  ScaleTimersOverloadActionConfig_ScaleTimerSchema,
+} from '@outrigger/xds/protos/envoy/config/overload/v3/overload';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import {
   RetryPolicySchema,
@@ -62,7 +70,7 @@ import {
   HttpFilterSchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { LocalRateLimitSchema as NetworkRateLimitSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/local_ratelimit/v3/local_rate_limit';
-import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import { TcpProxy_TunnelingConfigSchema, TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { CaresDnsResolverConfigSchema } from '@outrigger/xds/protos/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver';
 import {
   CertificateValidationContextSchema,
@@ -77,6 +85,7 @@ import {
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { expect, it } from 'vitest';
 import { filterTypes } from '../filters/filter-types.ts';
+import { CompileReport } from '../routing/compile-result.ts';
 import { compileRouteConfiguration } from '../routing/compile-routes.ts';
 import { message, typed } from '../testing/messages.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
@@ -84,6 +93,7 @@ import { compileClusterPolicies } from '../upstream/cluster.ts';
 import { compileCluster } from './compile-cluster.ts';
 import { compileLoadAssignment } from './compile-endpoints.ts';
 import { compileListener } from './compile-listener.ts';
+import { compileOverload } from './compile-overload.ts';
 import { type Outcome, probe, type Subject } from './testing/probe.ts';
 
 type Compiled = { readonly ok: true; readonly ignored: readonly string[] } | { readonly ok: false; readonly errors: Outcome['errors'] };
@@ -136,6 +146,19 @@ const gate = (type: string, schema: DescMessage, base: JsonObject): Subject => (
       ],
     }),
 });
+
+const HEAP: JsonObject = {
+  name: 'envoy.resource_monitors.fixed_heap',
+  typedConfig: typed('envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig', { maxHeapSizeBytes: '1' }),
+};
+const TRIGGERS: JsonObject = { triggers: [{ name: 'envoy.resource_monitors.fixed_heap', threshold: { value: 1 } }] };
+const SHED: JsonObject = { name: 'envoy.overload_actions.stop_accepting_requests', ...TRIGGERS };
+const POINT: JsonObject = { name: 'envoy.load_shed_points.tcp_listener_accept', ...TRIGGERS };
+function overload(json: JsonObject): Outcome {
+  const report = new CompileReport();
+  compileOverload(message(OverloadManagerSchema, json), 'overload_manager', report);
+  return report;
+}
 
 const PER_FILTER: JsonObject = { typedPerFilterConfig: { x: typed('envoy.extensions.filters.http.cors.v3.CorsPolicy') } };
 const routes = (json: JsonObject): Outcome => outcome(compileRouteConfiguration(message(RouteConfigurationSchema, json)));
@@ -317,6 +340,25 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     path: HCM_PATH,
     compile: (json) => chain({ filters: [{ name: 'x', typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', json) }] }),
   },
+  'TcpProxy.TunnelingConfig': {
+    schema: TcpProxy_TunnelingConfigSchema,
+    base: { hostname: 'h' },
+    right: { postPath: '/', headersToAdd: [{ header: { key: 'x', value: 'y' } }] },
+    path: `${HCM_PATH}.tunneling_config`,
+    compile: (json) =>
+      chain({
+        filters: [
+          {
+            name: 'x',
+            typedConfig: typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
+              statPrefix: 'x',
+              cluster: 'c',
+              tunnelingConfig: { usePost: true, ...json },
+            }),
+          },
+        ],
+      }),
+  },
   DownstreamTlsContext: { schema: DownstreamTlsContextSchema, base: { commonTlsContext: COMMON_TLS }, path: TLS_PATH, compile: downstreamTls },
   CommonTlsContext: { schema: CommonTlsContextSchema, base: COMMON_TLS, path: `${TLS_PATH}.common_tls_context`, compile: commonTls },
   TlsCertificate: {
@@ -398,6 +440,10 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     path: '',
     compile: cluster,
   },
+  'Cluster.PreconnectPolicy': {
+    ...inCluster('preconnectPolicy', 'preconnect_policy', Cluster_PreconnectPolicySchema),
+    right: { perUpstreamPreconnectRatio: 2 },
+  },
   'Cluster.CommonLbConfig': inCluster('commonLbConfig', 'common_lb_config', Cluster_CommonLbConfigSchema),
   OutlierDetection: inCluster('outlierDetection', 'outlier_detection', OutlierDetectionSchema, { enforcingSuccessRate: 0 }),
   HealthCheck: healthCheck('', HealthCheckSchema, HEALTH_CHECK),
@@ -468,6 +514,47 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
     base: ENDPOINT,
     path: 'endpoints[0].lb_endpoints[0].endpoint',
     compile: (json) => endpoints({ clusterName: 'c', endpoints: [{ lbEndpoints: [{ endpoint: json }] }] }),
+  },
+  OverloadManager: {
+    schema: OverloadManagerSchema,
+    base: { resourceMonitors: [HEAP] },
+    right: { actions: [SHED], loadshedPoints: [POINT], bufferFactoryConfig: { minimumAccountToTrackPowerOfTwo: 20 } },
+    path: 'overload_manager',
+    compile: overload,
+  },
+  ResourceMonitor: {
+    schema: ResourceMonitorSchema,
+    base: HEAP,
+    path: 'overload_manager.resource_monitors[0]',
+    compile: (json) => overload({ resourceMonitors: [json] }),
+  },
+  OverloadAction: {
+    schema: OverloadActionSchema,
+    base: SHED,
+    path: 'overload_manager.actions[0]',
+    compile: (json) => overload({ resourceMonitors: [HEAP], actions: [json] }),
+  },
+  LoadShedPoint: {
+    schema: LoadShedPointSchema,
+    base: POINT,
+    path: 'overload_manager.loadshed_points[0]',
+    compile: (json) => overload({ resourceMonitors: [HEAP], loadshedPoints: [json] }),
+  },
+  ScaleTimer: {
+    schema: ScaleTimersOverloadActionConfig_ScaleTimerSchema,
+    base: { timer: 'HTTP_DOWNSTREAM_STREAM_IDLE', minScale: { value: 50 } },
+    path: 'overload_manager.actions[0].typed_config.timer_scale_factors[0]',
+    compile: (json) =>
+      overload({
+        resourceMonitors: [HEAP],
+        actions: [
+          {
+            ...SHED,
+            name: 'envoy.overload_actions.reduce_timeouts',
+            typedConfig: typed('envoy.config.overload.v3.ScaleTimersOverloadActionConfig', { timerScaleFactors: [json] }),
+          },
+        ],
+      }),
   },
 };
 

@@ -1,3 +1,4 @@
+import type { Format } from '@outrigger/telemetry';
 import type { HttpConnectionManager_Tracing } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import type { ClientAddressConfig } from '../engine/client-address.ts';
 import type { LocalReplies } from '../engine/local-replies.ts';
@@ -108,6 +109,15 @@ export interface WeightedTcpCluster {
   readonly subset: SubsetCriteria | null;
 }
 
+/** TcpProxy.tunneling_config. */
+export interface TunnelingConfig {
+  /** Authority of the CONNECT or POST. */
+  readonly hostname: Format;
+  /** Of the POST; '': it is a CONNECT. */
+  readonly path: string;
+  readonly headers: HeaderMutations;
+}
+
 export interface TcpProxyConfig {
   readonly statPrefix: string;
   readonly clusters: readonly WeightedTcpCluster[];
@@ -123,6 +133,8 @@ export interface TcpProxyConfig {
   readonly bufferLimitBytes: number;
   readonly maxConnectionDurationMs: number;
   readonly policies: readonly NetworkPolicy[];
+  /** null: plain TCP. */
+  readonly tunneling: TunnelingConfig | null;
   readonly accessLogs: readonly AccessLogConfig[];
 }
 
