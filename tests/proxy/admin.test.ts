@@ -104,7 +104,14 @@ describe('the admin interface beside Envoy’s', () => {
     for (const proxy of [ours, envoys]) {
       const types = (await configs(proxy, '?include_eds')).map((config) => String(config['@type']).split('.').at(-1));
       expect(types).toEqual(
-        expect.arrayContaining(['BootstrapConfigDump', 'ClustersConfigDump', 'EndpointsConfigDump', 'ListenersConfigDump', 'RoutesConfigDump']),
+        expect.arrayContaining([
+          'BootstrapConfigDump',
+          'ClustersConfigDump',
+          'EndpointsConfigDump',
+          'ListenersConfigDump',
+          'RoutesConfigDump',
+          'SecretsConfigDump',
+        ]),
       );
       expect((await configs(proxy, '')).map((config) => String(config['@type']))).not.toContain('type.googleapis.com/envoy.admin.v3.EndpointsConfigDump');
       const names = await configs(proxy, '?resource=dynamic_listeners&mask=name');
@@ -112,6 +119,12 @@ describe('the admin interface beside Envoy’s', () => {
       const [cluster, ...others] = await configs(proxy, '?resource=dynamic_active_clusters&mask=cluster.name,cluster.type&name_regex=on.');
       expect([cluster!['@type'], others.length]).toEqual(['type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster', 0]);
       expect(cluster!['cluster']).toMatchObject({ name: 'one' });
+      const secrets = await configs(proxy, '?resource=dynamic_active_secrets');
+      expect(secrets.map(({ name }) => name).sort()).toEqual(['roots', 'served']);
+      expect(secrets.find(({ name }) => name === 'served')).toMatchObject({
+        '@type': 'type.googleapis.com/envoy.admin.v3.SecretsConfigDump.DynamicSecret',
+        secret: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret', name: 'served', tls_certificate: {} },
+      });
       expect((await fetch(`http://127.0.0.1:${proxy.adminPort}/config_dump?resource=nonsense`)).status).toBe(404);
       expect(await proxy.admin('/config_dump?include_eds')).not.toContain('PRIVATE KEY');
     }

@@ -7,6 +7,7 @@ import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/l
 import { RE2JS } from 're2js';
 import type { BootstrapConfig } from '../bootstrap/bootstrap-config.ts';
 import type { AdminAnswer } from './pages.ts';
+import type { SecretDump } from './secrets-dump.ts';
 
 /** Fields that Envoy calls sensitive, by their names in the .proto. */
 const SENSITIVE: ReadonlySet<string> = new Set([
@@ -18,7 +19,7 @@ const SENSITIVE: ReadonlySet<string> = new Set([
   'hmac_secret',
   'token_secret',
 ]);
-const REDACTED = '[redacted]';
+export const REDACTED = '[redacted]';
 const ADMIN = 'type.googleapis.com/envoy.admin.v3';
 
 /** Without what nobody may see: a file's name may be seen, what is in it may not. */
@@ -79,8 +80,13 @@ export interface KnownResources {
   entries(typeUrl: string): Iterable<{ readonly name: string; readonly version: string; readonly value: Uint8Array }>;
 }
 
-/** What is in effect: the bootstrap, and what came over xDS as it is known. SDS never passes through it; keys inside other resources are left out. */
-export async function configDump(bootstrap: BootstrapConfig, known: KnownResources | undefined, query: URLSearchParams): Promise<AdminAnswer> {
+/** What is in effect: the bootstrap, what came over xDS, and the secrets, all without keys. */
+export async function configDump(
+  bootstrap: BootstrapConfig,
+  known: KnownResources | undefined,
+  secrets: readonly SecretDump[],
+  query: URLSearchParams,
+): Promise<AdminAnswer> {
   const registry = (await loadTypeRegistry()) as Registry;
   const render = (schema: DescMessage, message: Message): JsonObject =>
     withType(schema, redact(toJson(schema, message, { registry, useProtoFieldName: true })) as JsonObject);
@@ -104,10 +110,11 @@ export async function configDump(bootstrap: BootstrapConfig, known: KnownResourc
     static_clusters: bootstrap.clusters.filter((cluster) => matches(cluster.name)).map((cluster) => ({ cluster: render(ClusterSchema, cluster) })),
     static_listeners: bootstrap.listeners.filter((listener) => matches(listener.name)).map((listener) => ({ listener: render(ListenerSchema, listener) })),
   };
+  const named = secrets.filter(({ name }) => matches(name)) as unknown as JsonObject[];
   const mask = (query.get('mask') ?? '').split(',').filter((path) => path !== '');
   const resource = query.get('resource') ?? '';
   if (resource !== '') {
-    const elements = elementsOf(resource, dynamic, statics);
+    const elements = elementsOf(resource, dynamic, statics, named);
     if (elements === undefined) return { status: 404, text: `${resource} not found in config dump` };
     return { json: { configs: elements.map(({ '@type': type, ...element }) => ({ '@type': type!, ...masked(element, mask) })) } };
   }
@@ -124,6 +131,7 @@ export async function configDump(bootstrap: BootstrapConfig, known: KnownResourc
             : {};
       return dump(list.dump, { ...notEmpty(fixed), ...notEmpty({ [list.field]: elements }) });
     }),
+    dump('SecretsConfigDump', notEmpty({ dynamic_active_secrets: named })),
   ];
   return { json: { configs: configs.map(({ '@type': type, ...config }) => ({ '@type': type!, ...masked(config, mask) })) } };
 }
@@ -132,9 +140,11 @@ function elementsOf(
   resource: string,
   dynamic: (list: DumpedList) => JsonObject[],
   statics: Readonly<Record<'static_clusters' | 'static_listeners', JsonObject[]>>,
+  secrets: readonly JsonObject[],
 ): JsonObject[] | undefined {
   const list = LISTS.find(({ field }) => field === resource);
   if (list !== undefined) return dynamic(list).map((element) => dump(list.element, element));
+  if (resource === 'dynamic_active_secrets') return secrets.map((element) => dump('SecretsConfigDump.DynamicSecret', element));
   if (resource === 'static_clusters') return statics.static_clusters.map((element) => dump('ClustersConfigDump.StaticCluster', element));
   if (resource === 'static_listeners') return statics.static_listeners.map((element) => dump('ListenersConfigDump.StaticListener', element));
   return undefined;

@@ -230,3 +230,14 @@ describe('the interface', () => {
     blocker.close();
   });
 });
+
+it('/config_dump has what came over xDS where nothing is kept on disk too', async () => {
+  const bare = await TestProxy.make(bootstrapJson(plane));
+  await bare.proxy.start();
+  try {
+    const { configs } = JSON.parse((await bare.admin('/config_dump?resource=dynamic_listeners&mask=name')).body) as { configs: { name: string }[] };
+    expect(configs.map(({ name }) => name).sort()).toEqual(['in', 'secure']);
+  } finally {
+    await bare.proxy.close();
+  }
+});

@@ -14,6 +14,7 @@ import { certsJson } from './certs-page.ts';
 import { clustersJson, clustersText } from './clusters-page.ts';
 import { configDump } from './config-dump.ts';
 import { listenersJson, listenersText } from './listeners-page.ts';
+import { dumpSecrets } from './secrets-dump.ts';
 import { loggingAnswer, memoryJson, serverInfo } from './server-pages.ts';
 import { resetCounters, statsAnswer } from './stats-page.ts';
 
@@ -86,7 +87,7 @@ export const ADMIN_PAGES: Readonly<Record<string, AdminPage>> = {
   '/certs': { help: 'certificates in use, without keys', render: ({ secrets, nowUnixMs }) => ({ json: certsJson(secrets, nowUnixMs()) }) },
   '/config_dump': {
     help: 'the configuration as it came; ?include_eds, ?resource=FIELD, &mask=FIELDS, ?name_regex=REGEX',
-    render: ({ bootstrap, cache }, query) => configDump(bootstrap, cache(), query),
+    render: ({ bootstrap, cache, secrets }, query) => configDump(bootstrap, cache(), dumpSecrets(secrets), query),
   },
   '/stats': {
     help: 'statistics; ?filter=REGEX, ?usedonly, ?format=json|prometheus',

@@ -263,6 +263,8 @@ class RunningProxy implements RunnableProxy {
   #subscribe(): AdsClient {
     const { cacheDir } = this.#options;
     if (cacheDir !== undefined) this.#cache = LastGoodCache.open(join(cacheDir, CACHE_FILE), { onWarning: (message) => this.#log('warn', message) });
+    // Of several workers their parent has it.
+    else if (this.#options.worker === undefined) this.#cache = LastGoodCache.inMemory();
     const ads = new AdsClient({
       target: this.#adsTarget(),
       node: this.#bootstrap.node,

@@ -1,6 +1,7 @@
 import { AdminServer } from '../admin/admin-server.ts';
 import { configDump } from '../admin/config-dump.ts';
 import type { AdminAnswer } from '../admin/pages.ts';
+import type { SecretDump } from '../admin/secrets-dump.ts';
 import { controlPlane } from '../admin/server-pages.ts';
 import type { BootstrapConfig } from '../bootstrap/bootstrap-config.ts';
 import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from '../engine/options.ts';
@@ -209,8 +210,15 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
     };
   }
 
-  configDump(query: URLSearchParams): Promise<AdminAnswer> {
-    return configDump(this.#bootstrap, this.#ads ?? undefined, query);
+  async configDump(query: URLSearchParams): Promise<AdminAnswer> {
+    const [answer] = await this.ask('/config_dump', 'resource=dynamic_active_secrets');
+    const { configs } = (answer?.json ?? { configs: [] }) as { readonly configs: readonly (SecretDump & { readonly '@type': string })[] };
+    return configDump(
+      this.#bootstrap,
+      this.#ads ?? undefined,
+      configs.map(({ name, secret }) => ({ name, secret })),
+      query,
+    );
   }
 
   async tell(path: string, query: string): Promise<readonly AdminAnswer[]> {

@@ -53,6 +53,11 @@ export class LastGoodCache {
     return cache;
   }
 
+  /** Keeps what a client has taken for whoever wants to see it, and nothing over a restart. */
+  static inMemory(): LastGoodCache {
+    return new LastGoodCache('', {});
+  }
+
   private constructor(path: string, options: LastGoodCacheOptions) {
     this.#path = path;
     this.#debounceMs = options.debounceMs ?? 500;
@@ -111,7 +116,7 @@ export class LastGoodCache {
   contact(nowMs: number): void {
     this.#lastContactMs = nowMs;
     if (nowMs - this.#openedAtMs > INHERITED_LIFE_MS) this.#dropInherited();
-    if (nowMs - this.#writtenContactMs < this.#contactIntervalMs || this.#dirty) return;
+    if (this.#path === '' || nowMs - this.#writtenContactMs < this.#contactIntervalMs || this.#dirty) return;
     this.#writtenContactMs = nowMs;
     try {
       const file = openSync(this.#path, 'r+');
@@ -164,6 +169,7 @@ export class LastGoodCache {
   }
 
   #changed(): void {
+    if (this.#path === '') return;
     this.#dirty = true;
     this.#timer ??= setTimeout(() => this.flush(), this.#debounceMs).unref();
   }
