@@ -7,7 +7,7 @@ import { TypeUrl } from '@outrigger/xds';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assignmentMessage, cluster, listener, routeConfiguration, routesJson, routeTo, typed } from '../testing/messages.ts';
 import { TestControlPlane } from '../testing/test-control-plane.ts';
-import { ask, TestApplication, TestProxy } from '../testing/test-proxy.ts';
+import { ask, bootstrapJson, TestApplication, TestProxy } from '../testing/test-proxy.ts';
 import { TestAuthority } from '../tls/testing/certificates.ts';
 
 const SERVER = 'spiffe://cluster.local/ns/default/sa/web';
