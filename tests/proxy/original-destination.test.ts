@@ -14,9 +14,10 @@ const node = join(root, 'node_modules/.bin/node');
 const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
 const inner = join(root, 'tests/harness/redirected.mjs');
 /** Redirection wants rights on the network, which a namespace of its own gives, and a program of the system's. */
-const available = spawnSync('unshare', ['-rn', 'iptables', '-t', 'nat', '-L'], { stdio: 'ignore' }).status === 0;
+const allowed = (rule: string): boolean => spawnSync('unshare', ['-rn', 'iptables', '-t', ...rule.split(' ')], { stdio: 'ignore' }).status === 0;
+const available = allowed('nat -L') && allowed('mangle -A PREROUTING -p tcp -j TPROXY --on-port 1');
 
-const [PROXY, ELSEWHERE, OTHER, APPLICATION] = [18_001, 18_002, 18_003, 18_004];
+const [PROXY, TRANSPARENT, ELSEWHERE, OTHER, APPLICATION] = [18_001, 18_005, 18_002, 18_003, 18_004];
 const socket = (portValue: number): JsonObject => ({ socketAddress: { address: '127.0.0.1', portValue } });
 const local = [{ header: { key: 'x-local', value: '%DOWNSTREAM_LOCAL_ADDRESS%' } }];
 const saying = (text: string): JsonObject => ({
@@ -41,6 +42,14 @@ const bootstrap: JsonObject = {
           listenerFilters: [{ name: 'original', typedConfig: typed('envoy.extensions.filters.listener.original_dst.v3.OriginalDst') }],
         },
       }),
+      listenerJson('transparent', {
+        routes: [saying('transparent')],
+        fields: {
+          address: socket(TRANSPARENT),
+          transparent: true,
+          listenerFilters: [{ name: 'original', typedConfig: typed('envoy.extensions.filters.listener.original_dst.v3.OriginalDst') }],
+        },
+      }),
       listenerJson('elsewhere', { routes: [saying('elsewhere')], fields: { address: socket(ELSEWHERE), bindToPort: false } }),
     ],
   },
@@ -58,7 +67,7 @@ describe.each(planes)('connections that the kernel has redirected to %s', (plane
       const folder = mkdtempSync(join(tmpdir(), 'redirected-'));
       const config = join(folder, 'bootstrap.json');
       writeFileSync(config, JSON.stringify(bootstrap));
-      const ports = [PROXY, ELSEWHERE, OTHER, APPLICATION].map(String);
+      const ports = [PROXY, TRANSPARENT, ELSEWHERE, OTHER, APPLICATION].map(String);
       const { stdout, stderr } = spawnSync('unshare', ['-rn', node, inner, ...ports, '--', ...commandOf(plane, config)], { encoding: 'utf8', timeout: 40_000 });
       rmSync(folder, { recursive: true });
       expect(stdout, stderr).not.toBe('');
@@ -68,6 +77,8 @@ describe.each(planes)('connections that the kernel has redirected to %s', (plane
         // Nobody has that address: the listener that it was redirected to.
         `gate 127.0.0.1:${OTHER}`,
         'application',
+        // It was turned round on its way, and has kept the address that it was going to.
+        'transparent 10.9.9.9:8080',
       ]);
     },
     60_000,

@@ -313,7 +313,7 @@ export class Listener {
     }
     const origin = ConnectionOrigin.of(socket);
     if (this.config.originalDst) {
-      restoreOriginalDestination(this.sockets.calls!, socket, origin);
+      restoreOriginalDestination(this.sockets.calls!, socket, origin, this.config.transparent);
       if (this.config.useOriginalDst && origin.restored) {
         const other = this.#parts.listenerAt(origin.localIp, origin.localPort);
         if (other !== undefined && other !== this) {

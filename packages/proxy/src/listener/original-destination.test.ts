@@ -42,3 +42,11 @@ it('leaves a connection as it is that was not redirected', () => {
     expect(origin).toMatchObject({ localIp: '127.0.0.1', localPort: 15001, restored: false });
   }
 });
+
+it('takes the address that a connection has at a transparent socket for where it was going, and asks nobody', () => {
+  const origin = new ConnectionOrigin('10.9.9.9', 80, '10.0.0.9', 9);
+  const calls = kernel(null);
+  restoreOriginalDestination(calls, socket, origin, true);
+  expect(origin).toMatchObject({ localIp: '10.9.9.9', localPort: 80, restored: true });
+  expect(calls.asked).toEqual([]);
+});

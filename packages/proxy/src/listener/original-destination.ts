@@ -10,8 +10,15 @@ const SO_ORIGINAL_DST = 80;
 const SOCKADDR_IN_BYTES = 16;
 const SOCKADDR_IN6_BYTES = 28;
 
-/** envoy.filters.listener.original_dst: where the client meant to go before the kernel turned its connection round to this proxy. */
-export function restoreOriginalDestination(calls: SocketCalls, socket: net.Socket, origin: ConnectionOrigin): void {
+/**
+ * envoy.filters.listener.original_dst: where the client meant to go before the kernel turned its connection round to this proxy. At a transparent
+ * socket a connection has that address still.
+ */
+export function restoreOriginalDestination(calls: SocketCalls, socket: net.Socket, origin: ConnectionOrigin, transparent = false): void {
+  if (transparent) {
+    origin.restored = true;
+    return;
+  }
   const fd = descriptorOf(socket);
   if (fd < 0) return;
   const ipv6 = net.isIPv6(origin.localIp);

@@ -35,7 +35,7 @@ const LISTENER = fieldPolicy(
   `name address filter_chains default_filter_chain per_connection_buffer_limit_bytes listener_filters listener_filters_timeout
    continue_on_listener_filters_timeout traffic_direction internal_listener additional_addresses use_original_dst bind_to_port socket_options
    tcp_fast_open_queue_length enable_reuse_port reuse_port tcp_backlog_size ignore_global_conn_limit access_log
-   bypass_overload_manager`,
+   bypass_overload_manager transparent`,
   'stat_prefix metadata drain_type connection_balance_config max_connections_to_accept_per_socket_event enable_mptcp freebind',
 );
 const ADDITIONAL_ADDRESS = fieldPolicy('address socket_options');
@@ -45,6 +45,9 @@ const DEFAULT_BACKLOG = 4096;
 /** tcp(7) */
 const SOL_TCP = 6;
 const TCP_FASTOPEN = 23;
+/** ip(7), ipv6(7) */
+const IP_TRANSPARENT = { level: 0, name: 19 };
+const IPV6_TRANSPARENT = { level: 41, name: 75 };
 /** ip(7), ipv6(7): they say what may be bound, and come too late once it is. */
 const BEFORE_BIND: ReadonlySet<string> = new Set(['0 15', '0 19', '41 75', '41 78']);
 const CHAIN = fieldPolicy('filter_chain_match filters transport_socket transport_socket_connect_timeout name', 'metadata');
@@ -205,6 +208,10 @@ function compileAdditional(config: Listener, own: readonly SocketOptionConfig[],
   });
 }
 
+function isIPv6({ address }: Listener): boolean {
+  return address?.address.case === 'socketAddress' && address.address.value.address.includes(':');
+}
+
 function directionOf(config: Listener): ListenerConfig['direction'] {
   if (config.trafficDirection === TrafficDirection.INBOUND) return 'inbound';
   return config.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'unspecified';
@@ -233,6 +240,9 @@ export function compileListener(config: Listener, nodeId: string, nodeCluster = 
   const socketOptions = compileSocketOptions(config.socketOptions, 'socket_options', report);
   const fastOpen = config.tcpFastOpenQueueLength;
   if (fastOpen !== undefined) socketOptions.push({ level: SOL_TCP, name: TCP_FASTOPEN, value: int32(fastOpen), path: 'tcp_fast_open_queue_length' });
+  // For connections that the kernel turns round to a socket that is bound already (TPROXY) it may come after that.
+  const transparent = config.transparent ?? false;
+  if (transparent) socketOptions.push({ ...(isIPv6(config) ? IPV6_TRANSPARENT : IP_TRANSPARENT), value: int32(1), path: 'transparent' });
   const useOriginalDst = config.useOriginalDst ?? false;
   const isOriginalDst = (filter: ListenerFilter): boolean => filter.configType.case === 'typedConfig' && typeNameOf(filter.configType.value) === ORIGINAL_DST;
   const listenerFilters = config.listenerFilters.flatMap((filter, index) => compileFilter(filter, `listener_filters[${index}]`, report) ?? []);
@@ -252,6 +262,7 @@ export function compileListener(config: Listener, nodeId: string, nodeCluster = 
     socketOptions,
     originalDst: useOriginalDst || config.listenerFilters.some(isOriginalDst),
     useOriginalDst,
+    transparent,
     ignoreGlobalConnLimit: config.ignoreGlobalConnLimit,
     bypassOverload: config.bypassOverloadManager,
     accessLogs: compileAccessLogs(config.accessLog, 'access_log', report),

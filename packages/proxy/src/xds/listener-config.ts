@@ -193,6 +193,8 @@ export interface ListenerConfig {
   readonly originalDst: boolean;
   /** They go to the listener that has that address, if there is one. */
   readonly useOriginalDst: boolean;
+  /** Connections keep the addresses that they had before they were turned round to it (TPROXY). */
+  readonly transparent: boolean;
   /** Not counted among the connections of the proxy. */
   readonly ignoreGlobalConnLimit: boolean;
   /** The overload manager has no say over its connections and requests. */
