@@ -14,3 +14,4 @@ export { createMergedRegistry, type MergedRegistry } from './registry/merged-reg
 export type { DataPlane, Refusal, Registration, RegistrationPort } from './registry/registration.ts';
 export type { Registry, RegistryChange } from './registry/registry.ts';
 export type { RegistryStore } from './registry/registry-store.ts';
+export { isGateway } from './registry/synthesize.ts';

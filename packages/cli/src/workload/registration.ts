@@ -157,7 +157,7 @@ export class Registration {
       service: options.name,
       serviceAccount: options.serviceAccount,
       // Nobody takes it for a sidecar: what a gateway's port speaks, its resources say.
-      labels: { ...options.labels, ...(options.gateway === undefined ? {} : { [TLS_MODE_LABEL]: 'disabled' }) },
+      labels: { ...options.labels, ...(options.gateway === undefined ? {} : { [ROLE_LABEL]: 'gateway' }) },
       locality: options.locality,
       weight: 1,
       ports: registeredPorts(options, front).map((port) => ({
@@ -174,8 +174,8 @@ export class Registration {
   }
 }
 
-/** As Istio's injection labels what has a sidecar, or has none. */
-const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+/** Tells the registry that nothing is behind it. */
+const ROLE_LABEL = 'outrigger.dev/role';
 
 function registeredPorts({ gateway, ports }: WorkloadOptions, { inbound }: Front) {
   if (gateway === undefined)

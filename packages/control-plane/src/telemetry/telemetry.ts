@@ -1,5 +1,5 @@
 import type { ConnectRouter } from '@connectrpc/connect';
-import type { RegisteredInstance } from '@outrigger/discovery';
+import { isGateway, type RegisteredInstance } from '@outrigger/discovery';
 import { formatSpiffeId } from '@outrigger/identity';
 import { type MetricRegistry, parsePrometheus } from '@outrigger/telemetry';
 import type { GraphView, Problem, TopRow } from '../api/shapes.ts';
@@ -140,10 +140,11 @@ export class Telemetry {
     const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
     for (const entry of this.#options.world.registered()) {
       // One that only calls is called by nobody.
-      if (entry.registration.ports.length === 0) continue;
+      const gateway = isGateway(entry.registration);
+      if (entry.registration.ports.length === 0 && !gateway) continue;
       const party = partyOf(entry);
       const key = JSON.stringify(party);
-      const group = groups.get(key) ?? { ...party, instances: 0, open: 0, halfOpen: 0 };
+      const group = groups.get(key) ?? { ...party, instances: 0, open: 0, halfOpen: 0, gateway };
       groups.set(key, group);
       group.instances += 1;
       const worst = Math.max(0, ...entry.instance.ports.map(({ meshPort }) => states.get(`${entry.instance.address}:${meshPort}`) ?? 0));

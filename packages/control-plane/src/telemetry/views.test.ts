@@ -16,7 +16,7 @@ const traffic = (from: Party, to: Party, reporter: EdgeTraffic['reporter'], more
 });
 const web = party('web');
 const order = party('order-service');
-const group = { ...order, instances: 2, open: 1, halfOpen: 0 };
+const group = { ...order, instances: 2, open: 1, halfOpen: 0, gateway: false };
 
 test('of a service that nobody called nothing is known but that it is there', () => {
   expect(topRows([], [group], 10_000)).toEqual([
@@ -45,6 +45,14 @@ test('a row is what the called side counted', () => {
     10_000,
   );
   expect(rows).toMatchObject([{ requestsPerSecond: 4, successRatio: 0.75, p50Ms: 10, mtlsRatio: 0.75 }]);
+});
+
+test('a gateway’s row is what it sent on', () => {
+  const edge = party('edge', '');
+  const gateway = { ...edge, instances: 1, open: 0, halfOpen: 0, gateway: true };
+  const [row] = topRows([traffic(edge, order, 'source', { requests: 50, failures: 5, mtls: 50 })], [gateway], 10_000);
+  expect(row).toMatchObject({ service: 'edge', requestsPerSecond: 5, successRatio: 0.9, mtlsRatio: null });
+  expect(topRows([traffic(edge, order, 'source', {})], [{ ...gateway, gateway: false }], 10_000)[0]).toMatchObject({ requestsPerSecond: 0 });
 });
 
 test('an edge has the caller’s count, and the called side’s word on mutual TLS', () => {

@@ -7,6 +7,8 @@ export interface Group extends Party {
   readonly instances: number;
   readonly open: number;
   readonly halfOpen: number;
+  /** Nobody stands behind it: what it sent on is what it was asked. */
+  readonly gateway: boolean;
 }
 
 /** Nodes of the graph without a service: callers without a sidecar, and what requests were for that no service of the mesh is. */
@@ -21,7 +23,7 @@ interface Sum {
   readonly durations: Map<number, number>;
 }
 
-/** A line for each service and version that is registered or was called, as the called side counted. */
+/** A line for each service and version that is registered or was called, as the called side counted; of a gateway as it counted itself. */
 export function topRows(traffic: readonly EdgeTraffic[], groups: readonly Group[], windowMs: number): TopRow[] {
   const rows = new Map<string, { party: Party; sum: Sum; group: Group | undefined }>();
   const rowOf = (party: Party): { party: Party; sum: Sum; group: Group | undefined } => {
@@ -34,7 +36,12 @@ export function topRows(traffic: readonly EdgeTraffic[], groups: readonly Group[
     return row;
   };
   for (const group of groups) rowOf(group).group = group;
-  for (const edge of traffic) if (edge.reporter === 'destination' && edge.to.service !== '') add(rowOf(edge.to).sum, edge);
+  const gateways = new Set(groups.filter(({ gateway }) => gateway).map(partyId));
+  for (const edge of traffic) {
+    if (edge.reporter === 'destination' && edge.to.service !== '') add(rowOf(edge.to).sum, edge);
+    // Whether its own callers came by mutual TLS it does not count.
+    else if (edge.reporter === 'source' && gateways.has(partyId(edge.from))) add(rowOf(edge.from).sum, { ...edge, mtls: 0, plain: 0 });
+  }
   return [...rows.values()]
     .map(({ party, sum, group }) => ({
       service: party.service,

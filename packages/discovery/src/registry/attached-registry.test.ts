@@ -101,6 +101,11 @@ describe('attach', () => {
     expect([...registry.entries()].map(({ instance }) => instance.services)).toEqual([[]]);
   });
 
+  test('of a gateway takes no mesh mTLS by itself', () => {
+    attach(registration({ labels: { 'outrigger.dev/role': 'gateway' } }));
+    expect(registry.instancesOf(HOST)[0]!.meshed).toBe(false);
+  });
+
   test('merges ports; of two that disagree the first to come is right, until it goes', () => {
     const first = attach();
     clock.advance(1);
@@ -190,8 +195,8 @@ describe('a lease', () => {
     lease.health(false, 'HTTP 503');
     expect(registry.instancesOf(HOST)[0]!.health).toBe('UNHEALTHY');
     expect(registry.entry(ID)?.reason).toBe('HTTP 503');
-    lease.health(true, 'ignored');
-    expect(registry.entry(ID)?.reason).toBe('');
+    lease.health(true, 'certificate a\u001b\ncertificate b');
+    expect(registry.entry(ID)).toMatchObject({ reason: '', warning: 'certificate a \ncertificate b' });
     expect(changes).toHaveLength(3);
     lease.health(false, `a\u001bb${'x'.repeat(1000)}`);
     expect(registry.entry(ID)?.reason).toMatch(/^a bx{253}$/);

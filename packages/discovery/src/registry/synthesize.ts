@@ -1,8 +1,12 @@
 import type { Health, Instance, InstancePort, Service, ServicePort } from '@outrigger/resources';
 import type { Registration } from './registration.ts';
 
-/** Istio's: of a workload that takes no mesh mTLS on its ports by itself, as a gateway. */
-const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+/** Of a registration: "gateway" has no application, and what its ports speak its resources say. */
+const ROLE_LABEL = 'outrigger.dev/role';
+
+export function isGateway({ labels }: Pick<Registration, 'labels'>): boolean {
+  return labels[ROLE_LABEL] === 'gateway';
+}
 
 export interface Naming {
   readonly trustDomain: string;
@@ -33,7 +37,7 @@ export function toInstance(registration: Registration, health: Health, naming: N
     weight: registration.weight,
     network: '',
     // A gRPC server without a proxy has its certificates by its bootstrap.
-    meshed: registration.dataPlane !== 'none' && labels[TLS_MODE_LABEL] !== 'disabled',
+    meshed: registration.dataPlane !== 'none' && !isGateway(registration),
     health,
     ports: Object.freeze(registration.ports.map((port): InstancePort => Object.freeze({ ...port }))),
     services: Object.freeze(registration.ports.length === 0 ? [] : [hostnameOf(registration, naming)]),
