@@ -78,6 +78,7 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
   let passed = 0;
   let apiHttp = 0;
   let apiHttps = 0;
+  let taken = 0;
   const folder = mkdtempSync(join(tmpdir(), 'certificates-'));
   const servers: { close(): unknown }[] = [];
 
@@ -97,8 +98,8 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     writeFileSync(join(folder, 'partners/tls.crt'), other.chainPem);
     writeFileSync(join(folder, 'partners/tls.key'), other.keyPem);
     writeFileSync(join(folder, 'partners/ca.crt'), partners.pem);
-    [http = 0, https = 0, opaque = 0, passed = 0, apiHttp = 0, apiHttps = 0] = await freePorts(6);
-    const ports = { 80: http, 443: https, 31400: opaque, 8443: passed, 8081: apiHttp, 8444: apiHttps };
+    [http = 0, https = 0, opaque = 0, passed = 0, apiHttp = 0, apiHttps = 0, taken = 0] = await freePorts(7);
+    const ports = { 80: http, 443: https, 31400: opaque, 8443: passed, 8081: apiHttp, 8444: apiHttps, 81: taken };
     const portMap = Object.entries(ports).map(([port, bound]) => `${port}=${bound}`);
     gateway = await mesh.gateway('ingress', instance, dataPlane, ['--label', 'istio=ingressgateway', '--certificates', folder, '--port-map', ...portMap]);
     // An Envoy acknowledges a listener before it binds it.
@@ -181,6 +182,34 @@ spec:
     await until('its certificate', async () => (await secure(https, 'bad.example.com', '/')).certificate === 'not bad any more');
     await mesh.delete('gw', 'bad');
     await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
+  });
+
+  test('says which port it cannot have, and serves the others', async () => {
+    const blocker = createHttp();
+    servers.push(blocker);
+    await new Promise<void>((resolve) => blocker.listen(taken, '127.0.0.1', resolve));
+    const file = join(folder, 'taken.yaml');
+    writeFileSync(
+      file,
+      `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: taken}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+    - {port: {number: 81, name: http, protocol: HTTP}, hosts: ["*"]}
+`,
+    );
+    const applied = await mesh.rig(['apply', '-f', file, '--wait']);
+    expect([applied.code, applied.stdout]).toEqual([1, expect.stringMatching(new RegExp(`refused by ${instance}.*(cannot listen on|cannot bind).*${taken}`))]);
+    expect((await mesh.rig(['status'])).stdout).toContain('--port-map PORT=OTHER');
+    const states = JSON.parse((await mesh.rig(['get', 'gw', '-o', 'json'])).stdout) as { name: string; status: { state: string } }[];
+    expect(states.filter(({ name }) => name === 'edge' || name === 'taken').map(({ name, status }) => `${name} ${status.state}`)).toEqual([
+      'edge in-effect',
+      'taken partly',
+    ]);
+    expect((await secure(https, 'shop.example.com', '/echo')).status).toBe(200);
+    await mesh.delete('gw', 'taken');
   });
 
   test('hands opaque bytes on, and TLS that it does not end, by its name', async () => {
