@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type BootstrapConfig, readBootstrap } from './bootstrap/bootstrap-config.ts';
 import type { ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
+import { keepHeapTrimmed } from './net/native-heap.ts';
 import { initialLogging, processLog } from './process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
 import { ofOneProcess } from './workers/kept-sockets.ts';
@@ -51,6 +52,7 @@ export async function runProxy(
     process.channel?.unref();
   });
   await proxy.start();
+  keepHeapTrimmed();
   if (process.connected) tell(parent, { outrigger: 'serving' });
   if (!ending) stderrLog('info', `serving; admin interface at ${proxy.adminAddress ?? 'none'}`);
   await ended;

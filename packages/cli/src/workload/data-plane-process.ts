@@ -226,5 +226,6 @@ function proxyEnvironment(): NodeJS.ProcessEnv {
   // What is meant for applications must not turn the proxy's own connections round to itself.
   for (const name of ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'grpc_proxy', 'NODE_USE_ENV_PROXY', 'JAVA_TOOL_OPTIONS', 'NODE_OPTIONS'])
     delete environment[name];
-  return environment;
+  // One heap of the C library for all threads: each of V8's would have its own, of which it uses little (3 MB of an idle sidecar's 53).
+  return { MALLOC_ARENA_MAX: '1', ...environment };
 }
