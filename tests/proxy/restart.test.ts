@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { clusterJson, listenerJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
+import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
 import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
+import { TestAuthority } from '../../packages/proxy/src/tls/testing/certificates.ts';
 import { freePorts } from '../harness/ports.ts';
 import { isRunning } from '../harness/processes.ts';
 import { until } from '../xds/envoy.ts';
@@ -22,9 +24,18 @@ let application: TestApplication;
 let child: ChildProcess;
 let log: string;
 let port: number;
+let securePort: number;
 let admin: number;
 /** Every process that has served, the first one first. */
 let serving: number[];
+
+const { chainPem, keyPem } = new TestAuthority().issue({ dns: ['edge'] });
+const inline = (inlineString: string): JsonObject => ({ inlineString });
+const tls = typed('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', {
+  commonTlsContext: { tlsCertificates: [{ certificateChain: inline(chainPem), privateKey: inline(keyPem) }] },
+});
+const secure = (address: JsonObject): JsonObject =>
+  listenerJson('secure', { routes: [routeTo('app')], fields: { address }, chain: { transportSocket: { name: 'tls', typedConfig: tls } } });
 
 function bootstrapOf(fields: JsonObject): string {
   const socket = (portValue: number): JsonObject => ({ socketAddress: { address: '127.0.0.1', portValue } });
@@ -34,7 +45,7 @@ function bootstrapOf(fields: JsonObject): string {
     admin: { address: socket(admin) },
     staticResources: {
       clusters: [clusterJson('app', { endpoints: [application.address] })],
-      listeners: [listener('web', socket(port)), listener('local', { pipe: { path: join(folder, 'web.sock') } })],
+      listeners: [listener('web', socket(port)), listener('local', { pipe: { path: join(folder, 'web.sock') } }), secure(socket(securePort))],
     },
     ...fields,
   });
@@ -43,7 +54,7 @@ function bootstrapOf(fields: JsonObject): string {
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'restart-'));
   application = await TestApplication.start((_request, response) => response.end('ok'));
-  [port = 0, admin = 0] = await freePorts(2);
+  [port = 0, admin = 0, securePort = 0] = await freePorts(3);
   log = '';
   serving = [];
   writeFileSync(join(folder, 'bootstrap.json'), bootstrapOf({}));
@@ -128,4 +139,18 @@ test('a successor that cannot serve leaves the one before it at work', async () 
   const ended = once(child, 'exit');
   await restart();
   expect(await ended).toEqual([0, null]);
+}, 60_000);
+
+test('a connection whose TLS handshake comes after that is not cut off', async () => {
+  const socket = connect(securePort, '127.0.0.1');
+  await once(socket, 'connect');
+  const before = serving.at(-1)!;
+  await restart();
+  const secured = connectTls({ socket, rejectUnauthorized: false });
+  await once(secured, 'secureConnect');
+  secured.end('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  let text = '';
+  for await (const chunk of secured.setEncoding('utf8')) text += chunk;
+  expect(text.split('\r\n')[0]).toBe('HTTP/1.1 200 OK');
+  await until('the one before has ended', () => (isRunning(before) ? undefined : true));
 }, 60_000);
