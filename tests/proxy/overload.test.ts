@@ -17,7 +17,7 @@ const at = (value: number): JsonObject => ({ triggers: [{ name: RESOURCE, thresh
 const action = (name: string, trigger: JsonObject, fields: JsonObject = {}): JsonObject => ({ name: `envoy.overload_actions.${name}`, ...trigger, ...fields });
 
 /** Every action has a pressure of its own, from which those before it are in motion too. */
-const STEPS = { idle: 0.2, keepAlive: 0.4, requests: 0.6, connections: 0.9 } as const;
+const STEPS = { idle: 0.2, keepAlive: 0.4, requests: 0.6, connections: 0.8, stopped: 0.9 } as const;
 
 describe.each(planes)('%s: the overload manager', (plane) => {
   let proxy: DataPlane;
@@ -70,6 +70,7 @@ describe.each(planes)('%s: the overload manager', (plane) => {
             ),
             action('disable_http_keepalive', at(STEPS.keepAlive)),
             action('stop_accepting_requests', at(STEPS.requests)),
+            action('stop_accepting_connections', at(STEPS.stopped)),
             action('reject_incoming_connections', at(STEPS.connections)),
             action('shrink_heap', at(STEPS.connections)),
           ],
@@ -158,6 +159,24 @@ describe.each(planes)('%s: the overload manager', (plane) => {
     await pressure(STEPS.idle);
     socket.resume();
     await once(socket, 'end');
+    socket.destroy();
+  });
+
+  test('stop_accepting_connections: they wait until the pressure is gone', async () => {
+    await pressure(STEPS.stopped);
+    const socket = net.connect(proxy.port('web'), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    let text = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    // Others are served meanwhile.
+    expect((await ask(`127.0.0.1:${proxy.port('exempt')}`)).status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(text).toBe('');
+    await pressure(0);
+    await until('it has its answer', () => (text.startsWith('HTTP/1.1 200') ? true : undefined));
     socket.destroy();
   });
 

@@ -96,7 +96,7 @@ class RunningProxy implements RunnableProxy {
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
     this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id, bootstrap.node.cluster);
-    this.#overload = new OverloadControl(bootstrap.overload, this.#runtime.overload, this.#listeners);
+    this.#overload = new OverloadControl(bootstrap.overload, this.#runtime.overload, this.#listeners, this.#log);
     for (const message of bootstrap.clusters) {
       const compiled = compileWhole(message);
       if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);

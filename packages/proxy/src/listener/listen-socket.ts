@@ -1,7 +1,7 @@
-import { renameSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, renameSync, statSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { dirname, join } from 'node:path';
-import { descriptorOf } from '../net/socket-calls.ts';
+import { descriptorOf, type SocketCalls } from '../net/socket-calls.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { addressText, hostPort } from '../xds/compile-endpoints.ts';
 import type { EndpointAddress } from '../xds/endpoint-config.ts';
@@ -24,6 +24,9 @@ export class ListenerError extends Error {
 export class ListenSocket {
   readonly address: SocketAddress;
   readonly #server: net.Server;
+  /** While it is paused: its descriptor, and what `bound` was. */
+  #pausedFd = -1;
+  #pausedAt = '';
   #onConnection: (socket: net.Socket) => void = (socket) => socket.destroy();
 
   private constructor(address: SocketAddress) {
@@ -48,6 +51,7 @@ export class ListenSocket {
 
   /** "ip:port" or a path, as bound. */
   get bound(): string {
+    if (this.#pausedAt !== '') return this.#pausedAt;
     if (this.address.kind === 'pipe') return this.address.path;
     const address = this.#server.address();
     return address === null || typeof address === 'string' ? '' : hostPort(address.address, address.port);
@@ -62,9 +66,29 @@ export class ListenSocket {
     return descriptorOf(this.#server);
   }
 
+  /** Takes nothing more of the kernel's queue, where new connections wait, until `resume`. */
+  pause(calls: SocketCalls): void {
+    if (this.#pausedFd >= 0) return;
+    const at = this.bound;
+    const fd = calls.duplicate(this.descriptor);
+    if (fd < 0) return;
+    this.#pausedFd = fd;
+    this.#pausedAt = at;
+    this.#server.close();
+  }
+
+  resume(): void {
+    if (this.#pausedFd < 0) return;
+    this.#server.listen({ fd: this.#pausedFd });
+    this.#pausedFd = -1;
+    this.#pausedAt = '';
+  }
+
   /** `last`: nobody else listens on it; then a path is removed. */
   close(last: boolean): void {
-    this.#server.close();
+    if (this.#pausedFd >= 0) closeSync(this.#pausedFd);
+    else this.#server.close();
+    this.#pausedFd = -1;
     if (last && this.address.kind === 'pipe') removePath(this.address.path);
   }
 }

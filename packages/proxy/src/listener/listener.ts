@@ -8,6 +8,7 @@ import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import type { Lane } from '../net/lane.ts';
 import type { MemoryTransport } from '../net/memory-transport.ts';
+import type { SocketCalls } from '../net/socket-calls.ts';
 import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import type { TimerScale } from '../overload/overload-config.ts';
 import { scaledTimeoutMs } from '../overload/overload-monitor.ts';
@@ -245,6 +246,15 @@ export class Listener {
     for (const connection of [...this.#connections.keys()]) end(connection);
     for (const manager of this.#managers.values()) manager.close();
     for (const server of this.#tls.values()) server.close();
+  }
+
+  /** Overload: what comes waits in the kernel's queue. */
+  pauseAccepting(calls: SocketCalls): void {
+    for (const socket of this.sockets.all) socket.pause(calls);
+  }
+
+  resumeAccepting(): void {
+    for (const socket of this.sockets.all) socket.resume();
   }
 
   stopAccepting(): void {

@@ -12,6 +12,7 @@ function kernel(answer: Buffer | null): SocketCalls & { readonly asked: number[]
   return {
     asked,
     setOption: () => '',
+    duplicate: () => -1,
     getOption: (...given) => {
       asked.push(given);
       return answer;

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { closeSync } from 'node:fs';
 import net from 'node:net';
 import { expect, it } from 'vitest';
 import { descriptorOf, loadSocketCalls } from './socket-calls.ts';
@@ -20,6 +21,11 @@ it.runIf(process.platform === 'linux')('sets an option that accepted sockets inh
   expect(calls.setOption(fd, SOL_SOCKET, 9999, ON)).toBe('ENOPROTOOPT');
   expect(calls.setOption(-1, SOL_SOCKET, SO_KEEPALIVE, ON)).toBe('EBADF');
   expect(calls.getOption(fd, 9999, 1, 4)).toBeNull();
+  const copy = calls.duplicate(fd);
+  expect(copy).toBeGreaterThan(2);
+  expect(calls.getOption(copy, SOL_SOCKET, SO_KEEPALIVE, 4)).toEqual(ON);
+  closeSync(copy);
+  expect(calls.duplicate(-1)).toBe(-1);
   client.destroy();
   accepted.destroy();
   server.close();

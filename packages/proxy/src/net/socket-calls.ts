@@ -6,7 +6,12 @@ export interface SocketCalls {
   setOption(fd: number, level: number, name: number, value: Uint8Array): string;
   /** null: there is no such thing. */
   getOption(fd: number, level: number, name: number, bytes: number): Buffer | null;
+  /** Another descriptor of the same socket, which no child gets; -1: there are too many. */
+  duplicate(fd: number): number;
 }
+
+/** fcntl(2) */
+const F_DUPFD_CLOEXEC = 1030;
 
 /** Loads native code: only a listener whose configuration needs it pays for it. Rejects where there is none for this machine. */
 export async function loadSocketCalls(): Promise<SocketCalls> {
@@ -15,6 +20,7 @@ export async function loadSocketCalls(): Promise<SocketCalls> {
   const libc = koffi.load(null);
   const getsockopt = libc.func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)');
   const setsockopt = libc.func('int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t length)');
+  const fcntl = libc.func('int fcntl(int fd, int command, int least)');
   return {
     setOption(fd, level, name, value) {
       if (setsockopt(fd, level, name, value, value.length) === 0) return '';
@@ -22,6 +28,7 @@ export async function loadSocketCalls(): Promise<SocketCalls> {
       const errno = koffi.errno();
       return Object.keys(codes).find((code) => codes[code] === errno) ?? `errno ${errno}`;
     },
+    duplicate: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 3) as number,
     getOption(fd, level, name, bytes) {
       const value = Buffer.alloc(bytes);
       return getsockopt(fd, level, name, value, [bytes]) === 0 ? value : null;

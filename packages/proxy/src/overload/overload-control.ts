@@ -1,7 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { ActiveStream } from '../engine/active-stream.ts';
+import type { ProxyLog } from '../engine/options.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
+import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
 import { LoopLag } from './loop-lag.ts';
 import type { OverloadConfig, TimerScale } from './overload-config.ts';
@@ -20,6 +22,8 @@ export class OverloadControl implements OverloadEffects {
   readonly #loop = new LoopLag();
   readonly #clock: TimerClock;
   #stop: (() => void) | undefined;
+  #calls: SocketCalls | null = null;
+  readonly #log: ProxyLog;
   #dueMs = 0;
   #shrunkAtMs = Number.NEGATIVE_INFINITY;
   #collect: (() => void) | undefined;
@@ -28,7 +32,8 @@ export class OverloadControl implements OverloadEffects {
   /** Collections of garbage that were asked for. */
   shrinks = 0;
 
-  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, clock: TimerClock = systemClock) {
+  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, log: ProxyLog, clock: TimerClock = systemClock) {
+    this.#log = log;
     this.#clock = clock;
     this.#listeners = listeners;
     this.monitor = new OverloadMonitor(
@@ -40,6 +45,7 @@ export class OverloadControl implements OverloadEffects {
   }
 
   start(): void {
+    if (this.monitor.config.actions.some(({ kind }) => kind === 'stop-accepting-connections')) void this.#loadCalls();
     if (this.monitor.config.monitors.length > 0) this.#arm();
   }
 
@@ -76,6 +82,22 @@ export class OverloadControl implements OverloadEffects {
     for (const stream of streamsToReset(this.#streams(), state, minBytes)) {
       this.resets++;
       stream.shed();
+    }
+  }
+
+  /** As Envoy: in saturation alone. */
+  stopAccepting(state: number): void {
+    for (const listener of this.#listeners.all) {
+      if (state < 1 || listener.config.bypassOverload) listener.resumeAccepting();
+      else if (this.#calls !== null) listener.pauseAccepting(this.#calls);
+    }
+  }
+
+  async #loadCalls(): Promise<void> {
+    try {
+      this.#calls = await loadSocketCalls();
+    } catch (error) {
+      this.#log('warn', `stop_accepting_connections has no effect: ${(error as Error).message}`);
     }
   }
 

@@ -26,6 +26,7 @@ function watched(config: OverloadConfig) {
     {
       shrinkHeap: () => done.push('shrink'),
       resetStreams: (state) => done.push(`reset ${state.toFixed(2)}`),
+      stopAccepting: (state) => done.push(`accepting ${state}`),
       reduceTimeouts: (state) => done.push(`timeouts ${state.toFixed(2)}`),
     },
     new OverloadState(),

@@ -15,6 +15,8 @@ export interface OverloadEffects {
   resetStreams(state: number, minBytes: number): void;
   /** `state` 0: back to what is configured. */
   reduceTimeouts(state: number, connectionIdle: TimerScale | null, streamIdle: TimerScale | null): void;
+  /** `state` 1: new connections wait in the kernel's queue; less: they are accepted. */
+  stopAccepting(state: number): void;
 }
 
 export interface MonitorStats {
@@ -62,7 +64,7 @@ export class OverloadMonitor {
     const { state } = this;
     state.requests = this.#most('stop-accepting-requests');
     state.keepAlive = this.#most('disable-keep-alive');
-    state.connections = Math.max(this.#most('reject-connections'), this.#most('stop-accepting-connections'));
+    state.connections = this.#most('reject-connections');
     state.shedsRequests = state.requests > 0 || state.keepAlive > 0;
     state.shedsConnections = state.connections > 0;
   }
@@ -86,6 +88,7 @@ export class OverloadMonitor {
 
   #act({ kind, connectionIdle, streamIdle }: ActionConfig, state: number): void {
     if (kind === 'reduce-timeouts') this.#effects.reduceTimeouts(state, connectionIdle, streamIdle);
+    else if (kind === 'stop-accepting-connections') this.#effects.stopAccepting(state);
     else if (state === 0) return;
     else if (kind === 'shrink-heap') this.#effects.shrinkHeap();
     else if (kind === 'reset-streams') this.#effects.resetStreams(state, this.config.minResetBytes);

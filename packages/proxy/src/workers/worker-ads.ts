@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AdsClient, type AdsClientStatus, createGrpcServer, createSharedRelay, type GrpcServer, LastGoodCache, type SharedRelay } from '@outrigger/xds';
@@ -14,15 +14,19 @@ import { TlsContexts } from '../tls/contexts.ts';
 import { SecretTable } from '../tls/secrets.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
 
+const FOLDER = 'rig-workers-';
+
 /** The one connection of all workers to the control plane, passed on to them on a Unix socket. */
 export class WorkerAds implements KnownResources {
   readonly #client: AdsClient;
   readonly #secrets: SecretSubscription;
   readonly #relay: SharedRelay;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'rig-workers-'));
+  readonly #folder: string;
   #server: GrpcServer | undefined;
 
   constructor(bootstrap: BootstrapConfig, cacheDir: string | undefined, log: ProxyLog) {
+    removeStale();
+    this.#folder = mkdtempSync(join(tmpdir(), `${FOLDER}${process.pid}-`));
     const { cluster, spiffeIds } = bootstrap.ads!;
     const table = new SecretTable();
     const config = staticCluster(bootstrap, cluster)!;
@@ -61,6 +65,24 @@ export class WorkerAds implements KnownResources {
     this.#secrets.close();
     await this.#server?.close();
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Of parents that were killed. */
+function removeStale(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = name.startsWith(FOLDER) ? Number(name.slice(FOLDER.length).split('-')[0]) : 0;
+    if (pid > 0 && !isRunning(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+/** Another user's is, too. */
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 
