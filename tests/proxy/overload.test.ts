@@ -120,6 +120,14 @@ describe.each(planes)('%s: the overload manager', (plane) => {
     // Envoy has the same line, without a flag, and writes it after 10 s.
     if (plane === 'outrigger')
       await until('it is in the access log', () => (/^503 UO overload$/m.test(readFileSync(join(folder, 'access.log'), 'utf8')) ? true : undefined));
+    for (const name of [
+      'overload.envoy.overload_actions.stop_accepting_requests.scale_percent',
+      'overload.envoy.overload_actions.shrink_heap.shrink_count',
+      `overload.${RESOURCE}.failed_updates`,
+      `overload.${RESOURCE}.skipped_updates`,
+      'overload.envoy.resource_monitors.fixed_heap.pressure',
+    ])
+      expect([name, await stat(name)]).toEqual([name, name.endsWith('percent') ? 100 : 0]);
     await pressure(0);
     expect((await ask(web())).status).toBe(200);
   });

@@ -62,6 +62,7 @@ export interface LoopShare {
 /** One of the processes that are one proxy. */
 export interface Workmate {
   readonly index: number;
+  readonly count: number;
   /** Unix socket where ADS is passed on; '': everything is in the bootstrap. */
   readonly adsPath: string;
   /** What `sockets` says may have changed. */

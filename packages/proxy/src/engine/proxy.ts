@@ -16,6 +16,7 @@ import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../ne
 import { Slabs, Turn } from '../net/turn-writer.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
+import { DEFAULT_OVERLOAD, SHARED_OVERLOAD } from '../overload/overload-config.ts';
 import { OverloadControl } from '../overload/overload-control.ts';
 import { NO_OVERLOAD, OverloadState } from '../overload/overload-state.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
@@ -96,7 +97,9 @@ class RunningProxy implements RunnableProxy {
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
     this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id, bootstrap.node.cluster);
-    this.#overload = new OverloadControl(bootstrap.overload, this.#runtime.overload, this.#listeners, this.#log);
+    // Where many proxies share a process each of them looks less often.
+    const overload = options.tenancy !== undefined && bootstrap.overload === DEFAULT_OVERLOAD ? SHARED_OVERLOAD : bootstrap.overload;
+    this.#overload = new OverloadControl(overload, this.#runtime.overload, this.#listeners, this.#log, systemClock, options.worker?.count);
     for (const message of bootstrap.clusters) {
       const compiled = compileWhole(message);
       if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);

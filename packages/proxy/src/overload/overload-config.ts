@@ -102,3 +102,6 @@ export const DEFAULT_OVERLOAD: OverloadConfig = {
   maxConnections: undefined,
   minResetBytes: DEFAULT_MIN_RESET_BYTES,
 };
+
+/** The same for one of many proxies in a process. */
+export const SHARED_OVERLOAD: OverloadConfig = { ...DEFAULT_OVERLOAD, refreshIntervalMs: 1_000 };

@@ -32,13 +32,13 @@ export class OverloadControl implements OverloadEffects {
   /** Collections of garbage that were asked for. */
   shrinks = 0;
 
-  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, log: ProxyLog, clock: TimerClock = systemClock) {
+  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, log: ProxyLog, clock: TimerClock = systemClock, processes = 1) {
     this.#log = log;
     this.#clock = clock;
     this.#listeners = listeners;
     this.monitor = new OverloadMonitor(
       config,
-      config.monitors.map((monitor) => makeMonitor(monitor, this.#loop)),
+      config.monitors.map((monitor) => makeMonitor(monitor, this.#loop, processes)),
       this,
       state,
     );

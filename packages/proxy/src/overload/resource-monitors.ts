@@ -11,8 +11,8 @@ const CGROUP_FILES: readonly (readonly [current: string, limit: string])[] = [
   ['/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/memory/memory.limit_in_bytes'],
 ];
 
-/** Looks at the process and its machine. `loop` is told by whoever has the timer. */
-export function makeMonitor(config: MonitorConfig, loop: LoopLag): ResourceMonitor {
+/** Looks at the process and its machine. `loop` is told by whoever has the timer. `processes`: so many share what the machine has. */
+export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: number): ResourceMonitor {
   const { name } = config;
   switch (config.kind) {
     case 'fixed-heap':
@@ -22,7 +22,7 @@ export function makeMonitor(config: MonitorConfig, loop: LoopLag): ResourceMonit
     case 'injected':
       return { name, pressure: () => injectedPressure(config.path) };
     case 'own-memory': {
-      const limitBytes = ownLimitBytes();
+      const limitBytes = ownLimitBytes() / processes;
       return { name, pressure: () => atMostOne(Math.max(process.memoryUsage.rss() / limitBytes, heapShare())) };
     }
     case 'event-loop':
