@@ -186,7 +186,6 @@ spec:
 
   test('says which port it cannot have, and serves the others', async () => {
     const blocker = createHttp();
-    servers.push(blocker);
     await new Promise<void>((resolve) => blocker.listen(taken, '127.0.0.1', resolve));
     const file = join(folder, 'taken.yaml');
     writeFileSync(
@@ -209,6 +208,10 @@ spec:
       'taken partly',
     ]);
     expect((await secure(https, 'shop.example.com', '/echo')).status).toBe(200);
+    blocker.close();
+    // An Envoy does not try again by itself.
+    const state = async () => (JSON.parse((await mesh.rig(['get', 'gw/taken', '-o', 'json'])).stdout) as { status: { state: string } }[])[0]!.status.state;
+    if (dataPlane === 'outrigger') await until('the port', async () => (await state()) === 'in-effect');
     await mesh.delete('gw', 'taken');
   });
 

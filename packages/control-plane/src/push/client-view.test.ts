@@ -22,3 +22,11 @@ test.each([
   expect([...view.refused.values()].map(({ name }) => name)).toEqual(refused);
   expect(names.filter((name) => view.outstanding.has(outstandingKey(TypeUrl.listener, name)))).toEqual([]);
 });
+
+test('what was refused and is taken after all is refused no more', () => {
+  const view = waitingFor('0.0.0.0_80');
+  const versions = new Map([['0.0.0.0_80', '']]);
+  view.nacked(TypeUrl.listener, versions, '0.0.0.0_80: in use');
+  view.acked(TypeUrl.listener, versions);
+  expect([view.refused.size, view.outstanding.size]).toEqual([0, 0]);
+});

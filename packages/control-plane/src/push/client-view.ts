@@ -164,7 +164,8 @@ export class ClientView implements ResourceView {
   acked(typeUrl: TypeUrl, versions: ReadonlyMap<string, string>): void {
     for (const [name, version] of versions) {
       for (const key of this.#keysOf(typeUrl, name)) {
-        if (this.#refused.get(key)?.version !== version) this.#refused.delete(key);
+        // The same version too: what stood in its way may be gone.
+        this.#refused.delete(key);
         if (this.#outstanding.get(key)?.version === version) this.#outstanding.delete(key);
       }
     }

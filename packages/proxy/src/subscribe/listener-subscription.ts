@@ -1,4 +1,4 @@
-import type { AdsClient, Rejection, ResourceUpdate } from '@outrigger/xds';
+import type { AdsClient, Rejection, ResourceUpdate, Subscription } from '@outrigger/xds';
 import { type Listener as ListenerMessage, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import type { ProxyLog } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
@@ -28,12 +28,13 @@ export interface ListenerSources {
 /** LDS by wildcard: bound when warm, acknowledged when in effect. */
 export class ListenerSubscription {
   readonly #sources: ListenerSources;
+  readonly #subscription: Subscription;
   /** Refused because its address was in use by another process: bound as soon as that is over. */
   readonly #blocked = new Map<string, NodeJS.Timeout>();
 
   constructor(ads: AdsClient, sources: ListenerSources) {
     this.#sources = sources;
-    ads.subscribe(ListenerSchema, ['*'], (update) => this.#onListeners(update));
+    this.#subscription = ads.subscribe(ListenerSchema, ['*'], (update) => this.#onListeners(update));
   }
 
   async #onListeners(update: ResourceUpdate<ListenerMessage>): Promise<Rejection[]> {
@@ -70,7 +71,11 @@ export class ListenerSubscription {
     const timer = setTimeout(() => {
       this.#blocked.delete(config.name);
       listeners.set(config).then(
-        () => log('info', `listener ${config.name}: its address is free by now; it listens`),
+        () => {
+          log('info', `listener ${config.name}: its address is free by now; it listens`);
+          // It was refused: asked for again by its name it comes once more, and is acknowledged.
+          this.#subscription.add([config.name]);
+        },
         (error: Error) => {
           if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
           else log('error', error.message);
