@@ -201,6 +201,59 @@ describe.each(planes)('%s: the overload manager', (plane) => {
   });
 });
 
+describe.each(planes)('%s: global_downstream_max_connections', (plane) => {
+  test('one more than there may be is closed as it comes, but for listeners that do not count', async () => {
+    const application = await TestApplication.start();
+    const proxy = await DataPlane.start(
+      plane,
+      {
+        listeners: {
+          web: listenerJson('web', { routes: [routeTo('app')] }),
+          free: listenerJson('free', { routes: [routeTo('app')], fields: { ignoreGlobalConnLimit: true } }),
+        },
+        clusters: { app: clusterJson('app', { endpoints: [application.address] }) },
+      },
+      {
+        overload_manager: {
+          resourceMonitors: [
+            {
+              name: 'envoy.resource_monitors.global_downstream_max_connections',
+              typedConfig: typed('envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig', {
+                maxActiveDownstreamConnections: '2',
+              }),
+            },
+          ],
+        },
+      },
+    );
+    const sockets: net.Socket[] = [];
+    try {
+      for (let i = 0; i < 2; i++) {
+        const socket = net.connect(proxy.port('web'), '127.0.0.1');
+        sockets.push(socket);
+        socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+        await once(socket, 'data');
+      }
+      const third = net.connect(proxy.port('web'), '127.0.0.1').on('error', () => {});
+      third.resume();
+      await once(third, 'close');
+      expect((await ask(`127.0.0.1:${proxy.port('free')}`)).status).toBe(200);
+      expect(await proxy.admin(`/stats?filter=^listener.127.0.0.1_${proxy.port('web')}.downstream_global_cx_overflow$`)).toMatch(/: 1\s*$/);
+      sockets.pop()!.destroy();
+      await until('there is room again', () =>
+        ask(`127.0.0.1:${proxy.port('web')}`).then(
+          ({ status }) => (status === 200 ? true : undefined),
+          () => undefined,
+        ),
+      );
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await proxy.stop();
+      await application.close();
+    }
+  });
+});
+
 // Envoy of the same configuration keeps all of the answers.
 describe('peers that do not read', () => {
   const CONNECTIONS = 20;
