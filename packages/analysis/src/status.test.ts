@@ -84,7 +84,7 @@ describe('withoutEffect', () => {
     ],
     [
       'a gateway that nobody runs',
-      [kind('networking.istio.io/v1', 'Gateway', '{selector: {istio: edge}, servers: []}')],
+      [kind('networking.istio.io/v1', 'Gateway', '{selector: {istio: edge}, servers: [{port: {number: 80, protocol: HTTP, name: http}, hosts: ["*"]}]}')],
       'no gateway runs with the labels istio: edge: `rig gateway --name NAME --label istio=edge` starts one',
     ],
     ['a rule for nobody', [kind('networking.istio.io/v1', 'DestinationRule', '{host: nowhere}')], 'host nowhere is no service that namespace default can see'],

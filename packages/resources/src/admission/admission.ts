@@ -3,6 +3,7 @@ import type { Resource } from '../resource.ts';
 import type { FieldError } from '../schema/field-error.ts';
 import { authorizationPolicyErrors } from './authorization-policy.ts';
 import { destinationRuleErrors } from './destination-rule.ts';
+import { gatewayErrors } from './gateway.ts';
 import { peerAuthenticationErrors } from './peer-authentication.ts';
 import { serviceEntryErrors } from './service-entry.ts';
 import { sidecarErrors } from './sidecar.ts';
@@ -17,6 +18,7 @@ export function admissionErrors(resource: Resource): readonly FieldError[] {
   if (isKind(resource, 'WorkloadEntry')) return workloadEntryErrors(resource.spec);
   if (isKind(resource, 'WorkloadGroup')) return workloadGroupErrors(resource.spec);
   if (isKind(resource, 'Sidecar')) return sidecarErrors(resource.spec);
+  if (isKind(resource, 'Gateway')) return gatewayErrors(resource.spec);
   if (isKind(resource, 'PeerAuthentication')) return peerAuthenticationErrors(resource.spec);
   if (isKind(resource, 'AuthorizationPolicy')) return authorizationPolicyErrors(resource);
   return [];

@@ -25,6 +25,7 @@ function serverOf(reader: Reader, gateway: Gateway, server: GatewayServerSpec, f
     return refuse('port.protocol', `a gateway does not serve ${server.port.protocol}: the server is left out`);
   if ((server.bind ?? '').startsWith('unix://')) return refuse('bind', 'gateways listen on addresses alone: the server is left out');
   const http = isHttp(protocol);
+  if (!http && server.tls?.httpsRedirect === true) reader.ignored(gateway, `${field}.tls.httpsRedirect`, 'only servers of plain HTTP send on to HTTPS');
   const tls = server.tls === undefined || http ? undefined : tlsOf(server.tls);
   if (typeof tls === 'string') return refuse('tls', `${tls}: the server is left out`);
   if (tls === undefined && (protocol === 'HTTPS' || protocol === 'TLS'))
