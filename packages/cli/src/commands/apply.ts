@@ -1,4 +1,5 @@
 import type { ApplyResult, Message, WaitResult } from '@outrigger/control-plane/api';
+import { refText } from '@outrigger/resources';
 import { type ApiClient, ApiFailure } from '../api/client.ts';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
@@ -26,7 +27,7 @@ export async function apply(options: ApplyOptions): Promise<void> {
   if (options.output === 'json') printJson(waited ? { ...result, wait: waited } : result);
   else {
     for (const message of result.messages) console.error(messageLine(message));
-    for (const { kind, namespace, name, change } of result.applied) console.log(`${kind} ${namespace}/${name} ${change}${options.dryRun ? ' (dry run)' : ''}`);
+    for (const applied of result.applied) console.log(`${refText(applied)} ${applied.change}${options.dryRun ? ' (dry run)' : ''}`);
     printSkipped(result.skipped);
     if (result.applied.length === 0 && Object.keys(result.skipped).length === 0) console.log('these files hold no resource');
     if (waited) printWait(waited);
@@ -40,8 +41,8 @@ export async function diff(options: Omit<ApplyOptions, 'wait' | 'dryRun'>): Prom
   const changes = result.applied.filter(({ change }) => change !== 'unchanged');
   if (options.output === 'json') printJson(changes);
   else {
-    for (const { kind, namespace, name, change, diff } of changes)
-      console.log(`${kind} ${namespace}/${name} ${change === 'created' ? 'would be created' : 'would change'}\n${diff ?? ''}`);
+    for (const changed of changes)
+      console.log(`${refText(changed)} ${changed.change === 'created' ? 'would be created' : 'would change'}\n${changed.diff ?? ''}`);
     if (changes.length === 0) console.log('no difference');
   }
   process.exitCode = changes.length > 0 ? ExitCode.failed : ExitCode.ok;

@@ -1,4 +1,5 @@
 import type { ResourceView } from '@outrigger/control-plane/api';
+import { refText } from '@outrigger/resources';
 import { stringify } from 'yaml';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError } from '../error.ts';
@@ -44,8 +45,10 @@ export async function get(options: GetOptions): Promise<void> {
       resources.map((resource) => [kindText(resource, resources), resource.namespace || '-', resource.name, resource.status.state, resource.status.summary]),
     ),
   );
-  for (const { kind, namespace, name, status } of resources) {
-    for (const note of status.notes) console.log(`note: ${kind} ${namespace}/${name}: ${note}`);
-    for (const { node, message } of status.refused) console.log(`refused: ${kind} ${namespace}/${name} by ${node}: ${message}`);
+  for (const resource of resources) {
+    const { namespace, name, status } = resource;
+    const title = refText({ group: '', kind: kindText(resource, resources), namespace, name });
+    for (const note of status.notes) console.log(`note: ${title}: ${note}`);
+    for (const { node, message } of status.refused) console.log(`refused: ${title} by ${node}: ${message}`);
   }
 }
