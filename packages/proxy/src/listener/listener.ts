@@ -200,7 +200,7 @@ export class Listener {
     }
     if (!bindToPort) return;
     const accept = (socket: net.Socket): void => this.#guarded(socket, () => this.#accept(socket));
-    await this.sockets.open(address, before, (at) => this.#parts.inherited(at), this.#parts.runtime.gate?.accept(accept, this.#tls.size > 0) ?? accept);
+    await this.sockets.open(address, before, (at) => this.#parts.inherited(at), this.#parts.runtime.gate?.accept(accept) ?? accept);
   }
 
   /**
@@ -461,7 +461,14 @@ export class Listener {
       this.#handshaking.delete(socket);
       word?.discard();
     });
-    this.#tls.get(chain)!.accept(socket);
+    const server = this.#tls.get(chain)!;
+    const { gate } = this.#parts.runtime;
+    if (gate === null) server.accept(socket);
+    else
+      gate.handshake(socket, () => {
+        if (socket.destroyed) this.#onRefused('the client went away before its handshake', socket);
+        else server.accept(socket);
+      });
   }
 
   #onSecure(chain: FilterChainConfig, socket: TLSSocket, raw: net.Socket, peer: TlsPeer, localUri: string): void {

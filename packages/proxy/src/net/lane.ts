@@ -15,8 +15,10 @@ export interface Lane {
 /** Lets what comes from outside into a proxy that is not alone in its process. */
 export interface Gate {
   lane(socket: net.Socket): Lane;
-  /** In place of what takes the accepted sockets of a listener. `handshakes`: it has TLS. */
-  accept(accept: Accept, handshakes: boolean): Accept;
+  /** In place of what takes the accepted sockets of a listener. */
+  accept(accept: Accept): Accept;
+  /** Begins a TLS handshake, of a socket that is paused, now or when its time has come; then it may have been closed. */
+  handshake(socket: net.Socket, begin: () => void): void;
   /** Work for a connection that no lane has yet. */
   run(run: () => void): void;
 }

@@ -24,14 +24,13 @@ export class FairGate implements Gate {
     return new FairLane(socket, this.#share, this.#shared);
   }
 
-  accept(accept: Accept, handshakes: boolean): Accept {
+  accept(accept: Accept): Accept {
     const share = this.#share;
     return (socket) => {
       if (!share.open) {
-        share.wait(new Arrival(socket, accept, share, handshakes));
+        share.wait(new Arrival(socket, () => socket.destroyed || accept(socket)));
         return;
       }
-      if (handshakes) share.charge(HANDSHAKE_MS);
       share.enter();
       try {
         accept(socket);
@@ -39,6 +38,16 @@ export class FairGate implements Gate {
         share.leave();
       }
     };
+  }
+
+  handshake(socket: net.Socket, begin: () => void): void {
+    const share = this.#share;
+    const work = (): void => {
+      share.charge(HANDSHAKE_MS);
+      begin();
+    };
+    if (share.open) work();
+    else share.wait(new Arrival(socket, work));
   }
 
   run(run: () => void): void {
@@ -51,27 +60,20 @@ export class FairGate implements Gate {
   }
 }
 
-/** A connection that was accepted in a round in which its workload had no more to spend. Nothing is read of it. */
+/** A connection that came, or whose handshake was to begin, in a round in which its workload had no more to spend. Nothing is read of it. */
 class Arrival implements Waiting {
   readonly #socket: net.Socket;
-  readonly #accept: Accept;
-  readonly #share: FairShare;
-  readonly #handshakes: boolean;
+  readonly #begin: () => void;
 
-  constructor(socket: net.Socket, accept: Accept, share: FairShare, handshakes: boolean) {
+  constructor(socket: net.Socket, begin: () => void) {
     this.#socket = socket;
-    this.#accept = accept;
-    this.#share = share;
-    this.#handshakes = handshakes;
+    this.#begin = begin;
     // It may go away meanwhile.
     socket.on('error', () => {});
   }
 
   proceed(): boolean {
-    if (!this.#socket.destroyed) {
-      if (this.#handshakes) this.#share.charge(HANDSHAKE_MS);
-      this.#accept(this.#socket);
-    }
+    this.#begin();
     return false;
   }
 

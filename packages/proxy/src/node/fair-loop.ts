@@ -14,7 +14,7 @@ export interface LoopClock {
 }
 
 /** What those workloads that want more than there is may take of the loop between two looks at the sockets, all together, ms. */
-export const DEFAULT_SLICE_MS = 1;
+export const DEFAULT_SLICE_MS = 0.5;
 /** Larger where nobody else has been read of lately: what is written at once costs less, and who comes first then waits no longer than a few ms. */
 const ALONE_SLICES = 4;
 const LATELY_MS = 1_000;
