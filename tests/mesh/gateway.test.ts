@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp, type Server } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,6 +124,38 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     // What a client says of where it comes from is not what counts; an Envoy puts an address of its machine in the place of loopback's.
     expect(headers['x-forwarded-for']).toMatch(/^6\.6\.6\.6,(127\.0\.0\.1|192\.\S+)$/);
     expect(nameOf(await secure(https, 'shop.example.com', '/echo'))).toBe('web');
+  });
+
+  test('speaks HTTP/2 to who offers it, and passes WebSockets on', async () => {
+    const session = connectHttp2('https://shop.example.com', {
+      createConnection: () => connectTls({ host: '127.0.0.1', port: https, servername: 'shop.example.com', ca: authority.pem, ALPNProtocols: ['h2'] }),
+    });
+    const stream = session.request({ ':path': '/orders/2' });
+    let body = '';
+    for await (const chunk of stream.setEncoding('utf8')) body += chunk;
+    expect(JSON.parse(body)).toMatchObject({ name: 'order-service', path: '/orders/2' });
+    session.destroy();
+    const upgraded = httpsRequest({
+      host: '127.0.0.1',
+      port: https,
+      path: '/socket',
+      servername: 'shop.example.com',
+      ca: authority.pem,
+      headers: {
+        host: 'shop.example.com',
+        upgrade: 'websocket',
+        connection: 'upgrade',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      },
+    }).end();
+    const [answer, socket] = (await once(upgraded, 'upgrade')) as [{ statusCode: number }, TLSSocket];
+    expect(answer.statusCode).toBe(101);
+    // A masked text frame, which comes back unmasked.
+    socket.write(Buffer.from([0x81, 0x82, 1, 2, 3, 4, 'h'.charCodeAt(0) ^ 1, 'i'.charCodeAt(0) ^ 2]));
+    const [echoed] = (await once(socket, 'data')) as [Buffer];
+    expect(echoed.toString('latin1')).toBe('\x81\x02hi');
+    socket.destroy();
   });
 
   test('asks for a client certificate where the server says so', async () => {
