@@ -1,7 +1,12 @@
 import {
+  type ApiGatewaySpec,
   type AuthorizationPolicySpec,
+  BUILT_IN_GATEWAY_CLASS,
   GATEWAY_API,
+  GATEWAY_CONTROLLER,
+  GATEWAY_NAME_LABEL,
   type GatewaySpec,
+  type Instance,
   isKind,
   type ParentReference,
   type PeerAuthenticationSpec,
@@ -25,6 +30,9 @@ export function reasonWithoutEffect(resource: Resource, context: Context): strin
     return known ? undefined : `no ServiceEntry of namespace ${namespace} selects its labels`;
   }
   if (isKind(resource, 'Gateway')) return unselectedGateway(context, resource);
+  if (isKind(resource, 'ApiGateway')) return unservedGateway(context, resource);
+  if (isKind(resource, 'GatewayClass') && resource.spec.controllerName !== GATEWAY_CONTROLLER)
+    return `it is of the controller ${resource.spec.controllerName}; ours is ${GATEWAY_CONTROLLER}`;
   for (const kind of ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const) if (isKind(resource, kind)) return unattached(resource.spec.parentRefs);
   if (isKind(resource, 'Sidecar')) return unselected(context, resource, resource.spec.workloadSelector?.labels);
   if (isKind(resource, 'PeerAuthentication')) return unselected(context, resource, resource.spec.selector?.matchLabels) ?? olderForNamespace(context, resource);
@@ -83,6 +91,27 @@ function unselected(context: Context, resource: Resource, labels: Readonly<Recor
   const selected = context.instances.some((instance) => (everywhere || instance.namespace === namespace) && matchesLabels(labels, instance.labels));
   const text = Object.entries(labels).map(([key, value]) => `${key}: ${value}`);
   return selected ? undefined : `no workload of ${everywhere ? 'any namespace' : `namespace ${namespace}`} has the labels ${text.join(', ')}`;
+}
+
+/** A Gateway of Gateway API is served by the gateway of its name, or by one whose label names it. */
+function unservedGateway(context: Context, { metadata, spec }: Resource<ApiGatewaySpec>): string | undefined {
+  const { gatewayClassName: name } = spec;
+  const written = context.ofKind('GatewayClass').find((one) => one.metadata.name === name);
+  if (written === undefined ? name !== BUILT_IN_GATEWAY_CLASS : written.spec.controllerName !== GATEWAY_CONTROLLER)
+    return written === undefined
+      ? `there is no GatewayClass ${name}; ${BUILT_IN_GATEWAY_CLASS} is there without one`
+      : `its class ${name} is of the controller ${written.spec.controllerName}`;
+  // By which address of its own it is found is the proxy's to say.
+  if ((spec.addresses ?? []).length > 0) return undefined;
+  const serves = ({ namespace, labels, workload }: Instance): boolean => {
+    const named = labels[GATEWAY_NAME_LABEL];
+    const version = labels['version'] ?? '';
+    const service = version === '' ? workload : workload.slice(0, -version.length - 1);
+    return namespace === metadata.namespace && (named === undefined ? service : named) === metadata.name;
+  };
+  return context.instances.some(serves)
+    ? undefined
+    : `no gateway serves it: \`rig gateway --name ${metadata.name} --namespace ${metadata.namespace}\` starts one`;
 }
 
 function unattached(parents: readonly ParentReference[] | undefined): string | undefined {

@@ -83,6 +83,24 @@ describe('withoutEffect', () => {
       'none of its parents is a Gateway: routes for sidecars are not in effect in this version',
     ],
     [
+      'a Gateway API gateway that nobody runs',
+      [kind('gateway.networking.k8s.io/v1', 'Gateway', '{gatewayClassName: outrigger, listeners: [{name: a, port: 80, protocol: HTTP}]}')],
+      'no gateway serves it: `rig gateway --name a --namespace default` starts one',
+    ],
+    [
+      "somebody else's gateway",
+      [
+        kind('gateway.networking.k8s.io/v1', 'Gateway', '{gatewayClassName: b, listeners: [{name: a, port: 80, protocol: HTTP}]}'),
+        kind('gateway.networking.k8s.io/v1', 'GatewayClass', '{controllerName: example.com/b}', 'name: b'),
+      ],
+      'its class b is of the controller example.com/b',
+    ],
+    [
+      'a class that is not there',
+      [kind('gateway.networking.k8s.io/v1', 'Gateway', '{gatewayClassName: b, listeners: [{name: a, port: 80, protocol: HTTP}]}')],
+      'there is no GatewayClass b; outrigger is there without one',
+    ],
+    [
       'a gateway that nobody runs',
       [kind('networking.istio.io/v1', 'Gateway', '{selector: {istio: edge}, servers: [{port: {number: 80, protocol: HTTP, name: http}, hosts: ["*"]}]}')],
       'no gateway runs with the labels istio: edge: `rig gateway --name NAME --label istio=edge` starts one',

@@ -36,6 +36,7 @@ export type {
   PathModifier,
   ReferenceGrantSpec,
 } from './kinds/gateway-api.ts';
+export { BUILT_IN_GATEWAY_CLASS, GATEWAY_CONTROLLER, GATEWAY_NAME_LABEL } from './kinds/gateway-api.ts';
 export { GATEWAY_API, groupOfKind, isKind, type KindInEffect, kindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
 export type {
   AuthorizationAction,

@@ -1,4 +1,11 @@
 /** gateway.networking.k8s.io: what of it is acted on. A field that the schemas default is present. */
+/** Of the classes that are ours. */
+export const GATEWAY_CONTROLLER = 'outrigger.dev/gateway';
+/** A class of ours that is there without a resource. */
+export const BUILT_IN_GATEWAY_CLASS = 'outrigger';
+/** Of a workload: the Gateway that it serves. */
+export const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
 export interface GatewayClassSpec {
   readonly controllerName: string;
 }

@@ -1,21 +1,26 @@
-import { type ApiGatewaySpec, type ApiListener, GATEWAY_API, type GatewayClassSpec, type NamespaceSelector, type Resource } from '@outrigger/resources';
+import {
+  type ApiGatewaySpec,
+  type ApiListener,
+  BUILT_IN_GATEWAY_CLASS,
+  GATEWAY_API,
+  GATEWAY_CONTROLLER,
+  GATEWAY_NAME_LABEL,
+  type GatewayClassSpec,
+  type NamespaceSelector,
+  type Resource,
+} from '@outrigger/resources';
 import type { ProxyNode } from '../../node.ts';
 import type { Reader } from '../../reader.ts';
 
 export type ApiGateway = Resource<ApiGatewaySpec>;
 
-/** Of the classes that are ours. */
-export const CONTROLLER_NAME = 'outrigger.dev/gateway';
-/** A class of ours that is there without a resource. */
-const BUILT_IN_CLASS = 'outrigger';
 /** Off Kubernetes a namespace has the one label that each has there. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
-const GATEWAY_NAME_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 /** Whether a class is ours, and so its gateways. */
 export function isOurs(reader: Reader, className: string): boolean {
   const written = reader.gatewayApi<GatewayClassSpec>('GatewayClass').find(({ metadata }) => metadata.name === className);
-  return written === undefined ? className === BUILT_IN_CLASS : written.spec.controllerName === CONTROLLER_NAME;
+  return written === undefined ? className === BUILT_IN_GATEWAY_CLASS : written.spec.controllerName === GATEWAY_CONTROLLER;
 }
 
 export function ourGateways(reader: Reader): readonly ApiGateway[] {

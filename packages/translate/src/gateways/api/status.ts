@@ -3,6 +3,7 @@ import {
   type ApiListener,
   type BackendReference,
   GATEWAY_API,
+  GATEWAY_CONTROLLER,
   type GatewayClassSpec,
   isKind,
   type ParentReference,
@@ -13,7 +14,7 @@ import type { ProxyNode } from '../../node.ts';
 import { Reader } from '../../reader.ts';
 import { Visibility } from '../../visibility.ts';
 import { type ApiRouteSpec, parentsOf } from './attachment.ts';
-import { type ApiGateway, CONTROLLER_NAME, isOurs, kindsRefused, kindsTaken } from './gateways.ts';
+import { type ApiGateway, isOurs, kindsRefused, kindsTaken } from './gateways.ts';
 import { backendOf } from './references.ts';
 import { tlsOf } from './servers.ts';
 
@@ -73,7 +74,7 @@ export function conditionNotes({ conditions = [], listeners = [], parents = [] }
 }
 
 function classStatus({ spec }: Resource<GatewayClassSpec>): ApiStatus | undefined {
-  return spec.controllerName === CONTROLLER_NAME ? { conditions: [condition('Accepted', true, 'Accepted')] } : undefined;
+  return spec.controllerName === GATEWAY_CONTROLLER ? { conditions: [condition('Accepted', true, 'Accepted')] } : undefined;
 }
 
 function gatewayStatus(reader: Reader, gateway: ApiGateway, programmed: Programmed): ApiStatus {
@@ -160,7 +161,7 @@ function routeStatus(reader: Reader, route: Resource<ApiRouteSpec>): ApiStatus {
   return {
     parents: parentsOf(reader, route).map(({ parent, reason }) => ({
       parentRef: parent,
-      controllerName: CONTROLLER_NAME,
+      controllerName: GATEWAY_CONTROLLER,
       conditions: [condition('Accepted', reason === 'Accepted', reason, notAccepted[reason] ?? ''), resolved],
     })),
   };
