@@ -49,7 +49,7 @@ export abstract class AttemptedStream extends RoutedStream {
 
   constructor(connection: HttpConnection, stream: ServerStream, head: RequestHead, fin: boolean) {
     super(connection, head);
-    this.content = new RequestContent(stream, fin, connection.manager.bufferLimitBytes);
+    this.content = new RequestContent(stream, fin, connection.manager.bufferLimitBytes, connection.manager.runtime.overload);
   }
 
   abstract reply(status: number, body: string, details: string, flags: number, headers?: HeaderList): void;

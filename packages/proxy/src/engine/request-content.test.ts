@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientStream, ServerStream } from '../http/message.ts';
 import { NO_EVENTS } from '../http/no-events.ts';
-import { RequestContent } from './request-content.ts';
+import { type BufferBudget, RequestContent } from './request-content.ts';
 
 class Downstream {
   paused = false;
@@ -34,6 +34,8 @@ class Upstream {
   } as unknown as ClientStream;
 }
 
+const unlimited = (): BufferBudget => ({ bufferedBytes: 0, maxBufferedBytes: Number.POSITIVE_INFINITY });
+
 function receive(content: RequestContent, text: string, fin: boolean, upstream: Upstream | null): void {
   // The source is shared, and other bytes are in it by the next read.
   const shared = Buffer.from(text);
@@ -44,7 +46,7 @@ function receive(content: RequestContent, text: string, fin: boolean, upstream: 
 
 describe('content that comes before there is a connection', () => {
   it('waits, and goes with the end that came with it', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100);
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
     receive(content, 'one ', false, null);
     content.prepare(-1, 100, false);
     receive(content, 'two', true, null);
@@ -56,7 +58,7 @@ describe('content that comes before there is a connection', () => {
 
   it('that is too much holds the client back until it has been sent', () => {
     const downstream = new Downstream();
-    const content = new RequestContent(downstream.stream, false, 10);
+    const content = new RequestContent(downstream.stream, false, 10, unlimited());
     content.prepare(-1, 10, false);
     receive(content, 'x'.repeat(11), false, null);
     expect(downstream.paused).toBe(true);
@@ -66,7 +68,7 @@ describe('content that comes before there is a connection', () => {
   });
 
   it('is followed by its trailers, which end it', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100);
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
     content.prepare(-1, 100, false);
     receive(content, 'one', false, null);
     content.ended = true;
@@ -80,7 +82,7 @@ describe('content that comes before there is a connection', () => {
 
 describe('another attempt', () => {
   it('gets everything from the beginning, as often as it takes', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100);
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
     content.prepare(-1, 100, false);
     const first = new Upstream();
     receive(content, 'one ', false, first);
@@ -99,14 +101,14 @@ describe('another attempt', () => {
     ['of a length beyond it', 11, false, false],
     ['of a tunnel', -1, true, false],
   ])('%s (length %i, tunnel %s): %s', (_what, length, tunnel, expected) => {
-    const content = new RequestContent(new Downstream().stream, false, 10);
+    const content = new RequestContent(new Downstream().stream, false, 10, unlimited());
     content.prepare(length, 10, tunnel);
     receive(content, 'six by', false, new Upstream());
     expect(content.replayable).toBe(expected);
   });
 
   it('is not possible once something was let go', () => {
-    const content = new RequestContent(new Downstream().stream, false, 10);
+    const content = new RequestContent(new Downstream().stream, false, 10, unlimited());
     content.prepare(-1, 10, false);
     const upstream = new Upstream();
     receive(content, 'six by', false, upstream);
@@ -117,7 +119,7 @@ describe('another attempt', () => {
   });
 
   it('of a request without content is always possible', () => {
-    const content = new RequestContent(new Downstream().stream, true, 10);
+    const content = new RequestContent(new Downstream().stream, true, 10, unlimited());
     content.prepare(0, 10, false);
     expect([content.replayable, content.headIsAll, content.whole]).toEqual([true, true, []]);
   });
@@ -125,7 +127,7 @@ describe('another attempt', () => {
 
 it('an upstream without room holds the client back, and lets it go on', () => {
   const downstream = new Downstream();
-  const content = new RequestContent(downstream.stream, false, 100);
+  const content = new RequestContent(downstream.stream, false, 100, unlimited());
   content.prepare(-1, 100, false);
   receive(content, 'one', false, new Upstream(1));
   expect(downstream.paused).toBe(true);
@@ -137,10 +139,43 @@ it('an upstream without room holds the client back, and lets it go on', () => {
 });
 
 it('keeps nothing when nothing is sent again', () => {
-  const content = new RequestContent(new Downstream().stream, false, 100);
+  const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
   content.prepare(-1, 100, false);
   receive(content, 'one', true, new Upstream());
   expect(content.whole).toHaveLength(1);
   content.stopKeeping(true);
   expect(content.whole).toBeNull();
+});
+
+describe('what all requests keep together', () => {
+  it('is bounded: those that have a connection keep nothing for another attempt, the others hold their clients back', () => {
+    const budget = { bufferedBytes: 0, maxBufferedBytes: 10 };
+    const made = (): { readonly downstream: Downstream; readonly content: RequestContent } => {
+      const downstream = new Downstream();
+      const content = new RequestContent(downstream.stream, false, 100, budget);
+      content.prepare(-1, 100, false);
+      return { downstream, content };
+    };
+    const [sent, waiting, late] = [made(), made(), made()];
+    const upstream = new Upstream();
+    receive(sent.content, '12345678', false, upstream);
+    expect([budget.bufferedBytes, sent.content.replayable]).toEqual([8, true]);
+    receive(waiting.content, '1234', false, null);
+    expect([budget.bufferedBytes, waiting.downstream.paused]).toEqual([12, true]);
+    receive(sent.content, '9', false, upstream);
+    expect([budget.bufferedBytes, sent.content.replayable, upstream.sent]).toEqual([4, false, ['12345678', '9']]);
+    receive(late.content, '1234', false, null);
+    expect([budget.bufferedBytes, late.downstream.paused]).toEqual([8, false]);
+    waiting.content.sendTo(upstream.stream);
+    for (const { content } of [sent, waiting, late]) content.stopKeeping(true);
+    expect(budget.bufferedBytes).toBe(0);
+  });
+
+  it('is given back by what comes once more', () => {
+    const budget = { bufferedBytes: 0, maxBufferedBytes: 10 };
+    const content = new RequestContent(new Downstream().stream, false, 100, budget);
+    receive(content, '1234', true, null);
+    expect(content.rewind().chunks).toHaveLength(1);
+    expect(budget.bufferedBytes).toBe(0);
+  });
 });

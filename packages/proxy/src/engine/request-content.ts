@@ -1,12 +1,20 @@
 import type { ClientStream, HeaderList, ServerStream } from '../http/message.ts';
 import { BodyBuffer } from './body-buffer.ts';
 
+/** What all requests together keep. */
+export interface BufferBudget {
+  bufferedBytes: number;
+  readonly maxBufferedBytes: number;
+}
+
 /**
  * The content of a request on its way: passed on as it comes, kept until a connection is there and, within a limit, for
  * another attempt. Holds the downstream back where nobody takes it.
  */
 export class RequestContent {
   readonly #downstream: ServerStream;
+  /** Of all requests of the proxy. */
+  readonly #budget: BufferBudget;
   /** The last byte, or the trailers, have come. */
   ended: boolean;
   trailers: HeaderList | null = null;
@@ -20,8 +28,9 @@ export class RequestContent {
   #held = false;
   #receivedAny = false;
 
-  constructor(downstream: ServerStream, ended: boolean, limitBytes: number) {
+  constructor(downstream: ServerStream, ended: boolean, limitBytes: number, budget: BufferBudget) {
     this.#downstream = downstream;
+    this.#budget = budget;
     this.ended = ended;
     this.#limitBytes = limitBytes;
   }
@@ -75,7 +84,7 @@ export class RequestContent {
       const last = buffer.chunks.length - 1;
       const ends = this.ended && this.trailers === null;
       for (let i = 0; i <= last; i++) room = client.sendBody(buffer.chunks[i]!, 0, buffer.chunks[i]!.length, ends && i === last);
-      if (!this.#keeping) this.#buffer = null;
+      if (!this.#keeping) this.#drop();
     }
     if (this.trailers !== null) client.sendTrailers(this.trailers);
     if (room && !this.ended) this.resume();
@@ -86,7 +95,7 @@ export class RequestContent {
     const given = { chunks: this.#buffer?.chunks ?? [], trailers: this.trailers };
     this.ended = given.chunks.length === 0 && given.trailers === null;
     this.trailers = null;
-    this.#buffer = null;
+    this.#drop();
     this.#receivedAny = false;
     return given;
   }
@@ -94,7 +103,13 @@ export class RequestContent {
   /** Nothing is sent again. What no connection has taken yet stays where `drop` is false. */
   stopKeeping(drop: boolean): void {
     this.#keeping = false;
-    if (drop) this.#buffer = null;
+    if (drop) this.#drop();
+  }
+
+  #drop(): void {
+    if (this.#buffer === null) return;
+    this.#budget.bufferedBytes -= this.#buffer.bytes;
+    this.#buffer = null;
   }
 
   /** The upstream takes more. */
@@ -124,7 +139,8 @@ export class RequestContent {
     if (end === start) return;
     this.#buffer ??= new BodyBuffer();
     this.#buffer.add(buffer, start, end);
-    if (this.#buffer.bytes <= this.#limitBytes) return;
+    this.#budget.bufferedBytes += end - start;
+    if (this.#buffer.bytes <= this.#limitBytes && this.#budget.bufferedBytes <= this.#budget.maxBufferedBytes) return;
     this.#whole = false;
     if (sent) this.stopKeeping(true);
     else this.#pause();

@@ -46,6 +46,8 @@ export interface ActionConfig {
 /** OverloadManager, decoded. */
 export interface OverloadConfig {
   readonly refreshIntervalMs: number;
+  /** The same while a resource is under pressure (from HURRIED_PRESSURE). */
+  readonly hurriedIntervalMs: number;
   readonly monitors: readonly MonitorConfig[];
   readonly actions: readonly ActionConfig[];
   /** Downstream connections at once (global_downstream_max_connections); undefined: not said here. */
@@ -57,6 +59,10 @@ export interface OverloadConfig {
 export const OWN_MEMORY = 'outrigger.resource_monitors.memory';
 export const EVENT_LOOP = 'outrigger.resource_monitors.event_loop';
 
+/** A quarter of a second is long for memory that is nearly gone. */
+export const HURRIED_PRESSURE = 0.7;
+/** Of the memory that a process may have, for request content that is kept. */
+export const BUFFERED_SHARE = 0.25;
 /** Envoy's default of refresh_interval. */
 export const DEFAULT_REFRESH_INTERVAL_MS = 1_000;
 /** As Envoy without a buffer_factory_config: none is small enough to be left alone. */
@@ -79,6 +85,7 @@ const memory = (value: number): ActionTrigger => ({ resource: OWN_MEMORY, trigge
  */
 export const DEFAULT_OVERLOAD: OverloadConfig = {
   refreshIntervalMs: 250,
+  hurriedIntervalMs: 25,
   monitors: [
     { name: OWN_MEMORY, kind: 'own-memory' },
     { name: EVENT_LOOP, kind: 'event-loop' },
@@ -91,7 +98,7 @@ export const DEFAULT_OVERLOAD: OverloadConfig = {
     },
     action('reset_high_memory_stream', 'reset-streams', {
       resource: OWN_MEMORY,
-      trigger: { kind: 'scaled', scalingThreshold: 0.88, saturationThreshold: 0.98 },
+      trigger: { kind: 'threshold', value: 0.9 },
     }),
     action('stop_accepting_requests', 'stop-accepting-requests', memory(0.95), {
       resource: EVENT_LOOP,
@@ -100,7 +107,7 @@ export const DEFAULT_OVERLOAD: OverloadConfig = {
     action('reject_incoming_connections', 'reject-connections', memory(0.98)),
   ],
   maxConnections: undefined,
-  minResetBytes: DEFAULT_MIN_RESET_BYTES,
+  minResetBytes: 64 * 1024,
 };
 
 /** The same for one of many proxies in a process. */

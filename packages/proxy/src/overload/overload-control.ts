@@ -6,10 +6,10 @@ import type { ListenerSet } from '../listener/listener-set.ts';
 import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
 import { LoopLag } from './loop-lag.ts';
-import type { OverloadConfig, TimerScale } from './overload-config.ts';
+import { BUFFERED_SHARE, HURRIED_PRESSURE, type OverloadConfig, type TimerScale } from './overload-config.ts';
 import { type OverloadEffects, OverloadMonitor } from './overload-monitor.ts';
 import type { OverloadState } from './overload-state.ts';
-import { makeMonitor } from './resource-monitors.ts';
+import { makeMonitor, ownLimitBytes } from './resource-monitors.ts';
 import { streamsToReset } from './stream-reset.ts';
 
 /** As Envoy's shrink_heap: a collection of everything stops the loop. */
@@ -25,6 +25,7 @@ export class OverloadControl implements OverloadEffects {
   #calls: SocketCalls | null = null;
   readonly #log: ProxyLog;
   #dueMs = 0;
+  #lagAtMs = Number.NEGATIVE_INFINITY;
   #shrunkAtMs = Number.NEGATIVE_INFINITY;
   #collect: (() => void) | undefined;
   /** Streams that were reset for what was kept for them. */
@@ -36,6 +37,7 @@ export class OverloadControl implements OverloadEffects {
     this.#log = log;
     this.#clock = clock;
     this.#listeners = listeners;
+    state.maxBufferedBytes = (ownLimitBytes() / processes) * BUFFERED_SHARE;
     this.monitor = new OverloadMonitor(
       config,
       config.monitors.map((monitor) => makeMonitor(monitor, this.#loop, processes)),
@@ -54,15 +56,22 @@ export class OverloadControl implements OverloadEffects {
   }
 
   #look(): void {
-    this.#loop.look(this.#clock.nowMs() - this.#dueMs);
+    const { refreshIntervalMs } = this.monitor.config;
+    const nowMs = this.#clock.nowMs();
+    // Of looks that come in a hurry those alone that come when they would anyway.
+    if (nowMs - this.#lagAtMs >= refreshIntervalMs) {
+      this.#loop.look(nowMs - this.#dueMs);
+      this.#lagAtMs = nowMs;
+    }
     this.monitor.refresh();
     this.#arm();
   }
 
   #arm(): void {
-    const { refreshIntervalMs } = this.monitor.config;
-    this.#dueMs = this.#clock.nowMs() + refreshIntervalMs;
-    this.#stop = this.#clock.after(refreshIntervalMs, () => this.#look());
+    const { refreshIntervalMs, hurriedIntervalMs } = this.monitor.config;
+    const delayMs = this.monitor.highestPressure >= HURRIED_PRESSURE ? hurriedIntervalMs : refreshIntervalMs;
+    this.#dueMs = this.#clock.nowMs() + delayMs;
+    this.#stop = this.#clock.after(delayMs, () => this.#look());
   }
 
   shrinkHeap(): void {

@@ -44,7 +44,7 @@ describe('what holds without an overload_manager', () => {
   test('memory: first what costs nothing, then no requests, last no connections; and all of it ends', () => {
     const { at } = watched(DEFAULT_OVERLOAD);
     expect(at({ [OWN_MEMORY]: 0.8 })).toEqual({ done: [], requests: 0, connections: 0, sheds: false });
-    expect(at({ [OWN_MEMORY]: 0.9 })).toEqual({ done: ['shrink', 'timeouts 0.50', 'reset 0.20'], requests: 0, connections: 0, sheds: false });
+    expect(at({ [OWN_MEMORY]: 0.9 })).toEqual({ done: ['shrink', 'timeouts 0.50', 'reset 1.00'], requests: 0, connections: 0, sheds: false });
     expect(at({ [OWN_MEMORY]: 0.96 })).toMatchObject({ requests: 1, connections: 0, sheds: true });
     expect(at({ [OWN_MEMORY]: 0.99 })).toMatchObject({ requests: 1, connections: 1 });
     expect(at({ [OWN_MEMORY]: 0.5 })).toEqual({ done: ['timeouts 0.00'], requests: 0, connections: 0, sheds: false });
@@ -132,4 +132,10 @@ test('timeouts between what is configured and the least', () => {
   expect(scaledTimeoutMs(1_000, { kind: 'min', minMs: 2_000 }, 1)).toBe(1_000);
   expect(scaledTimeoutMs(0, { kind: 'min', minMs: 2_000 }, 1)).toBe(0);
   expect(scaledTimeoutMs(60_000, null, 1)).toBe(60_000);
+});
+
+test('what may run out is looked at in a hurry once little is left; the event loop is not', () => {
+  const { at, monitor } = watched(DEFAULT_OVERLOAD);
+  at({ [OWN_MEMORY]: 0.6, [EVENT_LOOP]: 0.99 });
+  expect(monitor.highestPressure).toBe(0.6);
 });

@@ -69,6 +69,13 @@ export class OverloadMonitor {
     state.shedsConnections = state.connections > 0;
   }
 
+  /** Of what may run out; the event loop has a measure of its own for time. */
+  get highestPressure(): number {
+    let highest = 0;
+    for (const { name, kind } of this.config.monitors) if (kind !== 'event-loop') highest = Math.max(highest, this.monitorStats.get(name)!.pressure);
+    return highest;
+  }
+
   /** How often load was shed at a point. */
   shedAt({ kind }: ActionConfig): number {
     return kind === 'reject-connections' ? this.state.connectionsShed : this.state.requestsShed;

@@ -10,6 +10,9 @@ export class OverloadState {
   keepAlive = 0;
   /** Share of connections that are closed as they come. */
   connections = 0;
+  /** Request content that is kept for a connection or another attempt, of all requests, and how much it may be: then less is kept. */
+  bufferedBytes = 0;
+  maxBufferedBytes = Number.POSITIVE_INFINITY;
   /** Requests that were answered so. */
   requestsShed = 0;
   /** Connections that were closed so. */

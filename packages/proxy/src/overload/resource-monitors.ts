@@ -23,7 +23,8 @@ export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: num
       return { name, pressure: () => injectedPressure(config.path) };
     case 'own-memory': {
       const limitBytes = ownLimitBytes() / processes;
-      return { name, pressure: () => atMostOne(Math.max(process.memoryUsage.rss() / limitBytes, heapShare())) };
+      const held = heldBytes();
+      return { name, pressure: () => atMostOne(Math.max(held() / limitBytes, heapShare())) };
     }
     case 'event-loop':
       return { name, pressure: () => loop.pressure };
@@ -36,14 +37,27 @@ function reservedBytes(): number {
   return heapTotal + external;
 }
 
+/**
+ * What is in use of what the kernel counts for this process. Pages that were given back to the allocator and not to the kernel are there for the next
+ * who wants memory: counted, a proxy that was short of it once would be for ever.
+ */
+function heldBytes(): () => number {
+  let besideHeapBytes = -1;
+  return () => {
+    const { rss, heapTotal, external } = process.memoryUsage();
+    if (besideHeapBytes < 0) besideHeapBytes = Math.max(0, rss - heapTotal - external);
+    return Math.min(rss, besideHeapBytes + heapTotal + external);
+  };
+}
+
 /** V8 ends the process at its limit, whatever the machine has left. */
 function heapShare(): number {
   const { used_heap_size, heap_size_limit } = getHeapStatistics();
   return used_heap_size / heap_size_limit;
 }
 
-/** 0, or more than the machine has: no cgroup limits it. */
-function ownLimitBytes(): number {
+/** What this process may have. 0, or more than the machine has: no cgroup limits it. */
+export function ownLimitBytes(): number {
   const constrained = process.constrainedMemory();
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

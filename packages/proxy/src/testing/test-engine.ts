@@ -263,6 +263,7 @@ export class TestEngine {
     for (const manager of this.managers) {
       note(`${manager.config.statPrefix} active streams`, manager.activeStreams);
     }
+    note('bytes kept', this.runtime.overload.bufferedBytes);
     for (const cluster of this.#seen) {
       const { name, limits } = cluster;
       note(`${name} requests`, limits.requests);

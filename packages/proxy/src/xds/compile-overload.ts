@@ -96,6 +96,8 @@ export function compileOverload(message: OverloadManager, path: string, report: 
   if (buffers !== undefined) checkFields(BufferFactoryConfigSchema, buffers, BUFFERS, `${path}.buffer_factory_config`, report);
   return {
     refreshIntervalMs: durationMs(message.refreshInterval, DEFAULT_REFRESH_INTERVAL_MS),
+    // As the configuration says, and no more often.
+    hurriedIntervalMs: durationMs(message.refreshInterval, DEFAULT_REFRESH_INTERVAL_MS),
     monitors,
     actions: [...actions, ...points],
     maxConnections,

@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { clusterJson, listenerJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
+import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
+import { freePorts } from '../harness/ports.ts';
+import { until } from '../xds/envoy.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const node = join(root, 'node_modules/.bin/node');
+const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
+/** Of which the proxy itself has half. */
+const LIMIT_BYTES = 180_000_000;
+const SESSIONS = 12;
+const STREAMS = 50;
+const BODY_BYTES = 2 * 1024 * 1024;
+
+/** A memory cgroup of version 1 or 2; undefined: this user may make none. */
+function makeCgroup(): string | undefined {
+  for (const [parent, file] of [
+    ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
+    ['/sys/fs/cgroup', 'memory.max'],
+  ] as const) {
+    const folder = join(parent, `outrigger-test-${process.pid}`);
+    try {
+      mkdirSync(folder);
+    } catch {
+      continue;
+    }
+    try {
+      writeFileSync(join(folder, file), String(LIMIT_BYTES));
+      return folder;
+    } catch {
+      rmdirSync(folder);
+    }
+  }
+  return undefined;
+}
+
+const cgroup = makeCgroup();
+let folder: string;
+let application: TestApplication;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'memory-'));
+  // It reads nothing of what is posted.
+  application = await TestApplication.start((request, response) => {
+    if (request.method !== 'POST') response.end('ok');
+  });
+});
+afterEach(async () => {
+  await application.close();
+  rmSync(folder, { recursive: true });
+});
+
+test.skipIf(cgroup === undefined)(
+  'a proxy whose memory is short resets what holds most, and serves on (skipped where no memory cgroup can be made)',
+  async () => {
+    const [port = 0, admin = 0] = await freePorts(2);
+    const socket = (portValue: number) => ({ socketAddress: { address: '127.0.0.1', portValue } });
+    const circuitBreakers = { thresholds: [{ maxConnections: 100_000, maxRequests: 100_000, maxPendingRequests: 100_000 }] };
+    const bootstrap = {
+      node: { id: 'small', cluster: 'small' },
+      admin: { address: socket(admin) },
+      staticResources: {
+        clusters: [clusterJson('app', { endpoints: [application.address], fields: { circuitBreakers } })],
+        listeners: [listenerJson('web', { routes: [routeTo('app')], fields: { address: socket(port) } })],
+      },
+    };
+    writeFileSync(join(folder, 'bootstrap.json'), JSON.stringify(bootstrap));
+    const args = ['-c', `echo $$ > ${cgroup}/cgroup.procs && exec "$@"`, 'sh', node, rigProgram, 'proxy', '--config', join(folder, 'bootstrap.json')];
+    const child = spawn('sh', args, { stdio: 'ignore' });
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const sessions: http2.ClientHttp2Session[] = [];
+    try {
+      const serves = (): Promise<true | undefined> => ask(`127.0.0.1:${port}`).then(({ status }) => (status === 200 ? true : undefined));
+      await until('it serves', serves);
+      const body = Buffer.alloc(BODY_BYTES);
+      for (let i = 0; i < SESSIONS; i++) {
+        const session = http2.connect(`http://127.0.0.1:${port}`);
+        session.on('error', () => {});
+        sessions.push(session);
+        for (let stream = 0; stream < STREAMS; stream++) {
+          const call = session.request({ ':method': 'POST', ':path': '/' });
+          call.on('error', () => {});
+          call.write(body);
+        }
+      }
+      await until('the most hungry are reset', async () => {
+        if (child.exitCode !== null || child.signalCode !== null) throw new Error(`our proxy ended with ${child.signalCode ?? child.exitCode}`);
+        const { body: stats } = await ask(`127.0.0.1:${admin}`, { path: '/stats?usedonly&filter=reset_high_memory_stream.count' });
+        return stats === '' ? undefined : true;
+      });
+      await until('it serves others', serves);
+      for (const session of sessions) session.destroy();
+      await until('it serves once they are gone', serves);
+      expect([child.exitCode, child.signalCode]).toEqual([null, null]);
+    } finally {
+      for (const session of sessions) session.destroy();
+      child.kill('SIGKILL');
+      await ended;
+      if (cgroup !== undefined) rmdirSync(cgroup);
+    }
+  },
+  60_000,
+);
