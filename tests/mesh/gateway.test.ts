@@ -214,7 +214,11 @@ spec:
     write('nowhere.key', own.keyPem);
     write('nowhere.crt', own.chainPem);
     await until('its certificate', async () => (await secure(https, 'bad.example.com', '/')).certificate === 'not bad any more');
+    rmSync(join(folder, 'nowhere.key'));
+    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
     await mesh.delete('gw', 'bad');
+    // With nobody who names it, it is no problem any more.
+    await until('the end of the problem', async () => !(await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
     await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
   });
 

@@ -116,6 +116,15 @@ describe('the store', () => {
     expect(changed).toHaveLength(2);
   });
 
+  test('forgets what no listener names any more', () => {
+    const { said } = made();
+    store!.get('kubernetes://shop');
+    store!.inUse(new Set(['kubernetes://shop', 'default']));
+    expect(said.at(-1)).toHaveLength(1);
+    store!.inUse(new Set(['default']));
+    expect(said.at(-1)).toEqual([]);
+  });
+
   test.each([
     [20, []],
     [13.5, ['ends in 13 days']],

@@ -54,6 +54,12 @@ export class CertificateStore implements SecretStore {
     return () => this.#listeners.delete(listener);
   }
 
+  /** What no listener names any more is nobody's problem. */
+  inUse(names: ReadonlySet<string>): void {
+    for (const name of this.#entries.keys()) if (!names.has(name)) this.#entries.delete(name);
+    this.#tell();
+  }
+
   /** Reads again what has changed on the disk. */
   look(): void {
     for (const [name, entry] of this.#entries) {
@@ -114,6 +120,10 @@ export function joinedSecrets(first: SecretStore, second: SecretStore): SecretSt
       return () => {
         for (const stop of stops) stop();
       };
+    },
+    inUse(names) {
+      first.inUse?.(names);
+      second.inUse?.(names);
     },
   };
 }

@@ -58,6 +58,7 @@ export class ListenerSubscription {
       }),
     );
     for (const name of update.removed) listeners.remove(name);
+    this.#sources.secrets.keepForListeners(new Set([...listeners.all].flatMap(({ config }) => [...config.secretNames])));
     this.#sources.onFirst();
     return rejections;
   }
@@ -95,7 +96,7 @@ export class ListenerSubscription {
     const { clusters, routes, secrets } = this.#sources;
     const slots = Array.from(config.routeNames, (name) => routes.slot(name));
     await Promise.all([
-      secrets.ready(config.secretNames, secretWaitMs(config)),
+      secrets.readyForListeners(config.secretNames, secretWaitMs(config)),
       clusters.ready(config.clusters, WARM_TIMEOUT_MS),
       ...slots.map((slot) => untilTable(slot, WARM_TIMEOUT_MS)),
     ]);

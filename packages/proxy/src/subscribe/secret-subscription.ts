@@ -48,6 +48,10 @@ export class SecretSubscription {
   readonly #watch: SecretWatch | null;
   readonly #inline: ReadonlySet<string>;
   #overAds: Subscription | null = null;
+  /** Asked for as long as this runs. */
+  readonly #lasting = new Set<string>();
+  /** Asked for by listeners, which come and go. */
+  readonly #ofListeners = new Set<string>();
 
   /** `socketPath` '': there is no SDS, only `table` as it is. */
   constructor(table: SecretTable, socketPath: string, nodeId: string, log: ProxyLog) {
@@ -66,6 +70,12 @@ export class SecretSubscription {
   }
 
   want(names: Iterable<string>): void {
+    const all = [...names];
+    for (const name of all) this.#lasting.add(name);
+    this.#ask(all);
+  }
+
+  #ask(names: Iterable<string>): void {
     const wanted = [...names].filter((name) => !this.#inline.has(name));
     if (this.#watch !== null) this.#watch.add(wanted);
     else if (wanted.length > 0) this.#overAds?.add(wanted);
@@ -96,6 +106,22 @@ export class SecretSubscription {
   ready(names: ReadonlySet<string>, timeoutMs: number): Promise<boolean> {
     this.want(names);
     return this.#table.ready(names, timeoutMs);
+  }
+
+  /** The same for listeners: asked for until `keepForListeners` says that none names them any more. */
+  readyForListeners(names: ReadonlySet<string>, timeoutMs: number): Promise<boolean> {
+    for (const name of names) this.#ofListeners.add(name);
+    this.#ask(names);
+    return this.#table.ready(names, timeoutMs);
+  }
+
+  keepForListeners(names: ReadonlySet<string>): void {
+    const gone = [...this.#ofListeners].filter((name) => !names.has(name));
+    for (const name of gone) this.#ofListeners.delete(name);
+    const unwanted = gone.filter((name) => !this.#lasting.has(name) && !this.#inline.has(name));
+    if (unwanted.length === 0) return;
+    this.#watch?.remove(unwanted);
+    this.#overAds?.remove(unwanted);
   }
 
   close(): void {

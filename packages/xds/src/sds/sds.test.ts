@@ -12,6 +12,7 @@ import type { SecretStore } from './store.ts';
 import { type SecretWatch, watchSecrets } from './watch.ts';
 
 class MemoryStore implements SecretStore {
+  inUse: NonNullable<SecretStore['inUse']> = () => {};
   readonly #secrets = new Map<string, Secret>();
   readonly #listeners = new Set<(name: string) => void>();
 
@@ -88,6 +89,19 @@ describe('SDS', () => {
     await serve();
     expect(await got.take()).toBe('default=two');
     expect(got.size).toBe(0);
+  });
+
+  test('tells the store which secrets are in use, over all streams', async () => {
+    const told = new Mailbox<string>();
+    store.inUse = (names) => told.put([...names].sort().join());
+    watch = watchSecrets(socketPath, ['a', 'b'], () => {});
+    expect(await told.take()).toBe('a,b');
+    const other = watchSecrets(socketPath, ['c'], () => {});
+    expect(await told.take()).toBe('a,b,c');
+    watch.remove(['a']);
+    expect(await told.take()).toBe('b,c');
+    other.close();
+    expect(await told.take()).toBe('b');
   });
 
   test('a secret that the watcher cannot use is NACKed with its words', async () => {

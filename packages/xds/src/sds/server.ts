@@ -22,8 +22,12 @@ export function createSdsRoutes(store: SecretStore, options: AdsServerOptions = 
 
 /** A client that asks for a secret that is not there yet gets it when it comes; the names are its own affair. */
 function secretSource(store: SecretStore): ResourceSource {
+  /** By stream. */
+  const subscribed = new Map<symbol, ReadonlySet<string>>();
+  const tell = (): void => store.inUse?.(new Set([...subscribed.values()].flatMap((names) => [...names])));
   return {
     open(_node, _caller, changed) {
+      const stream = Symbol('stream');
       const stop = store.onChange((name) => changed(TypeUrl.secret, new Set([name])));
       return {
         get(_typeUrl, name) {
@@ -31,7 +35,15 @@ function secretSource(store: SecretStore): ResourceSource {
           return secret === undefined ? 'pending' : packResource(SecretSchema, name, secret.name === name ? secret : create(SecretSchema, { ...secret, name }));
         },
         wildcard: () => [],
-        close: stop,
+        subscribed(_typeUrl, names) {
+          subscribed.set(stream, new Set(names));
+          tell();
+        },
+        close() {
+          stop();
+          subscribed.delete(stream);
+          tell();
+        },
       };
     },
   };

@@ -6,4 +6,6 @@ export interface SecretStore {
   get(name: string): Secret | undefined;
   /** Calls back with each name that changed, until the returned function is called. */
   onChange(listener: (name: string) => void): () => void;
+  /** The names that clients are subscribed to, all of them, whenever that changes. */
+  inUse?(names: ReadonlySet<string>): void;
 }
