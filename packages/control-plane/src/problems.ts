@@ -33,11 +33,11 @@ export function problemsOf({ folder, mesh, push, registered, telemetry }: Proble
   const upstreams = [...push.proxies.connectedNodes()].flatMap(({ node, sinceMs }) =>
     upstreamProblems(mesh.current, node).map((what) => ({ what, where: node.id, next: 'Name the port: --upstream SERVICE:PORT=ADDRESS.', sinceMs })),
   );
-  const warnings = [...registered].flatMap(({ instance, warning, lastSeenMs }) =>
+  const warnings = [...registered].flatMap(({ instance, warning, warnedAtMs }) =>
     warning
       .split('\n')
       .flatMap((what) =>
-        what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: lastSeenMs }],
+        what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: warnedAtMs }],
       ),
   );
   return [...(folder?.problems ?? []), ...quarantined, ...refused, ...upstreams, ...warnings, ...telemetry.problems];

@@ -51,6 +51,8 @@ export interface RegisteredInstance {
   readonly reason: string;
   /** What somebody should see to, in its agent's words, a line each, though it is healthy; '' where there is nothing. */
   readonly warning: string;
+  /** When that was first said; 0: never. */
+  readonly warnedAtMs: number;
   readonly lastSeenMs: number;
 }
 
@@ -95,6 +97,7 @@ interface Entry {
   draining: boolean;
   reason: string;
   warning: string;
+  warnedAtMs: number;
   lastSeenMs: number;
   deadlineMs: number;
   ended: (why: 'lost' | 'replaced') => void;
@@ -267,6 +270,7 @@ class InstanceRegistry implements AttachedRegistry {
       draining: false,
       reason: '',
       warning: '',
+      warnedAtMs: 0,
       lastSeenMs: nowMs,
       deadlineMs,
       ended,
@@ -301,7 +305,9 @@ class InstanceRegistry implements AttachedRegistry {
         this.#seen(entry);
         entry.healthy = healthy;
         entry.reason = healthy ? '' : cleanReason(reason);
-        entry.warning = healthy ? cleanWarning(reason) : '';
+        const warning = healthy ? cleanWarning(reason) : '';
+        if (warning !== entry.warning) entry.warnedAtMs = this.#clock.now();
+        entry.warning = warning;
         this.#show(entry);
       },
       leave: () => {
@@ -410,6 +416,7 @@ class InstanceRegistry implements AttachedRegistry {
         draining,
         reason,
         warning: '',
+        warnedAtMs: 0,
         lastSeenMs: nowMs,
         deadlineMs: byApi ? kept.expiresAtMs : nowMs + graceMs,
         ended: () => {},

@@ -8,6 +8,9 @@ import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import type { Visibility } from '../visibility.ts';
 
+/** Stands for a backend that is none; the status of its route says which. A cluster of this host is nowhere. */
+export const INVALID_BACKEND = 'invalid-backend.invalid';
+
 export interface ResolvedDestination {
   readonly cluster: string;
   readonly service: Service | undefined;
@@ -28,6 +31,7 @@ export function resolveDestination(
   const service = visibility.service(host);
   const port = destination.port?.number ?? (service?.ports.length === 1 ? service.ports[0]!.port : hostPort);
   const subset = destination.subset ?? '';
+  if (host === INVALID_BACKEND) return { cluster: outboundCluster(port, subset, host), service, port, subset };
   if (service === undefined) reader.ignored(owner, `${field}.host`, `there is no service ${host} that ${reader.node.namespace} can see`);
   else if (!service.ports.some((candidate) => candidate.port === port)) reader.ignored(owner, `${field}.port`, `service ${host} has no port ${port}`);
   else if (subset !== '' && !mergedRules(visibility, service).subsets.has(subset))

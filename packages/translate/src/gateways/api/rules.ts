@@ -13,6 +13,7 @@ import type {
   StringMatch,
 } from '@outrigger/resources';
 import type { Reader } from '../../reader.ts';
+import { INVALID_BACKEND } from '../../routes/destination.ts';
 import type { RouteMatch, RouteRule } from '../../routes/rule.ts';
 import type { Visibility } from '../../visibility.ts';
 import { backendOf } from './references.ts';
@@ -24,8 +25,6 @@ export interface ServedAt {
 }
 
 const SERVER_ERROR = 500;
-/** A cluster that is nowhere: what is sent to it is answered 500. */
-const NOWHERE = 'invalid-backend.invalid';
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 /** "\" begins a group's number in a substitution. */
@@ -187,7 +186,7 @@ function backends(
   if (weighted.every(({ backend }) => 'reason' in backend)) return { directResponse: { status: SERVER_ERROR } };
   return {
     route: weighted.map(({ reference, backend, weight }): HttpRouteDestination => {
-      const { service, port } = 'reason' in backend ? { service: { hostname: NOWHERE }, port: 1 } : backend;
+      const { service, port } = 'reason' in backend ? { service: { hostname: INVALID_BACKEND }, port: 1 } : backend;
       return { destination: { host: service.hostname, port: { number: port } }, weight, headers: headersOf(reference.filters ?? []) };
     }),
   };
