@@ -1,7 +1,8 @@
-// What a run is made of: one pinned load, and the operating system's own accounting of the proxies.
-import { execFile, spawn } from 'node:child_process';
+// What a run is made of: pinned processes, and the operating system's own accounting of them.
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { connect } from 'node:http2';
+import { grpcMessage } from './load.mjs';
 
 const ticksPerSecond = 100;
 
@@ -24,47 +25,6 @@ export function pssMb(pids) {
   let kb = 0;
   for (const pid of pids) kb += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1] ?? 0);
   return kb / 1024;
-}
-
-/** One wrk run against `url`: {requests, requestsPerSecond, p50Ms, p99Ms, errors}. `close`: a connection for each request. */
-export function wrk(program, url, { connections, seconds, close = false }) {
-  return new Promise((resolve, reject) => {
-    execFile(
-      'taskset',
-      ['-c', loadCore, program, '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(close ? ['-H', 'Connection: close'] : []), url],
-      { maxBuffer: 1 << 20 },
-      (error, stdout, stderr) => {
-        if (error) return reject(new Error(`wrk: ${stderr || error.message}`));
-        const latency = (percent) => toMs(new RegExp(`^\\s+${percent}%\\s+([\\d.]+)(us|ms|s)`, 'm').exec(stdout));
-        const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
-        const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout);
-        const status = /Non-2xx or 3xx responses: (\d+)/.exec(stdout);
-        resolve({
-          requests,
-          requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
-          p50Ms: latency(50),
-          p99Ms: latency(99),
-          errors: (sockets ? sockets.slice(1).reduce((sum, text) => sum + Number(text), 0) : 0) + Number(status?.[1] ?? 0),
-        });
-      },
-    );
-  });
-}
-
-/** The same at a fixed rate, by an open loop. */
-export function openLoop(url, { connections, seconds, rate }) {
-  const program = fileURLToPath(new URL('load/open-loop.mjs', import.meta.url));
-  return new Promise((resolve, reject) => {
-    execFile('taskset', ['-c', loadCore, process.execPath, program, url, String(rate), String(seconds), String(connections)], (error, stdout, stderr) => {
-      if (error) reject(new Error(`open loop: ${stderr || error.message}`));
-      else resolve(JSON.parse(stdout));
-    });
-  });
-}
-
-function toMs(match) {
-  if (!match) return Number.NaN;
-  return Number(match[1]) * { us: 0.001, ms: 1, s: 1000 }[match[2]];
 }
 
 /** Starts a pinned process whose output goes to `log`; ends it by its id alone. */
@@ -106,4 +66,26 @@ export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Whether the row's first request is answered as it should be. */
+export async function answers({ protocol, path }, url) {
+  if (protocol !== 'grpc') return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+  const session = connect(new URL(url).origin);
+  try {
+    return await new Promise((resolve, reject) => {
+      session.on('error', reject);
+      const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
+      stream.setTimeout(2000, () => reject(new Error('no answer within 2 s')));
+      stream.on('error', reject);
+      stream.on('response', (headers) => {
+        if (headers['grpc-status'] !== undefined) reject(new Error(`grpc-status ${headers['grpc-status']}: ${headers['grpc-message']}`));
+      });
+      stream.on('trailers', (trailers) => resolve(trailers['grpc-status'] === '0'));
+      stream.resume();
+      stream.end(grpcMessage(path));
+    });
+  } finally {
+    session.destroy();
+  }
 }

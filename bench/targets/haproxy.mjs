@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { proxyCore, start, until } from '../measure.mjs';
+import { answers, proxyCore, start, until } from '../measure.mjs';
 
 const common = (log) => `global
   nbthread 1
@@ -28,24 +28,34 @@ export async function startHaproxy(program, row, directory, ports) {
     writeFileSync(file, common(log) + text);
     processes.push(start(proxyCore, program, ['-db', '-q', '-f', file], { stdio: ['ignore', 'ignore', 'ignore'] }));
   };
-  if (row.pair) {
+  const { protocol = 'http' } = row;
+  const mode = protocol === 'tcp' ? '  mode tcp\n  option tcplog\n' : '';
+  const http2 = protocol === 'grpc' ? ' proto h2' : '';
+  const alpn = protocol === 'tcp' ? '' : ' alpn h2';
+  const reuse = protocol === 'tcp' ? '' : '  http-reuse always\n';
+  let identity;
+  if (row.shape === 'pair') {
     const { ca, client, server } = certificates(directory);
+    identity = client;
+    const allow = protocol === 'tcp' ? 'tcp-request content reject' : 'http-request deny';
     launch(
       'server',
-      `frontend mesh\n  bind 127.0.0.1:${ports.mesh} ssl crt ${server} ca-file ${ca} verify required alpn h2\n  http-request deny unless { ssl_c_s_dn(cn) load }\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`,
+      `frontend mesh\n${mode}  bind 127.0.0.1:${ports.mesh} ssl crt ${server} ca-file ${ca} verify required${alpn}\n  ${allow} unless { ssl_c_s_dn(cn) load }\n  default_backend app\nbackend app\n${mode}${reuse}  server app 127.0.0.1:${ports.backend}${http2}\n`,
     );
     launch(
       'client',
-      `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend mesh\nbackend mesh\n  http-reuse always\n  server peer 127.0.0.1:${ports.mesh} ssl crt ${client} ca-file ${ca} verify required verifyhost backend sni str(backend) alpn h2\n`,
+      `frontend app\n${mode}  bind 127.0.0.1:${ports.entry}${http2}\n  default_backend mesh\nbackend mesh\n${mode}${reuse}  server peer 127.0.0.1:${ports.mesh} ssl crt ${client} ca-file ${ca} verify required verifyhost backend sni str(backend)${alpn}\n`,
     );
   } else
     launch(
       'hop',
       `frontend app\n  bind 127.0.0.1:${ports.entry}\n  default_backend app\nbackend app\n  http-reuse always\n  server app 127.0.0.1:${ports.backend}\n`,
     );
-  await until('haproxy', async () => (await fetch(`http://127.0.0.1:${ports.entry}${row.path}`)).ok);
+  const url = `http://127.0.0.1:${ports.entry}${row.path}`;
+  await until('haproxy', () => answers(row, url));
   return {
-    url: `http://127.0.0.1:${ports.entry}${row.path}`,
+    url,
+    tls: identity === undefined ? undefined : { address: `127.0.0.1:${ports.mesh}`, certificate: identity, key: identity },
     pids: () => processes.map(({ pid }) => pid),
     stop: async () => Promise.all(processes.map((process) => process.stop())),
   };

@@ -69,6 +69,6 @@ readers, each with one habit of a real server: LF or CR ends a line, the first o
 chunked, a chunk size wraps at 32 bits, and so on. All of them must see the same messages, with the same method, target, host and
 content. "Read in two ways" marks what the others passed and some reader takes otherwise.
 
-This page is made by \`OUTRIGGER_WRITE=1 npx vitest run --project mesh tests/wire/http1-differential.test.ts\`; the test fails
+This page is made by \`OUTRIGGER_WRITE=1 npx vitest run --project peers tests/wire/http1-differential.test.ts\`; the test fails
 where it no longer holds. Envoy 1.40.0 takes HTTP/1.0 and unknown methods here, as it must be told to; HAProxy 2.6 has its defaults.
 `;

@@ -1,0 +1,88 @@
+// A row under load: the targets start, warm up, and take turns for as many rounds as were asked for.
+import { join } from 'node:path';
+import { load } from '../load.mjs';
+import { cpuSeconds, median, pssMb } from '../measure.mjs';
+import { startBare } from '../targets/bare.mjs';
+import { startHaproxy } from '../targets/haproxy.mjs';
+import { startMesh } from '../targets/mesh.mjs';
+
+const WARM_UP_SECONDS = 2;
+const figures = ['cpuUsPerRequest', 'requestsPerSecond', 'p50Ms', 'p99Ms', 'pssMb'];
+
+/** `context`: {targets, rounds, seconds, directory, programs, ports(row), say}. */
+export async function measureUnderLoad(row, context) {
+  const { directory, programs, rounds, seconds, say } = context;
+  const names = context.targets.filter((name) => row.targets === undefined || row.targets.includes(name));
+  const targets = {};
+  try {
+    for (const name of names) {
+      say(`${row.name}: starting ${name}`);
+      targets[name] = await startTarget(name, row, join(directory, `${row.name}-${name}`), context.ports(row, name), programs);
+    }
+    const idlePssMb = Object.fromEntries(Object.entries(targets).map(([name, target]) => [name, pssMb((target.sidecarPids ?? target.pids)())]));
+    const samples = Object.fromEntries(names.map((name) => [name, []]));
+    let { rate } = row;
+    for (const name of names) {
+      if (row.load === 'open' && row.rate === undefined) {
+        const warm = await load(programs, { ...row, load: undefined }, targets[name], WARM_UP_SECONDS);
+        if (name === 'envoy' || rate === undefined) rate = Math.round(warm.requestsPerSecond / 2);
+      } else await load(programs, row, targets[name], WARM_UP_SECONDS, rate);
+    }
+    if (rate !== undefined) say(`${row.name}: ${rate} requests a second`);
+    for (let round = 1; round <= rounds; round++) {
+      // Each round begins with another target, so that drift of the machine hits all alike.
+      for (let index = 0; index < names.length; index++) {
+        const name = names[(index + round) % names.length];
+        const pids = targets[name].pids();
+        const before = cpuSeconds(pids);
+        const run = await load(programs, row, targets[name], seconds, rate);
+        const cpuUsPerRequest = ((cpuSeconds(pids) - before) * 1e6) / Math.max(1, run.requests);
+        samples[name].push({ ...run, cpuUsPerRequest, pssMb: pssMb(pids) });
+        say(
+          `${row.name}: round ${round} ${name}: ${run.requestsPerSecond.toFixed(0)}/s, ${cpuUsPerRequest.toFixed(1)} us each, p99 ${run.p99Ms} ms, errors ${run.errors}`,
+        );
+      }
+    }
+    return summary(row, samples, idlePssMb);
+  } finally {
+    for (const target of Object.values(targets)) await target.stop();
+  }
+}
+
+async function startTarget(name, row, folder, ports, programs) {
+  const asked = row.protocol === 'grpc' ? { ...ports, backend: ports.grpcBackend } : ports;
+  switch (name) {
+    case 'none':
+      return { url: `http://127.0.0.1:${row.shape === 'chain' ? ports.links[0].application : asked.backend}${row.path}`, pids: () => [], stop: async () => {} };
+    case 'haproxy':
+      return await startHaproxy(programs.haproxy, row, folder, asked);
+    case 'ours-bare':
+      return await startBare(null, row, folder, asked);
+    case 'envoy-bare':
+      return await startBare(programs.envoy, row, folder, asked);
+    default:
+      return await startMesh(name === 'ours' ? 'outrigger' : 'envoy', row, folder, asked);
+  }
+}
+
+function summary(row, samples, idlePssMb) {
+  const targets = {};
+  for (const [name, runs] of Object.entries(samples)) {
+    targets[name] = { idleSidecarPssMb: idlePssMb[name], errors: runs.reduce((sum, { errors }) => sum + errors, 0) };
+    for (const figure of figures) {
+      const values = runs.map((run) => run[figure]);
+      targets[name][figure] = { median: median(values), min: Math.min(...values), max: Math.max(...values) };
+    }
+  }
+  const ratios = {};
+  const { ours, none } = targets;
+  for (const name of Object.keys(targets)) {
+    if (name === 'ours' || name === 'none' || !ours) continue;
+    ratios[name] = Object.fromEntries(figures.map((figure) => [figure, ours[figure].median / targets[name][figure].median]));
+    // What the mesh adds to a call without it.
+    if (none)
+      for (const [added, figure] of Object.entries({ addedP50Ms: 'p50Ms', addedP99Ms: 'p99Ms' }))
+        ratios[name][added] = (ours[figure].median - none[figure].median) / (targets[name][figure].median - none[figure].median);
+  }
+  return { name: row.name, mibPerRequest: row.mibPerRequest, targets, ratios };
+}
