@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '@bufbuild/protobuf';
-import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FairLoop } from '../../packages/proxy/src/node/fair-loop.ts';
 import { NodeHost } from '../../packages/proxy/src/node/node-host.ts';
+import { loopMs } from '../../packages/proxy/src/testing/loop-clock.ts';
 import { clusterJson, listenerJson, typed } from '../../packages/proxy/src/testing/messages.ts';
 import { freePorts } from '../harness/ports.ts';
 import { tlsChain } from '../wire/tls-chain.ts';
@@ -23,18 +23,6 @@ const fewestWindows = 2;
 const mostWindows = 6;
 /** Between two requests of the quiet workload. */
 const paceMs = 2;
-
-/**
- * What this thread has worked so far, ms: the time of an event loop, in which other processes of the machine have no part. A request waits for as
- * much of it as the loop did between its coming and its answer. Node's own figure is no finer than the kernel's tick.
- */
-const CLOCK_THREAD_CPUTIME_ID = 3;
-const clockGettime = koffi.load(null).func('int clock_gettime(int clock, _Out_ int64_t *time)');
-const timespec = new BigInt64Array(2);
-function loopMs(): number {
-  clockGettime(CLOCK_THREAD_CPUTIME_ID, timespec);
-  return Number(timespec[0]) * 1e3 + Number(timespec[1]) / 1e6;
-}
 
 let folder: string;
 let host: NodeHost;

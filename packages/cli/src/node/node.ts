@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ControlPlaneTarget } from '@outrigger/identity';
+import { giveBackMemory } from '@outrigger/proxy/give-back-memory';
 import { CliError, describe } from '../error.ts';
 import { RestartNote } from '../workload/restart.ts';
 import { Workload } from '../workload/workload.ts';
@@ -13,6 +14,8 @@ const retryMaxMs = 30_000;
 const steadyMs = 30_000;
 /** Identities and ports of so many are made ready at once. */
 const maxStarting = 8;
+/** After a start: registrations and first answers have come by then. */
+const settleMs = 3_000;
 
 export interface NodeSetup {
   readonly stateDirectory: string;
@@ -30,6 +33,7 @@ export class Node {
   readonly #starts = new Turnstile(maxStarting);
   #applying: Promise<void> = Promise.resolve();
   #stopping = false;
+  #settled: NodeJS.Timeout | undefined;
 
   constructor(setup: NodeSetup) {
     this.#setup = setup;
@@ -67,6 +71,7 @@ export class Node {
 
   async stop(signal: NodeJS.Signals): Promise<void> {
     this.#stopping = true;
+    clearTimeout(this.#settled);
     await Promise.all(Array.from(this.#tenancies.values(), (tenancy) => tenancy.stop(signal)));
     await this.#shared.stop();
   }
@@ -90,6 +95,10 @@ export class Node {
       tried.push(tenancy.start());
     }
     await Promise.all(tried);
+    if (tried.length === 0) return;
+    clearTimeout(this.#settled);
+    this.#settled = setTimeout(giveBackMemory, settleMs);
+    this.#settled.unref();
   }
 }
 
