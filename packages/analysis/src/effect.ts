@@ -33,7 +33,8 @@ export function reasonWithoutEffect(resource: Resource, context: Context): strin
   if (isKind(resource, 'ApiGateway')) return unservedGateway(context, resource);
   if (isKind(resource, 'GatewayClass') && resource.spec.controllerName !== GATEWAY_CONTROLLER)
     return `it is of the controller ${resource.spec.controllerName}; ours is ${GATEWAY_CONTROLLER}`;
-  for (const kind of ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const) if (isKind(resource, kind)) return unattached(resource.spec.parentRefs);
+  for (const kind of ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const)
+    if (isKind(resource, kind)) return unattached(resource.spec.parentRefs, kind === 'HTTPRoute' || kind === 'GRPCRoute');
   if (isKind(resource, 'Sidecar')) return unselected(context, resource, resource.spec.workloadSelector?.labels);
   if (isKind(resource, 'PeerAuthentication')) return unselected(context, resource, resource.spec.selector?.matchLabels) ?? olderForNamespace(context, resource);
   if (isKind(resource, 'AuthorizationPolicy')) return authorizationReason(context, resource);
@@ -114,9 +115,10 @@ function unservedGateway(context: Context, { metadata, spec }: Resource<ApiGatew
     : `no gateway serves it: \`rig gateway --name ${metadata.name} --namespace ${metadata.namespace}\` starts one`;
 }
 
-function unattached(parents: readonly ParentReference[] | undefined): string | undefined {
+function unattached(parents: readonly ParentReference[] | undefined, ofServices: boolean): string | undefined {
   const toGateway = (parents ?? []).some(({ kind = 'Gateway', group = GATEWAY_API }) => kind === 'Gateway' && group === GATEWAY_API);
-  return toGateway ? undefined : 'none of its parents is a Gateway: routes for sidecars are not in effect in this version';
+  const toService = ofServices && (parents ?? []).some(({ kind, group = '' }) => kind === 'Service' && group === '');
+  return toGateway || toService ? undefined : `none of its parents is a Gateway${ofServices ? ' or a Service' : ''}`;
 }
 
 /** A Gateway's selector holds in every namespace. */

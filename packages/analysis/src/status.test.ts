@@ -77,11 +77,7 @@ describe('withoutEffect', () => {
       [kind('gateway.networking.k8s.io/v1', 'UDPRoute', '{rules: [{backendRefs: [{name: a, port: 1}]}]}')],
       'UDPRoute is not in effect in this version',
     ],
-    [
-      'a route of Services',
-      [kind('gateway.networking.k8s.io/v1', 'HTTPRoute', '{parentRefs: [{kind: Service, group: "", name: web}]}')],
-      'none of its parents is a Gateway: routes for sidecars are not in effect in this version',
-    ],
+    ['a route without a parent', [kind('gateway.networking.k8s.io/v1', 'HTTPRoute', '{}')], 'none of its parents is a Gateway or a Service'],
     [
       'a Gateway API gateway that nobody runs',
       [kind('gateway.networking.k8s.io/v1', 'Gateway', '{gatewayClassName: outrigger, listeners: [{name: a, port: 80, protocol: HTTP}]}')],

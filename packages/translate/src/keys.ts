@@ -1,6 +1,6 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
- * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", "gateway-api:KIND", or one of the
+ * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", "routes:HOST", "gateway-api:KIND", or one of the
  * sets "services", "virtualservices", "destinationrules", "gateways".
  */
 export type Key = string;
@@ -20,6 +20,8 @@ export const keys = {
   /** VirtualServices that are bound to a gateway: "NAMESPACE/NAME". */
   boundVirtualServices: (gateway: string): Key => `bound:${gateway}`,
   gateways: 'gateways' as Key,
+  /** Routes of Gateway API that a service is the parent of. */
+  serviceRoutes: (hostname: string): Key => `routes:${hostname}`,
   /** Resources of a kind of Gateway API. */
   gatewayApi: (kind: string): Key => `gateway-api:${kind}`,
   /** Any service: for what lists them all. */

@@ -15,6 +15,8 @@ import {
   type SidecarSpec,
   type VirtualServiceSpec,
 } from '@outrigger/resources';
+import type { ApiRouteSpec } from './gateways/api/attachment.ts';
+import { parentServices } from './gateways/api/parent-services.ts';
 import { gatewayNames, MESH } from './gateways/names.ts';
 import { fullHost } from './hosts.ts';
 import { type Key, keys } from './keys.ts';
@@ -49,6 +51,8 @@ export interface Mesh {
   readonly gateways: PersistentMap<readonly Gateway[]>;
   /** By kind. */
   readonly gatewayApi: PersistentMap<readonly Resource[]>;
+  /** Gateway API's routes, by the host of the Service that they name. */
+  readonly serviceRoutes: PersistentMap<readonly Resource<ApiRouteSpec>[]>;
   /** By the gateway that they name: "NAMESPACE/NAME". */
   readonly boundVirtualServices: PersistentMap<readonly VirtualService[]>;
   /** By id. */
@@ -94,6 +98,7 @@ export function buildMesh(input: MeshInput): Mesh {
     sidecars: PersistentMap.empty(),
     gateways: PersistentMap.empty(),
     gatewayApi: PersistentMap.empty(),
+    serviceRoutes: PersistentMap.empty(),
     boundVirtualServices: PersistentMap.empty(),
     instanceById: PersistentMap.empty(),
     resources: PersistentMap.empty(),
@@ -123,7 +128,8 @@ interface Filing {
     | 'authorizationPolicies'
     | 'sidecars'
     | 'gateways'
-    | 'gatewayApi';
+    | 'gatewayApi'
+    | 'serviceRoutes';
   readonly under: readonly string[];
   readonly keyOf: (under: string) => Key;
   readonly all?: Key;
@@ -153,7 +159,12 @@ function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[
   if (isKind(resource, 'Sidecar')) return [{ index: 'sidecars', under: [namespace], keyOf: keys.sidecar }];
   if (isKind(resource, 'Gateway')) return [{ index: 'gateways', under: [ALL], keyOf: () => keys.gateways }];
   if (resource.apiVersion.startsWith(`${GATEWAY_API}/`) && kindInEffect(GATEWAY_API, resource.kind) !== undefined)
-    return [{ index: 'gatewayApi', under: [resource.kind], keyOf: keys.gatewayApi }];
+    return [
+      { index: 'gatewayApi', under: [resource.kind], keyOf: keys.gatewayApi },
+      ...(isKind(resource, 'HTTPRoute') || isKind(resource, 'GRPCRoute')
+        ? [{ index: 'serviceRoutes', under: [...new Set(parentServices(resource, settings.domainSuffix))], keyOf: keys.serviceRoutes } as const]
+        : []),
+    ];
   return [];
 }
 
@@ -169,6 +180,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     sidecars: new Map(),
     gateways: new Map(),
     gatewayApi: new Map(),
+    serviceRoutes: new Map(),
   };
   const stored = new Map<string, Resource | undefined>();
   const listOf = (index: Filing['index'], under: string): Resource[] => {
@@ -218,6 +230,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     sidecars: indexed('sidecars', mesh.sidecars),
     gateways: indexed('gateways', mesh.gateways),
     gatewayApi: indexed('gatewayApi', mesh.gatewayApi),
+    serviceRoutes: indexed('serviceRoutes', mesh.serviceRoutes),
     boundVirtualServices: indexed('boundVirtualServices', mesh.boundVirtualServices),
     resources: mesh.resources.with(stored),
   };

@@ -1,4 +1,5 @@
 import { type Instance, type Resource, type ResourceRef, refKey, refOf, type Service } from '@outrigger/resources';
+import type { ApiRouteSpec } from './gateways/api/attachment.ts';
 import { type Key, keys } from './keys.ts';
 import {
   ALL,
@@ -98,6 +99,12 @@ export class Reader {
   gatewayApi<Spec>(kind: string): readonly Resource<Spec>[] {
     this.keys.add(keys.gatewayApi(kind));
     return (this.#mesh.gatewayApi.get(kind) ?? []) as readonly Resource<Spec>[];
+  }
+
+  /** HTTPRoutes and GRPCRoutes that name a service as their parent, oldest first. */
+  serviceRoutes(hostname: string): readonly Resource<ApiRouteSpec>[] {
+    this.keys.add(keys.serviceRoutes(hostname));
+    return this.#mesh.serviceRoutes.get(hostname) ?? [];
   }
 
   /** VirtualServices bound to a gateway, "NAMESPACE/NAME". */

@@ -10,6 +10,7 @@ import {
 import { outboundCluster } from '../cluster-name.ts';
 import { OUTRIGGER_METADATA } from '../clusters/resilience.ts';
 import { durationOf } from '../durations.ts';
+import { serviceRoutes } from '../gateways/api/service-routes.ts';
 import { MESH } from '../gateways/names.ts';
 import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
@@ -35,8 +36,10 @@ export interface RoutedHost {
   readonly service: Service | undefined;
 }
 
-/** Routes of one host and port for a sidecar: its VirtualService's, or one for everything. */
+/** Routes of one host and port for a sidecar: those attached to the service, else its VirtualService's, else one for everything. */
 export function httpRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
+  const attached = serviceRoutes(reader, visibility, target);
+  if (attached !== undefined) return [...attached];
   const virtualService = visibility.virtualService(target.host);
   const http = virtualService?.spec.http;
   if (virtualService === undefined || http === undefined || http.length === 0)

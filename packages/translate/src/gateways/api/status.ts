@@ -15,6 +15,7 @@ import { Reader } from '../../reader.ts';
 import { Visibility } from '../../visibility.ts';
 import { type ApiRouteSpec, parentsOf } from './attachment.ts';
 import { type ApiGateway, isOurs, kindsRefused, kindsTaken } from './gateways.ts';
+import { isService, serviceHost } from './parent-services.ts';
 import { backendOf } from './references.ts';
 import { tlsOf } from './servers.ts';
 
@@ -151,20 +152,30 @@ function attachedRoutes(reader: Reader, gateway: ApiGateway, listener: ApiListen
 }
 
 const notAccepted: Readonly<Record<string, string>> = {
-  NoMatchingParent: 'the Gateway has no listener of that name and port',
+  NoMatchingParent: 'there is no such Service, or no such listener of the Gateway, that takes routes of this kind',
   NotAllowedByListeners: 'no listener allows routes of this kind from this namespace',
   NoMatchingListenerHostname: 'no listener has a host name in common with it',
 };
 
 function routeStatus(reader: Reader, route: Resource<ApiRouteSpec>): ApiStatus {
   const resolved = resolvedRefs(reader, route);
+  const services = (route.spec.parentRefs ?? []).filter(isService).map((parent) => {
+    const there =
+      takesServices(route) && new Visibility(reader).service(serviceHost(parent, route.metadata.namespace, reader.settings.domainSuffix)) !== undefined;
+    return { parent, reason: there ? 'Accepted' : 'NoMatchingParent' };
+  });
   return {
-    parents: parentsOf(reader, route).map(({ parent, reason }) => ({
+    parents: [...parentsOf(reader, route), ...services].map(({ parent, reason }) => ({
       parentRef: parent,
       controllerName: GATEWAY_CONTROLLER,
       conditions: [condition('Accepted', reason === 'Accepted', reason, notAccepted[reason] ?? ''), resolved],
     })),
   };
+}
+
+/** By sidecars only requests are routed so. */
+function takesServices({ kind }: Resource): boolean {
+  return kind === 'HTTPRoute' || kind === 'GRPCRoute';
 }
 
 function resolvedRefs(reader: Reader, route: Resource<ApiRouteSpec>): Condition {
