@@ -54,3 +54,12 @@ it('all workers share the socket of a proxy that was one process, until its list
   kept.drop(1, 'x:1');
   expect([shared.closed, names(kept.of(0))]).toEqual([1, []]);
 });
+
+it('a worker that does not come back keeps no connection waiting', () => {
+  const kept = new KeptSockets(new Map(), 2);
+  const [a0, a1] = [new Handle('a0'), new Handle('a1')];
+  kept.keep(0, 'x:1', a0);
+  kept.keep(1, 'x:1', a1);
+  kept.forget(0);
+  expect([a0.closed, a1.closed, names(kept.of(0)), names(kept.of(1))]).toEqual([1, 0, [], ['x:1 = a1']]);
+});

@@ -48,6 +48,12 @@ export class KeptSockets {
     this.#others.delete(key);
   }
 
+  /** A worker does not come back soon: the kernel gives what would wait for it to the others. It binds anew. */
+  forget(index: number): void {
+    for (const handle of this.#byWorker[index]!.values()) handle.close?.();
+    this.#byWorker[index]!.clear();
+  }
+
   /** For the process that follows this one, with this process's own. */
   all(own: readonly (readonly [key: string, handle: SocketHandle | null | undefined])[]): ReadonlyMap<string, SocketHandle> {
     const all = new Map(this.#others);

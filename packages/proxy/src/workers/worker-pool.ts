@@ -15,6 +15,8 @@ import { WorkerProcess } from './worker-process.ts';
 /** A worker that ended is started again after this long, ms, doubling up to the second figure. */
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
+/** One that is started again later than this keeps no connections waiting, ms: it has died several times in a row. */
+const PATIENT_MS = 500;
 /** One that served this long starts over at the first figure, ms. */
 const STEADY_MS = 10_000;
 /** Beyond its own drain a worker has so long, ms. */
@@ -133,6 +135,7 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
       return;
     }
     place.restartMs = performance.now() - place.startedAtMs > STEADY_MS ? RESTART_MIN_MS : Math.min(place.restartMs * 2, RESTART_MAX_MS);
+    if (place.restartMs > PATIENT_MS) this.#sockets.forget(index);
     this.#log('error', `worker ${index} ${reason}; the others serve on, and it is started again in ${place.restartMs} ms`);
     place.timer = setTimeout(() => this.#launch(index), place.restartMs);
   }
