@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { problemsText, readWorkloads } from './workloads-file.ts';
 
@@ -105,4 +106,11 @@ test.each([
   ['a mapping', 'name: a\n', 1],
 ])('%s is refused with its line', (_, text, line) => {
   expect(wrong(text)[0]).toMatch(new RegExp(`^w\\.yaml:${line}: `));
+});
+
+test('the example is one', () => {
+  const file = fileURLToPath(new URL('../../../../examples/node/workloads.yaml', import.meta.url));
+  const { workloads, problems } = readWorkloads(readFileSync(file, 'utf8'), file);
+  expect(problems).toEqual([]);
+  expect(workloads.map(({ options }) => options.instance)).toEqual(['web-19001', 'order-service-v1-19002', 'ledger-19003']);
 });
