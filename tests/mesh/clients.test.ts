@@ -41,6 +41,18 @@ const programs: readonly Program[] = [
   })),
 ];
 
+const python = { PYTHONPATH: pythonHttp ?? '' };
+const webSocketClients: Readonly<Record<string, readonly string[]>> = {
+  'ws of npm': [node, join(clients, 'websocket.mjs')],
+  ...(pythonHttp === undefined ? {} : { "Python's websockets": ['python3', join(clients, 'websocket.py')] }),
+};
+const webSocketServers: Readonly<Record<string, (port: number) => readonly string[]>> = {
+  'chat-js': (port) => [node, join(clients, 'websocket.mjs'), 'server', '127.0.0.1', `${port}`],
+  ...(pythonHttp === undefined
+    ? {}
+    : { 'chat-py': (port: number) => ['env', `PYTHONPATH=${pythonHttp}`, 'python3', join(clients, 'websocket.py'), 'server', '127.0.0.1', `${port}`] }),
+};
+
 const BODY = Buffer.from(Array.from({ length: 1 << 20 }, (_, index) => index % 251));
 const digest = { bytes: BODY.length, sha256: createHash('sha256').update(BODY).digest('hex') };
 const blocks = Buffer.from(Array.from({ length: 300_000 }, (_, index) => ((index % 65_536) * 31) & 0xff));
@@ -49,14 +61,18 @@ describe.each(eachSide)('unchanged programs: client beside %s, server beside %s'
   let mesh: TestMesh;
   let web: RunningWorkload;
   let direct: string;
+  let sockets: Record<string, string>;
 
   beforeAll(async () => {
     mesh = await TestMesh.start();
-    const [port] = await freePorts(1);
+    const [port, js, py] = await freePorts(3);
     direct = `http://127.0.0.1:${port}`;
+    sockets = { 'chat-js': `ws://127.0.0.1:${js}`, 'chat-py': `ws://127.0.0.1:${py}` };
+    const upstreams = [`echo:8080=127.0.0.1:${port}`, `chat-js:8080=127.0.0.1:${js}`, `chat-py:8080=127.0.0.1:${py}`];
     [web] = await Promise.all([
-      mesh.run({ name: 'web', client: true, dataPlane: clientPlane, args: ['--upstream', `echo:8080=127.0.0.1:${port}`] }),
+      mesh.run({ name: 'web', client: true, dataPlane: clientPlane, args: upstreams.flatMap((upstream) => ['--upstream', upstream]) }),
       mesh.run({ name: 'echo', dataPlane: serverPlane }),
+      ...Object.entries(webSocketServers).map(([name, command]) => mesh.run({ name, dataPlane: serverPlane, command })),
     ]);
     await until('a first answer', async () => (await web.call(`${URL_}/echo`)).status === 200);
     // What comes to echo came through the mesh, or not at all.
@@ -111,5 +127,19 @@ socket.onclose = ({ code }) => console.log(code);
 socket.onerror = ({ message }) => { console.error(message); process.exit(1); };`;
     const { code, stdout, stderr } = await web.exec([node, '-e', script, url()]);
     expect({ code, stdout, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stdout: 'hello\n1005\n', stderr: '' });
+  });
+
+  test.each(
+    Object.entries(webSocketClients).flatMap(([client, command]) =>
+      Object.keys(webSocketServers).flatMap((server) => [
+        { client, command, server, how: 'a declared port', url: () => sockets[server]! },
+        // Of the two only Python's takes a proxy from its environment.
+        ...(client.startsWith('Python') ? [{ client, command, server, how: 'CONNECT', url: () => `ws://${server}:8080` }] : []),
+      ]),
+    ),
+  )('$client to $server by $how', async ({ command, url }) => {
+    const { code, stdout, stderr } = await web.exec([...command, 'client', url()], { environment: { ...python, http_proxy: `http://${web.proxy}` } });
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({ protocol: 'two', text: 'grüße', sha256: digest.sha256, pong: 'still there?', close: 4001, reason: 'enough' });
   });
 });
