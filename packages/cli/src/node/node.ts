@@ -154,7 +154,13 @@ class Tenancy {
     });
     this.#workload = workload;
     const startedMs = performance.now();
-    await workload.prepare();
+    try {
+      await workload.prepare();
+    } catch (error) {
+      // The instance is its own no longer: it is tried again.
+      await workload.stop('SIGTERM');
+      throw error;
+    }
     this.note = new RestartNote(workload.sidecar);
     // Its application takes the time that it takes: the others need not wait for it.
     workload.start().catch((error: unknown) => this.#log(describe(error)));
