@@ -18,7 +18,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const noise = join(root, 'tests/harness/noise.mjs');
 /** Time for the noise to be at its height, then of one measurement. */
 const beforeMs = 150;
-const windowMs = 500;
+const windowMs = 400;
 const fewestWindows = 2;
 const mostWindows = 6;
 /** Between two requests of the quiet workload. */

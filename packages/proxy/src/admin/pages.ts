@@ -10,6 +10,7 @@ import type { OverloadControl } from '../overload/overload-control.ts';
 import type { SecretTable } from '../tls/secrets.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import type { BreakerGauge } from './breaker-gauge.ts';
+import type { LoopFigures } from './loop-figures.ts';
 import { certsJson } from './certs-page.ts';
 import { clustersJson, clustersText } from './clusters-page.ts';
 import { configDump } from './config-dump.ts';
@@ -31,6 +32,8 @@ export interface AdminSource {
   readonly slots: () => Iterable<RouteSlot>;
   readonly registry: MetricRegistry;
   readonly breakers: BreakerGauge;
+  /** undefined: it has its process for itself. */
+  readonly loop: LoopFigures | undefined;
   readonly listeners: ListenerSet;
   readonly clusters: ClusterSet;
   readonly secrets: SecretTable;
@@ -61,8 +64,9 @@ export interface AdminPage<Source = AdminSource> {
 const prometheus: AdminPage = {
   help: 'metrics in Prometheus text',
   prometheus: true,
-  render: ({ registry, breakers }, query) => {
+  render: ({ registry, breakers, loop }, query) => {
     breakers.refresh();
+    loop?.refresh();
     return { text: writePrometheus(registry, query.get('buckets') === 'fine' ? 'fine' : 'edges') };
   },
 };

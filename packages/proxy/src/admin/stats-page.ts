@@ -58,6 +58,10 @@ function statsOf(source: AdminSource): Stat[] {
     { name: 'server.memory_allocated', value: process.memoryUsage().heapUsed },
     { name: 'server.total_connections', value: source.listeners.connectionCount },
   ];
+  if (source.loop !== undefined) {
+    const { usedMs, deferred } = source.loop.share;
+    stats.push({ name: 'server.loop_used_ms', value: Math.round(usedMs) }, { name: 'server.loop_deferred', value: deferred });
+  }
   addListeners(source.listeners, stats);
   addOverload(source.overload, stats);
   addClusters(source.clusters, stats);

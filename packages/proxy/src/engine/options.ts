@@ -48,6 +48,10 @@ export interface Tenancy {
 
 /** Its share of the event loop. */
 export interface LoopShare {
+  /** Since it began, ms. */
+  readonly usedMs: number;
+  /** Reads, connections and handshakes that had to wait. */
+  readonly deferred: number;
   gate(readBuffer: Buffer): Gate;
   /** In place of `setImmediate` for what a turn writes. */
   flushLater(run: () => void): void;

@@ -5,6 +5,7 @@ import { AdsClient, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
 import { AdminServer } from '../admin/admin-server.ts';
 import { adsEventLog } from '../admin/ads-events.ts';
 import { BreakerGauge } from '../admin/breaker-gauge.ts';
+import { LoopFigures } from '../admin/loop-figures.ts';
 import { ADMIN_PAGES, type AdminAnswer, type AdminSource, METRICS_PAGES } from '../admin/pages.ts';
 import { type BootstrapConfig, BootstrapError } from '../bootstrap/bootstrap-config.ts';
 import { HeaderNames } from '../http/header-names.ts';
@@ -68,6 +69,7 @@ class RunningProxy implements RunnableProxy {
   readonly #telemetry: ProxyTelemetry;
   readonly #listeners: ListenerSet;
   readonly #breakers: BreakerGauge;
+  readonly #loop: LoopFigures | undefined;
   readonly #overload: OverloadControl;
   readonly #startedAtUnixMs = Date.now();
   #secrets: SecretSubscription | null = null;
@@ -96,6 +98,7 @@ class RunningProxy implements RunnableProxy {
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
+    this.#loop = options.tenancy === undefined ? undefined : new LoopFigures(this.#telemetry.registry, options.tenancy.share);
     this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id, bootstrap.node.cluster);
     // Where many proxies share a process each of them looks less often.
     const overload = options.tenancy !== undefined && bootstrap.overload === DEFAULT_OVERLOAD ? SHARED_OVERLOAD : bootstrap.overload;
@@ -325,6 +328,7 @@ class RunningProxy implements RunnableProxy {
       nowUnixMs: this.#runtime.unixMs,
       registry: this.#telemetry.registry,
       breakers: this.#breakers,
+      loop: this.#loop,
       listeners: this.#listeners,
       clusters: this.#clusters,
       secrets: this.#secretTable,

@@ -114,6 +114,20 @@ test('the sockets of each are passed on under its name', async () => {
   expect((await ask(`127.0.0.1:${ports[1]}`)).status).toBe(200);
 });
 
+test('what each takes of the loop is among its figures', async () => {
+  const port = await freePort();
+  await host.add({ ...order('one'), metricsAddress: `127.0.0.1:${port}` });
+  const used = async (): Promise<number> => {
+    const { body } = await ask(`127.0.0.1:${port}`, { path: '/stats/prometheus' });
+    return Number(/^outrigger_loop_used_seconds_total (\S+)/m.exec(body)?.[1]);
+  };
+  const before = await used();
+  const socket = await open('one');
+  await answerOn(socket, '/');
+  socket.destroy();
+  expect(await used()).toBeGreaterThan(before);
+});
+
 async function freePort(): Promise<number> {
   const { createServer } = await import('node:net');
   return new Promise((resolve) => {

@@ -109,6 +109,12 @@ export class NodeHost {
       tenancy: {
         parts: this.#parts,
         share: {
+          get usedMs() {
+            return share.usedMs;
+          },
+          get deferred() {
+            return share.deferred;
+          },
           gate: (readBuffer) => new FairGate(share, readBuffer),
           flushLater: (run) => share.flushLater(run),
           metered: (run) => share.metered(run),
