@@ -197,7 +197,7 @@ function expected(one: Case, gatewayNamespace: string): string[] | RegExp {
 }
 
 /** What hangs on more than where a request goes: certificates of the case, backends that misbehave, or kinds that are not in effect. */
-const LATER = /backendtlspolicy|listenerset|clientcertificate|client-certificate|backend-request-redirect|backend-url-rewrite/;
+const LATER = /backendtlspolicy|clientcertificate|client-certificate|backend-request-redirect|backend-url-rewrite/;
 
 const groups = present ? globSync(join(corpus, '*.json')).sort() : [];
 

@@ -116,7 +116,9 @@ function unservedGateway(context: Context, { metadata, spec }: Resource<ApiGatew
 }
 
 function unattached(parents: readonly ParentReference[] | undefined, ofServices: boolean): string | undefined {
-  const toGateway = (parents ?? []).some(({ kind = 'Gateway', group = GATEWAY_API }) => kind === 'Gateway' && group === GATEWAY_API);
+  const toGateway = (parents ?? []).some(
+    ({ kind = 'Gateway', group = GATEWAY_API }) => (kind === 'Gateway' || kind === 'ListenerSet') && group === GATEWAY_API,
+  );
   const toService = ofServices && (parents ?? []).some(({ kind, group = '' }) => kind === 'Service' && group === '');
   return toGateway || toService ? undefined : `none of its parents is a Gateway${ofServices ? ' or a Service' : ''}`;
 }

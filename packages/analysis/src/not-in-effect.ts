@@ -37,7 +37,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   GatewayClass: {},
   ApiGateway: {
     infrastructure: 'a gateway is started by `rig gateway`, not made of its resource',
-    allowedListeners: 'listener sets are not in effect yet',
     defaultScope: 'routes name their gateways',
     'tls.backend': 'backends are called with the identity of the gateway',
   },
@@ -54,6 +53,7 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   },
   TLSRoute: { useDefaultGateways: 'routes name their gateways' },
   TCPRoute: { useDefaultGateways: 'routes name their gateways' },
+  ListenerSet: {},
   ReferenceGrant: {},
   PeerAuthentication: {},
   AuthorizationPolicy: {

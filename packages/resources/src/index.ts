@@ -29,6 +29,7 @@ export type {
   HttpApiMatch,
   HttpApiRouteSpec,
   HttpApiRule,
+  ListenerSetSpec,
   NamedMatch,
   NamespaceSelector,
   ObjectReference,

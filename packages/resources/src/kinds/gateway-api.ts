@@ -13,6 +13,8 @@ export interface GatewayClassSpec {
 export interface ApiGatewaySpec {
   readonly gatewayClassName: string;
   readonly listeners?: readonly ApiListener[];
+  /** From which namespaces ListenerSets may add listeners; none where nothing is said. */
+  readonly allowedListeners?: { readonly namespaces?: { readonly from?: 'All' | 'Selector' | 'Same' | 'None'; readonly selector?: NamespaceSelector } };
   readonly addresses?: readonly { readonly type?: string; readonly value?: string }[];
   readonly tls?: {
     readonly frontend?: {
@@ -20,6 +22,11 @@ export interface ApiGatewaySpec {
       readonly perPort?: readonly { readonly port: number; readonly tls?: { readonly validation?: FrontendValidation } }[];
     };
   };
+}
+
+export interface ListenerSetSpec {
+  readonly parentRef: ObjectReference;
+  readonly listeners?: readonly ApiListener[];
 }
 
 export interface FrontendValidation {

@@ -1,7 +1,15 @@
 import type { Resource } from '../resource.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { GatewaySpec } from './gateway.ts';
-import type { ApiGatewaySpec, ConnectionApiRouteSpec, GatewayClassSpec, GrpcApiRouteSpec, HttpApiRouteSpec, ReferenceGrantSpec } from './gateway-api.ts';
+import type {
+  ApiGatewaySpec,
+  ConnectionApiRouteSpec,
+  GatewayClassSpec,
+  GrpcApiRouteSpec,
+  HttpApiRouteSpec,
+  ListenerSetSpec,
+  ReferenceGrantSpec,
+} from './gateway-api.ts';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec } from './security.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec } from './workloads.ts';
@@ -24,6 +32,7 @@ export interface SpecByKind {
   GRPCRoute: GrpcApiRouteSpec;
   TLSRoute: ConnectionApiRouteSpec;
   TCPRoute: ConnectionApiRouteSpec;
+  ListenerSet: ListenerSetSpec;
   ReferenceGrant: ReferenceGrantSpec;
 }
 
@@ -48,6 +57,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   GRPCRoute: GATEWAY_API,
   TLSRoute: GATEWAY_API,
   TCPRoute: GATEWAY_API,
+  ListenerSet: GATEWAY_API,
   ReferenceGrant: GATEWAY_API,
 };
 

@@ -1,5 +1,7 @@
+import type { Resource } from '@outrigger/resources';
 import { byAge } from '../mesh.ts';
 import type { Reader } from '../reader.ts';
+import type { ApiGateway } from './api/gateways.ts';
 import { apiServers } from './api/servers.ts';
 import { istioServers } from './istio-gateway.ts';
 import { type Family, familyOf, type GatewayServer, routesRequests } from './server.ts';
@@ -21,7 +23,7 @@ export interface GatewayPort {
  */
 export function gatewayPorts(reader: Reader): readonly GatewayPort[] {
   const ports = new Map<string, GatewayPort & { readonly servers: GatewayServer[] }>();
-  const servers = [...istioServers(reader), ...apiServers(reader)].sort((a, b) => byAge(a.gateway, b.gateway));
+  const servers = [...istioServers(reader), ...apiServers(reader)].sort((a, b) => byAge(ownerOf(a), ownerOf(b)));
   for (const server of servers) {
     const { address, port } = boundAt(reader, server);
     const key = `${address} ${port}`;
@@ -35,6 +37,11 @@ export function gatewayPorts(reader: Reader): readonly GatewayPort[] {
     else reader.ignored(server.gateway, server.field, `port ${server.port}: ${conflict}: the server is left out`);
   }
   return [...ports.values()];
+}
+
+/** A ListenerSet's listeners are its Gateway's. */
+function ownerOf({ gateway }: GatewayServer): Resource {
+  return (gateway as ApiGateway).of ?? gateway;
 }
 
 function boundAt({ node }: Reader, { bind, port }: GatewayServer): { readonly address: string; readonly port: number } {

@@ -60,7 +60,8 @@ export function routesRequests(server: GatewayServer): boolean {
 
 /** Istio's names: "http.80", "https.443.PORTNAME.GATEWAY.NAMESPACE", with the address where it is not the gateway's. */
 export function routeNameOf({ gateway, port, portName, bind, tls }: GatewayServer): string {
-  const { name, namespace } = gateway.metadata;
+  const { namespace } = gateway.metadata;
+  const name = gateway.kind === 'Gateway' ? gateway.metadata.name : `${gateway.kind.toLowerCase()}-${gateway.metadata.name}`;
   return `${tls === undefined ? `http.${port}` : `https.${port}.${portName}.${name}.${namespace}`}${bind === '' ? '' : `.${bind}`}`;
 }
 

@@ -1,4 +1,4 @@
-import { type ApiListener, GATEWAY_API, type ParentReference, type Resource } from '@outrigger/resources';
+import { type ApiListener, GATEWAY_API, type ParentReference, type Resource, refKey, refOf } from '@outrigger/resources';
 import { covers } from '../../hosts.ts';
 import type { Reader } from '../../reader.ts';
 import { type ApiGateway, allowsNamespace, kindsTaken, ourGateways } from './gateways.ts';
@@ -35,9 +35,10 @@ export function sharedHostnames(listener: string | undefined, route: readonly st
 export function parentsOf(reader: Reader, route: ApiRoute): readonly ParentResult[] {
   const gateways = ourGateways(reader);
   return (route.spec.parentRefs ?? []).flatMap((parent): ParentResult[] => {
-    if ((parent.kind ?? 'Gateway') !== 'Gateway' || (parent.group ?? GATEWAY_API) !== GATEWAY_API) return [];
+    const { kind = 'Gateway', group = GATEWAY_API } = parent;
+    if (group !== GATEWAY_API) return [];
     const namespace = parent.namespace ?? route.metadata.namespace;
-    const gateway = gateways.find(({ metadata }) => metadata.name === parent.name && metadata.namespace === namespace);
+    const gateway = gateways.find((one) => one.kind === kind && one.metadata.name === parent.name && one.metadata.namespace === namespace);
     return gateway === undefined ? [] : [attach(reader, route, parent, gateway)];
   });
 }
@@ -65,8 +66,12 @@ export function attachedTo<Spec extends ApiRouteSpec>(
 ): readonly { readonly route: Resource<Spec>; readonly hostnames: readonly string[] }[] {
   return reader.gatewayApi<Spec>(kind).flatMap((route) => {
     const hostnames = parentsOf(reader, route)
-      .filter((parent) => parent.gateway === gateway)
+      .filter((parent) => isSame(parent.gateway, gateway))
       .flatMap(({ attached }) => attached.filter((one) => one.listener === listener).flatMap((one) => one.hostnames));
     return hostnames.length === 0 ? [] : [{ route, hostnames: [...new Set(hostnames)] }];
   });
+}
+
+export function isSame(one: Resource, other: Resource): boolean {
+  return refKey(refOf(one)) === refKey(refOf(other));
 }

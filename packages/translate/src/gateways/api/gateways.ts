@@ -6,13 +6,15 @@ import {
   GATEWAY_CONTROLLER,
   GATEWAY_NAME_LABEL,
   type GatewayClassSpec,
+  type ListenerSetSpec,
   type NamespaceSelector,
   type Resource,
 } from '@outrigger/resources';
 import type { ProxyNode } from '../../node.ts';
 import type { Reader } from '../../reader.ts';
 
-export type ApiGateway = Resource<ApiGatewaySpec>;
+/** A Gateway, or a ListenerSet with the Gateway (`of`) that it adds listeners to. */
+export type ApiGateway = Resource<ApiGatewaySpec> & { readonly of?: Resource<ApiGatewaySpec> };
 
 /** Off Kubernetes a namespace has the one label that each has there. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
@@ -23,12 +25,31 @@ export function isOurs(reader: Reader, className: string): boolean {
   return written === undefined ? className === BUILT_IN_GATEWAY_CLASS : written.spec.controllerName === GATEWAY_CONTROLLER;
 }
 
+/** Gateways first: of two that want one port the Gateway's own listener has it. */
 export function ourGateways(reader: Reader): readonly ApiGateway[] {
-  return reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
+  const gateways = reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
+  return [...gateways, ...reader.gatewayApi<ListenerSetSpec>('ListenerSet').flatMap((set) => listenersOf(reader, set, gateways) ?? [])];
+}
+
+/** undefined: of no Gateway of ours, or of one that does not allow it. */
+export function listenersOf(reader: Reader, set: Resource<ListenerSetSpec>, gateways: readonly Resource<ApiGatewaySpec>[]): ApiGateway | undefined {
+  const { parentRef, listeners = [] } = set.spec;
+  const namespace = parentRef.namespace ?? set.metadata.namespace;
+  const of = gateways.find(({ metadata }) => metadata.name === parentRef.name && metadata.namespace === namespace);
+  if (of === undefined || (parentRef.kind ?? 'Gateway') !== 'Gateway' || (parentRef.group ?? GATEWAY_API) !== GATEWAY_API) return undefined;
+  const { from = 'None', selector } = of.spec.allowedListeners?.namespaces ?? {};
+  const own = set.metadata.namespace;
+  const allowed = from === 'All' || (from === 'Same' && own === namespace) || (from === 'Selector' && selects(selector, labelsOf(reader, own)));
+  return allowed ? { ...set, spec: { ...of.spec, listeners }, of } : undefined;
+}
+
+function labelsOf(reader: Reader, namespace: string): Readonly<Record<string, string>> {
+  return { ...reader.settings.namespaceLabels[namespace], [NAMESPACE_NAME_LABEL]: namespace };
 }
 
 /** Those that a workload serves: of its namespace, and of its name, or as its label or their address says. */
-export function servesGateway(node: Pick<ProxyNode, 'namespace' | 'service' | 'labels'>, { metadata, spec }: ApiGateway, domainSuffix: string): boolean {
+export function servesGateway(node: Pick<ProxyNode, 'namespace' | 'service' | 'labels'>, gateway: ApiGateway, domainSuffix: string): boolean {
+  const { metadata, spec } = gateway.of ?? gateway;
   if (metadata.namespace !== node.namespace) return false;
   const label = node.labels[GATEWAY_NAME_LABEL];
   if (label !== undefined) return label === metadata.name;
@@ -62,9 +83,7 @@ export function kindsRefused(listener: ApiListener): readonly string[] {
 export function allowsNamespace(reader: Reader, { metadata }: ApiGateway, { allowedRoutes }: ApiListener, namespace: string): boolean {
   const { from = 'Same', selector } = allowedRoutes?.namespaces ?? {};
   if (from === 'All') return true;
-  return from === 'Same'
-    ? namespace === metadata.namespace
-    : selects(selector, { ...reader.settings.namespaceLabels[namespace], [NAMESPACE_NAME_LABEL]: namespace });
+  return from === 'Same' ? namespace === metadata.namespace : selects(selector, labelsOf(reader, namespace));
 }
 
 function selects(selector: NamespaceSelector | undefined, labels: Readonly<Record<string, string>>): boolean {

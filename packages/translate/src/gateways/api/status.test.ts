@@ -106,6 +106,26 @@ describe('a gateway', () => {
   });
 });
 
+describe('a listener set', () => {
+  const set = (listeners: readonly ApiListener[], namespace = 'default') =>
+    api('ListenerSet', 'more', { parentRef: { name: 'edge', namespace: 'default' }, listeners }, namespace);
+  const edge = (from?: 'Same' | 'All') => gateway([http], from === undefined ? {} : { allowedListeners: { namespaces: { from } } });
+  test.each<readonly [string, Resource, Resource, readonly string[]]>([
+    ['that its Gateway allows', set([tls('a')]), edge('Same'), []],
+    ['of another namespace', set([tls('a')], 'other'), edge('All'), []],
+    ['where nothing is allowed', set([tls('a')]), edge(), ['Accepted (NotAllowed)']],
+    ['of another namespace, where the same one is', set([tls('a')], 'other'), edge('Same'), ['Accepted (NotAllowed)']],
+    [
+      "that wants its Gateway's port",
+      set([{ ...http, name: 'b' }]),
+      edge('Same'),
+      ['Accepted (ListenersNotValid)', 'listener b: Accepted (PortUnavailable)', 'listener b: Conflicted (HostnameConflict)'],
+    ],
+  ])('%s', (_, of, owner, expected) => {
+    expect(faults(statusOf([of, owner]))).toEqual(expected);
+  });
+});
+
 describe('a route', () => {
   const edge = gateway([{ ...http, hostname: '*.example.com' }]);
   test.each<readonly [string, Resource, readonly string[]]>([

@@ -6,6 +6,7 @@ import {
   GATEWAY_CONTROLLER,
   type GatewayClassSpec,
   isKind,
+  type ListenerSetSpec,
   type ParentReference,
   type Resource,
 } from '@outrigger/resources';
@@ -13,8 +14,8 @@ import type { Mesh } from '../../mesh.ts';
 import type { ProxyNode } from '../../node.ts';
 import { Reader } from '../../reader.ts';
 import { Visibility } from '../../visibility.ts';
-import { type ApiRouteSpec, parentsOf } from './attachment.ts';
-import { type ApiGateway, isOurs, kindsRefused, kindsTaken } from './gateways.ts';
+import { type ApiRouteSpec, isSame, parentsOf } from './attachment.ts';
+import { type ApiGateway, isOurs, kindsRefused, kindsTaken, listenersOf } from './gateways.ts';
 import { isService, serviceHost } from './parent-services.ts';
 import { backendOf } from './references.ts';
 import { tlsOf } from './servers.ts';
@@ -58,6 +59,7 @@ export function apiStatus(mesh: Mesh, resource: Resource, programmed: Programmed
   const reader = new Reader(mesh, observer(resource.metadata.namespace));
   if (isKind(resource, 'GatewayClass')) return classStatus(resource);
   if (isKind(resource, 'ApiGateway')) return isOurs(reader, resource.spec.gatewayClassName) ? gatewayStatus(reader, resource, programmed) : undefined;
+  if (isKind(resource, 'ListenerSet')) return listenerSetStatus(reader, resource, programmed);
   for (const kind of ROUTES) if (isKind(resource, kind)) return routeStatus(reader, resource as Resource<ApiRouteSpec>);
   return undefined;
 }
@@ -98,10 +100,20 @@ function gatewayStatus(reader: Reader, gateway: ApiGateway, programmed: Programm
   };
 }
 
+function listenerSetStatus(reader: Reader, set: Resource<ListenerSetSpec>, programmed: Programmed): ApiStatus | undefined {
+  const { name, namespace = set.metadata.namespace } = set.spec.parentRef;
+  const parent = reader.gatewayApi<ApiGatewaySpec>('Gateway').find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+  if (parent === undefined || !isOurs(reader, parent.spec.gatewayClassName)) return undefined;
+  const gateway = listenersOf(reader, set, [parent]);
+  if (gateway !== undefined) return gatewayStatus(reader, gateway, programmed);
+  const message = `Gateway ${namespace}/${name} allows no listeners from namespace ${set.metadata.namespace}`;
+  return { conditions: [condition('Accepted', false, 'NotAllowed', message), condition('Programmed', false, 'NotAllowed', message)] };
+}
+
 function listenerStatus(reader: Reader, gateway: ApiGateway, listener: ApiListener, programmed: Programmed): ListenerStatus {
   const kinds = kindsTaken(listener);
   const supported = ['HTTP', 'HTTPS', 'TLS', 'TCP'].includes(listener.protocol);
-  const conflict = conflictOf(gateway.spec, listener);
+  const conflict = conflictOf(gateway, listener);
   const refused = kindsRefused(listener);
   const tls = supported && (listener.protocol === 'HTTPS' || listener.protocol === 'TLS') ? tlsOf(reader, gateway, listener) : undefined;
   const bad =
@@ -132,8 +144,9 @@ function listenerStatus(reader: Reader, gateway: ApiGateway, listener: ApiListen
 }
 
 /** The first of two that cannot share a port has it. */
-function conflictOf({ listeners = [] }: ApiGatewaySpec, listener: ApiListener): { readonly reason: string; readonly message: string } | undefined {
+function conflictOf({ spec, of }: ApiGateway, listener: ApiListener): { readonly reason: string; readonly message: string } | undefined {
   const family = ({ protocol }: ApiListener): string => (protocol === 'HTTPS' ? 'TLS' : protocol);
+  const listeners = [...(of?.spec.listeners ?? []), ...(spec.listeners ?? [])];
   for (const earlier of listeners.slice(0, listeners.indexOf(listener))) {
     if (earlier.port !== listener.port) continue;
     const where = `listener ${earlier.name} has port ${earlier.port}`;
@@ -147,7 +160,7 @@ function conflictOf({ listeners = [] }: ApiGatewaySpec, listener: ApiListener): 
 function attachedRoutes(reader: Reader, gateway: ApiGateway, listener: ApiListener): number {
   const routes = ROUTES.flatMap((kind) => reader.gatewayApi<ApiRouteSpec>(kind));
   return routes.filter((route) =>
-    parentsOf(reader, route).some((parent) => parent.gateway === gateway && parent.attached.some((attached) => attached.listener === listener)),
+    parentsOf(reader, route).some((parent) => isSame(parent.gateway, gateway) && parent.attached.some((attached) => attached.listener === listener)),
   ).length;
 }
 
