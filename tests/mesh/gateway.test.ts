@@ -90,6 +90,8 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     renameSync(join(folder, `${name}.new`), join(folder, name));
   };
   const plain = (host: string, path = '/echo', port = http): Promise<Answer> => call({ host: '127.0.0.1', port, path, headers: { host } });
+  /** As `rig status` lists them. */
+  const problems = async (): Promise<string> => (await mesh.api('GET', '/problems')).body;
   const nameOf = ({ body }: Answer): string => (JSON.parse(body) as { name: string }).name;
 
   beforeAll(async () => {
@@ -184,11 +186,11 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     const renewed = authority.issue({ dns: ['shop.example.com'], commonName: 'shop 2' });
     // Half of it is no good yet: what is there stays in use.
     write('shop.crt', renewed.chainPem);
-    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('shop.key is not the key of'));
+    await until('the problem', async () => (await problems()).includes('shop.key is not the key of'));
     expect((await secure(https, 'shop.example.com', '/echo')).certificate).toBe('shop 1');
     write('shop.key', renewed.keyPem);
     await until('the new certificate', async () => (await secure(https, 'shop.example.com', '/echo')).certificate === 'shop 2');
-    await until('the end of the problem', async () => !(await mesh.rig(['status'])).stdout.includes('shop.key'));
+    await until('the end of the problem', async () => !(await problems()).includes('shop.key'));
     const [socket] = Object.values(agent.sockets).concat(Object.values(agent.freeSockets)).flat();
     expect((await kept()).status).toBe(200);
     expect(Object.values(agent.freeSockets).flat()[0] ?? socket).toBe(socket);
@@ -205,7 +207,7 @@ spec:
     - {port: {number: 443, name: https-bad, protocol: HTTPS}, hosts: ["bad.example.com"], tls: {mode: SIMPLE, credentialName: nowhere}}
     - {port: {number: 80, name: tcp, protocol: TCP}, hosts: ["*"]}
 `);
-    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
+    await until('the problem', async () => (await problems()).includes('certificate nowhere'));
     expect(nameOf(await secure(https, 'shop.example.com', '/orders'))).toBe('order-service');
     await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
     const { stdout } = await mesh.rig(['get', 'gw', 'bad']);
@@ -215,10 +217,10 @@ spec:
     write('nowhere.crt', own.chainPem);
     await until('its certificate', async () => (await secure(https, 'bad.example.com', '/')).certificate === 'not bad any more');
     rmSync(join(folder, 'nowhere.key'));
-    await until('the problem', async () => (await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
+    await until('the problem', async () => (await problems()).includes('certificate nowhere'));
     await mesh.delete('gw', 'bad');
     // With nobody who names it, it is no problem any more.
-    await until('the end of the problem', async () => !(await mesh.rig(['status'])).stdout.includes('certificate nowhere'));
+    await until('the end of the problem', async () => !(await problems()).includes('certificate nowhere'));
     await expect(secure(https, 'bad.example.com', '/')).rejects.toThrow();
   });
 
@@ -248,7 +250,7 @@ spec:
     expect((await secure(https, 'shop.example.com', '/echo')).status).toBe(200);
     blocker.close();
     // An Envoy does not try again by itself.
-    const state = async () => (JSON.parse((await mesh.rig(['get', 'gw/taken', '-o', 'json'])).stdout) as { status: { state: string } }[])[0]!.status.state;
+    const state = async () => (JSON.parse((await mesh.api('GET', '/resources?kind=gw&name=taken')).body) as { status: { state: string } }[])[0]!.status.state;
     if (dataPlane === 'outrigger') await until('the port', async () => (await state()) === 'in-effect');
     await mesh.delete('gw', 'taken');
   });
