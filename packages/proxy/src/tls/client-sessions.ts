@@ -1,5 +1,4 @@
 import type { TLSSocket } from 'node:tls';
-import { peerOf } from './peer.ts';
 
 /** A session that a server gave, with what its certificate proved when the handshake was whole. */
 export interface ClientSession {
@@ -54,8 +53,8 @@ export class SessionKeeper {
   }
 
   /** The server is accepted: by its certificate, or by the session that it has resumed. */
-  accepted(socket: TLSSocket, resumed: ClientSession | undefined): void {
-    this.#proven = resumed ?? { peerUri: peerOf(socket).uri, peerValidToMs: new Date(socket.getPeerCertificate().valid_to).getTime() };
+  accepted(socket: TLSSocket, peerUri: string, resumed: ClientSession | undefined): void {
+    this.#proven = resumed ?? { peerUri, peerValidToMs: socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0 };
     if (this.#early !== undefined) this.#keep(this.#early);
   }
 

@@ -126,8 +126,8 @@ export class TlsServer {
     const { requireClientCertificate, requireSni, validation } = this.#settings;
     if (requireSni && !socket.servername) return 'the client sent no server name';
     if (validation === null) return '';
-    const certificate = socket.getPeerCertificate();
-    if (certificate.raw === undefined) return requireClientCertificate ? 'the client showed no certificate' : '';
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return requireClientCertificate ? 'the client showed no certificate' : '';
     if (!socket.authorized) return `the client's certificate was not accepted: ${String(socket.authorizationError)}`;
     // Of now, not of the begin of the handshake.
     const material = this.#material;
@@ -135,7 +135,7 @@ export class TlsServer {
     // A chain that nothing was verified against proves nothing.
     if (!material.verify) return 'there is no trusted CA to verify the client with';
     // Its dates were looked at when its session was made.
-    if (socket.isSessionReused() && new Date(certificate.valid_to).getTime() <= Date.now()) return "the client's certificate has expired";
+    if (socket.isSessionReused() && certificate.validToDate.getTime() <= Date.now()) return "the client's certificate has expired";
     const mismatch = checkPeer(certificate, material.rules);
     return mismatch === '' ? '' : `the client is not accepted: ${mismatch}`;
   }

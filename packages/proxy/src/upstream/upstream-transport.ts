@@ -199,8 +199,8 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
           : { host: address.host, port: address.port, ...this.#prepare(address) }),
       secureContext: built.context,
       rejectUnauthorized: verify,
-      checkServerIdentity: (_host: string, certificate: tls.PeerCertificate) => {
-        const mismatch = checkPeer(certificate, rules);
+      checkServerIdentity: () => {
+        const mismatch = checkPeer(socket.getPeerX509Certificate()!, rules);
         return mismatch === '' ? undefined : new Error(mismatch);
       },
       ALPNProtocols: [...settings.alpn],
@@ -224,13 +224,14 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       else if (verify) this.peerUri = peerOf(socket).uri;
       else {
         // Without an authority Node asks nobody about the peer: pins must hold all the same.
-        const mismatch = checkPeer(socket.getPeerCertificate(), rules);
+        const certificate = socket.getPeerX509Certificate();
+        const mismatch = rules.length === 0 ? '' : certificate === undefined ? 'it showed no certificate' : checkPeer(certificate, rules);
         if (mismatch !== '') {
           this.#fail(false, mismatch);
           return;
         }
       }
-      keeper?.accepted(socket, resumed);
+      keeper?.accepted(socket, this.peerUri, resumed);
       this.alpn = socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '');
       this.localAddress = socket.localAddress === undefined ? '' : hostPort(socket.localAddress, socket.localPort ?? 0);
       this.#opened();
