@@ -22,6 +22,8 @@ class World {
   /** What the upstream says once it has a whole request; for HTTP/2 at once. */
   #script: readonly Buffer[] = [];
   #received: { text: string }[] = [];
+  /** Upstream connections of one play, of which the next must find none. */
+  #opened: MemoryTransport[] = [];
   #ready: Promise<void> | undefined;
 
   constructor(http2Upstream: boolean) {
@@ -39,6 +41,8 @@ class World {
     for (const piece of sent) await client.send(piece);
     await engine.settle();
     client.transport.destroy();
+    await engine.settle();
+    for (const transport of this.#opened.splice(0)) transport.end();
     await engine.settle();
     if (engine.runtime.faults.count > 0) throw new Error(`a mistake of the proxy: ${engine.log.join('; ')}`);
     const left = engine.underWay();
@@ -62,6 +66,7 @@ class World {
   #accept(transport: MemoryTransport, setSink: (sink: MemoryTransport['sink']) => void): void {
     const record = { text: '' };
     this.#received.push(record);
+    this.#opened.push(transport);
     let answered = false;
     const answer = () => {
       answered = true;
