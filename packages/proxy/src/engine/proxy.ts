@@ -2,6 +2,7 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { FastRandom } from '@outrigger/telemetry';
 import { AdsClient, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
+import { Slices } from '@outrigger/xds/slices';
 import { AdminServer } from '../admin/admin-server.ts';
 import { adsEventLog } from '../admin/ads-events.ts';
 import { BreakerGauge } from '../admin/breaker-gauge.ts';
@@ -76,6 +77,8 @@ class RunningProxy implements RunnableProxy {
   #ads: AdsClient | null = null;
   #cache: LastGoodCache | undefined;
   #routes: RouteSubscription | null = null;
+  /** Where what comes over xDS is decoded and compiled. */
+  readonly #slices = new Slices();
   #listenerSubscription: ListenerSubscription | null = null;
   #clusterSubscription: ClusterSubscription | null = null;
   #admin: AdminServer | undefined;
@@ -276,16 +279,24 @@ class RunningProxy implements RunnableProxy {
       node: this.#bootstrap.node,
       ...(this.#cache === undefined ? {} : { cache: this.#cache }),
       onEvent: adsEventLog(this.#log),
+      slices: this.#slices,
     });
     this.#ads = ads;
     this.#secrets!.overAds(ads);
-    this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, this.#secrets!, this.#bootstrap.clustersOverAds);
-    this.#routes = new RouteSubscription(ads, this.#clusters, this.#runtime.nowMs);
+    this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, this.#secrets!, this.#slices, this.#bootstrap.clustersOverAds);
+    this.#routes = new RouteSubscription(ads, this.#clusters, this.#slices, this.#runtime.nowMs);
     return ads;
   }
 
   async #startAds(ads: AdsClient, listenersOverAds: boolean): Promise<void> {
-    const sources = { listeners: this.#listeners, clusters: this.#clusters, routes: this.#routes!, secrets: this.#secrets!, log: this.#log };
+    const sources = {
+      listeners: this.#listeners,
+      clusters: this.#clusters,
+      routes: this.#routes!,
+      secrets: this.#secrets!,
+      slices: this.#slices,
+      log: this.#log,
+    };
     await new Promise<void>((resolve) => {
       if (listenersOverAds) this.#listenerSubscription = new ListenerSubscription(ads, { ...sources, onFirst: resolve });
       else resolve();

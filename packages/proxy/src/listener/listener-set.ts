@@ -1,6 +1,7 @@
 import type { Listener as ListenerMessage } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { describeErrors } from '../routing/compile-result.ts';
-import { compileListener } from '../xds/compile-listener.ts';
+import { listenerSteps } from '../xds/compile-listener.ts';
 import type { ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
 import { ListenerError } from './listen-socket.ts';
 import { Listener, type ListenerParts } from './listener.ts';
@@ -42,7 +43,11 @@ export class ListenerSet {
 
   /** A text says why it cannot be taken. */
   compile(message: ListenerMessage): ListenerConfig | string {
-    const compiled = compileListener(message, this.#nodeId, this.#nodeCluster);
+    return atOnce(this.compileSteps(message));
+  }
+
+  *compileSteps(message: ListenerMessage): Steps<ListenerConfig | string> {
+    const compiled = yield* listenerSteps(message, this.#nodeId, this.#nodeCluster);
     return compiled.ok ? compiled.value : describeErrors(compiled.errors);
   }
 

@@ -8,6 +8,7 @@ import {
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import { checkAds } from '../xds/protocol-options.ts';
 import { CompileReport, type CompileResult } from './compile-result.ts';
@@ -15,6 +16,7 @@ import { compileRoute } from './compile-route.ts';
 import { DomainIndex } from './domain-index.ts';
 import type { RouteEntry } from './route-entry.ts';
 import { RouteIndex } from './route-index.ts';
+import type { RouteMatch } from './route-match.ts';
 import { compileRouteScope, type RouteScope } from './route-scope.ts';
 import { CompiledVirtualHost, RouteTable } from './route-table.ts';
 
@@ -44,26 +46,27 @@ function tlsRedirect(virtualHost: VirtualHost, scope: RouteScope, path: string, 
 }
 
 /** One virtual host within its configuration; it comes alone over VHDS. Paths of errors start with `path`. */
-export function compileVirtualHost(
+export function* virtualHostSteps(
   config: RouteConfiguration,
   virtualHost: VirtualHost,
   path = `virtual_hosts[${JSON.stringify(virtualHost.name)}]`,
-): CompileResult<CompiledVirtualHost> {
+): Steps<CompileResult<CompiledVirtualHost>> {
   const report = new CompileReport();
   checkFields(VirtualHostSchema, virtualHost, VIRTUAL_HOST, path, report);
   if (virtualHost.domains.length === 0) report.error(`${path}.domains`, 'must not be empty');
   const scope = compileRouteScope(config, virtualHost, path, report);
-  const compiled = virtualHost.routes.map((route, index) => compileRoute(route, scope, `${path}.routes[${index}]`, report));
   const clusters = new Set<string>();
-  for (const { entry } of compiled) {
+  const matches: RouteMatch[] = [];
+  const entries: RouteEntry[] = [];
+  for (const [position, route] of virtualHost.routes.entries()) {
+    if (position > 0) yield;
+    const { match, entry } = compileRoute(route, scope, `${path}.routes[${position}]`, report);
+    matches.push(match);
+    entries.push(entry);
     for (const choice of entry.fields.clusters) if (choice.name !== '') clusters.add(choice.name);
     for (const mirror of entry.fields.mirrors) if (mirror.cluster !== '') clusters.add(mirror.cluster);
   }
-  const index = new RouteIndex(
-    compiled.map((route) => route.match),
-    config.ignorePathParametersInPathMatching,
-  );
-  const entries = compiled.map((route) => route.entry);
+  const index = yield* RouteIndex.steps(matches, config.ignorePathParametersInPathMatching);
   return report.result(
     new CompiledVirtualHost(
       virtualHost.name,
@@ -78,8 +81,12 @@ export function compileVirtualHost(
   );
 }
 
+export function compileVirtualHost(config: RouteConfiguration, virtualHost: VirtualHost, path?: string): CompileResult<CompiledVirtualHost> {
+  return atOnce(virtualHostSteps(config, virtualHost, path));
+}
+
 /** A table over virtual hosts that are compiled already. A domain may be named once only. */
-export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
+export function* routeTableSteps(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): Steps<CompileResult<RouteTable>> {
   const report = new CompileReport();
   checkFields(RouteConfigurationSchema, config, CONFIGURATION, '', report);
   // Clusters come when they are used: a table is held back until those that it names are there.
@@ -94,8 +101,13 @@ export function assembleRouteTable(config: RouteConfiguration, virtualHosts: rea
       if (!domains.add(domain, virtualHost))
         report.error(`virtual_hosts[${JSON.stringify(virtualHost.name)}].domains`, `${JSON.stringify(domain)} is a domain of another virtual host already`);
     }
+    yield;
   }
   return report.result(new RouteTable(config.name, virtualHosts, clusters, domains, report.ignored));
+}
+
+export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
+  return atOnce(routeTableSteps(config, virtualHosts));
 }
 
 /** A RouteConfiguration as a whole, with virtual hosts that came on demand. */

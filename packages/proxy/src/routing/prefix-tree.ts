@@ -1,3 +1,5 @@
+import type { Steps } from '@outrigger/xds/slices';
+
 /** A node of a radix tree over prefixes. `routes` holds the values of the prefix that ends here, ascending. */
 export class PrefixNode {
   label: string;
@@ -51,12 +53,13 @@ export class PrefixTree {
   }
 
   /** Sets the `outer` chains; called once, after the last `add`. */
-  seal(): void {
+  *seal(): Steps<void> {
     const pending: { node: PrefixNode; outer: PrefixNode | null }[] = [{ node: this.#root, outer: null }];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { node, outer } = next;
       node.outer = outer;
       const inner = node.routes.length > 0 ? node : outer;
+      yield;
       for (const child of node.children.values()) pending.push({ node: child, outer: inner });
     }
   }

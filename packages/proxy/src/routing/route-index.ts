@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { RequestHead } from '../http/message.ts';
 import { pathOnly } from './headers.ts';
 import { type PrefixNode, PrefixTree } from './prefix-tree.ts';
@@ -22,8 +23,8 @@ class PathIndex {
     else list.push(index);
   }
 
-  seal(): void {
-    this.#prefixes.seal();
+  seal(): Steps<void> {
+    return this.#prefixes.seal();
   }
 
   exact(path: string): readonly number[] | undefined {
@@ -49,17 +50,31 @@ export class RouteIndex {
   readonly #ignoreParameters: boolean;
 
   /** `ignoreParameters`: what follows ";" in a path does not count (ignore_path_parameters_in_path_matching). */
-  constructor(matches: readonly RouteMatch[], ignoreParameters: boolean) {
+  static *steps(matches: readonly RouteMatch[], ignoreParameters: boolean): Steps<RouteIndex> {
+    const made = new RouteIndex(matches, ignoreParameters);
+    for (let index = 0; index < matches.length; index++) {
+      if (index > 0) yield;
+      made.#add(matches[index]!, index);
+    }
+    yield* made.#cased.seal();
+    yield* made.#uncased.seal();
+    return made;
+  }
+
+  static of(matches: readonly RouteMatch[], ignoreParameters: boolean): RouteIndex {
+    return atOnce(RouteIndex.steps(matches, ignoreParameters));
+  }
+
+  private constructor(matches: readonly RouteMatch[], ignoreParameters: boolean) {
     this.#matches = matches;
     this.#ignoreParameters = ignoreParameters;
-    matches.forEach((match, index) => {
-      const { pathKind, caseSensitive } = match.fields;
-      if (pathKind === 'connect') this.#connects.push(index);
-      else if (pathKind === 'regex' || pathKind === 'template') this.#regexes.push(index);
-      else (caseSensitive ? this.#cased : this.#uncased).add(match, index);
-    });
-    this.#cased.seal();
-    this.#uncased.seal();
+  }
+
+  #add(match: RouteMatch, index: number): void {
+    const { pathKind, caseSensitive } = match.fields;
+    if (pathKind === 'connect') this.#connects.push(index);
+    else if (pathKind === 'regex' || pathKind === 'template') this.#regexes.push(index);
+    else (caseSensitive ? this.#cased : this.#uncased).add(match, index);
   }
 
   /** Position of the route, or -1. */

@@ -1,21 +1,31 @@
 import type { AdsClient, Rejection, ResourceUpdate, Subscription } from '@outrigger/xds';
 import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
+import { atOnce, type Slices, type Steps } from '@outrigger/xds/slices';
 import { describeErrors } from '../routing/compile-result.ts';
 import { type ClusterPolicies, compileClusterPolicies } from '../upstream/cluster.ts';
 import type { ClusterDemand, ClusterSet } from '../upstream/cluster-set.ts';
 import type { ClusterConfig } from '../xds/cluster-config.ts';
-import { compileCluster } from '../xds/compile-cluster.ts';
-import { compileLoadAssignment } from '../xds/compile-endpoints.ts';
+import { clusterSteps } from '../xds/compile-cluster.ts';
+import { loadAssignmentSteps } from '../xds/compile-endpoints.ts';
 import { secretNames } from '../xds/tls-settings.ts';
 import type { SecretSubscription } from './secret-subscription.ts';
 
 /** A cluster's secrets are waited for so long; then it is taken, and its connections say which one is missing. */
 const SECRETS_TIMEOUT_MS = 5_000;
 
+interface WholeCluster {
+  readonly config: ClusterConfig;
+  readonly policies: ClusterPolicies;
+}
+
 /** Both halves of a cluster's compilation; a text says why it cannot be taken. */
-export function compileWhole(message: Cluster): { readonly config: ClusterConfig; readonly policies: ClusterPolicies } | string {
-  const config = compileCluster(message);
+export function compileWhole(message: Cluster): WholeCluster | string {
+  return atOnce(wholeSteps(message));
+}
+
+function* wholeSteps(message: Cluster): Steps<WholeCluster | string> {
+  const config = yield* clusterSteps(message);
   if (!config.ok) return describeErrors(config.errors);
   const policies = compileClusterPolicies(config.value);
   return policies.ok ? { config: config.value, policies: policies.value } : describeErrors(policies.errors);
@@ -33,18 +43,20 @@ export class ClusterSubscription implements ClusterDemand {
   readonly #clusters: ClusterSet;
   readonly #secrets: SecretSubscription;
   readonly #wildcard: boolean;
+  readonly #slices: Slices;
   readonly #cds: Subscription;
   readonly #eds: Subscription;
   /** Asked for since the last sweep. */
   readonly #fresh = new Set<string>();
   /** The wildcard has been answered: what is not there is not to be had. */
   #answered = false;
-  /** Told of, and not there yet: their secrets are waited for. */
-  readonly #arriving = new Set<string>();
+  /** Told of, and not there yet, the latest of each name: their secrets are waited for. */
+  readonly #arriving = new Map<string, ClusterConfig>();
 
-  constructor(ads: AdsClient, clusters: ClusterSet, secrets: SecretSubscription, wildcard: boolean) {
+  constructor(ads: AdsClient, clusters: ClusterSet, secrets: SecretSubscription, slices: Slices, wildcard: boolean) {
     this.#clusters = clusters;
     this.#secrets = secrets;
+    this.#slices = slices;
     this.#wildcard = wildcard;
     this.#cds = ads.subscribe(ClusterSchema, wildcard ? ['*'] : [], (update) => this.#onClusters(update));
     this.#eds = ads.subscribe(ClusterLoadAssignmentSchema, [], (update) => this.#onEndpoints(update));
@@ -81,32 +93,59 @@ export class ClusterSubscription implements ClusterDemand {
 
   async #onClusters(update: ResourceUpdate<Cluster>): Promise<Rejection[]> {
     const rejections: Rejection[] = [];
-    const taken: NonNullable<Exclude<ReturnType<typeof compileWhole>, string>>[] = [];
-    for (const { name, message } of update.added) {
-      const compiled = this.#clusters.isStatic(name) ? 'a static cluster has this name' : compileWhole(message);
-      if (typeof compiled === 'string') rejections.push({ name, message: compiled });
-      else taken.push(compiled);
-    }
+    const taken = await this.#slices.run(this.#compile(update, rejections));
     const secrets = new Set(taken.flatMap(({ config }) => [...secretsOf(config)]));
-    if (secrets.size > 0) {
-      for (const { config } of taken) this.#arriving.add(config.name);
-      await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
-      for (const { config } of taken) this.#arriving.delete(config.name);
-    }
-    for (const { config, policies } of taken) if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
-    for (const name of update.removed) this.#clusters.remove(name);
+    if (secrets.size > 0) await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
+    await this.#slices.run(this.#putInPlace(taken, update.removed));
     this.#answered = true;
     return rejections;
   }
 
-  #onEndpoints(update: ResourceUpdate<ClusterLoadAssignment>): Rejection[] {
+  *#compile({ added, removed }: ResourceUpdate<Cluster>, rejections: Rejection[]): Steps<WholeCluster[]> {
+    const taken: WholeCluster[] = [];
+    for (const { name, message } of added) {
+      const compiled = this.#clusters.isStatic(name) ? 'a static cluster has this name' : yield* wholeSteps(message);
+      if (typeof compiled === 'string') rejections.push({ name, message: compiled });
+      else {
+        taken.push(compiled);
+        this.#arriving.set(compiled.config.name, compiled.config);
+      }
+      yield;
+    }
+    for (const name of removed) this.#arriving.delete(name);
+    return taken;
+  }
+
+  /** Each but those that a later response has overtaken, while their secrets were waited for. */
+  *#putInPlace(taken: readonly WholeCluster[], removed: readonly string[]): Steps<void> {
+    for (const { config, policies } of taken) {
+      if (this.#arriving.get(config.name) !== config) continue;
+      this.#arriving.delete(config.name);
+      if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
+      yield;
+    }
+    for (const name of removed) {
+      if (!this.#arriving.has(name)) this.#clusters.remove(name);
+      yield;
+    }
+  }
+
+  async #onEndpoints({ added, removed }: ResourceUpdate<ClusterLoadAssignment>): Promise<Rejection[]> {
     const rejections: Rejection[] = [];
-    for (const { name, message } of update.added) {
-      const compiled = compileLoadAssignment(message);
+    await this.#slices.run(this.#takeEndpoints(added, removed, rejections));
+    return rejections;
+  }
+
+  *#takeEndpoints(added: ResourceUpdate<ClusterLoadAssignment>['added'], removed: readonly string[], rejections: Rejection[]): Steps<void> {
+    for (const { name, message } of added) {
+      const compiled = yield* loadAssignmentSteps(message);
       if (compiled.ok) this.#clusters.setEndpoints(name, compiled.value);
       else rejections.push({ name, message: describeErrors(compiled.errors) });
+      yield;
     }
-    for (const name of update.removed) this.#clusters.removeEndpoints(name);
-    return rejections;
+    for (const name of removed) {
+      this.#clusters.removeEndpoints(name);
+      yield;
+    }
   }
 }

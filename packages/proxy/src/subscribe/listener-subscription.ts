@@ -1,5 +1,6 @@
 import type { AdsClient, Rejection, ResourceUpdate, Subscription } from '@outrigger/xds';
 import { type Listener as ListenerMessage, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import type { Slices } from '@outrigger/xds/slices';
 import type { ProxyLog } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import { ListenerError } from '../listener/listen-socket.ts';
@@ -20,6 +21,7 @@ export interface ListenerSources {
   readonly clusters: ClusterSet;
   readonly routes: RouteSubscription;
   readonly secrets: SecretSubscription;
+  readonly slices: Slices;
   readonly log: ProxyLog;
   /** The first answer (or the cache) is in effect. */
   readonly onFirst: () => void;
@@ -38,12 +40,12 @@ export class ListenerSubscription {
   }
 
   async #onListeners(update: ResourceUpdate<ListenerMessage>): Promise<Rejection[]> {
-    const { listeners } = this.#sources;
+    const { listeners, slices } = this.#sources;
     const rejections: Rejection[] = [];
     for (const name of [...update.removed, ...update.added.map((added) => added.name)]) this.#unblock(name);
     await Promise.all(
       update.added.map(async ({ name, message }) => {
-        const config = listeners.compile(message);
+        const config = await slices.run(listeners.compileSteps(message));
         if (typeof config === 'string') {
           rejections.push({ name, message: config });
           return;

@@ -1,8 +1,9 @@
 import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { RouteSlot, RouteWaiter, VirtualHostDemand } from '../engine/route-slot.ts';
 import type { CompileError, CompileResult } from '../routing/compile-result.ts';
-import { assembleRouteTable, compileVirtualHost } from '../routing/compile-routes.ts';
+import { assembleRouteTable, compileVirtualHost, routeTableSteps, virtualHostSteps } from '../routing/compile-routes.ts';
 import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts';
 
 /** Hosts that requests may have asked for at once; beyond it the one unused for longest goes, and if all are waited for, the new one is not found. */
@@ -49,6 +50,8 @@ export class RouteAssembly implements VirtualHostDemand {
   pending: RouteTable | null = null;
   #sequence = new WeakMap<RouteTable, number>();
   #lastSequence = 0;
+  /** How often hosts on demand were forgotten. */
+  #forgotten = 0;
 
   constructor(slot: RouteSlot, events: RouteAssemblyEvents) {
     this.slot = slot;
@@ -57,26 +60,36 @@ export class RouteAssembly implements VirtualHostDemand {
 
   /** A new route configuration. What cannot be compiled changes nothing. */
   configure(config: RouteConfiguration): CompileResult<RouteTable> {
+    return atOnce(this.configureSteps(config));
+  }
+
+  *configureSteps(config: RouteConfiguration): Steps<CompileResult<RouteTable>> {
     const inline: CompiledVirtualHost[] = [];
     const errors: CompileError[] = [];
-    const compile = (message: VirtualHost, path?: string): CompiledVirtualHost | undefined => {
-      const compiled = compileVirtualHost(config, message, path);
-      if (compiled.ok) return compiled.value;
-      errors.push(...compiled.errors);
-      return undefined;
-    };
-    config.virtualHosts.forEach((message, index) => {
-      const compiled = compile(message, `virtual_hosts[${index}]`);
-      if (compiled !== undefined) inline.push(compiled);
-    });
+    for (const [index, message] of config.virtualHosts.entries()) {
+      const compiled = yield* virtualHostSteps(config, message, `virtual_hosts[${index}]`);
+      if (compiled.ok) inline.push(compiled.value);
+      else errors.push(...compiled.errors);
+      yield;
+    }
     // They inherit from the configuration, so they are compiled under the new one.
     const anew = new Map<OnDemandHost, CompiledVirtualHost>();
-    for (const host of this.#onDemand.values()) {
-      const compiled = compile(host.message);
-      if (compiled !== undefined) anew.set(host, compiled);
+    for (const host of [...this.#onDemand.values()]) {
+      const compiled = yield* virtualHostSteps(config, host.message);
+      if (compiled.ok) anew.set(host, compiled.value);
+      else errors.push(...compiled.errors);
+      yield;
     }
     if (errors.length > 0) return { ok: false, errors };
-    const table = assembleRouteTable(config, [...inline, ...anew.values()]);
+    let table: CompileResult<RouteTable>;
+    let forgotten: number;
+    // While others had the event loop, requests may have made room among the hosts on demand.
+    do {
+      forgotten = this.#forgotten;
+      const present = new Set(this.#onDemand.values());
+      for (const host of anew.keys()) if (!present.has(host)) anew.delete(host);
+      table = yield* routeTableSteps(config, [...inline, ...anew.values()]);
+    } while (forgotten !== this.#forgotten);
     if (!table.ok) return table;
     for (const [host, compiled] of anew) host.compiled = compiled;
     this.#config = config;
@@ -200,6 +213,7 @@ export class RouteAssembly implements VirtualHostDemand {
   }
 
   #forget(names: readonly string[]): void {
+    this.#forgotten += 1;
     const dropped = names.filter((name) => this.#asked.delete(name));
     for (const name of names) this.#onDemand.delete(name);
     if (dropped.length > 0) this.#events.drop(dropped);

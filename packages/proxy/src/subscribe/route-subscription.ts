@@ -1,6 +1,7 @@
 import type { AdsClient, Rejection, ResourceUpdate, Subscription } from '@outrigger/xds';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { Slices, Steps } from '@outrigger/xds/slices';
 import { RouteSlot } from '../engine/route-slot.ts';
 import { describeErrors } from '../routing/compile-result.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
@@ -12,13 +13,15 @@ const CLUSTERS_TIMEOUT_MS = 5_000;
 /** RDS and VHDS: every route configuration that a listener names, and the virtual hosts that requests ask for. */
 export class RouteSubscription {
   readonly #clusters: ClusterSet;
+  readonly #slices: Slices;
   readonly #nowMs: () => number;
   readonly #rds: Subscription;
   readonly #vhds: Subscription;
   readonly #assemblies = new Map<string, RouteAssembly>();
 
-  constructor(ads: AdsClient, clusters: ClusterSet, nowMs: () => number) {
+  constructor(ads: AdsClient, clusters: ClusterSet, slices: Slices, nowMs: () => number) {
     this.#clusters = clusters;
+    this.#slices = slices;
     this.#nowMs = nowMs;
     this.#rds = ads.subscribe(RouteConfigurationSchema, [], (update) => this.#onRoutes(update));
     this.#vhds = ads.subscribe(VirtualHostSchema, [], (update) => this.#onVirtualHosts(update));
@@ -64,7 +67,7 @@ export class RouteSubscription {
     const waits = update.added.map(async ({ name, message }) => {
       const assembly = this.#assemblies.get(name);
       if (assembly === undefined) return;
-      const table = assembly.configure(message);
+      const table = await this.#slices.run(assembly.configureSteps(message));
       if (!table.ok) rejections.push({ name, message: describeErrors(table.errors) });
       else await this.#publish(assembly);
     });
@@ -75,6 +78,12 @@ export class RouteSubscription {
 
   async #onVirtualHosts(update: ResourceUpdate<VirtualHost>): Promise<Rejection[]> {
     const rejections: Rejection[] = [];
+    const changed = await this.#slices.run(this.#takeVirtualHosts(update, rejections));
+    await Promise.all(Array.from(changed, (assembly) => this.#publish(assembly)));
+    return rejections;
+  }
+
+  *#takeVirtualHosts(update: ResourceUpdate<VirtualHost>, rejections: Rejection[]): Steps<Set<RouteAssembly>> {
     const changed = new Set<RouteAssembly>();
     const kept = new Set<string>();
     for (const { name, message, aliases } of update.added) {
@@ -87,14 +96,14 @@ export class RouteSubscription {
         // What it was to take the place of goes on.
         for (const alias of aliases) kept.add(alias);
       }
+      yield;
     }
     for (const name of update.removed) {
       if (kept.has(name)) continue;
       const assembly = this.#assemblies.get(routeNameOf(name));
       if (assembly?.removeVirtualHost(name) === true) changed.add(assembly);
     }
-    await Promise.all(Array.from(changed, (assembly) => this.#publish(assembly)));
-    return rejections;
+    return changed;
   }
 
   async #publish(assembly: RouteAssembly): Promise<void> {

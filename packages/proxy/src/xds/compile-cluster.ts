@@ -24,6 +24,7 @@ import {
   HttpProtocolOptions_AutoHttpConfigSchema,
   HttpProtocolOptionsSchema,
 } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { DEFAULT_BUFFER_LIMIT_BYTES } from '../http2/options.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
@@ -37,7 +38,7 @@ import type {
   UpstreamHttpSettings,
   UpstreamProtocol,
 } from './cluster-config.ts';
-import { compileAddress, compileEndpoints, hostPort } from './compile-endpoints.ts';
+import { compileAddress, endpointSteps, hostPort } from './compile-endpoints.ts';
 import { compileHealthCheck } from './compile-health-check.ts';
 import { compileUpstreamTls } from './compile-tls.ts';
 import { compileConnectionSettings } from './connection-settings.ts';
@@ -291,12 +292,12 @@ function compilePreconnect(policy: Cluster_PreconnectPolicy | undefined, report:
   return ratio;
 }
 
-export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
+export function* clusterSteps(config: Cluster): Steps<CompileResult<ClusterConfig>> {
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
   checkFields(ClusterSchema, config, CLUSTER, '', report);
   const discovery = discoveryOf(config, report);
-  let endpoints = config.loadAssignment === undefined ? null : compileEndpoints(config.loadAssignment, 'load_assignment.', report);
+  let endpoints = config.loadAssignment === undefined ? null : yield* endpointSteps(config.loadAssignment, 'load_assignment.', report);
   if (config.commonLbConfig !== undefined) checkFields(Cluster_CommonLbConfigSchema, config.commonLbConfig, COMMON_LB, 'common_lb_config', report);
   if (config.edsClusterConfig !== undefined) checkFields(Cluster_EdsClusterConfigSchema, config.edsClusterConfig, EDS, 'eds_cluster_config', report);
   if (discovery === 'eds') {
@@ -345,4 +346,8 @@ export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
     message: config,
     ignored: report.ignored,
   });
+}
+
+export function compileCluster(config: Cluster): CompileResult<ClusterConfig> {
+  return atOnce(clusterSteps(config));
 }

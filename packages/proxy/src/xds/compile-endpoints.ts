@@ -15,6 +15,7 @@ import {
   LbEndpointSchema,
   LocalityLbEndpointsSchema,
 } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { type HostHealth, MAX_HOST_WEIGHT, NO_METADATA } from '../lb/host.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
 import { type EndpointAddress, type EndpointCheck, type EndpointConfig, type EndpointSetConfig, PLAIN_CHECK } from './endpoint-config.ts';
@@ -106,30 +107,31 @@ function compileCheck(config: Endpoint['healthCheckConfig'], path: string, repor
   };
 }
 
-export function compileEndpoints(config: ClusterLoadAssignment, path: string, report: CompileReport): EndpointSetConfig {
+export function* endpointSteps(config: ClusterLoadAssignment, path: string, report: CompileReport): Steps<EndpointSetConfig> {
   checkFields(ClusterLoadAssignmentSchema, config, ASSIGNMENT, path, report);
   if (config.policy !== undefined) checkFields(ClusterLoadAssignment_PolicySchema, config.policy, POLICY, `${path}policy`, report);
   const endpoints: EndpointConfig[] = [];
   const seen = new Set<string>();
-  config.endpoints.forEach((group, groupIndex) => {
+  for (const [groupIndex, group] of config.endpoints.entries()) {
     const at = `${path}endpoints[${groupIndex}]`;
     checkFields(LocalityLbEndpointsSchema, group, LOCALITY, at, report);
     const locality = localityText(group.locality);
     if (group.priority > MAX_PRIORITY) report.error(`${at}.priority`, `must not be above ${MAX_PRIORITY}`);
-    group.lbEndpoints.forEach((lbEndpoint, index) => {
+    for (const [index, lbEndpoint] of group.lbEndpoints.entries()) {
+      if (index > 0) yield;
       const where = `${at}.lb_endpoints[${index}]`;
       checkFields(LbEndpointSchema, lbEndpoint, LB_ENDPOINT, where, report);
       const endpoint = lbEndpoint.hostIdentifier.case === 'endpoint' ? lbEndpoint.hostIdentifier.value : undefined;
       if (endpoint === undefined) {
         report.error(where, 'needs an endpoint');
-        return;
+        continue;
       }
       checkFields(EndpointSchema, endpoint, ENDPOINT, `${where}.endpoint`, report);
       const address = compileAddress(endpoint.address, `${where}.endpoint.address`, report);
-      if (address === undefined) return;
+      if (address === undefined) continue;
       const text = addressText(address);
       // An address that comes twice is one host, as in Envoy; the first wins.
-      if (seen.has(text)) return;
+      if (seen.has(text)) continue;
       seen.add(text);
       const weight = lbEndpoint.loadBalancingWeight ?? 1;
       if (weight === 0 || weight > MAX_HOST_WEIGHT) report.error(`${where}.load_balancing_weight`, `must be 1 to ${MAX_HOST_WEIGHT}`);
@@ -150,12 +152,16 @@ export function compileEndpoints(config: ClusterLoadAssignment, path: string, re
         transportSocketMatch: lbEndpoint.metadata?.filterMetadata['envoy.transport_socket_match'] ?? EMPTY,
         workload: textOf(lbEndpoint.metadata, 'istio', 'workload'),
       });
-    });
-  });
+    }
+  }
   return { clusterName: config.clusterName, endpoints, overprovisioningFactor: config.policy?.overprovisioningFactor ?? 140 };
 }
 
-export function compileLoadAssignment(config: ClusterLoadAssignment): CompileResult<EndpointSetConfig> {
+export function* loadAssignmentSteps(config: ClusterLoadAssignment): Steps<CompileResult<EndpointSetConfig>> {
   const report = new CompileReport();
-  return report.result(compileEndpoints(config, '', report));
+  return report.result(yield* endpointSteps(config, '', report));
+}
+
+export function compileLoadAssignment(config: ClusterLoadAssignment): CompileResult<EndpointSetConfig> {
+  return atOnce(loadAssignmentSteps(config));
 }

@@ -15,6 +15,7 @@ import {
 } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
 import { DownstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { compileCidr } from '../filters/rbac/ip-address.ts';
 import { DEFAULT_BUFFER_LIMIT_BYTES } from '../http2/options.ts';
 import { CompileReport, type CompileResult } from '../routing/compile-result.ts';
@@ -218,7 +219,7 @@ function directionOf(config: Listener): ListenerConfig['direction'] {
 }
 
 /** `node` stands in for proxy_status_config.use_node_id, and both for add_user_agent. */
-export function compileListener(config: Listener, nodeId: string, nodeCluster = ''): CompileResult<ListenerConfig> {
+export function* listenerSteps(config: Listener, nodeId: string, nodeCluster = ''): Steps<CompileResult<ListenerConfig>> {
   const report = new CompileReport();
   if (config.name === '') report.error('name', 'must not be empty');
   checkFields(ListenerSchema, config, LISTENER, '', report);
@@ -230,10 +231,11 @@ export function compileListener(config: Listener, nodeId: string, nodeCluster = 
     bufferLimitBytes: config.perConnectionBufferLimitBytes ?? DEFAULT_BUFFER_LIMIT_BYTES,
   };
   const filterChains: FilterChainConfig[] = [];
-  config.filterChains.forEach((chain, index) => {
+  for (const [index, chain] of config.filterChains.entries()) {
+    if (index > 0) yield;
     const compiled = compileChain(chain, `filter_chains[${index}]`, context, report);
     if (compiled !== undefined) filterChains.push(compiled);
-  });
+  }
   const defaultFilterChain =
     config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
@@ -278,4 +280,8 @@ export function compileListener(config: Listener, nodeId: string, nodeCluster = 
     secretNames: secrets,
     ignored: report.ignored,
   });
+}
+
+export function compileListener(config: Listener, nodeId: string, nodeCluster = ''): CompileResult<ListenerConfig> {
+  return atOnce(listenerSteps(config, nodeId, nodeCluster));
 }

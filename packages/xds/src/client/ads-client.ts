@@ -1,16 +1,14 @@
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
-import {
-  DeltaDiscoveryRequestSchema,
-  type DeltaDiscoveryResponse,
-  DeltaDiscoveryResponseSchema,
-} from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
 import { StatusSchema } from '@outrigger/xds/protos/google/rpc/status';
 import { typeUrlOf } from '../any/pack.ts';
 import type { LastGoodCache } from '../cache/last-good-cache.ts';
 import { GrpcConnection, type GrpcConnectionLimits, type GrpcError, type GrpcStream } from '../grpc/connection.ts';
 import { type GrpcTarget, targetText } from '../grpc/target.ts';
+import { decodeSteps } from '../slices/decode.ts';
+import { Slices, type Steps } from '../slices/slices.ts';
 import { type Backoff, backoffDelayMs, DEFAULT_BACKOFF } from './backoff.ts';
 import type { ResourceHandler } from './handler.ts';
 import { TypeClient } from './type-client.ts';
@@ -20,6 +18,8 @@ const ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAg
 const NACK_CODE = 3;
 /** Responses whose handlers are under way; beyond it the stream is not read. */
 const MAX_UNANSWERED = 64;
+/** Bytes of responses that are not decoded yet; beyond it the stream is not read. */
+const MAX_UNDECODED_BYTES = 8 * 1024 * 1024;
 const DEFAULT_CACHE_GRACE_MS = 2_000;
 
 export type AdsClientEvent =
@@ -43,6 +43,16 @@ export interface AdsClientOptions {
   readonly onEvent?: (event: AdsClientEvent) => void;
   /** gRPC method of a delta discovery service. Default: ADS. */
   readonly methodPath?: string;
+  /** Where responses are decoded, so that a large one does not hold the event loop. Default: of its own. */
+  readonly slices?: Slices;
+}
+
+interface RequestFields {
+  resourceNamesSubscribe?: string[];
+  resourceNamesUnsubscribe?: string[];
+  initialResourceVersions?: Record<string, string>;
+  responseNonce?: string;
+  errorDetail?: MessageShape<typeof StatusSchema>;
 }
 
 /** A subscription to one type, whose names come and go. */
@@ -69,14 +79,19 @@ export class AdsClient {
   readonly #types = new Map<string, TypeClient>();
   readonly #rejections = new Map<string, string>();
   readonly #stop = new AbortController();
+  readonly #slices: Slices;
   #connection: GrpcConnection | undefined;
   #stream: GrpcStream | undefined;
+  /** Gives up the stream that is open. */
+  #endStream: (reason: string) => void = () => {};
   /** Types whose first request went out on this stream. */
   #asked = new Set<string>();
   /** Types that this stream has answered. */
   #answered = new Set<string>();
   #nodeSent = false;
   #unanswered = 0;
+  #undecodedBytes = 0;
+  #paused = false;
   #away = false;
   #attempt = 0;
   #lastContactMs: number | undefined;
@@ -88,6 +103,7 @@ export class AdsClient {
   constructor(options: AdsClientOptions) {
     this.#options = options;
     this.#lastContactMs = options.cache?.lastContactMs;
+    this.#slices = options.slices ?? new Slices();
   }
 
   /** Subscribes to a type; one subscription per type. `names`: '*' among them is the wildcard. `cached` false: of what must not come to a disk. */
@@ -95,17 +111,18 @@ export class AdsClient {
     const typeUrl = typeUrlOf(schema);
     const decode = (any: Any) => {
       if (any.typeUrl !== typeUrl) throw new Error(`is a ${any.typeUrl}`);
-      return fromBinary(schema, any.value);
+      return decodeSteps(schema, any.value);
     };
-    return this.#subscribe(new TypeClient(typeUrl, decode, handler as unknown as ResourceHandler<never>, cached ? this.#options.cache : undefined), names);
+    return this.#subscribe(this.#typeClient(typeUrl, decode, handler, cached), names);
   }
 
   /** The same with the messages left encoded; for a relay. */
   subscribeRaw(typeUrl: string, names: Iterable<string>, handler: ResourceHandler<Any>, cached = true): Subscription {
-    return this.#subscribe(
-      new TypeClient(typeUrl, (any) => any, handler as unknown as ResourceHandler<never>, cached ? this.#options.cache : undefined),
-      names,
-    );
+    return this.#subscribe(this.#typeClient(typeUrl, asItIs, handler, cached), names);
+  }
+
+  #typeClient<T>(typeUrl: string, decode: (any: Any) => Steps<T>, handler: ResourceHandler<T>, cached: boolean): TypeClient {
+    return new TypeClient(typeUrl, decode, handler as unknown as ResourceHandler<never>, cached ? this.#options.cache : undefined, this.#slices);
   }
 
   #subscribe(type: TypeClient, names: Iterable<string>): Subscription {
@@ -136,6 +153,7 @@ export class AdsClient {
 
   close(): void {
     this.#stop.abort();
+    this.#slices.close();
     clearTimeout(this.#grace);
     this.#stream?.cancel();
     this.#stream = undefined;
@@ -186,10 +204,16 @@ export class AdsClient {
     this.#connection = connection;
     connection.onPong = () => this.#heard();
     return new Promise<string>((resolve) => {
+      this.#endStream = (reason) => {
+        stream.cancel();
+        resolve(reason);
+      };
       this.#asked = new Set();
       this.#answered = new Set();
       this.#nodeSent = false;
       this.#unanswered = 0;
+      this.#undecodedBytes = 0;
+      this.#paused = false;
       const stream = connection.open(this.#options.methodPath ?? ADS_PATH, {
         onMessage: (message) => this.#receive(stream, message),
         onEnd: (error: GrpcError | undefined) => resolve(error?.message ?? 'the server ended the stream'),
@@ -202,33 +226,62 @@ export class AdsClient {
   }
 
   #receive(stream: GrpcStream, message: Buffer): void {
-    const response = fromBinary(DeltaDiscoveryResponseSchema, message);
-    this.#attempt = 0;
     this.#heard();
-    const type = this.#types.get(response.typeUrl);
-    if (type === undefined) return;
-    this.#away = false;
-    this.#answered.add(type.typeUrl);
     this.#unanswered += 1;
-    if (this.#unanswered === MAX_UNANSWERED) stream.pause();
-    void this.#answer(stream, type, response);
+    this.#undecodedBytes += message.length;
+    this.#pace(stream);
+    void this.#take(stream, message);
   }
 
-  async #answer(stream: GrpcStream, type: TypeClient, response: DeltaDiscoveryResponse): Promise<void> {
-    const reason = await type.deliver(response);
-    if (reason === undefined) this.#rejections.delete(type.typeUrl);
-    else {
-      this.#rejections.set(type.typeUrl, reason);
-      this.#emit({ kind: 'rejected', typeUrl: type.typeUrl, reason });
+  /** A server that sends faster than its responses are taken waits. */
+  #pace(stream: GrpcStream): void {
+    const paused = this.#unanswered >= MAX_UNANSWERED || this.#undecodedBytes > MAX_UNDECODED_BYTES;
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    if (paused) stream.pause();
+    else stream.resume();
+  }
+
+  /** Of a stream that has ended by now it is taken too: the next one says what is held by its initial versions. */
+  async #take(stream: GrpcStream, message: Buffer): Promise<void> {
+    let answer: [TypeClient, RequestFields] | undefined;
+    let fault = '';
+    try {
+      const response = await this.#slices.run(decodeSteps(DeltaDiscoveryResponseSchema, message));
+      this.#attempt = 0;
+      const type = this.#types.get(response.typeUrl);
+      if (stream === this.#stream) {
+        this.#undecodedBytes -= message.length;
+        if (type !== undefined) this.#answered.add(type.typeUrl);
+        this.#pace(stream);
+      }
+      if (type !== undefined) {
+        this.#away = false;
+        const reason = await type.deliver(response);
+        this.#note(type, reason);
+        const errorDetail = reason === undefined ? {} : { errorDetail: create(StatusSchema, { code: NACK_CODE, message: reason }) };
+        answer = [type, { responseNonce: response.nonce, ...errorDetail }];
+      }
+    } catch (error) {
+      fault = `a response cannot be read: ${(error as Error).message}`;
     }
-    // Of a stream that has ended: the next one says what is held by its initial versions.
     if (stream !== this.#stream) return;
-    if (this.#unanswered === MAX_UNANSWERED) stream.resume();
+    if (fault !== '') {
+      this.#endStream(fault);
+      return;
+    }
     this.#unanswered -= 1;
-    this.#send(type, {
-      responseNonce: response.nonce,
-      ...(reason === undefined ? {} : { errorDetail: create(StatusSchema, { code: NACK_CODE, message: reason }) }),
-    });
+    this.#pace(stream);
+    if (answer !== undefined) this.#send(...answer);
+  }
+
+  #note(type: TypeClient, reason: string | undefined): void {
+    if (reason === undefined) {
+      this.#rejections.delete(type.typeUrl);
+      return;
+    }
+    this.#rejections.set(type.typeUrl, reason);
+    this.#emit({ kind: 'rejected', typeUrl: type.typeUrl, reason });
   }
 
   #heard(): void {
@@ -263,16 +316,7 @@ export class AdsClient {
     }
   }
 
-  #send(
-    type: TypeClient,
-    request: {
-      resourceNamesSubscribe?: string[];
-      resourceNamesUnsubscribe?: string[];
-      initialResourceVersions?: Record<string, string>;
-      responseNonce?: string;
-      errorDetail?: MessageShape<typeof StatusSchema>;
-    },
-  ): void {
+  #send(type: TypeClient, request: RequestFields): void {
     const node = this.#nodeSent ? {} : { node: this.#options.node };
     this.#nodeSent = true;
     this.#stream?.send(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl: type.typeUrl, ...node, ...request })));
@@ -303,6 +347,11 @@ export class AdsClient {
   #emit(event: AdsClientEvent): void {
     this.#options.onEvent?.(event);
   }
+}
+
+// biome-ignore lint/correctness/useYield: nothing to decode takes no step.
+function* asItIs(any: Any): Steps<Any> {
+  return any;
 }
 
 function sleep(delayMs: number, signal: AbortSignal): Promise<void> {

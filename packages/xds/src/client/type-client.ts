@@ -1,7 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type Any, AnySchema } from '@bufbuild/protobuf/wkt';
 import type { DeltaDiscoveryResponse } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
+import type { CachedResource } from '../cache/encoding.ts';
 import type { LastGoodCache } from '../cache/last-good-cache.ts';
+import { atOnce, type Slices, type Steps } from '../slices/slices.ts';
 import type { ReceivedResource, Rejection, ResourceHandler, ResourceUpdate, Verdict } from './handler.ts';
 
 const WILDCARD = '*';
@@ -32,9 +34,10 @@ export class TypeClient {
   readonly typeUrl: string;
   /** Wanted names, '*' among them for the wildcard. */
   readonly names = new Set<string>();
-  readonly #decode: (any: Any) => unknown;
+  readonly #decode: (any: Any) => Steps<unknown>;
   readonly #handler: ResourceHandler<never>;
   readonly #cache: LastGoodCache | undefined;
+  readonly #slices: Slices;
   /** What the handler has taken. */
   readonly #known = new Map<string, Known>();
   /** In the cache, wanted, and not yet given to the handler. */
@@ -46,11 +49,12 @@ export class TypeClient {
   readonly subscribeLater = new Set<string>();
   readonly unsubscribeLater = new Set<string>();
 
-  constructor(typeUrl: string, decode: (any: Any) => unknown, handler: ResourceHandler<never>, cache: LastGoodCache | undefined) {
+  constructor(typeUrl: string, decode: (any: Any) => Steps<unknown>, handler: ResourceHandler<never>, cache: LastGoodCache | undefined, slices: Slices) {
     this.typeUrl = typeUrl;
     this.#decode = decode;
     this.#handler = handler;
     this.#cache = cache;
+    this.#slices = slices;
   }
 
   get knownCount(): number {
@@ -117,10 +121,14 @@ export class TypeClient {
 
   /** Gives the handler what the cache holds. Returns how many resources that were. */
   deliverCached(): number {
-    const update = this.#takeUndelivered(new Set());
-    if (update.length === 0) return 0;
-    void this.#call(update, [], 'cache');
-    return update.length;
+    const cached = this.#takeUndelivered(new Set());
+    if (cached.length > 0) void this.#deliverCached(cached);
+    return cached.length;
+  }
+
+  async #deliverCached(cached: readonly CachedResource[]): Promise<void> {
+    const added = await this.#slices.run(this.#decodeCached(cached));
+    if (added.length > 0) await this.#call(added, [], 'cache');
   }
 
   /** Gives one response to the handler; undefined: ACK, else the reason of the NACK. */
@@ -130,19 +138,12 @@ export class TypeClient {
     const spoken = new Set(incoming.removed);
     for (const { name } of incoming.added) spoken.add(name);
     const rejections: Rejection[] = [];
-    const added: ReceivedResource<unknown>[] = this.#takeUndelivered(spoken);
     const bodies = new Map<string, Any>();
     this.#sequence += 1;
     const sequence = this.#sequence;
     for (const name of spoken) this.#lastHeard.set(name, sequence);
-    for (const { name, version, aliases, body } of incoming.added) {
-      try {
-        added.push({ name, version, aliases, message: this.#decode(body) });
-        bodies.set(name, body);
-      } catch (error) {
-        rejections.push({ name, message: `cannot be decoded: ${(error as Error).message}` });
-      }
-    }
+    const cached = this.#takeUndelivered(spoken);
+    const added = await this.#slices.run(this.#decodeAll(cached, incoming, bodies, rejections));
     const first = !this.#heardOnce;
     this.#heardOnce = true;
     let reason = '';
@@ -154,15 +155,38 @@ export class TypeClient {
       } else rejections.push(...verdict);
     }
     const rejected = new Set(rejections.map(({ name }) => name));
-    for (const { name, version, aliases } of incoming.added) {
+    const remember = this.#remember(incoming, bodies, rejected, sequence);
+    // Of a client that has ended meanwhile too: the next one begins with what this one took.
+    if (this.#slices.closed) atOnce(remember);
+    else await this.#slices.run(remember);
+    if (reason !== '') return shortReason(reason);
+    return rejections.length === 0 ? undefined : shortReason(rejections.map(({ name, message }) => `${name}: ${message}`).join('\n'));
+  }
+
+  *#decodeAll(cached: readonly CachedResource[], { added }: Incoming, bodies: Map<string, Any>, rejections: Rejection[]): Steps<ReceivedResource<unknown>[]> {
+    const decoded = yield* this.#decodeCached(cached);
+    for (const { name, version, aliases, body } of added) {
+      try {
+        decoded.push({ name, version, aliases, message: yield* this.#decode(body) });
+        bodies.set(name, body);
+      } catch (error) {
+        rejections.push({ name, message: `cannot be decoded: ${(error as Error).message}` });
+      }
+      yield;
+    }
+    return decoded;
+  }
+
+  /** What was taken, unless a later response has spoken of it meanwhile. */
+  *#remember({ added, removed }: Incoming, bodies: ReadonlyMap<string, Any>, rejected: ReadonlySet<string>, sequence: number): Steps<void> {
+    for (const { name, version, aliases } of added) {
       const body = bodies.get(name);
       if (body === undefined || rejected.has(name) || this.#lastHeard.get(name) !== sequence || !this.#wants(name, aliases)) continue;
       this.#known.set(name, { version, aliases });
       this.#cache?.put(this.typeUrl, name, version, body, aliases);
+      yield;
     }
-    for (const name of incoming.removed) if (!rejected.has(name) && this.#lastHeard.get(name) === sequence) this.#forget(name);
-    if (reason !== '') return shortReason(reason);
-    return rejections.length === 0 ? undefined : shortReason(rejections.map(({ name, message }) => `${name}: ${message}`).join('\n'));
+    for (const name of removed) if (!rejected.has(name) && this.#lastHeard.get(name) === sequence) this.#forget(name);
   }
 
   #takeApart(response: DeltaDiscoveryResponse): Incoming {
@@ -183,22 +207,30 @@ export class TypeClient {
     return { added, removed: [...removed], fault: undefined };
   }
 
-  #takeUndelivered(except: ReadonlySet<string>): ReceivedResource<unknown>[] {
-    const taken: ReceivedResource<unknown>[] = [];
+  #takeUndelivered(except: ReadonlySet<string>): CachedResource[] {
+    const taken: CachedResource[] = [];
     for (const name of this.#undelivered) {
       this.#undelivered.delete(name);
       const cached = this.#cache?.get(this.typeUrl, name);
       if (cached === undefined || except.has(name)) continue;
-      const { version, aliases, value } = cached;
+      taken.push(cached);
+      this.#known.set(name, { version: cached.version, aliases: cached.aliases });
+    }
+    return taken;
+  }
+
+  *#decodeCached(cached: readonly CachedResource[]): Steps<ReceivedResource<unknown>[]> {
+    const decoded: ReceivedResource<unknown>[] = [];
+    for (const { name, version, aliases, value } of cached) {
       try {
-        const message = this.#decode(create(AnySchema, { typeUrl: this.typeUrl, value: value as Uint8Array<ArrayBuffer> }));
-        taken.push({ name, version, aliases, message });
-        this.#known.set(name, { version, aliases });
+        const message = yield* this.#decode(create(AnySchema, { typeUrl: this.typeUrl, value: value as Uint8Array<ArrayBuffer> }));
+        decoded.push({ name, version, aliases, message });
       } catch {
         this.#forget(name);
       }
+      yield;
     }
-    return taken;
+    return decoded;
   }
 
   async #call(

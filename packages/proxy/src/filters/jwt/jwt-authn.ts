@@ -185,7 +185,7 @@ function compile(config: JwtAuthentication, path: string, context: FilterContext
   });
   return {
     providers: [...providers.values()],
-    rules: new RouteIndex(matches, false),
+    rules: RouteIndex.of(matches, false),
     ruleRequirements,
     named,
     bypassPreflight: config.bypassCorsPreflight,
