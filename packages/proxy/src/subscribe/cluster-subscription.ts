@@ -139,7 +139,7 @@ export class ClusterSubscription implements ClusterDemand {
   *#takeEndpoints(added: ResourceUpdate<ClusterLoadAssignment>['added'], removed: readonly string[], rejections: Rejection[]): Steps<void> {
     for (const { name, message } of added) {
       const compiled = yield* loadAssignmentSteps(message);
-      if (compiled.ok) this.#clusters.setEndpoints(name, compiled.value);
+      if (compiled.ok) yield* this.#clusters.endpointSteps(name, compiled.value);
       else rejections.push({ name, message: describeErrors(compiled.errors) });
       yield;
     }

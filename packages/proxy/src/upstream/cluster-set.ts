@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { Runtime } from '../engine/runtime.ts';
 import type { LocalZone } from '../lb/zone-aware.ts';
 import type { TimerTarget, TimerWheel, WheelTimer } from '../net/timer-wheel.ts';
@@ -26,6 +27,8 @@ export class ClusterSet {
   readonly #dns = new Map<Cluster, DnsDiscovery>();
   /** Last endpoints by EDS name, so that a cluster that changes keeps them. */
   readonly #assignments = new Map<string, EndpointSetConfig>();
+  /** Those that take their endpoints from EDS, warming ones too, by the name there. */
+  readonly #byService = new Map<string, Set<Cluster>>();
   /** Names that the server says do not exist. */
   readonly #absent = new Set<string>();
   #local: { readonly name: string; readonly locality: string } | null = null;
@@ -89,7 +92,12 @@ export class ClusterSet {
       if (name === this.#local?.name) this.#localChanged();
     };
     this.#absent.delete(name);
-    if (config.discovery === 'eds') this.demand.wantEndpoints(config.edsServiceName);
+    if (config.discovery === 'eds') {
+      this.demand.wantEndpoints(config.edsServiceName);
+      const ofService = this.#byService.get(config.edsServiceName);
+      if (ofService === undefined) this.#byService.set(config.edsServiceName, new Set([cluster]));
+      else ofService.add(cluster);
+    }
     const overtaken = this.#warming.get(name);
     this.#warming.delete(name);
     if (this.#clusters.get(name)?.warm === true) this.#warming.set(name, cluster);
@@ -97,7 +105,7 @@ export class ClusterSet {
     cluster.onWarm = () => {
       if (this.#warming.get(name) === cluster) this.#replace(cluster);
       if (name === this.#local?.name) this.#localChanged();
-      this.#changed();
+      this.#changed(name);
     };
     switch (config.discovery) {
       case 'eds': {
@@ -118,7 +126,7 @@ export class ClusterSet {
     }
     if (cluster.warm && this.#warming.get(name) === cluster) this.#replace(cluster);
     if (overtaken !== undefined) this.#leave(overtaken);
-    this.#changed();
+    this.#changed(name);
   }
 
   #replace(cluster: Cluster): void {
@@ -130,7 +138,7 @@ export class ClusterSet {
 
   #leave(cluster: Cluster): void {
     this.#retire(cluster);
-    if (cluster.config.discovery === 'eds') this.#dropUnusedEndpoints(cluster.config.edsServiceName);
+    if (cluster.config.discovery === 'eds') this.#leaveService(cluster, cluster.config.edsServiceName);
   }
 
   /** Those that serve and those that will. */
@@ -144,7 +152,7 @@ export class ClusterSet {
     if (this.#static.has(name)) return;
     this.forget(name);
     this.#absent.add(name);
-    this.#changed();
+    this.#changed(name);
   }
 
   /** Nobody uses it any more. */
@@ -159,11 +167,13 @@ export class ClusterSet {
   }
 
   setEndpoints(serviceName: string, set: EndpointSetConfig): void {
+    atOnce(this.endpointSteps(serviceName, set));
+  }
+
+  *endpointSteps(serviceName: string, set: EndpointSetConfig): Steps<void> {
     this.#assignments.set(serviceName, set);
-    for (const cluster of [...this.#each()]) {
-      if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) cluster.setEndpoints(set);
-    }
-    this.#changed();
+    // What leaves while others have the event loop keeps those that it had.
+    for (const cluster of [...(this.#byService.get(serviceName) ?? [])]) if (this.#byService.get(serviceName)?.has(cluster)) yield* cluster.endpointSteps(set);
   }
 
   /** EDS says that there are none. */
@@ -198,8 +208,8 @@ export class ClusterSet {
     for (const waiter of [...this.#waiters]) waiter.done(false);
   }
 
-  #changed(): void {
-    for (const waiter of [...this.#waiters]) waiter.check(this);
+  #changed(name: string): void {
+    if (this.#waiters.size > 0 && this.settled(name)) for (const waiter of [...this.#waiters]) waiter.onSettled(name);
   }
 
   #retire(cluster: Cluster): void {
@@ -208,8 +218,10 @@ export class ClusterSet {
     cluster.drain();
   }
 
-  #dropUnusedEndpoints(serviceName: string): void {
-    for (const cluster of this.#each()) if (cluster.config.discovery === 'eds' && cluster.config.edsServiceName === serviceName) return;
+  #leaveService(cluster: Cluster, serviceName: string): void {
+    const ofService = this.#byService.get(serviceName);
+    if (ofService === undefined || !ofService.delete(cluster) || ofService.size > 0) return;
+    this.#byService.delete(serviceName);
     this.#assignments.delete(serviceName);
     this.demand.dropEndpoints(serviceName);
   }
@@ -231,9 +243,8 @@ class ClusterWaiter implements TimerTarget {
     this.#timer = wheel.arm(timeoutMs, this);
   }
 
-  check(clusters: ClusterSet): void {
-    for (const name of this.#missing) if (clusters.settled(name)) this.#missing.delete(name);
-    if (this.#missing.size === 0) this.done(true);
+  onSettled(name: string): void {
+    if (this.#missing.delete(name) && this.#missing.size === 0) this.done(true);
   }
 
   onTimer(): void {

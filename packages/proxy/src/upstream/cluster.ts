@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { Runtime } from '../engine/runtime.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
 import { type Http2Options, http2Options, windowsWithin } from '../http2/options.ts';
@@ -192,21 +193,42 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 
   /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */
   setEndpoints(set: EndpointSetConfig): void {
-    const gone = new Map(this.#hosts);
-    const recovered: UpstreamHost[] = [];
+    atOnce(this.endpointSteps(set));
+  }
+
+  /** Makes what is new in steps, and puts all in place in the last one. */
+  *endpointSteps(set: EndpointSetConfig): Steps<void> {
+    const made = new Map<string, UpstreamHost>();
     const localityWeights = new Map<string, number>();
     for (const endpoint of set.endpoints) {
       if (endpoint.localityWeight > 0) localityWeights.set(`${endpoint.priority}|${endpoint.locality}`, endpoint.localityWeight);
       const socket = this.socketFor(endpoint.transportSocketMatch);
-      const known = this.#hosts.get(endpoint.text);
-      if (known !== undefined && known.socket === socket && (this.checker === null || sameCheck(known.endpoint, endpoint))) {
+      if (this.#known(endpoint, socket) === undefined) made.set(endpoint.text, this.#newHost(endpoint, socket));
+      yield;
+    }
+    if (!this.#draining) this.#putEndpoints(set, made, localityWeights);
+  }
+
+  /** The host that an endpoint is already; undefined: it needs one of its own. */
+  #known(endpoint: EndpointConfig, socket: TransportSocketSettings): UpstreamHost | undefined {
+    const known = this.#hosts.get(endpoint.text);
+    return known !== undefined && known.socket === socket && (this.checker === null || sameCheck(known.endpoint, endpoint)) ? known : undefined;
+  }
+
+  #putEndpoints(set: EndpointSetConfig, made: ReadonlyMap<string, UpstreamHost>, localityWeights: ReadonlyMap<string, number>): void {
+    const gone = new Map(this.#hosts);
+    const recovered: UpstreamHost[] = [];
+    for (const endpoint of set.endpoints) {
+      const socket = this.socketFor(endpoint.transportSocketMatch);
+      const known = this.#known(endpoint, socket);
+      if (known !== undefined) {
         const wasIll = known.endpoint.health === 'unhealthy';
         if (known.endpoint.healthCheck.disabled !== endpoint.healthCheck.disabled) known.active = this.#activeOf(endpoint);
         known.apply(endpoint, socket);
         known.connectWith(this.config.connection);
         if (wasIll && known.health !== 'unhealthy') recovered.push(known);
         gone.delete(endpoint.text);
-      } else this.#hosts.set(endpoint.text, this.#newHost(endpoint, socket));
+      } else this.#hosts.set(endpoint.text, made.get(endpoint.text) ?? this.#newHost(endpoint, socket));
     }
     for (const [address, host] of gone) {
       // Discovery may be what is wrong: an endpoint whose checks pass stays until they fail.
