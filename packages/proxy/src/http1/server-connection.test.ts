@@ -474,6 +474,15 @@ describe('tunnels', () => {
     expect(server.log.exchanges).toHaveLength(2);
   });
 
+  it('ends the connection after a CONNECT that is declined: what was meant for the tunnel may be on its way', () => {
+    const server = new Server();
+    server.get(CONNECT);
+    server.log.last.stream.sendResponse(head(403, [], 0), true);
+    expect(server.sent()).toBe('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    server.get(GET);
+    expect(server.log.exchanges).toHaveLength(1);
+  });
+
   it.each([['at once'], ['later']])('never takes what was meant for a declined tunnel for a request, declined %s', (when) => {
     const decline = ({ stream }: Exchange) => void stream.sendResponse(head(403, [], 0), true);
     const server = new Server({}, when === 'at once' ? decline : () => {});

@@ -205,8 +205,8 @@ export class Http1ServerConnection extends Http1Connection implements ServerConn
     stream.last =
       this.draining ||
       (this.peerEnded && !more) ||
-      // What was sent for a tunnel that is declined must not be read as a request.
-      (stream.asksTunnel && more) ||
+      // What was sent for a tunnel that is declined must not be read as a request; for CONNECT it may still be on its way.
+      (stream.asksTunnel && (more || stream.method === 'CONNECT')) ||
       !stream.keepAlive ||
       framing === Framing.UNTIL_CLOSE ||
       // Nobody knows whether the content will still come (RFC 9110 section 10.1.1).
