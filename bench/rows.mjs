@@ -22,7 +22,7 @@ export const rows = [
   { name: 'pair-tcp', shape: 'pair', protocol: 'tcp', path: '/1m', connections: 8, mibPerRequest: 1 },
   { name: 'connections', shape: 'hop', path: '/1k', connections: 16, load: 'close' },
   { name: 'handshakes', shape: 'pair', path: '/1k', connections: 4, load: 'handshakes', targets: ['ours', 'envoy', 'haproxy'] },
-  { name: 'chain-5', shape: 'chain', path: '/1k', connections: 4, load: 'open', rate: 100, targets: ['ours', 'envoy', 'none'] },
+  { name: 'chain-5', shape: 'chain', path: '/1k', connections: 4, load: 'open', rate: 100, warmUpSeconds: 10, targets: ['ours', 'envoy', 'none'] },
   { name: 'memory', measure: './rows/memory.mjs' },
   { name: 'start', measure: './rows/start.mjs' },
   ...growthOf('routes', [10, 100, 1_000, 10_000], (count) => ({ shape: 'pair', path: `/r/${count - 1}`, connections: 32, config: routes(count) })),

@@ -23,10 +23,9 @@ export async function measureUnderLoad(row, context) {
     const samples = Object.fromEntries(names.map((name) => [name, []]));
     let { rate } = row;
     for (const name of names) {
-      if (row.load === 'open' && row.rate === undefined) {
-        const warm = await load(programs, { ...row, load: undefined }, targets[name], WARM_UP_SECONDS);
-        if (name === 'envoy' || rate === undefined) rate = Math.round(warm.requestsPerSecond / 2);
-      } else await load(programs, row, targets[name], WARM_UP_SECONDS, rate);
+      // At full rate: a proxy that has had few requests is not yet compiled to what it will be.
+      const warm = await load(programs, row.load === 'open' ? { ...row, load: undefined } : row, targets[name], row.warmUpSeconds ?? WARM_UP_SECONDS);
+      if (row.load === 'open' && row.rate === undefined && (name === 'envoy' || rate === undefined)) rate = Math.round(warm.requestsPerSecond / 2);
     }
     if (rate !== undefined) say(`${row.name}: ${rate} requests a second`);
     for (let round = 1; round <= rounds; round++) {
