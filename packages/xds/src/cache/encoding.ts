@@ -1,6 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { DeltaDiscoveryResponseSchema, ResourceSchema } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
+import type { Steps } from '../slices/slices.ts';
 
 export interface CachedResource {
   readonly name: string;
@@ -12,23 +13,35 @@ export interface CachedResource {
 
 const LENGTH_BYTES = 4;
 
-/** One DeltaDiscoveryResponse per type, each after its length: what the wire said, so every version can read it. */
-export function encodeResources(types: ReadonlyMap<string, ReadonlyMap<string, CachedResource>>): Buffer {
+/**
+ * One DeltaDiscoveryResponse per type, each after its length: what the wire said, so every version can read it. In parts that stand one after another:
+ * messages in a row are the message that they make together.
+ */
+export function* encodeSteps(types: ReadonlyMap<string, Iterable<CachedResource>>): Steps<Uint8Array[]> {
   const parts: Uint8Array[] = [];
   for (const [typeUrl, resources] of types) {
-    if (resources.size === 0) continue;
-    const response = create(DeltaDiscoveryResponseSchema, {
-      typeUrl,
-      resources: Array.from(resources.values(), ({ name, version, value, aliases }) =>
-        create(ResourceSchema, { name, version, aliases: [...aliases], resource: create(AnySchema, { typeUrl, value: value as Uint8Array<ArrayBuffer> }) }),
-      ),
-    });
-    const bytes = toBinary(DeltaDiscoveryResponseSchema, response);
     const length = Buffer.alloc(LENGTH_BYTES);
-    length.writeUInt32BE(bytes.length);
-    parts.push(length, bytes);
+    const bodies: Uint8Array[] = [];
+    let bytes = 0;
+    for (const { name, version, value, aliases } of resources) {
+      const resource = create(ResourceSchema, {
+        name,
+        version,
+        aliases: [...aliases],
+        resource: create(AnySchema, { typeUrl, value: value as Uint8Array<ArrayBuffer> }),
+      });
+      const body = toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { resources: [resource] }));
+      bodies.push(body);
+      bytes += body.length;
+      yield;
+    }
+    if (bodies.length === 0) continue;
+    const head = toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { typeUrl }));
+    length.writeUInt32BE(head.length + bytes);
+    parts.push(length, head);
+    for (const body of bodies) parts.push(body);
   }
-  return Buffer.concat(parts);
+  return parts;
 }
 
 /** Throws where the bytes are no such content. */

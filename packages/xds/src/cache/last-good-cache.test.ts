@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { TypeUrl } from '../source.ts';
 import { textResource } from '../testing/map-source.ts';
 import { LastGoodCache } from './last-good-cache.ts';
@@ -111,4 +111,25 @@ test('what an earlier process left and nobody asked for goes after an hour of co
   const small = LastGoodCache.open(path, { maxBytes: body.value.length });
   small.put(TypeUrl.cluster, 'b', '1', body, []);
   expect(Array.from(small.entries(TypeUrl.cluster), ({ name }) => name)).toEqual(['b']);
+});
+
+test('is written in the background after a change, and again after one that comes meanwhile', async () => {
+  const cache = LastGoodCache.open(path, { debounceMs: 1 });
+  const names = Array.from({ length: 3_000 }, (_, index) => `c${index}`);
+  for (const name of names) cache.put(TypeUrl.cluster, name, '1', body, []);
+  await vi.waitFor(() => expect(readdirSync(join(folder, 'deeper')).length).toBeGreaterThan(0), { interval: 1 });
+  cache.put(TypeUrl.cluster, 'late', '1', body, []);
+  await vi.waitFor(() => expect(Array.from(LastGoodCache.open(path).entries(TypeUrl.cluster), ({ name }) => name)).toEqual([...names, 'late']), 5_000);
+});
+
+test('what is written at the end is not replaced by what was being written in the background', async () => {
+  const cache = LastGoodCache.open(path, { debounceMs: 1 });
+  cache.put(TypeUrl.cluster, 'a', '1', body, []);
+  await vi.waitFor(() => expect(readdirSync(join(folder, 'deeper'))).toContain('cache'), { interval: 1 });
+  for (let index = 0; index < 500; index++) cache.put(TypeUrl.cluster, `c${index}`, '1', body, []);
+  await vi.waitFor(() => expect(readdirSync(join(folder, 'deeper')).some((name) => name.endsWith('.next'))).toBe(true), { interval: 1 });
+  cache.put(TypeUrl.cluster, 'last', '2', body, []);
+  cache.close();
+  await vi.waitFor(() => expect(readdirSync(join(folder, 'deeper'))).toEqual(['cache']));
+  expect(LastGoodCache.open(path).get(TypeUrl.cluster, 'last')?.version).toBe('2');
 });

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, promises, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { type CachedResource, decodeResources, encodeResources } from './encoding.ts';
+import { atOnce, Slices, type Steps } from '../slices/slices.ts';
+import { type CachedResource, decodeResources, encodeSteps } from './encoding.ts';
 
 /** File: 8 bytes magic, 8 bytes time of the last contact (Unix ms, big endian), 32 bytes SHA-256 of the rest, the rest. */
 const MAGIC = Buffer.from('OUTRXDS1', 'latin1');
@@ -11,6 +12,8 @@ const DIGEST_OFFSET = CONTACT_OFFSET + 8;
 const DIGEST_BYTES = 32;
 const CONTENT_OFFSET = DIGEST_OFFSET + DIGEST_BYTES;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
+/** Of a file that is written in the background; each write is one call of the system. */
+const PARTS_AT_ONCE = 64;
 /** What an earlier process left and nobody has asked for is dropped after so long with the control plane there. */
 const INHERITED_LIFE_MS = 3_600_000;
 
@@ -43,6 +46,10 @@ export class LastGoodCache {
   #lastContactMs: number | undefined;
   #writtenContactMs = 0;
   #dirty = false;
+  /** Counts the writes, so that one in the background does not come after a later one. */
+  #writes = 0;
+  #inBackground = false;
+  readonly #slices = new Slices();
   #full = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -131,22 +138,21 @@ export class LastGoodCache {
     }
   }
 
-  /** Writes what is not written yet. */
+  /** Writes what is not written yet, before it returns. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (!this.#dirty) return;
+    if (!this.#dirty && !this.#inBackground) return;
     this.#dirty = false;
-    const content = encodeResources(this.#types);
-    const digest = createHash('sha256').update(content).digest();
+    this.#writes += 1;
+    const { parts, digest } = atOnce(this.#encode());
     // Of this process: during a hot restart two have the cache.
     const temporary = `${this.#path}.${process.pid}.new`;
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       const file = openSync(temporary, 'w', 0o600);
       try {
-        writeAll(file, Buffer.concat([MAGIC, contactBytes(this.#lastContactMs ?? 0), digest]));
-        writeAll(file, content);
+        writeAll(file, Buffer.concat([this.#head(digest), ...parts]));
         fsyncSync(file);
       } finally {
         closeSync(file);
@@ -155,8 +161,62 @@ export class LastGoodCache {
       syncFolder(dirname(this.#path));
       this.#writtenContactMs = this.#lastContactMs ?? 0;
     } catch (error) {
-      this.#warn(`cannot write ${this.#path}: ${(error as Error).message}; after a restart with the control plane away an older configuration would be served`);
+      this.#notWritten(error as Error);
     }
+  }
+
+  /** The same without holding the event loop, for neither the encoding nor the disk. */
+  async #write(): Promise<void> {
+    this.#dirty = false;
+    this.#inBackground = true;
+    this.#writes += 1;
+    const writes = this.#writes;
+    const temporary = `${this.#path}.${process.pid}.next`;
+    try {
+      const { parts, digest } = await this.#slices.run(this.#encode());
+      if (writes !== this.#writes) return;
+      await promises.mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });
+      const file = await promises.open(temporary, 'w', 0o600);
+      try {
+        await file.writev([this.#head(digest)]);
+        for (let part = 0; part < parts.length; part += PARTS_AT_ONCE) await file.writeFile(Buffer.concat(parts.slice(part, part + PARTS_AT_ONCE)));
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      // A later one was written before this was done.
+      if (writes !== this.#writes) rmSync(temporary, { force: true });
+      else {
+        renameSync(temporary, this.#path);
+        this.#writtenContactMs = this.#lastContactMs ?? 0;
+        await syncFolderInBackground(dirname(this.#path));
+      }
+    } catch (error) {
+      if (writes === this.#writes) this.#notWritten(error as Error);
+    } finally {
+      this.#inBackground = false;
+      if (this.#dirty) this.#changed();
+    }
+  }
+
+  *#encode(): Steps<{ readonly parts: readonly Uint8Array[]; readonly digest: Buffer }> {
+    // As they are now: others come and go while this one waits for its next step.
+    const types = new Map(Array.from(this.#types, ([typeUrl, resources]) => [typeUrl, [...resources.values()]]));
+    const parts = yield* encodeSteps(types);
+    const hash = createHash('sha256');
+    for (const part of parts) {
+      hash.update(part);
+      yield;
+    }
+    return { parts, digest: hash.digest() };
+  }
+
+  #head(digest: Buffer): Buffer {
+    return Buffer.concat([MAGIC, contactBytes(this.#lastContactMs ?? 0), digest]);
+  }
+
+  #notWritten(error: Error): void {
+    this.#warn(`cannot write ${this.#path}: ${error.message}; after a restart with the control plane away an older configuration would be served`);
   }
 
   close(): void {
@@ -171,7 +231,11 @@ export class LastGoodCache {
   #changed(): void {
     if (this.#path === '') return;
     this.#dirty = true;
-    this.#timer ??= setTimeout(() => this.flush(), this.#debounceMs).unref();
+    if (this.#inBackground) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#write();
+    }, this.#debounceMs).unref();
   }
 
   #load(): void {
@@ -217,5 +281,14 @@ function syncFolder(path: string): void {
     fsyncSync(folder);
   } finally {
     closeSync(folder);
+  }
+}
+
+async function syncFolderInBackground(path: string): Promise<void> {
+  const folder = await promises.open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
