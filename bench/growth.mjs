@@ -1,4 +1,4 @@
-// `node bench/growth.mjs [OPTIONS OF run.mjs]`: how CPU per request grows with routes, bodies, headers and clients, as bench/growth.svg.
+// `npm run bench:growth -- [OPTIONS OF run.mjs]`: how CPU per request grows with routes, bodies, headers and clients, as bench/growth.svg.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
