@@ -169,7 +169,12 @@ export class FairShare {
     this.averageReadMs += (tookMs - this.averageReadMs) * READ_WEIGHT;
   }
 
-  /** What it took without being called: cryptography of a handshake. */
+  /** What it is about to take without being called: the cryptography of a handshake. */
+  assume(ms: number): void {
+    this.#loop.read(this, this.#loop.clock.nowMs());
+    this.charge(ms);
+  }
+
   charge(ms: number): void {
     this.usedMs += ms;
     this.creditMs = Math.max(-MAX_DEBT_MS, this.creditMs - ms);
