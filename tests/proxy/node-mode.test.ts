@@ -10,6 +10,7 @@ import { FairLoop } from '../../packages/proxy/src/node/fair-loop.ts';
 import { NodeHost } from '../../packages/proxy/src/node/node-host.ts';
 import { loopMs } from '../../packages/proxy/src/testing/loop-clock.ts';
 import { clusterJson, listenerJson, typed } from '../../packages/proxy/src/testing/messages.ts';
+import { ask } from '../../packages/proxy/src/testing/test-proxy.ts';
 import { freePorts } from '../harness/ports.ts';
 import { tlsChain } from '../wire/tls-chain.ts';
 import { until } from '../xds/envoy.ts';
@@ -42,10 +43,16 @@ const answers: JsonObject = { match: { prefix: '/' }, directResponse: { status: 
 const inspector: JsonObject = { name: 'tls_inspector', typedConfig: typed('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector') };
 const at = (portValue: number): JsonObject => ({ address: { socketAddress: { address: '127.0.0.1', portValue } } });
 
-async function addWorkload(key: string, listeners: JsonObject[], clusters: JsonObject[] = []): Promise<void> {
+async function addWorkload(key: string, metrics: number, listeners: JsonObject[], clusters: JsonObject[] = []): Promise<void> {
   const bootstrapPath = join(folder, `${key}.json`);
   writeFileSync(bootstrapPath, JSON.stringify({ node: { id: key, cluster: key }, staticResources: { listeners, clusters } }));
-  await host.add({ key, bootstrapPath, cacheDirectory: join(folder, key), metricsAddress: '127.0.0.1:0', maxConnections: 0 });
+  await host.add({ key, bootstrapPath, cacheDirectory: join(folder, key), metricsAddress: `127.0.0.1:${metrics}`, maxConnections: 0 });
+}
+
+/** How often a workload had to wait because it had used its share. */
+async function deferred(metrics: number): Promise<number> {
+  const { body } = await ask(`127.0.0.1:${metrics}`, { path: '/stats/prometheus' });
+  return Number(/^outrigger_loop_deferred_total (\S+)/m.exec(body)?.[1]);
 }
 
 /** tests/harness/noise.mjs, and what it prints at its end. */
@@ -113,18 +120,19 @@ describe('a workload that takes all it can of the process that it shares', () =>
       },
       inherited: new Map(),
     });
-    ports = await freePorts(5);
-    const [quiet, flood, handshake, bulk, sink] = ports as [number, number, number, number, number];
+    ports = await freePorts(6);
+    const [quiet = 0, flood = 0, handshake = 0, bulk = 0, sink = 0, metrics = 0] = ports;
     const server = spawn(process.execPath, [noise, 'serve', String(sink)], { stdio: ['ignore', 'pipe', 'inherit'] });
     children.add(server);
     let serving = false;
     server.stdout.once('data', () => {
       serving = true;
     });
-    await addWorkload('quiet', [listenerJson('web', { routes: [answers], fields: at(quiet) })]);
+    await addWorkload('quiet', 0, [listenerJson('web', { routes: [answers], fields: at(quiet) })]);
     const tcp = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'bulk', cluster: 'sink' });
     await addWorkload(
       'noisy',
+      metrics,
       [
         listenerJson('web', { routes: [answers], fields: at(flood) }),
         listenerJson('tls', { routes: [answers], fields: { ...at(handshake), listenerFilters: [inspector] }, chain: await tlsChain() }),
@@ -163,6 +171,7 @@ describe('a workload that takes all it can of the process that it shares', () =>
       fair.push((await window(Math.min(most, (all.perSecond * 0.5) / all.loopShare))).ms);
     }
     expect(most).toBeGreaterThan(0);
+    expect(await deferred(ports[5]!)).toBeGreaterThan(0);
     const text = (values: readonly number[]): string => values.map((ms) => ms.toFixed(2)).join(', ');
     expect(kept(), `p${percent}, ms of the loop: ${text(loud)} beside ${most} a second, ${text(fair)} beside its share`).toBe(true);
   });

@@ -24,8 +24,8 @@ const MIN_QUANTUM_MS = 0.1;
 const MAX_LEAD_MS = 0.05;
 /** Of one read in the average of all. */
 const READ_WEIGHT = 0.05;
-/** A single long call is not held against a workload for longer than this. */
-const MAX_DEBT_MS = 20;
+/** A single long call is held against a workload no further than this: it may be the system that gave the time to another process. */
+const MAX_DEBT_MS = 1;
 
 /**
  * Shares one event loop out between workloads: deficit round robin, a round of which is a turn of the loop. Who has used up what a round gives
