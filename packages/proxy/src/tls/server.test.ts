@@ -343,6 +343,15 @@ describe('sessions', () => {
     }
   });
 
+  it.each(versions)('end over %s with the revocation of the certificate that they were given to', async (version) => {
+    for (const sessionTicketKey of [null, Buffer.alloc(80, 'k')]) {
+      const server = await Server.listen({ sessionTickets: true, sessionTicketKey });
+      const { session } = await visit(server, over(version));
+      server.secrets.setRules('ROOTCA', { ...ca.rules(), crlPem: ca.revoke(client) });
+      expect(await server.verdict({ ...over(version), session })).toMatch(/CERT_REVOKED/);
+    }
+  });
+
   it.each(versions)('do not outlive the certificate of the client over %s', async (version) => {
     const server = await Server.listen({ sessionTickets: true });
     const { session } = await visit(server, over(version));

@@ -161,7 +161,7 @@ function namesOf(chainPem: string): string[] {
 
 /** Node's are of 48 bytes. Worked out from the trust too, so that a ticket ends with the trust that it was given under. */
 function ticketKeys(key: Buffer, material: TlsMaterial): Buffer {
-  const trust = JSON.stringify([material.options.ca ?? [], material.certificates.map(({ chainPem }) => chainPem)]);
+  const trust = JSON.stringify([material.options.ca ?? [], material.options.crl ?? [], material.certificates.map(({ chainPem }) => chainPem)]);
   const derive = (part: string) => createHmac('sha256', key).update(part).update(trust).digest();
   return Buffer.concat([derive('name and mac'), derive('cipher').subarray(0, 16)]);
 }

@@ -30,7 +30,8 @@ export interface CertificateLife {
 }
 
 const HOUR_MS = 3_600_000;
-let serial = 1;
+/** Two bytes, the first of them neither 0 nor negative: a DER integer has no other form. */
+let serial = 0x100;
 
 /** A CA of P-256 keys, for tests. */
 export class TestAuthority {
@@ -90,7 +91,7 @@ export class TestAuthority {
     const to = life.to ?? new Date(Date.now() + HOUR_MS);
     const body = sequence(
       der(0xa0, Buffer.from('020102', 'hex')),
-      der(0x02, Buffer.from([serial++ & 127])),
+      der(0x02, Buffer.from([serial >> 8, serial++ & 255])),
       ECDSA_SHA256,
       commonName(this.#name),
       sequence(time(from), time(to)),
