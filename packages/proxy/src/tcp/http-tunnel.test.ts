@@ -1,10 +1,15 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Faults } from '../engine/faults.ts';
+import { type ClientStream, RequestHead } from '../http/message.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
 import { type MemoryTransport, memoryPair } from '../net/memory-transport.ts';
+import { Turn, TurnWriter } from '../net/turn-writer.ts';
 import { typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import type { TestUpstream } from '../testing/test-upstream.ts';
+import type { HttpPool } from '../upstream/http-pool.ts';
+import { HttpTunnel } from './http-tunnel.ts';
 
 /** A TCP client of the listener "tcp". */
 class Client implements ByteSink {
@@ -127,6 +132,25 @@ it('an upstream that takes nothing holds the client back', async () => {
   expect(upstream.last.body).toHaveLength(sent);
   client.transport.destroy();
   await engine.settle();
+});
+
+it('a full connection holds the client back, also where the stream itself keeps nothing (HTTP/2 within its windows)', () => {
+  let room = true;
+  const stream = { sendBody: () => room, bufferedBytes: 0 } as unknown as ClientStream;
+  const pool = { acquire: (client: HttpTunnel) => client.onPoolReady({ request: () => stream } as never) } as unknown as HttpPool;
+  const tunnel = new HttpTunnel(pool, new RequestHead(), new Faults(() => {}), { onOpen: () => {}, onOpenFailed: () => {} });
+  tunnel.start();
+  const writer = new TurnWriter(new Turn(() => {}), tunnel);
+  tunnel.sink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => writer.drained() };
+  writer.latin1('a');
+  writer.flush();
+  expect(writer.blocked).toBe(false);
+  room = false;
+  writer.latin1('b');
+  writer.flush();
+  expect(writer.blocked).toBe(true);
+  tunnel.onDrain();
+  expect([writer.blocked, tunnel.writableLength]).toEqual([false, 0]);
 });
 
 it('a name that comes from the client and is none opens no tunnel', async () => {

@@ -3,6 +3,7 @@ import { GuardedSink } from '../engine/faults.ts';
 import type { ClientStream, RequestHead, ResponseEvents, ResponseHead } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
 import type { ByteSink } from '../net/byte-sink.ts';
+import { HIGH_WATER_BYTES } from '../net/turn-writer.ts';
 import type { AttemptFailure } from '../resilience/retry-policy.ts';
 import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
 import type { PooledConnection } from '../upstream/pooled-connection.ts';
@@ -25,6 +26,8 @@ export class HttpTunnel implements PoolClient, ResponseEvents, Transport {
   #readEnded = false;
   #sendEnded = false;
   #over = false;
+  /** Takes no more until `onDrain`. */
+  #full = false;
   peerUri = '';
   secure = false;
   localAddress = '';
@@ -94,15 +97,20 @@ export class HttpTunnel implements PoolClient, ResponseEvents, Transport {
   }
 
   onDrain(): void {
+    this.#full = false;
     if (!this.#over) this.#sink.transportDrained();
   }
 
   write(chunk: Buffer): boolean {
-    return this.#over || this.#client!.sendBody(chunk, 0, chunk.length, false);
+    if (this.#over) return true;
+    this.#full = !this.#client!.sendBody(chunk, 0, chunk.length, false);
+    return !this.#full;
   }
 
+  /** What the stream keeps; what waits in a connection that is full belongs to all its streams, and is enough for each to stop. */
   get writableLength(): number {
-    return this.#over ? 0 : this.#client!.bufferedBytes;
+    if (this.#over) return 0;
+    return this.#client!.bufferedBytes + (this.#full ? HIGH_WATER_BYTES : 0);
   }
 
   end(): void {

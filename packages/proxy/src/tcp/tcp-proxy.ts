@@ -113,8 +113,6 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
   settle(config: TcpProxyConfig, info: ConnectionInfo, downstream: Transport, said: { readonly held: readonly Buffer[]; readonly ended: boolean }): void {
     // Into what is held.
     this.#toDownstream.flush();
-    // Into what is held.
-    this.#toDownstream.flush();
     this.config = config;
     this.info = info;
     this.#downstream = downstream;
