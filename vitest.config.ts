@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const peers = ['tests/{grpc,translate,xds}/**/*.test.ts', 'tests/wire/{h2spec,http1-differential,settings}.test.ts'];
+const peers = ['tests/{grpc,translate,xds}/**/*.test.ts', 'tests/wire/{h2spec,http1-differential,settings}.test.ts', 'tests/mesh/demo.test.ts'];
 
 export default defineConfig({
   test: {
@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 15_000, sequence: { groupOrder: 0 } } },
-      // A few processes each, which wait more than they work.
+      // Of a few processes each, or of those that wait more than they work: two at a time.
       { test: { name: 'peers', include: peers, testTimeout: 60_000, hookTimeout: 120_000, sequence: { groupOrder: 1 } } },
       // Whole meshes of processes: one at a time, since they share two cores with their own load.
       {
