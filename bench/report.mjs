@@ -42,5 +42,5 @@ const medianOf = (value) => (typeof value === 'number' ? value : value.median);
 
 /** A number, or {median, min, max}. */
 function format(value) {
-  return typeof value === 'number' ? value.toFixed(1) : `${value.median.toFixed(1)} (${value.min.toFixed(1)}-${value.max.toFixed(1)})`;
+  return typeof value === 'number' ? value.toPrecision(3) : `${value.median.toFixed(1)} (${value.min.toFixed(1)}-${value.max.toFixed(1)})`;
 }

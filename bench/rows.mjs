@@ -24,6 +24,7 @@ export const rows = [
   { name: 'handshakes', shape: 'pair', path: '/1k', connections: 4, load: 'handshakes', targets: ['ours', 'envoy', 'haproxy'] },
   { name: 'chain-5', shape: 'chain', path: '/1k', connections: 4, load: 'open', rate: 100, warmUpSeconds: 10, targets: ['ours', 'envoy', 'none'] },
   { name: 'memory', measure: './rows/memory.mjs' },
+  { name: 'memory-node', measure: './rows/memory-node.mjs' },
   { name: 'start', measure: './rows/start.mjs' },
   ...growthOf('routes', [10, 100, 1_000, 10_000], (count) => ({ shape: 'pair', path: `/r/${count - 1}`, connections: 32, config: routes(count) })),
   ...growthOf('body', [0, 1_024, 16_384, 131_072, 1_048_576], (bytes) => ({ shape: 'pair', path: `/b${bytes}`, connections: 16 })),

@@ -1,5 +1,4 @@
 // Node mode's memory: one process with the proxies of many workloads, each with an identity, a listener and an upstream, all idle.
-//   node bench/rows/memory-node.mjs [WORKLOADS]
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -14,24 +13,24 @@ const rig = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js
 /** Before memory is looked at. */
 const settleMs = 20_000;
 
-/**
- * {workloads, proxyMb, supervisorMb}: PSS of each of two processes, whole, and `emptyProxyMb`, `emptySupervisorMb` of a node without
- * workloads; `perWorkloadMb` is what one costs in the process of the proxies, `supervisorPerWorkloadMb` in the supervisor with all agents.
- */
-export async function memoryNode(workloads = 100) {
-  const empty = await measure(0);
-  const full = await measure(workloads);
-  return {
-    workloads,
-    perWorkloadMb: (full.proxyMb - empty.proxyMb) / workloads,
-    supervisorPerWorkloadMb: (full.supervisorMb - empty.supervisorMb) / workloads,
-    ...full,
-    emptyProxyMb: empty.proxyMb,
-    emptySupervisorMb: empty.supervisorMb,
-  };
+const WORKLOADS = 100;
+
+/** PSS of the process of the proxies and of the supervisor with all agents, whole, and by workload: without what a node without any has. */
+export async function measure({ say }) {
+  say('memory-node: a node without workloads');
+  const empty = await memoryOf(0);
+  say(`memory-node: ${WORKLOADS} workloads`);
+  const full = await memoryOf(WORKLOADS);
+  const figure = (what, ours) => ({ what, unit: 'MB PSS', ours });
+  return [
+    figure('a workload, in the process of the proxies', (full.proxyMb - empty.proxyMb) / WORKLOADS),
+    figure('a workload, in the supervisor', (full.supervisorMb - empty.supervisorMb) / WORKLOADS),
+    figure(`the process of the proxies of ${WORKLOADS}`, full.proxyMb),
+    figure(`the supervisor of ${WORKLOADS}`, full.supervisorMb),
+  ];
 }
 
-async function measure(workloads) {
+async function memoryOf(workloads) {
   const directory = mkdtempSync(join(tmpdir(), 'memory-node-'));
   const state = join(directory, 's');
   const processes = [];
@@ -102,14 +101,4 @@ async function until(what, holds) {
     if (performance.now() > endMs) throw new Error(`${what}: not within 120 s`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const figures = await memoryNode(Number(process.argv[2] ?? 100));
-  const text = (mb) => `${mb.toFixed(2)} MB`;
-  console.log(`memory-node: ${figures.workloads} workloads, idle; PSS`);
-  console.log(`  a workload, in the process of the proxies  ${text(figures.perWorkloadMb)} (goal: 1 MB)`);
-  console.log(`  a workload, in the supervisor              ${text(figures.supervisorPerWorkloadMb)}`);
-  console.log(`  the process of the proxies                 ${text(figures.proxyMb)}, ${text(figures.emptyProxyMb)} with none`);
-  console.log(`  the supervisor                             ${text(figures.supervisorMb)}, ${text(figures.emptySupervisorMb)} with none`);
 }
