@@ -9,6 +9,8 @@ import type { ReceivedResource, Rejection, ResourceHandler, ResourceUpdate, Verd
 const WILDCARD = '*';
 /** Characters of a NACK's reason. */
 const MAX_REASON_LENGTH = 4_096;
+/** Ends a reason that was longer. */
+export const CUT_SHORT = '...';
 
 interface Known {
   readonly version: string;
@@ -258,5 +260,5 @@ export class TypeClient {
 }
 
 function shortReason(reason: string): string {
-  return reason.length <= MAX_REASON_LENGTH ? reason : `${reason.slice(0, MAX_REASON_LENGTH)}...`;
+  return reason.length <= MAX_REASON_LENGTH ? reason : `${reason.slice(0, MAX_REASON_LENGTH)}${CUT_SHORT}`;
 }

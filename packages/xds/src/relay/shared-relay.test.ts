@@ -136,3 +136,36 @@ test('is refused where one has refused, in its words; one that has died has refu
   third.client.close();
   await source.until((event) => event.kind === 'acked' && event.versions.get('a') === changed.version);
 });
+
+test('a process that begins after a refusal is given what the others serve, and no more of what they have refused', async () => {
+  source.set(TypeUrl.cluster, cluster('a'), cluster('b'));
+  /** Cluster and seconds, as they come. */
+  const serving = (names: readonly string[]): Mailbox<string> => {
+    const client = new AdsClient({ target: { socketPath: join(folder, 'relay.sock') }, node, backoff });
+    clients.push(client);
+    const heard = new Mailbox<string>();
+    client.subscribe(ClusterSchema, names, (update) => {
+      const added = update.added as readonly { readonly name: string; readonly message: { readonly connectTimeout?: { readonly seconds: bigint } } }[];
+      heard.put(
+        added
+          .map(({ name, message }) => `${name}${message.connectTimeout?.seconds}`)
+          .sort()
+          .join(' '),
+      );
+      return added.filter(({ message }) => message.connectTimeout?.seconds === 66n).map(({ name }) => ({ name, message: 'too long' }));
+    });
+    client.start();
+    return heard;
+  };
+  const first = serving(['*']);
+  expect(await first.take()).toBe('a1 b1');
+  source.set(TypeUrl.cluster, cluster('a', 66), cluster('b', 2), cluster('c', 66));
+  expect(await first.take()).toBe('a66 b2 c66');
+  const { versions } = (await source.until((event) => event.kind === 'nacked')) as { readonly versions: ReadonlyMap<string, string> };
+  expect([...versions.keys()].sort()).toEqual(['a', 'b', 'c']);
+  expect(await serving(['*']).take()).toBe('a1 b2');
+  // The next word of the control plane is everybody's.
+  source.set(TypeUrl.cluster, cluster('a', 3));
+  expect(await first.take()).toBe('a3');
+  expect(await serving(['*']).take()).toBe('a3 b2');
+});

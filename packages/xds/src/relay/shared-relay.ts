@@ -1,7 +1,8 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { ConnectRouter } from '@connectrpc/connect';
 import type { AdsClient, Subscription } from '../client/ads-client.ts';
-import type { ResourceUpdate, Verdict } from '../client/handler.ts';
+import type { Rejection, ResourceUpdate, Verdict } from '../client/handler.ts';
+import { CUT_SHORT } from '../client/type-client.ts';
 import { createAdsRoutes } from '../server/ads.ts';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '../source.ts';
 
@@ -65,25 +66,48 @@ class SharedType {
 
   async #take(update: ResourceUpdate<Any>): Promise<Verdict> {
     const changed = new Set<string>();
+    const before = new Map<string, VersionedResource | undefined>();
     for (const { name, version, message, aliases } of update.added) {
-      this.#delete(name);
-      this.resources.set(name, aliases.length === 0 ? { name, version, body: message } : { name, version, body: message, aliases });
-      for (const alias of aliases) {
-        this.byAlias.set(alias, name);
-        this.missing.delete(alias);
-        changed.add(alias);
-      }
-      this.missing.delete(name);
+      before.set(name, this.resources.get(name));
+      this.#put(aliases.length === 0 ? { name, version, body: message } : { name, version, body: message, aliases });
+      for (const alias of aliases) changed.add(alias);
       changed.add(name);
     }
+    const given = new Map(Array.from(before.keys(), (name) => [name, this.resources.get(name)]));
     for (const name of update.removed) {
       this.#delete(name);
       if (this.subscription.names.has(name)) this.missing.add(name);
       changed.add(name);
     }
     this.answered = true;
-    const verdicts = await Promise.all(Array.from(this.views, (view) => view.tell(this.#typeUrl, changed)));
-    return verdicts.find((verdict) => verdict !== undefined);
+    const asked = [...this.views];
+    const verdicts = await Promise.all(asked.map((view) => view.tell(this.#typeUrl, changed)));
+    const refusals = verdicts.filter((verdict) => verdict !== undefined);
+    if (refusals.length === 0) return undefined;
+    const rejections = refusals.map((verdict) => rejectionsOf(verdict, before));
+    // What was refused is served by nobody: who begins later is given what the others serve.
+    const refused = rejections.includes(null) ? before.keys() : rejections.flatMap((some) => some!.map(({ name }) => name));
+    const restored = new Set<string>();
+    for (const name of refused) {
+      const good = before.get(name);
+      if (restored.has(name) || this.resources.get(name) !== given.get(name)) continue;
+      restored.add(name);
+      this.#delete(name);
+      if (good !== undefined) this.#put(good);
+    }
+    for (const view of this.views) if (!asked.includes(view)) void view.tell(this.#typeUrl, restored);
+    return rejections.includes(null) ? refusals[rejections.indexOf(null)] : rejections.flatMap((some) => some!);
+  }
+
+  #put(resource: VersionedResource): void {
+    const { name, aliases } = resource;
+    this.#delete(name);
+    this.resources.set(name, resource);
+    this.missing.delete(name);
+    for (const alias of aliases ?? []) {
+      this.byAlias.set(alias, name);
+      this.missing.delete(alias);
+    }
   }
 
   #delete(name: string): void {
@@ -166,6 +190,16 @@ class SharedView implements ResourceView {
     for (const typeUrl of [...this.#waiting.keys()]) this.settled(typeUrl);
     for (const type of this.#types.values()) if (type.views.delete(this)) type.wantedChanged();
   }
+}
+
+/** A refusal as our client words it: a line for each resource. Null where it names none, or is cut short: then it is of all that were given. */
+function rejectionsOf(verdict: NonNullable<Verdict>, given: ReadonlyMap<string, unknown>): readonly Rejection[] | null {
+  if (!('refused' in verdict)) return verdict;
+  const rejections = verdict.refused.split('\n').flatMap((line) => {
+    const name = line.slice(0, Math.max(0, line.indexOf(': ')));
+    return given.has(name) ? [{ name, message: line.slice(name.length + 2) }] : [];
+  });
+  return rejections.length === 0 || verdict.refused.endsWith(CUT_SHORT) ? null : rejections;
 }
 
 function isWanted(names: ReadonlySet<string>, { name, aliases }: VersionedResource): boolean {
