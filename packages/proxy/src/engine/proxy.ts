@@ -212,6 +212,7 @@ class RunningProxy implements RunnableProxy {
     clearInterval(this.#sweep);
     this.#overload.close();
     this.#listenerSubscription?.close();
+    this.#clusterSubscription?.close();
     this.#listeners.close();
     this.#ads?.close();
     this.#secrets?.close();
@@ -284,7 +285,9 @@ class RunningProxy implements RunnableProxy {
     this.#ads = ads;
     this.#secrets!.overAds(ads);
     this.#clusterSubscription = new ClusterSubscription(ads, this.#clusters, this.#secrets!, this.#slices, this.#bootstrap.clustersOverAds);
-    this.#routes = new RouteSubscription(ads, this.#clusters, this.#slices, this.#runtime.nowMs);
+    const routes = new RouteSubscription(ads, this.#clusters, this.#slices, this.#runtime.nowMs);
+    this.#routes = routes;
+    this.#clusterSubscription.isRouted = (cluster) => routes.names(cluster);
     return ads;
   }
 

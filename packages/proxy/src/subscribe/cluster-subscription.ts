@@ -9,6 +9,7 @@ import type { ClusterConfig } from '../xds/cluster-config.ts';
 import { clusterSteps } from '../xds/compile-cluster.ts';
 import { loadAssignmentSteps } from '../xds/compile-endpoints.ts';
 import { secretNames } from '../xds/tls-settings.ts';
+import { RemovalGrace } from './removal-grace.ts';
 import type { SecretSubscription } from './secret-subscription.ts';
 
 /** A cluster's secrets are waited for so long; then it is taken, and its connections say which one is missing. */
@@ -52,6 +53,11 @@ export class ClusterSubscription implements ClusterDemand {
   #answered = false;
   /** Told of, and not there yet, the latest of each name: their secrets are waited for. */
   readonly #arriving = new Map<string, ClusterConfig>();
+  /** Removed by the server, and kept a moment for the routes that name them still. */
+  readonly #leaving = new RemovalGrace();
+  readonly #leavingEndpoints = new RemovalGrace();
+  /** Whether routes that are in effect name a cluster. */
+  isRouted: (cluster: string) => boolean = () => false;
 
   constructor(ads: AdsClient, clusters: ClusterSet, secrets: SecretSubscription, slices: Slices, wildcard: boolean) {
     this.#clusters = clusters;
@@ -96,7 +102,8 @@ export class ClusterSubscription implements ClusterDemand {
     const taken = await this.#slices.run(this.#compile(update, rejections));
     const secrets = new Set(taken.flatMap(({ config }) => [...secretsOf(config)]));
     if (secrets.size > 0) await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
-    await this.#slices.run(this.#putInPlace(taken, update.removed));
+    await this.#slices.run(this.#putInPlace(taken));
+    await this.#slices.run(this.#takeAway(update.removed));
     this.#answered = true;
     return rejections;
   }
@@ -109,6 +116,7 @@ export class ClusterSubscription implements ClusterDemand {
       else {
         taken.push(compiled);
         this.#arriving.set(compiled.config.name, compiled.config);
+        this.#leaving.keep(compiled.config.name);
       }
       yield;
     }
@@ -117,17 +125,32 @@ export class ClusterSubscription implements ClusterDemand {
   }
 
   /** Each but those that a later response has overtaken, while their secrets were waited for. */
-  *#putInPlace(taken: readonly WholeCluster[], removed: readonly string[]): Steps<void> {
+  *#putInPlace(taken: readonly WholeCluster[]): Steps<void> {
     for (const { config, policies } of taken) {
       if (this.#arriving.get(config.name) !== config) continue;
       this.#arriving.delete(config.name);
       if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
       yield;
     }
-    for (const name of removed) {
-      if (!this.#arriving.has(name)) this.#clusters.remove(name);
+  }
+
+  *#takeAway(names: readonly string[]): Steps<void> {
+    for (const name of names) {
+      if (this.#arriving.has(name)) continue;
+      this.#leaving.keep(name);
+      if (this.#inUse(name)) this.#leaving.later(name, () => this.#clusters.remove(name));
+      else this.#clusters.remove(name);
       yield;
     }
+  }
+
+  #inUse(name: string): boolean {
+    return this.#clusters.get(name)?.warm === true && this.isRouted(name);
+  }
+
+  close(): void {
+    this.#leaving.close();
+    this.#leavingEndpoints.close();
   }
 
   async #onEndpoints({ added, removed }: ResourceUpdate<ClusterLoadAssignment>): Promise<Rejection[]> {
@@ -139,12 +162,17 @@ export class ClusterSubscription implements ClusterDemand {
   *#takeEndpoints(added: ResourceUpdate<ClusterLoadAssignment>['added'], removed: readonly string[], rejections: Rejection[]): Steps<void> {
     for (const { name, message } of added) {
       const compiled = yield* loadAssignmentSteps(message);
-      if (compiled.ok) yield* this.#clusters.endpointSteps(name, compiled.value);
-      else rejections.push({ name, message: describeErrors(compiled.errors) });
+      if (compiled.ok) {
+        this.#leavingEndpoints.keep(name);
+        yield* this.#clusters.endpointSteps(name, compiled.value);
+      } else rejections.push({ name, message: describeErrors(compiled.errors) });
       yield;
     }
     for (const name of removed) {
-      this.#clusters.removeEndpoints(name);
+      this.#leavingEndpoints.keep(name);
+      if (this.#clusters.ofService(name).some((cluster) => this.#inUse(cluster)))
+        this.#leavingEndpoints.later(name, () => this.#clusters.removeEndpoints(name));
+      else this.#clusters.removeEndpoints(name);
       yield;
     }
   }

@@ -95,7 +95,9 @@ export class ListenerSubscription {
   }
 
   async #warm(config: ListenerConfig): Promise<void> {
-    const { clusters, routes, secrets } = this.#sources;
+    const { clusters, routes, secrets, slices } = this.#sources;
+    // Clusters that came together with it may be behind it.
+    await slices.afterAll();
     const slots = Array.from(config.routeNames, (name) => routes.slot(name));
     await Promise.all([
       secrets.readyForListeners(config.secretNames, secretWaitMs(config)),

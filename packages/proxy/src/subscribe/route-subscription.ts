@@ -36,6 +36,12 @@ export class RouteSubscription {
     return [...this.#assemblies.values()].map((assembly) => assembly.slot);
   }
 
+  /** Whether a table that is in effect names a cluster. */
+  names(cluster: string): boolean {
+    for (const { slot } of this.#assemblies.values()) if (slot.table?.clusters.has(cluster) === true) return true;
+    return false;
+  }
+
   /** Forgets route configurations that no listener names, and virtual hosts that no request has used for long. */
   sweep(used: ReadonlySet<string>): void {
     for (const [name, assembly] of this.#assemblies) {
@@ -109,6 +115,8 @@ export class RouteSubscription {
   async #publish(assembly: RouteAssembly): Promise<void> {
     const { pending } = assembly;
     if (pending === null) return;
+    // Clusters that came together with it may be behind it.
+    await this.#slices.afterAll();
     await this.#clusters.ready(pending.clusters, CLUSTERS_TIMEOUT_MS);
     assembly.publish(pending);
   }

@@ -176,6 +176,11 @@ export class ClusterSet {
     for (const cluster of [...(this.#byService.get(serviceName) ?? [])]) if (this.#byService.get(serviceName)?.has(cluster)) yield* cluster.endpointSteps(set);
   }
 
+  /** Names of the clusters that take their endpoints from there. */
+  ofService(serviceName: string): string[] {
+    return Array.from(this.#byService.get(serviceName) ?? [], (cluster) => cluster.name);
+  }
+
   /** EDS says that there are none. */
   removeEndpoints(serviceName: string): void {
     this.setEndpoints(serviceName, { clusterName: serviceName, endpoints: [], overprovisioningFactor: 140 });

@@ -44,6 +44,11 @@ export class Slices {
     });
   }
 
+  /** Fulfilled when everything that was asked for so far is done. */
+  afterAll(): Promise<void> {
+    return this.run(nothing());
+  }
+
   /** Leaves what is not done undone: its promises are never settled. */
   close(): void {
     this.#closed = true;
@@ -83,6 +88,8 @@ export class Slices {
     }
   }
 }
+
+function* nothing(): Steps<void> {}
 
 /** All steps without a pause: where nothing else is waiting for the loop. */
 export function atOnce<T>(steps: Steps<T>): T {
