@@ -240,3 +240,33 @@ it('where the application is away a silent caller is told so without waiting', a
   if (!client.closed) await once(client.socket, 'close');
   expect(client.text).toBe('');
 });
+
+it('what was connected ahead ends with a client that a filter of its own chain refuses', async () => {
+  const limit = {
+    name: 'limit',
+    typedConfig: typed('envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit', { statPrefix: 'x', maxConnections: '1' }),
+  };
+  const config = engine.listeners.compile(
+    message(ListenerSchema, {
+      name: 'in',
+      address: { socketAddress: { address: '127.0.0.1', portValue: 0 } },
+      listenerFilters: [{ name: 'http', typedConfig: typed('envoy.extensions.filters.listener.http_inspector.v3.HttpInspector') }],
+      listenerFiltersTimeout: '2s',
+      continueOnListenerFiltersTimeout: true,
+      filterChains: [{ filterChainMatch: { applicationProtocols: ['http/1.1'] }, filters: [limit, TCP] }, { filters: [TCP] }],
+    }),
+  );
+  if (typeof config === 'string') throw new Error(config);
+  await engine.listeners.set(config);
+  const port = Number(engine.listeners.get('in')!.address.split(':')[1]);
+  const first = await plain(port);
+  first.socket.write('GET / HTTP/1.1\r\n\r\n');
+  expect(await first.received()).toBe(GREETING);
+  const second = await plain(port);
+  await greeted(2);
+  second.socket.write('GET / HTTP/1.1\r\n\r\n');
+  await once(second.socket, 'close');
+  expect(second.text).toBe('');
+  while (open.length > 1) await once(server, 'told');
+  first.socket.destroy();
+});

@@ -419,7 +419,10 @@ export class Listener {
   /** Of a socket that gives its bytes as events. */
   #connectPlain(chain: FilterChainConfig, socket: net.Socket, origin: ConnectionOrigin, word: FirstWord | null): void {
     const info = this.#infoOf(origin, NOT_SECURE);
-    if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
+    if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) {
+      word?.discard();
+      return;
+    }
     const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
     const lane = this.#laneOf(socket);
     const served = this.#connect(chain, lane?.transport ?? socket, info, word);
