@@ -1,55 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { type DescMessage, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { loadTypeRegistry } from '@outrigger/xds';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { assignment, clusterJson, listenerJson, message, routesJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
+import { assignment, clusterJson, listenerJson, routesJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
 import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
 import { bootstrap } from '../xds/bootstrap.ts';
 import { until } from '../xds/envoy.ts';
 import { type Running, startOurs } from './data-plane.ts';
+import { ForeignControlPlane, json } from './foreign-control-plane.ts';
 
 const program = peer('go-control-plane');
-const registry = await loadTypeRegistry();
-/** As our builders write it, in the JSON that Go's protojson takes. */
-const json = (schema: DescMessage, given: JsonObject): JsonValue => toJson(schema, message(schema, given), { registry });
-
-interface Said {
-  readonly kind: 'listening' | 'set' | 'subscribe' | 'ack' | 'nack';
-  readonly address?: string;
-  readonly typeUrl?: string;
-  readonly reason?: string;
-}
-
-/** go-control-plane's own server with its snapshot cache. */
-class ForeignControlPlane {
-  readonly said: Said[] = [];
-  readonly #process: ChildProcess;
-  #version = 0;
-
-  constructor(binary: string, address: string) {
-    this.#process = spawn(binary, [address], { stdio: ['pipe', 'pipe', 'inherit'] });
-    createInterface({ input: this.#process.stdout! }).on('line', (line) => this.said.push(JSON.parse(line) as Said));
-  }
-
-  set(resources: Readonly<Record<string, readonly JsonValue[]>>): void {
-    this.#process.stdin!.write(`${JSON.stringify({ node: 'order-1.default', version: String(++this.#version), ...resources })}\n`);
-  }
-
-  async stop(): Promise<void> {
-    this.#process.kill();
-    await once(this.#process, 'exit');
-  }
-}
-
 describe.skipIf(program === undefined)('our proxy under go-control-plane', () => {
   const folder = mkdtempSync(join(tmpdir(), 'foreign-'));
   let plane: ForeignControlPlane;

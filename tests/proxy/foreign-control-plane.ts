@@ -1,0 +1,38 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { type DescMessage, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { loadTypeRegistry } from '@outrigger/xds';
+import { message } from '../../packages/proxy/src/testing/messages.ts';
+
+const registry = await loadTypeRegistry();
+/** As our builders write it, in the JSON that Go's protojson takes. */
+export const json = (schema: DescMessage, given: JsonObject): JsonValue => toJson(schema, message(schema, given), { registry });
+
+export interface Said {
+  readonly kind: 'listening' | 'set' | 'subscribe' | 'ack' | 'nack';
+  readonly address?: string;
+  readonly typeUrl?: string;
+  readonly reason?: string;
+}
+
+/** go-control-plane's own server with its snapshot cache. */
+export class ForeignControlPlane {
+  readonly said: Said[] = [];
+  readonly #process: ChildProcess;
+  #version = 0;
+
+  constructor(binary: string, address: string) {
+    this.#process = spawn(binary, [address], { stdio: ['pipe', 'pipe', 'inherit'] });
+    createInterface({ input: this.#process.stdout! }).on('line', (line) => this.said.push(JSON.parse(line) as Said));
+  }
+
+  set(resources: Readonly<Record<string, readonly JsonValue[]>>): void {
+    this.#process.stdin!.write(`${JSON.stringify({ node: 'order-1.default', version: String(++this.#version), ...resources })}\n`);
+  }
+
+  async stop(): Promise<void> {
+    this.#process.kill();
+    await once(this.#process, 'exit');
+  }
+}
