@@ -156,6 +156,7 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
   async retire(): Promise<void> {
     this.#state = 'DRAINING';
     this.#handedOver = true;
+    this.#stopRestarts();
     await Promise.all([this.#admin?.close(false), this.#metrics?.close(false)]);
     // Its successor has them by now: what would be left is a queue that nobody accepts from.
     this.#sockets.close();

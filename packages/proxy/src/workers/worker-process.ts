@@ -83,8 +83,10 @@ export class WorkerProcess {
     });
   }
 
+  /** One that starts may not hear it: it serves nobody, or drains. */
   retire(): void {
-    if (this.#child.connected) tell(this.#child as Channel, { outrigger: 'retire' });
+    if (!this.serving) this.kill('SIGTERM');
+    else if (this.#child.connected) tell(this.#child as Channel, { outrigger: 'retire' });
   }
 
   kill(signal: NodeJS.Signals): void {
