@@ -1,21 +1,26 @@
 import {
+  groupOf,
   type Instance,
   isJsonObject,
   isKind,
   type Json,
+  type JsonObject,
   type KindInEffect,
   type KubernetesDocument,
   ofKind,
   type Resource,
+  type ResourceRef,
+  refKey,
   refOf,
   type Service,
   type ServiceEntryPort,
   type ServiceEntrySpec,
+  type SettingsDocument,
   type SpecByKind,
   servicesOf,
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
-import { kubernetesServices } from './kubernetes.ts';
+import { isAssumed, kubernetesServices, namespaceOf, type Pod, podsOf, withAssumed } from './kubernetes.ts';
 import type { Message } from './message.ts';
 import { type Argument, messageText } from './templates.ts';
 
@@ -27,15 +32,34 @@ export class Context {
   readonly others: readonly KubernetesDocument[];
   readonly rootNamespace: string;
   readonly clusterDomain: string;
+  /** MeshConfig as it was given; a field that is left out has Istio's default. */
+  readonly meshConfig: JsonObject;
+  readonly meshNetworks: SettingsDocument | undefined;
+  /** What certificates are held against; none, no time is. */
+  readonly nowMs: number | undefined;
+  /** Whether this is what somebody keeps in files, not a mesh that runs. */
+  readonly isOfFiles: boolean;
+  /** Whether anything is known to run: else, that a selector finds nothing says nothing. */
+  readonly knowsWorkloads: boolean;
   readonly messages: Message[] = [];
   readonly #services: ReadonlyMap<string, readonly Service[]>;
   readonly #wildcardServices: readonly Service[];
+  readonly #statuses: ReadonlyMap<string, Json>;
+  #pods: readonly Pod[] | undefined;
 
   constructor(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions) {
     this.resources = resources;
     this.instances = mesh.instances;
-    this.others = options.others ?? [];
-    this.rootNamespace = options.rootNamespace ?? 'istio-system';
+    this.meshConfig = options.meshConfig ?? {};
+    this.meshNetworks = options.meshNetworks;
+    this.nowMs = options.nowMs;
+    this.#statuses = options.statuses ?? new Map();
+    const root = this.meshConfig.rootNamespace;
+    this.rootNamespace = options.rootNamespace ?? (typeof root === 'string' && root !== '' ? root : 'istio-system');
+    const given = options.others ?? [];
+    this.isOfFiles = options.others !== undefined;
+    this.others = options.others === undefined ? [] : withAssumed(given, this.rootNamespace, this.meshConfig);
+    this.knowsWorkloads = mesh.instances.length > 0 || given.some(({ kind, value }) => kind === 'Pod' || field(value, 'spec', 'template') !== undefined);
     this.clusterDomain = options.clusterDomain ?? 'cluster.local';
     const services = [...mesh.services, ...servicesOf(resources.filter(isWhole)), ...kubernetesServices(this.others, this.clusterDomain)];
     this.#services = Map.groupBy(services, (service) => service.hostname);
@@ -55,6 +79,21 @@ export class Context {
     return this.others.filter((document) => document.kind === kind);
   }
 
+  /** Pods as they are written, and the one of the ingress gateway that is taken to run. */
+  get pods(): readonly Pod[] {
+    this.#pods ??= podsOf(this.others);
+    return this.#pods;
+  }
+
+  namespace(name: string): KubernetesDocument | undefined {
+    return this.otherOfKind('Namespace').find((document) => document.name === name);
+  }
+
+  /** `status` as a resource's document has it. */
+  statusOf(resource: Resource): Json | undefined {
+    return this.#statuses.get(refKey(refOf(resource)));
+  }
+
   /** A host as a resource of `namespace` writes it, in full: a name without a dot is a service of that namespace. */
   fullHost(host: string, namespace: string): string {
     return host.includes('.') || host.includes('*') ? host : `${host}.${namespace}.svc.${this.clusterDomain}`;
@@ -68,17 +107,40 @@ export class Context {
 
   /** `field`: where in the resource; its line becomes the message's. */
   report(resource: Resource, field: string, code: string, ...args: Argument[]): void {
+    const line = resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line);
+    this.#say(refOf(resource), resource.origin?.file ?? '', line, code, args);
+  }
+
+  /** The same of a Kubernetes object. */
+  reportOn(document: KubernetesDocument, field: string, code: string, ...args: Argument[]): void {
+    if (isAssumed(document)) return;
+    const namespace = clusterScoped.has(document.kind) ? '' : namespaceOf(document);
+    const ref = { group: groupOf(document.apiVersion), kind: document.kind, namespace, name: document.name };
+    this.#say(ref, document.origin.file, document.lineOf(field), code, args);
+  }
+
+  /** The same of the mesh networks, which Istio calls by this name. */
+  reportOnNetworks(networks: SettingsDocument, field: string, code: string, ...args: Argument[]): void {
+    const ref = { group: '', kind: 'MeshNetworks', namespace: this.rootNamespace, name: 'meshnetworks' };
+    this.#say(ref, networks.file, networks.lineOf(field), code, args);
+  }
+
+  #say(resource: ResourceRef, file: string, line: number, code: string, args: readonly Argument[]): void {
     const { level, text } = messageText(code, args);
-    this.messages.push({
-      code,
-      level,
-      message: text,
-      resource: refOf(resource),
-      file: resource.origin?.file ?? '',
-      line: resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line),
-    });
+    this.messages.push({ code, level, message: text, resource, file, line });
   }
 }
+
+const clusterScoped: ReadonlySet<string> = new Set([
+  'Namespace',
+  'Node',
+  'CustomResourceDefinition',
+  'MutatingWebhookConfiguration',
+  'ValidatingWebhookConfiguration',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'IngressClass',
+]);
 
 /** A ServiceEntry that was refused for what it lacks declares no service. */
 function isWhole(resource: Resource): boolean {

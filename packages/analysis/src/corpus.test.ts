@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createValidator, instancesOf, readResources, refText, servicesOf } from '@outrigger/resources';
+import { createValidator, refText } from '@outrigger/resources';
 import { describe, expect, it } from 'vitest';
-import { Context } from './context.ts';
-import { analyzers } from './registry.ts';
+import { analyze } from './analyze.ts';
+import { readAnalysisInput } from './input.ts';
 
 // Istio's own cases of its analyzers. They stand beside the project; without them these tests are skipped and say so.
 const corpus = join(import.meta.dirname, '../../../../shared/corpus/istio-analysis');
@@ -13,33 +13,35 @@ const validator = createValidator();
 interface Case {
   readonly name: string;
   readonly files: readonly string[];
+  readonly meshConfig: string | null;
+  readonly meshNetworks: string | null;
   readonly analyzer: string;
   readonly skipWhenAllAnalyzersRun: boolean;
   readonly expected: readonly { readonly code: string; readonly level: string; readonly resource: string }[];
 }
 
 const cases: readonly Case[] = present ? JSON.parse(readFileSync(join(corpus, 'index.json'), 'utf8')) : [];
-const known = new Set(analyzers.map(({ name }) => name));
+const source = (file: string) => ({ file, text: readFileSync(join(corpus, file)) });
 
-async function contextOf(files: readonly string[]) {
-  const read = await readResources(
-    files.map((file) => ({ file, text: readFileSync(join(corpus, file)) })),
-    { validator },
-  );
-  const resources = [...read.resources, ...read.refused];
-  return new Context(resources, { services: servicesOf(read.resources), instances: instancesOf(read.resources) }, { others: read.others });
+/** Everything that a case gives, as `rig analyze` reads it; the messages of one analyzer or of all. */
+async function messagesOf(test: Case, analyzer?: string) {
+  const { resources, mesh, options } = await readAnalysisInput(test.files.map(source), {
+    validator,
+    ...(test.meshConfig === null ? {} : { meshConfig: source(test.meshConfig) }),
+    ...(test.meshNetworks === null ? {} : { meshNetworks: source(test.meshNetworks) }),
+  });
+  return analyze(resources, mesh, analyzer === undefined ? options : { ...options, analyzer });
 }
 
 /** "Gateway default/alpha" and "Gateway alpha" are one. */
 const normal = (resource: string): string => resource.replace(' default/', ' ');
 
 describe.skipIf(!present)(`Istio's cases${present ? '' : ` (skipped: ${corpus} is not there)`}`, () => {
-  it.each(cases.filter(({ analyzer }) => known.has(analyzer)).map((test) => [`${test.analyzer}: ${test.name}`, test] as const))('%s', async (_, test) => {
-    const context = await contextOf(test.files);
-    analyzers.find(({ name }) => name === test.analyzer)?.run(context);
-    const found = context.messages.map(({ code, level, resource }) => `${code} ${level} ${normal(refText(resource))}`);
+  it.each(cases.map((test) => [`${test.analyzer}: ${test.name}`, test] as const))('%s', async (_, test) => {
+    const messages = await messagesOf(test, test.analyzer);
+    const found = messages.map(({ code, level, resource }) => `${code} ${level} ${normal(refText(resource))}`);
     expect(found.sort()).toEqual(test.expected.map(({ code, level, resource }) => `${code} ${level} ${normal(resource)}`).sort());
-    for (const { line, message } of context.messages) {
+    for (const { line, message } of messages) {
       expect(line).toBeGreaterThan(0);
       expect(message).not.toMatch(/%[svdq]/);
     }
@@ -48,9 +50,7 @@ describe.skipIf(!present)(`Istio's cases${present ? '' : ` (skipped: ${corpus} i
   it.each(cases.filter((test) => test.expected.length === 0 && !test.skipWhenAllAnalyzersRun).map((test) => [test.name, test] as const))(
     'no other analyzer finds an error in: %s',
     async (_, test) => {
-      const context = await contextOf(test.files);
-      for (const analyzer of analyzers) analyzer.run(context);
-      expect(context.messages.filter(({ level }) => level === 'Error')).toEqual([]);
+      expect((await messagesOf(test)).filter(({ level }) => level === 'Error')).toEqual([]);
     },
   );
 });

@@ -86,7 +86,7 @@ export type {
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
-export { type ParseResult, parseDocuments, type SourceFile } from './parse.ts';
+export { type ParseResult, parseDocuments, parseSettings, type SettingsDocument, type SourceFile } from './parse.ts';
 export { type Problem, type ProblemCode, problemText } from './problem.ts';
 export { protocolOf } from './protocol.ts';
 export { type ReadOptions, type ReadResult, readResources } from './read.ts';

@@ -37,13 +37,46 @@ export function parseDocuments(files: readonly SourceFile[]): ParseResult {
     } else if (totalBytes > maxTotalBytes) {
       problems.push(unreadable(file, `the files together have more than ${megabytes(maxTotalBytes)}`, 'read fewer at a time'));
     } else {
-      parseFile(file, text, documents, problems);
+      parseFile(file, text, problems, {
+        take: (value, lines) => addObjects(value, lines, file, documents, problems),
+        isFull: () => documents.length > maxDocuments,
+      });
     }
   }
   return { documents, problems };
 }
 
-function parseFile(file: string, content: string | Uint8Array, documents: KubernetesDocument[], problems: Problem[]): void {
+/** Settings that are no Kubernetes object (MeshConfig, MeshNetworks): one mapping in a file. */
+export interface SettingsDocument {
+  readonly file: string;
+  readonly value: JsonObject;
+  /** As `KubernetesDocument.lineOf`. */
+  lineOf(path: string): number;
+}
+
+/** YAML or JSON of one mapping; an empty file is an empty mapping. Within the bounds of `parseDocuments`. */
+export function parseSettings({ file, text }: SourceFile): { readonly settings: SettingsDocument; readonly problems: readonly Problem[] } {
+  const problems: Problem[] = [];
+  const found: SettingsDocument[] = [];
+  if (text.length > maxFileBytes) problems.push(unreadable(file, `the file has ${megabytes(text.length)}`, `give one of at most ${megabytes(maxFileBytes)}`));
+  else {
+    parseFile(file, text, problems, {
+      take: (value, lines) => {
+        if (isJsonObject(value)) found.push({ file, value, lineOf: (path) => lineAt(lines, path) });
+        else if (value !== null) problems.push(unreadable(file, 'the file is no mapping', 'write the settings as "name: value"'));
+      },
+      isFull: () => found.length > 1,
+    });
+  }
+  return { settings: found[0] ?? { file, value: {}, lineOf: () => 1 }, problems };
+}
+
+interface Sink {
+  take(value: Json, lines: LineTree): void;
+  isFull(): boolean;
+}
+
+function parseFile(file: string, content: string | Uint8Array, problems: Problem[], sink: Sink): void {
   const text = textOf(content);
   if (text === undefined) {
     problems.push(unreadable(file, 'the file is binary, not UTF-8 text', 'give a YAML or JSON file'));
@@ -76,7 +109,7 @@ function parseFile(file: string, content: string | Uint8Array, documents: Kubern
       }
       try {
         const { value, lines } = composeValue(document, source, counter);
-        addObjects(value, lines, file, documents, problems);
+        sink.take(value, lines);
       } catch (cause) {
         if (!(cause instanceof ComposeError)) throw cause;
         problem(cause.message, cause.offset, cause.next);
@@ -89,7 +122,7 @@ function parseFile(file: string, content: string | Uint8Array, documents: Kubern
       problem(`nested deeper than ${maxDepth} levels`, deep, 'flatten the document; no resource nests that deep');
       return;
     }
-    if (count >= maxDocuments || documents.length > maxDocuments) {
+    if (count >= maxDocuments || sink.isFull()) {
       problem(`more than ${maxDocuments} documents in one file`, token.offset, 'split the file');
       return;
     }

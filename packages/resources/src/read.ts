@@ -1,5 +1,6 @@
 import { admissionErrors } from './admission/admission.ts';
 import type { KubernetesDocument } from './document.ts';
+import type { Json } from './json.ts';
 import { maxProblemsPerDocument } from './limits.ts';
 import { parseDocuments, type SourceFile } from './parse.ts';
 import type { Problem } from './problem.ts';
@@ -28,6 +29,8 @@ export interface ReadResult {
   readonly skipped: Readonly<Record<string, number>>;
   /** Those objects themselves, for analysis. */
   readonly others: readonly KubernetesDocument[];
+  /** `status` of those in `resources`, which has no place in them, by `refKey`. */
+  readonly statuses: ReadonlyMap<string, Json>;
 }
 
 /** Files to resources: parse, validate, what Istio's admission webhook refuses, duplicates among them. */
@@ -40,6 +43,7 @@ export async function readResources(files: readonly SourceFile[], options: ReadO
   const others: KubernetesDocument[] = [];
   const skipped = new Map<string, number>();
   const seen = new Map<string, Resource>();
+  const statuses = new Map<string, Json>();
   for (const document of parsed.documents) {
     const match = matchKind(document.apiVersion, document.kind);
     if (!match.known) {
@@ -74,9 +78,10 @@ export async function readResources(files: readonly SourceFile[], options: ReadO
       continue;
     }
     seen.set(key, resource);
+    if (document.value.status !== undefined) statuses.set(key, document.value.status);
     resources.push(resource);
   }
-  return { resources, refused, problems, skipped: Object.fromEntries(skipped), others };
+  return { resources, refused, problems, skipped: Object.fromEntries(skipped), others, statuses };
 }
 
 function fieldProblems(document: KubernetesDocument, options: ReadOptions, errors: readonly FieldError[]): Problem[] {

@@ -37,17 +37,25 @@ function reportDestinations(context: Context, resource: Resource<VirtualServiceS
 /** A gateway reads the VirtualServices bound to it alone: the subsets that another one gives the same host do nothing for its requests. */
 function reportSubsetsWithoutEffect(context: Context, resource: Resource<VirtualServiceSpec>): void {
   if ((resource.spec.gateways ?? []).length === 0) return;
+  const told = new Set<Resource>();
   for (const [rule, { route }] of (resource.spec.http ?? []).entries()) {
     for (const [index, { destination }] of (route ?? []).entries()) {
       if (destination === undefined || (destination.subset ?? '') !== '') continue;
       for (const other of context.ofKind('VirtualService')) {
-        for (const target of other.spec.http?.flatMap((otherRule) => otherRule.route ?? []) ?? []) {
-          if ((target.destination?.subset ?? '') === '' || target.destination.host !== destination.host || !other.spec.hosts?.includes(target.destination.host))
-            continue;
-          const name = ({ metadata }: Resource): string => `${metadata.namespace}/${metadata.name}`;
-          context.report(resource, `spec.http[${rule}].route[${index}].destination.host`, 'IST0140', name(other), name(resource));
-        }
+        if (told.has(other) || !givesSubset(other.spec, destination.host)) continue;
+        told.add(other);
+        context.report(resource, `spec.http[${rule}].route[${index}].destination.host`, 'IST0140', nameOf(other), nameOf(resource));
       }
     }
   }
+}
+
+/** Whether a VirtualService of a host sends its requests to a subset of it. */
+function givesSubset({ hosts, http }: VirtualServiceSpec, host: string): boolean {
+  if (!hosts?.includes(host)) return false;
+  return (http ?? []).some(({ route }) => route?.some(({ destination }) => destination?.host === host && (destination.subset ?? '') !== ''));
+}
+
+function nameOf({ metadata }: Resource): string {
+  return `${metadata.namespace}/${metadata.name}`;
 }

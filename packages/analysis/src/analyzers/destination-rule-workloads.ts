@@ -7,6 +7,7 @@ export const destinationRuleWorkloads: Analyzer = {
   name: 'destinationrule.PodNotSelectedAnalyzer',
   codes: ['IST0173', 'IST0174'],
   run(context) {
+    const namespacesOfPods = new Set(context.knowsWorkloads ? kubernetesWorkloads(context.others).map(({ namespace }) => namespace) : []);
     for (const resource of context.ofKind('DestinationRule')) {
       const { metadata, spec } = resource;
       const host = context.fullHost(spec.host ?? '', metadata.namespace);
@@ -16,8 +17,8 @@ export const destinationRuleWorkloads: Analyzer = {
         continue;
       }
       const workloads = labelsOfWorkloads(context, host);
-      // Nothing known to run says nothing about subsets: instances come and go.
-      if (workloads.length === 0) continue;
+      // Of registered instances, that none is there says nothing about subsets: they come and go. Pods in files are those that are meant.
+      if (workloads.length === 0 && !namespacesOfPods.has(namespaceOfHost(host))) continue;
       for (const [index, subset] of (spec.subsets ?? []).entries()) {
         const selected = workloads.some((labels) => matchesLabels(subset.labels, labels));
         if (!selected) context.report(resource, `spec.subsets[${index}]`, 'IST0173', subset.name);
@@ -25,6 +26,12 @@ export const destinationRuleWorkloads: Analyzer = {
     }
   },
 };
+
+/** "default" of "a.default.svc.cluster.local", '' of other hosts. */
+function namespaceOfHost(host: string): string {
+  const [, namespace = '', svc] = host.split('.');
+  return svc === 'svc' ? namespace : '';
+}
 
 function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
   const registered = context.instances.filter((instance) => instance.services.includes(host)).map((instance) => instance.labels);

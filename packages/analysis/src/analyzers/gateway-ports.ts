@@ -1,0 +1,36 @@
+import type { Analyzer } from '../analyzer.ts';
+import { field, matchesLabels } from '../context.ts';
+import { list, namespaceOf, stringMap } from '../kubernetes.ts';
+import { selectorText } from '../label-selector.ts';
+
+/** Gateways that select nothing, and their ports that no Service of their proxies has. */
+export const gatewayPorts: Analyzer = {
+  name: 'gateway.IngressGatewayPortAnalyzer',
+  codes: ['IST0101', 'IST0162'],
+  once: true,
+  ofFiles: true,
+  run(context) {
+    for (const gateway of context.ofKind('Gateway')) {
+      const selector = gateway.spec.selector ?? {};
+      const pods = context.pods.filter(({ labels }) => matchesLabels(selector, labels));
+      if (pods.length === 0) {
+        // A gateway off Kubernetes listens by itself: there is no Service to ask.
+        if (context.instances.some(({ labels }) => matchesLabels(selector, labels))) continue;
+        context.report(gateway, 'spec.selector', 'IST0101', 'selector', selectorText(selector));
+        continue;
+      }
+      const services = context.otherOfKind('Service').filter((service) => {
+        const selected = stringMap(service.value, 'spec', 'selector');
+        return pods.some(({ namespace, labels }) => namespace === namespaceOf(service) && matchesLabels(selected, labels));
+      });
+      const ports = services
+        .flatMap(({ value }) => list(field(value, 'spec', 'ports')))
+        .filter((port) => (field(port, 'protocol') ?? 'TCP') === 'TCP')
+        .map((port) => field(port, 'port'));
+      for (const [index, { port }] of (gateway.spec.servers ?? []).entries()) {
+        if (port?.number !== undefined && !ports.includes(port.number))
+          context.report(gateway, `spec.servers[${index}].port.number`, 'IST0162', port.number, selectorText(selector));
+      }
+    }
+  },
+};

@@ -1,0 +1,68 @@
+import type { Json, KubernetesDocument } from '@outrigger/resources';
+import { type Context, field } from './context.ts';
+import { annotationsOf, type Container, containersOf, labelsOf, namespaceOf, stringMap, text } from './kubernetes.ts';
+
+export const PROXY_CONTAINER = 'istio-proxy';
+export const REVISION_LABEL = 'istio.io/rev';
+export const INJECTION_LABEL = 'istio-injection';
+export const INJECT_LABEL = 'sidecar.istio.io/inject';
+export const DATAPLANE_MODE_LABEL = 'istio.io/dataplane-mode';
+
+/** Namespaces of Kubernetes itself, which nobody injects into. */
+const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage']);
+
+export function isSystemNamespace(name: string): boolean {
+  return systemNamespaces.has(name);
+}
+
+/** Whether an object is part of Istio's own installation. */
+export function isControlPlane(document: KubernetesDocument): boolean {
+  const labels = labelsOf(document);
+  return labels.istio !== undefined || labels.release === 'istio';
+}
+
+/** Whether a namespace's workloads are in ambient mode: a label for sidecars outweighs that for ambient. */
+export function isAmbient(namespace: KubernetesDocument | undefined): boolean {
+  if (namespace === undefined) return false;
+  const labels = labelsOf(namespace);
+  return labels[DATAPLANE_MODE_LABEL] === 'ambient' && labels[INJECTION_LABEL] !== 'enabled' && (labels[REVISION_LABEL] ?? '') === '';
+}
+
+/** Whether a pod has a sidecar, or gets one: it has its container, it says so itself, or its namespace does. */
+export function isPodInMesh(context: Context, pod: KubernetesDocument): boolean {
+  return isInMesh(context, namespaceOf(pod), labelsOf(pod), annotationsOf(pod), containersOf(field(pod.value, 'spec')));
+}
+
+/** The same of the pods of a Deployment. */
+export function isDeploymentInMesh(context: Context, deployment: KubernetesDocument): boolean {
+  const template = field(deployment.value, 'spec', 'template');
+  const labels = stringMap(template, 'metadata', 'labels');
+  return isInMesh(context, namespaceOf(deployment), labels, stringMap(template, 'metadata', 'annotations'), containersOf(field(template, 'spec')));
+}
+
+function isInMesh(
+  context: Context,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+  annotations: Readonly<Record<string, string>>,
+  containers: readonly Container[],
+): boolean {
+  if (containers.some(({ name, image }) => name === PROXY_CONTAINER && image !== '')) return true;
+  const said = labels[INJECT_LABEL] ?? annotations[INJECT_LABEL];
+  if (said !== undefined) return said === 'true';
+  const document = context.namespace(namespace);
+  return document !== undefined && labelsOf(document)[INJECTION_LABEL] === 'enabled';
+}
+
+/** The values of the injector of a revision, as its ConfigMap keeps them in JSON. */
+export function injectorValues(context: Context, revision: string): Json | undefined {
+  const name = revision === '' || revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}`;
+  const map = context.otherOfKind('ConfigMap').find((document) => document.name === name);
+  if (map === undefined) return undefined;
+  try {
+    return JSON.parse(text(field(map.value, 'data', 'values'))) as Json;
+  } catch {
+    // What is no JSON says nothing; the injector itself refuses it.
+    return undefined;
+  }
+}

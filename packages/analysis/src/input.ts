@@ -1,0 +1,39 @@
+import { instancesOf, type Problem, parseSettings, type ReadOptions, type Resource, readResources, type SourceFile, servicesOf } from '@outrigger/resources';
+import type { AnalyzeOptions, Mesh } from './analyze.ts';
+
+export interface AnalysisInput {
+  readonly resources: readonly Resource[];
+  readonly mesh: Mesh;
+  readonly options: AnalyzeOptions;
+  /** What could not be read, or was refused: `messagesOf` makes messages of it. */
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Texts of files to what `analyze` takes. So that somebody else's cases are run as `rig analyze` runs:
+ *
+ *     const { resources, mesh, options, problems } = await readAnalysisInput(files, { meshConfig, meshNetworks });
+ *     const messages = analyze(resources, mesh, { ...options, analyzer: 'virtualservice.GatewayAnalyzer' });
+ *
+ * Without `analyzer` all of them run; `messagesOf(problems)` is what schemas and admission refuse (IST0106).
+ */
+export async function readAnalysisInput(
+  files: readonly SourceFile[],
+  { meshConfig, meshNetworks, ...options }: ReadOptions & { readonly meshConfig?: SourceFile; readonly meshNetworks?: SourceFile } = {},
+): Promise<AnalysisInput> {
+  const read = await readResources(files, options);
+  const config = meshConfig === undefined ? undefined : parseSettings(meshConfig);
+  const networks = meshNetworks === undefined ? undefined : parseSettings(meshNetworks);
+  return {
+    // One mistyped field does not hide what else is wrong with its resource.
+    resources: [...read.resources, ...read.refused],
+    mesh: { services: servicesOf(read.resources), instances: instancesOf(read.resources) },
+    options: {
+      others: read.others,
+      statuses: read.statuses,
+      ...(config === undefined ? {} : { meshConfig: config.settings.value }),
+      ...(networks === undefined ? {} : { meshNetworks: networks.settings }),
+    },
+    problems: [...read.problems, ...(config?.problems ?? []), ...(networks?.problems ?? [])],
+  };
+}
