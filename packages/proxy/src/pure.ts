@@ -1,4 +1,7 @@
 /** What needs neither socket nor clock: `rig simulate` and `rig plan` ask these, and so does the running proxy. */
+export { EMPTY_STREAM } from '@outrigger/telemetry';
+export { normalizePath } from './engine/path-normalizer.ts';
+export type { FilteredStream, FilterServices } from './filters/http-filter.ts';
 export { formatPeer, parsePeer } from './filters/peer.ts';
 export { NO_ADDRESS, parseIp } from './filters/rbac/ip-address.ts';
 export type { RbacVerdict } from './filters/rbac/rbac.ts';
@@ -8,6 +11,8 @@ export type { HeaderList } from './http/message.ts';
 export { RequestHead, ResponseHead } from './http/message.ts';
 export { compileLbOptions } from './lb/compile-lb.ts';
 export type { LbOptions, LbPolicy } from './lb/options.ts';
+export { ConnectionOrigin } from './listener/connection-origin.ts';
+export { FilterChainMatcher } from './listener/filter-chain-match.ts';
 export { compileLimits } from './resilience/limits.ts';
 export type { OutlierPolicy } from './resilience/outlier-detection.ts';
 export { compileOutlierPolicy } from './resilience/outlier-detection.ts';
@@ -17,3 +22,5 @@ export { assembleRouteTable, compileRouteConfiguration, compileVirtualHost } fro
 export type { RouteEntryFields } from './routing/route-entry.ts';
 export { RouteEntry } from './routing/route-entry.ts';
 export { CompiledVirtualHost, RouteTable } from './routing/route-table.ts';
+export { compileListener } from './xds/compile-listener.ts';
+export type { FilterChainConfig, HttpManagerConfig, ListenerConfig } from './xds/listener-config.ts';

@@ -1,4 +1,5 @@
 export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
+export { inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundCluster } from './cluster-name.ts';
 export { type ApiStatus, apiStatus, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
@@ -28,6 +29,7 @@ export {
   parseNode,
   type UpstreamPort,
 } from './node.ts';
+export { INVALID_BACKEND } from './routes/destination.ts';
 export { defaultSettings, type MeshSettings } from './settings.ts';
 export {
   cluster,
@@ -41,5 +43,5 @@ export {
   translate,
   virtualHost,
 } from './translate.ts';
-export type { Note, Translated, TranslatedNames } from './translated.ts';
+export type { Note, Place, Translated, TranslatedNames } from './translated.ts';
 export { upstreamProblems } from './upstream.ts';

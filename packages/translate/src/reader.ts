@@ -13,7 +13,7 @@ import {
 } from './mesh.ts';
 import type { ProxyNode } from './node.ts';
 import type { MeshSettings } from './settings.ts';
-import type { Note, Translated } from './translated.ts';
+import type { Note, Place, Translated } from './translated.ts';
 
 /** The mesh as one translation reads it: what is looked at is written down, so that a result knows what it depends upon. */
 export class Reader {
@@ -22,6 +22,7 @@ export class Reader {
   readonly #mesh: Mesh;
   readonly #sources = new Map<string, ResourceRef>();
   readonly #notes = new Map<string, Note>();
+  readonly #places = new Map<object, Place>();
 
   constructor(mesh: Mesh, node: ProxyNode) {
     this.#mesh = mesh;
@@ -119,6 +120,12 @@ export class Reader {
     this.#sources.set(refKey(ref), ref);
   }
 
+  /** Where a message that is being made is written. */
+  places(messages: readonly object[], resource: Resource, field: string): void {
+    const place = { resource: refOf(resource), field };
+    for (const message of messages) this.#places.set(message, place);
+  }
+
   /** A field that does nothing. */
   ignored(resource: Resource, field: string, message: string, on: Note['on'] = 'all'): void {
     this.#note({ resource: refOf(resource), field, effect: 'none', on, message });
@@ -134,6 +141,6 @@ export class Reader {
   }
 
   result<Message>(name: string, message: Message | undefined, aliases: readonly string[] = []): Translated<Message> {
-    return { name, message, aliases, keys: this.keys, sources: [...this.#sources.values()], notes: [...this.#notes.values()] };
+    return { name, message, aliases, keys: this.keys, sources: [...this.#sources.values()], notes: [...this.#notes.values()], places: this.#places };
   }
 }

@@ -13,6 +13,13 @@ export interface Note {
   readonly message: string;
 }
 
+/** A field of a resource. */
+export interface Place {
+  readonly resource: ResourceRef;
+  /** "spec.http[0]" */
+  readonly field: string;
+}
+
 /** One xDS resource, and what it was made of. */
 export interface Translated<Message> {
   /** The resource's own name; for VHDS not always the name asked for. */
@@ -26,6 +33,8 @@ export interface Translated<Message> {
   /** The resources that shaped it: they are in effect on this node through it. */
   readonly sources: readonly ResourceRef[];
   readonly notes: readonly Note[];
+  /** Where its parts (routes) are written. */
+  readonly places: ReadonlyMap<object, Place>;
 }
 
 /** Names of a wildcard subscription. */

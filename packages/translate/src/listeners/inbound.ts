@@ -46,6 +46,9 @@ export function inboundListener(reader: Reader, port: InboundPort): Listener {
       filters: filters(reader, port, true),
     });
   }
+  // TLS that is the application's own affair: told from the mesh's by what it offers.
+  if (mode === 'PERMISSIVE' && !isHttp(port.protocol))
+    chains.push({ name: 'own-tls', filterChainMatch: { transportProtocol: 'tls' }, filters: filters(reader, port, false) });
   if (mode !== 'STRICT') chains.push({ name: 'plaintext', filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: filters(reader, port, false) });
   return create(ListenerSchema, {
     name: inboundListenerName(port),

@@ -124,6 +124,20 @@ export function routesOf(
   matchIndex: number | undefined,
   target: RoutedHost,
 ): Route[] {
+  const routes = routesFor(reader, visibility, owner, field, route, matchIndex, target);
+  reader.places(routes, owner, field);
+  return routes;
+}
+
+function routesFor(
+  reader: Reader,
+  visibility: Visibility,
+  owner: Resource,
+  field: string,
+  route: RouteRule,
+  matchIndex: number | undefined,
+  target: RoutedHost,
+): Route[] {
   const match = matchIndex === undefined ? undefined : route.match![matchIndex]!;
   const { namespace, name } = owner.metadata;
   const metadata: Record<string, JsonObject> = { istio: { config: `/apis/${owner.apiVersion}/namespaces/${namespace}/${kebab(owner.kind)}/${name}` } };

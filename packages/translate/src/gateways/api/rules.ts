@@ -40,7 +40,7 @@ export function httpRule(
   at: ServedAt,
 ): RouteRule {
   const prefix = match.path?.type === undefined || match.path.type === 'PathPrefix' ? (match.path?.value ?? '/') : undefined;
-  const filters = rule.filters ?? [];
+  const filters = [...(rule.filters ?? []), ...filtersOfOnly(rule.backendRefs)];
   const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect;
   const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite;
   const { request, backendRequest } = rule.timeouts ?? {};
@@ -102,6 +102,13 @@ export function httpRule(
         }),
     ...backends(reader, visibility, route, rule.backendRefs),
   };
+}
+
+/** A path is rewritten, and a request redirected, by its route: filters of a backend do so where it is the only one. */
+function filtersOfOnly(references: readonly BackendReference[] | undefined): readonly ApiRouteFilter[] {
+  const taking = (references ?? []).filter(({ weight }) => weight !== 0);
+  if (taking.length !== 1) return [];
+  return (taking[0]!.filters ?? []).filter(({ urlRewrite, requestRedirect }) => urlRewrite !== undefined || requestRedirect !== undefined);
 }
 
 /** A rule of a GRPCRoute: its calls are requests of HTTP. */

@@ -1,0 +1,31 @@
+/** A connection, and what is sent on it. */
+export interface Call {
+  /** Where the client connects to; '' is an address that belongs to nothing. */
+  readonly address: string;
+  readonly port: number;
+  /** undefined: no TLS. */
+  readonly tls: CallTls | undefined;
+  /** undefined: bytes that are no HTTP. */
+  readonly request: CallRequest | undefined;
+}
+
+export interface CallTls {
+  /** '' : none asked for. */
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** What the client shows if it is asked: nothing, a certificate of the mesh, or one of its own. */
+  readonly certificate: 'none' | 'mesh' | { readonly pem: string };
+  /** SPIFFE id of a certificate of the mesh. */
+  readonly peer: string;
+}
+
+export interface CallRequest {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  /** Host header. */
+  readonly authority: string;
+  /** With query. */
+  readonly path: string;
+  /** name, value, name, value ... */
+  readonly headers: readonly string[];
+}

@@ -1,0 +1,51 @@
+import { X509Certificate } from 'node:crypto';
+import { isJsonObject, type KubernetesDocument } from '@outrigger/resources';
+import { parseSecretName } from '@outrigger/translate';
+import { field, namespaceOf, text } from './kubernetes-services.ts';
+
+/** Why a client's certificate is refused by who asks for it under the name of a secret; undefined: it is taken. */
+export type ClientVerifier = (certificate: 'mesh' | { readonly pem: string }, secretName: string) => string | undefined;
+
+/** By the authorities that the files hold. One that they do not hold is taken to be the client's own. */
+export function clientVerifier(documents: readonly KubernetesDocument[]): ClientVerifier {
+  return (certificate, secretName) => {
+    const asked = parseSecretName(secretName);
+    const ofMesh = asked === undefined;
+    if (certificate === 'mesh') return ofMesh ? undefined : 'the client shows its certificate of the mesh, and another authority is trusted here';
+    if (ofMesh) return 'only certificates of the mesh are trusted here';
+    const authorities = asked.kind === 'credential' ? authoritiesOf(documents, asked.name) : undefined;
+    if (authorities === undefined || certificate.pem === '') return undefined;
+    return isSignedBy(certificate.pem, authorities) ? undefined : 'the client certificate is not signed by an authority that is trusted here';
+  };
+}
+
+const CA_SUFFIX = '-cacert';
+
+function authoritiesOf(documents: readonly KubernetesDocument[], asked: string): string | undefined {
+  const [name = '', namespace = ''] = asked.split('/').reverse();
+  const stem = name.endsWith(CA_SUFFIX) ? name.slice(0, -CA_SUFFIX.length) : name;
+  for (const document of documents) {
+    if (document.name !== stem && document.name !== name) continue;
+    if (namespace !== '' && namespaceOf(document) !== namespace) continue;
+    const pem =
+      document.kind === 'ConfigMap' ? text(field(document.value, 'data', 'ca.crt')) : document.kind === 'Secret' ? secretText(document, 'ca.crt') : '';
+    if (pem !== '') return pem;
+  }
+  return undefined;
+}
+
+/** One entry of a Secret, '' where it has none. */
+export function secretText(document: KubernetesDocument, key: string): string {
+  const encoded = field(document.value, 'data', key);
+  if (typeof encoded === 'string') return Buffer.from(encoded, 'base64').toString('utf8');
+  const plain = isJsonObject(document.value) ? field(document.value, 'stringData', key) : undefined;
+  return text(plain);
+}
+
+function isSignedBy(pem: string, authorities: string): boolean {
+  const client = new X509Certificate(pem);
+  return (authorities.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).some((one) => {
+    const authority = new X509Certificate(one);
+    return client.checkIssued(authority) && client.verify(authority.publicKey);
+  });
+}

@@ -1,0 +1,288 @@
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import {
+  compileRouteConfiguration,
+  describeErrors,
+  EMPTY_STREAM,
+  type FilteredStream,
+  type FilterServices,
+  type HttpManagerConfig,
+  normalizePath,
+  RequestHead,
+  ResponseHead,
+  type RouteEntry,
+  type RouteTable,
+} from '@outrigger/proxy/pure';
+import { INVALID_BACKEND, type Place, parseOutboundCluster } from '@outrigger/translate';
+import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
+import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
+import type { CallRequest } from './call.ts';
+import { type Authorization, type Fault, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+
+/** The routes that an HTTP connection manager asks, as messages and where each is written. */
+export interface Routes {
+  readonly configuration: RouteConfiguration;
+  readonly places: ReadonlyMap<object, Place>;
+}
+
+export interface HttpContext {
+  readonly manager: HttpManagerConfig;
+  readonly routes: Routes;
+  readonly facts: FilteredStream['connectionFacts'];
+  readonly request: CallRequest;
+  readonly matched: (place: Place | undefined, route: Route) => Matched;
+}
+
+/** No chance at all: what only some of the requests get, this one does not. It is told beside the decision. */
+const LEAST_LIKELY = 0xffff_ffff;
+
+export function routeRequest({ manager, routes, facts, request, matched }: HttpContext): Outcome {
+  const head = headOf(request);
+  const normal = normalizePath(head.path, manager);
+  if (normal.verdict === 'reject') return answered('direct-response', 400, head, [], ['the path cannot be normalized: 400']);
+  head.path = normal.path;
+  const table = manager.routes.kind === 'inline' ? manager.routes.table : compiled(routes.configuration);
+  const host = table.findVirtualHost(head.authority);
+  const entry = host?.match(head, 0, { mutual: facts.secure && facts.peerUris.length > 0, internal: false, dynamicMetadata: null }) ?? null;
+  const message = host === null || entry === null ? undefined : messageOf(routes.configuration, table, host.name, host.routes.indexOf(entry));
+  const steps = [host === null ? `no virtual host of ${table.name} is for ${head.authority}` : `virtual host ${host.name} is for ${head.authority}`];
+  const base: Partial<Outcome> = {
+    ...(message === undefined ? {} : { matched: matched(routes.places.get(message), message), faults: faultsOf(message), ...resilience(message) }),
+    xds: { listener: '', filterChain: '', virtualHost: host?.name ?? '', route: entry?.name ?? '', clusters: [] },
+  };
+  if (message !== undefined) steps.push(`route ${entry!.name}: ${base.matched!.resource || 'made by the mesh'} ${base.matched!.rule}`.trimEnd());
+  const stream = streamOf(head, facts, entry);
+  const verdict = runFilters(manager, entry, stream);
+  const authorization = verdict.authorization;
+  const finish = (found: Outcome, more: readonly string[] = []): Outcome => ({
+    ...found,
+    ...base,
+    authorization,
+    explanation: [...steps, ...more],
+    xds: { ...base.xds!, clusters: found.xds.clusters },
+  });
+  if (verdict.answer !== undefined) {
+    const { decision, status, headers, why } = verdict.answer;
+    return finish(answered(decision, status, head, headers, []), [why]);
+  }
+  if (entry === null) return finish(answered('no-route', 404, head, [], []), [host === null ? '404' : 'no route of it matches: 404']);
+  return finish(acted(entry, head, stream, manager, base.matched?.resource ?? ''), []);
+}
+
+function headOf(request: CallRequest): RequestHead {
+  const head = new RequestHead();
+  return Object.assign(head, {
+    method: request.method,
+    path: request.path,
+    authority: request.authority,
+    scheme: request.scheme,
+    headers: [...request.headers],
+  });
+}
+
+function compiled(configuration: RouteConfiguration): RouteTable {
+  const result = compileRouteConfiguration(configuration);
+  if (!result.ok) throw new Error(`routes ${configuration.name} are not such as the proxy takes: ${describeErrors(result.errors)}`);
+  return result.value;
+}
+
+/** -1 is the redirect to TLS of a whole virtual host. */
+function messageOf(configuration: RouteConfiguration, table: RouteTable, hostName: string, index: number): Route | undefined {
+  const at = table.virtualHosts.findIndex(({ name }) => name === hostName);
+  return index < 0 ? undefined : (configuration.virtualHosts[at] ?? configuration.virtualHosts.find(({ name }) => name === hostName))?.routes[index];
+}
+
+interface FilterAnswer {
+  readonly decision: Outcome['decision'];
+  readonly status: number;
+  readonly headers: readonly string[];
+  readonly why: string;
+}
+
+function runFilters(
+  manager: HttpManagerConfig,
+  entry: RouteEntry | null,
+  stream: FilteredStream,
+): { readonly authorization: Authorization | null; readonly answer: FilterAnswer | undefined } {
+  const bound = entry === null ? manager.filters.unrouted : entry.fields.filters.boundTo(manager.filters);
+  let authorization: Authorization | null = null;
+  for (const filter of bound.request) {
+    if (filter === null) continue;
+    let verdict = filter.onRequest!(stream);
+    const authorizes = filter.name.includes('rbac');
+    if (authorizes && verdict.kind === 'pass') authorization = { allowed: true, policy: '' };
+    if (verdict.kind === 'delay') verdict = filter.afterDelay!(stream);
+    if (verdict.kind === 'refuse') {
+      const { status, details, headers = [] } = verdict;
+      if (authorizes) {
+        const policy = /\[(.*)\]$/.exec(details)?.[1] ?? '';
+        return {
+          authorization: { allowed: false, policy: policy === 'none' ? '' : policy },
+          answer: { decision: 'denied', status, headers, why: `authorization denies it: ${policy === 'none' ? 'no policy allows it' : policy}` },
+        };
+      }
+      return {
+        authorization,
+        answer: {
+          decision: details.startsWith('fault') ? 'fault' : 'direct-response',
+          status,
+          headers,
+          why: `${filter.name} answers with ${status} (${details})`,
+        },
+      };
+    }
+    if (verdict.kind === 'answer')
+      return {
+        authorization,
+        answer: { decision: 'direct-response', status: verdict.status, headers: verdict.headers, why: `${filter.name} answers with ${verdict.status}` },
+      };
+  }
+  return { authorization, answer: undefined };
+}
+
+function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, manager: HttpManagerConfig, owner: string): Outcome {
+  const { redirect, direct, mirrors } = entry.fields;
+  const responseOf = (status: number): ResponseHead => Object.assign(new ResponseHead(), { status });
+  if (redirect !== null) {
+    const location = redirect.location(head);
+    const response = responseOf(redirect.status);
+    response.headers.push('location', location);
+    entry.finalizeResponse(response.headers, null, EMPTY_STREAM);
+    return { ...answered('redirect', redirect.status, head, response.headers, []), location };
+  }
+  if (direct !== null) {
+    const response = responseOf(direct.status);
+    entry.finalizeResponse(response.headers, null, EMPTY_STREAM);
+    // A route of Gateway API has no answers of its own: this one stands for backends that are none.
+    const decision = direct.status === 500 && /^(HTTP|GRPC)Route /.test(owner) ? 'invalid-backend' : 'direct-response';
+    return answered(decision, direct.status, head, response.headers, []);
+  }
+  const choices = entry.fields.clusters;
+  const total = choices.reduce((sum, { weight }) => sum + weight, 0);
+  const sent = choices.map((choice) => {
+    const copy = headOf({ ...head, scheme: head.scheme as 'http', headers: head.headers });
+    entry.finalizeRequest(copy, choice, EMPTY_STREAM);
+    return sentRequest(copy);
+  });
+  const first = choices[0]!;
+  const response = responseOf(200);
+  entry.finalizeResponse(response.headers, first, EMPTY_STREAM);
+  for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
+  const destinations = choices.map((choice, index) => {
+    const parsed = parseOutboundCluster(choice.clusterName(head));
+    const differs = JSON.stringify(sent[index]) !== JSON.stringify(sent[0]);
+    return {
+      host: parsed?.host ?? choice.clusterName(head),
+      port: parsed?.port ?? 0,
+      subset: parsed?.subset ?? '',
+      weight: choices.length === 1 || total === 0 ? 100 : (choice.weight * 100) / total,
+      ...(differs ? { request: sent[index]! } : {}),
+    };
+  });
+  const real = destinations.filter(({ host }) => host !== INVALID_BACKEND);
+  const clusters = choices.map((choice) => choice.clusterName(head));
+  const mirrored = mirrors.flatMap(({ cluster, fraction }) => {
+    const parsed = parseOutboundCluster(cluster);
+    return parsed === undefined ? [] : [{ host: parsed.host, port: parsed.port, percent: fraction.ratio * 100 }];
+  });
+  if (real.length === 0) return answered('invalid-backend', 500, head, [], []);
+  return outcome({
+    decision: clusters.every((name) => parseOutboundCluster(name) === undefined && !name.startsWith('inbound|')) ? 'passthrough' : 'route',
+    status: 200,
+    destinations: real,
+    request: sent[0]!,
+    response: { status: 200, headers: record(response.headers) },
+    mirrors: mirrored,
+    xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters },
+  });
+}
+
+function answered(decision: Outcome['decision'], status: number, head: RequestHead, headers: readonly string[], explanation: readonly string[]): Outcome {
+  return outcome({ decision, status, request: sentRequest(head), response: { status, headers: record(headers) }, explanation });
+}
+
+/** Headers of the mesh's own, which no application reads. */
+const OWN_HEADERS = /^x-outrigger-|^x-envoy-original-path$/;
+
+function sentRequest(head: RequestHead): SentRequest {
+  const headers = Object.fromEntries(Object.entries(record(head.headers)).filter(([name]) => !OWN_HEADERS.test(name)));
+  return { method: head.method, host: head.authority, path: head.path, headers };
+}
+
+function record(headers: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!.toLowerCase();
+    const value = headers[at + 1]!;
+    found[name] = found[name] === undefined ? value : `${found[name]},${value}`;
+  }
+  return found;
+}
+
+function streamOf(head: RequestHead, facts: FilteredStream['connectionFacts'], route: RouteEntry | null): FilteredStream {
+  const services = {
+    random: { uint32: () => LEAST_LIKELY },
+    nowMs: () => 0,
+    unixMs: () => 0,
+  } as unknown as FilterServices;
+  const states = new Map<unknown, unknown>();
+  return {
+    ...EMPTY_STREAM,
+    head,
+    headIsAll: true,
+    connectionFacts: facts,
+    route,
+    dice: 0,
+    services,
+    responseFlags: 0,
+    dynamicMetadata: null,
+    stateOf: (filter: unknown) => states.get(filter),
+    keep: (filter: unknown, state: unknown) => void states.set(filter, state),
+  } as unknown as FilteredStream;
+}
+
+function resilience(route: Route): Pick<Outcome, 'retries' | 'timeoutMs'> {
+  if (route.action.case !== 'route') return { retries: null, timeoutMs: 0 };
+  const { timeout, retryPolicy } = route.action.value;
+  return {
+    timeoutMs: durationMs(timeout),
+    retries:
+      retryPolicy === undefined
+        ? null
+        : { attempts: retryPolicy.numRetries ?? 1, on: retryPolicy.retryOn, perTryTimeoutMs: durationMs(retryPolicy.perTryTimeout) },
+  };
+}
+
+function durationMs(duration: { readonly seconds: bigint; readonly nanos: number } | undefined): number {
+  return duration === undefined ? 0 : Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}
+
+const PARTS: Readonly<Record<number, number>> = {
+  [FractionalPercent_DenominatorType.HUNDRED]: 100,
+  [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
+  [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
+};
+
+function percentOf(fraction: { readonly numerator: number; readonly denominator: FractionalPercent_DenominatorType } | undefined): number {
+  return fraction === undefined ? 0 : (fraction.numerator * 100) / (PARTS[fraction.denominator] ?? 100);
+}
+
+function faultsOf(route: Route): readonly Fault[] {
+  return Object.values(route.typedPerFilterConfig).flatMap((any) => {
+    const fault = unpacked(any, HTTPFaultSchema);
+    const delay = fault?.delay;
+    const abort = fault?.abort;
+    return [
+      ...(delay?.faultDelaySecifier.case === 'fixedDelay'
+        ? [{ kind: 'delay', percent: percentOf(delay.percentage), delayMs: durationMs(delay.faultDelaySecifier.value) } as const]
+        : []),
+      ...(abort?.errorType.case === 'httpStatus' ? [{ kind: 'abort', percent: percentOf(abort.percentage), status: abort.errorType.value } as const] : []),
+    ];
+  });
+}
+
+function unpacked<Desc extends DescMessage>(any: Parameters<typeof anyUnpack>[0], schema: Desc): MessageShape<Desc> | undefined {
+  return anyUnpack(any, schema);
+}

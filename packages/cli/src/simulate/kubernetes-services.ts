@@ -1,0 +1,89 @@
+import { isJsonObject, type Json, type KubernetesDocument, protocolOf, type Service } from '@outrigger/resources';
+
+const DOMAIN = 'cluster.local';
+const EXPORT_TO = 'networking.istio.io/exportTo';
+
+/** A Service of Kubernetes, with what only Kubernetes says of it. */
+export interface KubernetesService {
+  readonly service: Service;
+  /** undefined: its endpoints are written by hand. */
+  readonly selector: Readonly<Record<string, string>> | undefined;
+  /** A number, or the name of a container's port, by the service's port. */
+  readonly targetPorts: ReadonlyMap<number, number | string>;
+}
+
+export function kubernetesServices(documents: readonly KubernetesDocument[]): readonly KubernetesService[] {
+  const written = documents.filter((document) => document.kind === 'Service' && document.apiVersion === 'v1');
+  const all = written.map(serviceOf);
+  const byHost = new Map(all.map((one) => [one.service.hostname, one]));
+  return all.map((one, index) => aliased(one, written[index]!, byHost));
+}
+
+function serviceOf(document: KubernetesDocument): KubernetesService {
+  const namespace = namespaceOf(document);
+  const spec = field(document.value, 'spec');
+  const selector = field(spec, 'selector');
+  const targetPorts = new Map<number, number | string>();
+  const ports = list(field(spec, 'ports')).flatMap((port) => {
+    const number = field(port, 'port');
+    if (typeof number !== 'number') return [];
+    const name = text(field(port, 'name'));
+    const transport = text(field(port, 'protocol'));
+    const target = field(port, 'targetPort');
+    targetPorts.set(number, typeof target === 'number' || typeof target === 'string' ? target : number);
+    return [{ name, port: number, protocol: protocolOf(name, transport === 'TCP' ? '' : transport, text(field(port, 'appProtocol')), number) }];
+  });
+  const exportTo = text(field(document.value, 'metadata', 'annotations', EXPORT_TO));
+  return {
+    service: {
+      hostname: `${document.name}.${namespace}.svc.${DOMAIN}`,
+      name: document.name,
+      namespace,
+      ports,
+      addresses: clusterIps(spec),
+      resolution: 'STATIC',
+      location: 'MESH_INTERNAL',
+      exportTo: exportTo === '' ? ['*'] : exportTo.split(',').map((target) => target.trim()),
+      labels: textMap(field(document.value, 'metadata', 'labels')),
+      subjectAltNames: [],
+      creationTimestamp: text(field(document.value, 'metadata', 'creationTimestamp')),
+    },
+    selector: isJsonObject(selector) ? textMap(selector) : undefined,
+    targetPorts,
+  };
+}
+
+/** An ExternalName of a service of the files has that one's ports. */
+function aliased(one: KubernetesService, document: KubernetesDocument, byHost: ReadonlyMap<string, KubernetesService>): KubernetesService {
+  if (text(field(document.value, 'spec', 'type')) !== 'ExternalName') return one;
+  const target = byHost.get(text(field(document.value, 'spec', 'externalName')).toLowerCase());
+  const ports = one.service.ports.length > 0 ? one.service.ports : (target?.service.ports ?? []);
+  return { ...one, service: { ...one.service, ports, resolution: target === undefined ? 'DNS' : 'STATIC', addresses: [] } };
+}
+
+function clusterIps(spec: Json | undefined): readonly string[] {
+  const all = [text(field(spec, 'clusterIP')), ...list(field(spec, 'clusterIPs')).map(text)];
+  return [...new Set(all.filter((address) => address !== '' && address !== 'None'))];
+}
+
+export function namespaceOf(document: KubernetesDocument): string {
+  return document.namespace === '' ? 'default' : document.namespace;
+}
+
+export function field(value: Json | undefined, ...path: readonly string[]): Json | undefined {
+  let found = value;
+  for (const key of path) found = isJsonObject(found) ? found[key] : undefined;
+  return found;
+}
+
+export function textMap(value: Json | undefined): Readonly<Record<string, string>> {
+  return isJsonObject(value) ? Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string')) : {};
+}
+
+export function list(value: Json | undefined): readonly Json[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function text(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,185 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readResources } from '@outrigger/resources';
+import type { ProxyNode } from '@outrigger/translate';
+import type { Call } from '../../packages/cli/src/simulate/call.ts';
+import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
+import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
+import { fromWorkload } from '../../packages/cli/src/simulate/outbound.ts';
+import type { Outcome } from '../../packages/cli/src/simulate/outcome.ts';
+import { atGateway } from '../../packages/cli/src/simulate/simulate.ts';
+import { type World, worldOf } from '../../packages/cli/src/simulate/world.ts';
+import { boundPorts } from './gateway-services.ts';
+import { type GroupResult, type Judged, readJson, Tally } from './group.ts';
+
+export interface IstioCall {
+  readonly Name: string;
+  readonly Call: {
+    readonly CallMode: 'gateway' | 'outbound' | 'inbound';
+    readonly Protocol: 'http' | 'http2' | 'tcp';
+    readonly TLS: 'plaintext' | 'tls' | 'mtls';
+    readonly Address?: string;
+    readonly Port: number;
+    readonly Sni?: string;
+    readonly Alpn?: string;
+    readonly HostHeader?: string;
+    readonly Path?: string;
+    readonly ClientCertificateFrom?: string;
+  };
+  readonly Result: {
+    readonly ClusterMatched?: string;
+    readonly VirtualHostMatched?: string;
+    readonly RouteMatched?: string;
+    readonly Endpoints?: readonly string[];
+    readonly ServerCertificate?: string;
+    readonly Error?: string;
+  };
+  readonly Quirk?: string;
+}
+
+export interface IstioSimulation {
+  readonly name: string;
+  readonly config: string;
+  readonly proxy: {
+    readonly type: 'router' | 'sidecar';
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly ipAddresses?: readonly string[];
+  };
+  readonly meshConfig?: { readonly outboundTrafficPolicy?: { readonly mode?: string }; readonly inboundTrafficPolicy?: { readonly mode?: string } };
+  readonly calls: readonly IstioCall[];
+}
+
+const WORKLOAD = 'simulated';
+/** Of a call that names no host. */
+const ANY_HOST = 'any.invalid';
+const HTTP_ERRORS = new Set(['ErrNoVirtualHost', 'ErrNoRoute', 'ErrTLSRedirect']);
+
+export async function simulationGroup(corpus: string): Promise<GroupResult> {
+  const tally = new Tally('istio-simulation');
+  const folder = join(corpus, 'istio-simulation');
+  for (const path of globSync(join(folder, '*.json')).sort()) {
+    const simulation = readJson<IstioSimulation>(path);
+    const prepared = prepare(folder, simulation);
+    // Each of its calls says what went wrong.
+    prepared.catch(() => undefined);
+    for (const [index, call] of simulation.calls.entries()) {
+      const name = `${simulation.name}: ${call.Name} [${index}]`;
+      await tally.run(name, async () => judgeCall(await prepared, call), call.Quirk);
+    }
+  }
+  return tally.result();
+}
+
+export interface Prepared {
+  readonly simulation: IstioSimulation;
+  readonly world: World;
+  readonly node: ProxyNode;
+  readonly ports: readonly WorkloadPort[];
+  /** Of a gateway: the ports that it listens on for a server's. */
+  readonly targets: ReadonlyMap<number, ReadonlySet<number>>;
+}
+
+export async function prepare(folder: string, simulation: IstioSimulation): Promise<Prepared> {
+  const { resources, refused, others } = await readResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
+  const { proxy, meshConfig } = simulation;
+  const policy = meshConfig?.outboundTrafficPolicy;
+  // The enumeration's first value is what a policy without a mode has.
+  const outboundPolicy = policy !== undefined && (policy.mode ?? 'REGISTRY_ONLY') === 'REGISTRY_ONLY' ? 'REGISTRY_ONLY' : 'ALLOW_ANY';
+  const addresses = proxy.ipAddresses ?? [];
+  const all = worldOf([...resources, ...refused], others, { outboundPolicy });
+  const bound = proxy.type === 'router' ? boundPorts(all, proxy.namespace, addresses, proxy.labels) : undefined;
+  const world = bound === undefined ? all : worldOf(bound.resources, others, { outboundPolicy });
+  const workload = bound?.service ?? WORKLOAD;
+  const who = { namespace: proxy.namespace, workload, labels: proxy.labels, addresses };
+  const ports = inboundPorts(world, who);
+  const node = proxyNode({
+    namespace: proxy.namespace,
+    workload,
+    labels: bound?.labels ?? proxy.labels,
+    inbound: ports,
+    ...(bound === undefined ? {} : { gatewayPorts: {} }),
+  });
+  return { simulation, world, node, ports, targets: bound?.ports ?? new Map() };
+}
+
+export function judgeCall(prepared: Prepared, { Call: asked, Result }: IstioCall): Judged {
+  const call = callOf(asked);
+  if (asked.CallMode === 'gateway') return compare(atGateway(prepared.world, bound(prepared, asked.Port), call), Result, prepared, asked);
+  if (asked.CallMode === 'outbound') return compare(fromWorkload(prepared.world, prepared.node, call), Result, prepared, asked);
+  const { outcome, known } = toWorkload(prepared.world, prepared.node, call);
+  const clusters = known ? outcome.xds.clusters : outcome.xds.clusters.map(() => 'InboundPassthroughCluster');
+  return compare({ ...outcome, xds: { ...outcome.xds, clusters } }, Result, prepared, asked);
+}
+
+/** A server on several ports listens on each of them: here on the one that is called. */
+function bound({ node, targets }: Prepared, called: number): ProxyNode {
+  const portMap = Object.fromEntries([...targets].map(([port, own]) => [port, own.has(called) ? called : [...own][0]!]));
+  return { ...node, gateway: { address: '0.0.0.0', portMap, portOffset: 0 } };
+}
+
+function callOf(asked: IstioCall['Call']): Call {
+  const { TLS, Sni = '', Alpn } = asked;
+  const tls =
+    TLS === 'plaintext'
+      ? undefined
+      : {
+          sni: Sni,
+          alpn: Alpn === undefined || Alpn === '' ? [] : [Alpn],
+          certificate: TLS === 'mtls' ? ('mesh' as const) : ('none' as const),
+          peer: 'spiffe://cluster.local/ns/default/sa/default',
+        };
+  const request =
+    asked.Protocol === 'tcp'
+      ? undefined
+      : {
+          method: 'GET',
+          scheme: tls === undefined ? ('http' as const) : ('https' as const),
+          authority: asked.HostHeader ?? ANY_HOST,
+          path: asked.Path ?? '/',
+          headers: [],
+        };
+  return { address: asked.Address ?? '', port: asked.Port, tls, request };
+}
+
+function compare(outcome: Outcome, wanted: IstioCall['Result'], { simulation, ports }: Prepared, asked: IstioCall['Call']): Judged {
+  const error = errorOf(outcome);
+  if (wanted.Error === undefined) {
+    if (error !== undefined && wanted.ClusterMatched !== 'BlackHoleCluster') return `${error}: ${outcome.explanation.join('; ')}`;
+  } else if (error === undefined) return `it is carried to ${outcome.xds.clusters.join(', ') || outcome.decision}`;
+  // Which error of a connection it is depends on how Envoy is configured; that it is refused does not.
+  else if (HTTP_ERRORS.has(wanted.Error) || HTTP_ERRORS.has(error)) {
+    if (error !== wanted.Error) return `${error}, not ${wanted.Error}`;
+  }
+  const clusters = clustersOf(outcome, simulation, asked);
+  if (wanted.ClusterMatched !== undefined && !(clusters.length === 1 && clusters[0] === wanted.ClusterMatched))
+    return `cluster ${clusters.join(', ') || `none (${outcome.decision})`}, not ${wanted.ClusterMatched}`;
+  if (wanted.VirtualHostMatched !== undefined && outcome.xds.virtualHost !== wanted.VirtualHostMatched)
+    return `virtual host ${outcome.xds.virtualHost || 'none'}, not ${wanted.VirtualHostMatched}`;
+  if (wanted.RouteMatched !== undefined && outcome.xds.route !== wanted.RouteMatched) return `route ${outcome.xds.route || 'none'}, not ${wanted.RouteMatched}`;
+  if (wanted.Endpoints !== undefined) {
+    const own = ports.find(({ application }) => application.port === asked.Port);
+    const localhost = simulation.meshConfig?.inboundTrafficPolicy?.mode === 'LOCALHOST';
+    const endpoint = own === undefined ? '' : own.endpoint || (localhost ? `127.0.0.1:${asked.Port}` : '');
+    const found = endpoint === '' ? [] : [endpoint];
+    if (JSON.stringify(found) !== JSON.stringify(wanted.Endpoints))
+      return `endpoints ${found.join(', ') || 'the address dialled'}, not ${wanted.Endpoints.join(', ') || 'the address dialled'}`;
+  }
+  if (wanted.ServerCertificate !== undefined) return `the certificate shown is not ${wanted.ServerCertificate}`;
+  return undefined;
+}
+
+/** With ALLOW_ANY_DYNAMIC_DNS a request out of the mesh goes to what its Host header resolves to. */
+function clustersOf({ xds }: Outcome, { meshConfig }: IstioSimulation, { TLS, Protocol }: IstioCall['Call']): readonly string[] {
+  const dynamic = meshConfig?.outboundTrafficPolicy?.mode === 'ALLOW_ANY_DYNAMIC_DNS' && TLS === 'plaintext' && Protocol !== 'tcp';
+  return dynamic ? xds.clusters.map((name) => (name === 'PassthroughCluster' ? 'AllowAnyDynamicDNSCluster' : name)) : xds.clusters;
+}
+
+/** undefined: it is carried. */
+function errorOf({ decision, matched, xds, status }: Outcome): string | undefined {
+  if (decision === 'no-route') return xds.virtualHost === '' || xds.virtualHost.startsWith('blackhole:') ? 'ErrNoVirtualHost' : 'ErrNoRoute';
+  if (decision === 'redirect' && status === 301 && matched === null) return 'ErrTLSRedirect';
+  if (decision === 'no-listener') return 'ErrNoListener';
+  if (decision === 'no-filter-chain') return 'ErrNoFilterChain';
+  return decision === 'tls-error' ? 'ErrTLSError' : undefined;
+}

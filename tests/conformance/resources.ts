@@ -1,0 +1,92 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { analyze, messagesOf } from '@outrigger/analysis';
+import { createValidator, instancesOf, readResources, refText, servicesOf } from '@outrigger/resources';
+import { type GroupResult, type Judged, readJson, Tally } from './group.ts';
+
+const validator = createValidator();
+
+export async function validationGroup(corpus: string): Promise<GroupResult> {
+  const tally = new Tally('istio-validation');
+  for (const path of globSync(join(corpus, 'istio-validation/*/*.yaml')).sort()) {
+    const valid = path.includes('/valid/');
+    await tally.run(`${valid ? 'valid' : 'invalid'}/${basename(path)}`, async () => {
+      const reason = path.replace(/\.yaml$/, '.reason.txt');
+      return judgeValidation(readFileSync(path, 'utf8'), valid ? undefined : existsSync(reason) ? readFileSync(reason, 'utf8').trim() : '');
+    });
+  }
+  return tally.result();
+}
+
+/** `reason` undefined: the resource is valid. */
+export async function judgeValidation(text: string, reason: string | undefined): Promise<Judged> {
+  const { resources, problems } = await readResources([{ file: 'case.yaml', text }], { validator });
+  const said = problems.map(({ message }) => message).join('; ');
+  if (reason === undefined) return problems.length === 0 && resources.length === 1 ? undefined : `it is refused: ${said}`;
+  if (resources.length > 0) return 'it is taken';
+  return said.includes(reason) ? undefined : `it is refused for another reason: ${said}`;
+}
+
+export interface AnalysisCase {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly analyzer: string;
+  readonly meshConfig?: string;
+  readonly meshNetworks?: string;
+  readonly skipWhenAllAnalyzersRun: boolean;
+  readonly expected: readonly { readonly code: string; readonly level: string; readonly resource: string }[];
+}
+
+export async function analysisGroup(corpus: string): Promise<GroupResult> {
+  const tally = new Tally('istio-analysis');
+  const folder = join(corpus, 'istio-analysis');
+  const cases = readJson<readonly AnalysisCase[]>(join(folder, 'index.json'));
+  const codes = codesOf(cases);
+  for (const one of cases) await tally.run(`${one.analyzer}: ${one.name}`, () => judgeAnalysis(folder, one, codes.get(one.analyzer) ?? new Set()));
+  return tally.result();
+}
+
+/** A case speaks only of its analyzer's messages: those codes that any case expects of it. */
+export function codesOf(cases: readonly AnalysisCase[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const { analyzer, expected } of cases) {
+    const codes = found.get(analyzer) ?? new Set();
+    for (const { code } of expected) codes.add(code);
+    found.set(analyzer, codes);
+  }
+  return found;
+}
+
+export async function judgeAnalysis(folder: string, one: AnalysisCase, codes: ReadonlySet<string>): Promise<Judged> {
+  const read = await readResources(
+    one.files.map((file) => ({ file, text: readFileSync(join(folder, file)) })),
+    { validator },
+  );
+  const world = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
+  const messages = analyze([...read.resources, ...read.refused], world, { others: read.others });
+  const all = [...messages, ...messagesOf(read.problems)];
+  const said = all.filter(({ code }) => codes.has(code)).map(({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`);
+  const wanted = one.expected.map(({ code, level, resource }) => `${code} ${level} ${plain(resource)}`);
+  const [missing, added] = [without(wanted, said), without(said, wanted)];
+  if (missing.length > 0 || added.length > 0)
+    return [missing.length > 0 ? `not said: ${missing.join(', ')}` : '', added.length > 0 ? `said and not expected: ${added.join(', ')}` : '']
+      .filter(Boolean)
+      .join('; ');
+  if (one.expected.length > 0 || one.skipWhenAllAnalyzersRun) return undefined;
+  const errors = messages.filter(({ level }) => level === 'Error');
+  return errors.length === 0 ? undefined : `an Error where none may be: ${errors.map(({ code, resource }) => `${code} ${refText(resource)}`).join(', ')}`;
+}
+
+/** "Gateway default/alpha" and "Gateway alpha" are one. */
+function plain(resource: string): string {
+  return resource.replace(' default/', ' ');
+}
+
+function without(list: readonly string[], taken: readonly string[]): string[] {
+  const left = [...taken];
+  return list.filter((text) => {
+    const at = left.indexOf(text);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+}
