@@ -86,7 +86,7 @@ export function messagesOf(problems: readonly Problem[]): readonly Message[] {
 }
 
 /** Never a tie but between equal messages, so that the order does not depend on that of the input. */
-function byPlace(left: Message, right: Message): number {
+export function byPlace(left: Message, right: Message): number {
   return (
     compare(left.file, right.file) ||
     left.line - right.line ||

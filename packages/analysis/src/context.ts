@@ -20,8 +20,9 @@ import {
   servicesOf,
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
-import { isAssumed, kubernetesServices, namespaceOf, type Pod, podsOf, withAssumed } from './kubernetes.ts';
+import { annotationsOf, isAssumed, kubernetesServices, namespaceOf, type Pod, podsOf, withAssumed } from './kubernetes.ts';
 import type { Message } from './message.ts';
+import { isSuppressed } from './suppress.ts';
 import { type Argument, messageText } from './templates.ts';
 
 /** All that the analyzers look at, indexed once. */
@@ -107,13 +108,14 @@ export class Context {
 
   /** `field`: where in the resource; its line becomes the message's. */
   report(resource: Resource, field: string, code: string, ...args: Argument[]): void {
+    if (isSuppressed(resource.metadata.annotations, code)) return;
     const line = resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line);
     this.#say(refOf(resource), resource.origin?.file ?? '', line, code, args);
   }
 
   /** The same of a Kubernetes object. */
   reportOn(document: KubernetesDocument, field: string, code: string, ...args: Argument[]): void {
-    if (isAssumed(document)) return;
+    if (isAssumed(document) || isSuppressed(annotationsOf(document), code)) return;
     const namespace = clusterScoped.has(document.kind) ? '' : namespaceOf(document);
     const ref = { group: groupOf(document.apiVersion), kind: document.kind, namespace, name: document.name };
     this.#say(ref, document.origin.file, document.lineOf(field), code, args);

@@ -1,21 +1,22 @@
 import { instancesOf, type Problem, parseSettings, type ReadOptions, type Resource, readResources, type SourceFile, servicesOf } from '@outrigger/resources';
-import type { AnalyzeOptions, Mesh } from './analyze.ts';
+import { type AnalyzeOptions, analyze, byPlace, type Mesh, messagesOf } from './analyze.ts';
+import type { Message } from './message.ts';
 
 export interface AnalysisInput {
   readonly resources: readonly Resource[];
   readonly mesh: Mesh;
   readonly options: AnalyzeOptions;
-  /** What could not be read, or was refused: `messagesOf` makes messages of it. */
+  /** What could not be read, or was refused. */
   readonly problems: readonly Problem[];
 }
 
 /**
  * Texts of files to what `analyze` takes. So that somebody else's cases are run as `rig analyze` runs:
  *
- *     const { resources, mesh, options, problems } = await readAnalysisInput(files, { meshConfig, meshNetworks });
+ *     const { resources, mesh, options } = await readAnalysisInput(files, { meshConfig, meshNetworks });
  *     const messages = analyze(resources, mesh, { ...options, analyzer: 'virtualservice.GatewayAnalyzer' });
  *
- * Without `analyzer` all of them run; `messagesOf(problems)` is what schemas and admission refuse (IST0106).
+ * `analyzeInput` gives the messages of all of them, and what schemas and admission refuse (IST0106).
  */
 export async function readAnalysisInput(
   files: readonly SourceFile[],
@@ -36,4 +37,9 @@ export async function readAnalysisInput(
     },
     problems: [...read.problems, ...(config?.problems ?? []), ...(networks?.problems ?? [])],
   };
+}
+
+/** Everything that is wrong with the input, in the order of files and lines. */
+export function analyzeInput(input: AnalysisInput, options: Pick<AnalyzeOptions, 'allCodes' | 'nowMs'> = {}): readonly Message[] {
+  return [...messagesOf(input.problems), ...analyze(input.resources, input.mesh, { ...input.options, ...options })].sort(byPlace);
 }

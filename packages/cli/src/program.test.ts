@@ -165,6 +165,23 @@ test('analyze needs no mesh', async () => {
   ]);
 });
 
+test('analyze takes settings of the mesh, and leaves out what is not wanted', async () => {
+  const networks = 'networks:\n  far:\n    endpoints:\n    - fromRegistry: nowhere\n    gateways: []\n';
+  writeFileSync(path('networks.yaml'), networks);
+  writeFileSync(path('namespace.yaml'), 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop-a\n');
+  const all = ['analyze', path('namespace.yaml'), '--mesh-networks', path('networks.yaml')];
+  expect(await rig(...all)).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(
+      /^Info \[IST0102\] \(Namespace shop-a .*namespace\.yaml:4\).*\nError \[IST0126\] \(MeshNetworks istio-system\/meshnetworks .*networks\.yaml:4\) Unknown service registry nowhere/,
+    ) as string,
+  });
+  const left = await rig(...all, '--suppress', 'IST0102=Namespace shop-*', '--suppress', 'IST0126=MeshNetworks *', '--fail-on', 'Info');
+  expect(left).toMatchObject({ code: 0, stdout: 'no problem found\n' });
+  expect(await rig(...all, '--suppress', 'Namespace')).toMatchObject({ code: 2, stderr: expect.stringContaining('it names no code and resource') as string });
+  expect(await rig('analyze', path('namespace.yaml'), '--fail-on', 'info')).toMatchObject({ code: 1 });
+});
+
 test('check finds the machine ready and the mesh well', async () => {
   const { code, stdout } = await rig('check', '-o', 'json');
   expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ area: 'mesh', what: 'control plane', ok: true }));

@@ -203,9 +203,32 @@ export async function main(argv: readonly string[]): Promise<void> {
       .argument('<files...>', 'files, folders or - for standard input')
       .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
       .option('--fail-on <level>', 'exit 1 from this level on: Error, Warning, Info', 'Error')
+      .option('--mesh-config <file>', "the mesh's settings (MeshConfig)")
+      .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks)")
+      .option('--all-codes', 'those too that most meshes have on purpose')
+      .option('--suppress <code=resource>', 'leave out: "IST0102=Namespace shop-*"; may be given again', (text, all: string[]) => [...all, text], [])
       .addOption(output())
       .action(async (paths: string[], options) => (await import('./commands/analyze.ts')).analyzeFiles({ ...options, files: paths })),
     'rig analyze -o json mesh/',
+  );
+  const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+  example(
+    program
+      .command('simulate')
+      .description('what would become of a request, with no mesh running')
+      .requiredOption('-f, --file <files...>', 'files, folders or - for standard input')
+      .option('--from <namespace/workload>', 'asked by the proxy beside a workload that calls')
+      .option('--gateway <namespace/name>', 'asked by a gateway: a Gateway, of either API, or a ListenerSet')
+      .option('--to <namespace/workload:port>', 'asked by the proxy beside a workload that is called')
+      .option('--request <request>', "'METHOD URL', 'tcp HOST:PORT' or 'tls NAME:PORT'")
+      .option('-H, --header <header>', "'NAME: VALUE', several times", several, [])
+      .option('--mtls', 'with --to: over mutual TLS of the mesh (the default)')
+      .option('--plaintext', 'with --to: without TLS')
+      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
+      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .addOption(output())
+      .action(async ({ file, ...options }) => (await import('./commands/simulate.ts')).simulate({ ...options, files: file })),
+    "rig simulate -f mesh/ --from default/web --request 'GET http://orders:8080/42' -H 'x-user: jason'",
   );
   example(
     program
