@@ -30,6 +30,7 @@ type HttpFilter = Init<typeof HttpFilterSchema>;
 const RANDOM_SAMPLING_PERCENT = 1;
 const OTLP_TIMEOUT_MS = 1_000;
 const FORBIDDEN = 403;
+const REQUEST_HEADERS_TIMEOUT_MS = 10_000;
 
 export interface ManagerOptions {
   readonly statPrefix: string;
@@ -68,6 +69,8 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
     // Applications see what was sent to them: no server header, no idle timeout of the mesh's.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     streamIdleTimeout: milliseconds(0),
+    // Of a request's own head, from its first byte: nobody with good reason sends one for longer.
+    requestHeadersTimeout: milliseconds(REQUEST_HEADERS_TIMEOUT_MS),
     useRemoteAddress: options.edge !== undefined,
     skipXffAppend: options.edge === undefined,
     ...(options.edge === undefined
