@@ -216,11 +216,11 @@ function judgeMirrors({ MirroredTo }: ApiCase, { mirrors }: Outcome): Judged {
 function judgeArrived(one: ApiCase, outcome: Outcome): Judged {
   const at = (destination: SimulatedDestination | undefined, expected: Expected): Judged => {
     const arrived = destination?.request ?? outcome.request;
-    if (arrived !== null) return judgeSent(arrived, expected) ?? judgeTls(destination, expected, one);
+    if (arrived !== null) return judgeSent(arrived, expected) ?? judgeTls(destination, expected, one, outcome.tlsTerminated);
     // Bytes that are not looked into arrive as they are.
     const as = { Headers: one.Request?.Headers ?? {}, ...one.Request };
     const changed = (['Host', 'Method', 'Path'] as const).find((name) => expected[name] !== undefined && as[name] !== undefined && expected[name] !== as[name]);
-    return changed === undefined ? judgeTls(destination, expected, one) : `${changed} ${as[changed]} arrives, not ${expected[changed]}`;
+    return changed === undefined ? judgeTls(destination, expected, one, outcome.tlsTerminated) : `${changed} ${as[changed]} arrives, not ${expected[changed]}`;
   };
   if (one.ExpectedRequest !== undefined) {
     const why = at(outcome.destinations[0], one.ExpectedRequest);
@@ -244,9 +244,9 @@ function judgeSent(arrived: SentRequest, { Host, Method, Path, Headers = {}, Abs
   return undefined;
 }
 
-function judgeTls(destination: SimulatedDestination | undefined, { SNI, TLS, ClientCertificate }: Expected, one: ApiCase): Judged {
+function judgeTls(destination: SimulatedDestination | undefined, { SNI, TLS, ClientCertificate }: Expected, one: ApiCase, tlsTerminated: boolean): Judged {
   // A connection that the gateway does not end arrives as its client made it.
-  const through = one.Scheme === 'tls' && destination?.tls === undefined;
+  const through = one.Scheme === 'tls' && !tlsTerminated;
   const sni = through ? (one.Request?.SNI ?? one.Request?.Host ?? '') : (destination?.tls?.sni ?? '');
   const secure = through || (destination?.tls !== undefined && destination.tls.mode !== 'none' && destination.tls.mode !== 'mesh');
   if (TLS !== undefined && TLS !== secure) return `it arrives ${secure ? 'with' : 'without'} TLS`;

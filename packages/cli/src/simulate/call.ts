@@ -3,6 +3,8 @@ export interface Call {
   /** Where the client connects to; '' is an address that belongs to nothing. */
   readonly address: string;
   readonly port: number;
+  /** The name that the client resolved; absent: only the address is known. */
+  readonly host?: string;
   /** undefined: no TLS. */
   readonly tls: CallTls | undefined;
   /** undefined: bytes that are no HTTP. */

@@ -36,7 +36,8 @@ interface ServiceAt {
 export function fromWorkload(world: World, node: ProxyNode, call: Call): Outcome {
   if (OWN_PORTS.has(call.port)) return closed(`port ${call.port} is the proxy's own`);
   const seen = servicesAt(world, node, call.port);
-  const addressed = call.address === '' ? [] : seen.filter(({ service }) => isAddressOf(world, service, call.address));
+  const meant = call.host === undefined ? undefined : seen.find(({ service }) => meantHosts(call.host!, node.namespace).includes(service.hostname));
+  const addressed = meant !== undefined ? [meant] : call.address === '' ? [] : seen.filter(({ service }) => isAddressOf(world, service, call.address));
   const { request, tls } = call;
   const plain = request !== undefined && tls === undefined;
   const takesHttp = ({ port }: ServiceAt): boolean => isHttp(port.protocol);
@@ -48,6 +49,7 @@ export function fromWorkload(world: World, node: ProxyNode, call: Call): Outcome
   if (plain && (seen.some(takesHttp) || everywhere.some(({ port }) => port.protocol === 'UNSUPPORTED'))) return requestFrom(world, node, call);
   const wild = bySni(everywhere.filter(takesBytes), call);
   if (wild !== undefined) return carried(world, node, wild);
+  if (plain && leavesMesh(world, node)) return requestFrom(world, node, call);
   return outward(world, node, `no service that ${node.namespace}/${node.workload} sees has ${call.address || 'that address'} and port ${call.port}`);
 }
 
@@ -61,6 +63,11 @@ function servicesAt(world: World, node: ProxyNode, number: number): readonly Ser
     const port = service.ports.find((candidate) => candidate.port === number);
     return port !== undefined && visible.has(`outbound|${number}||${service.hostname}`) ? [{ service, port }] : [];
   });
+}
+
+/** Full names that an application may mean. */
+function meantHosts(host: string, namespace: string): readonly string[] {
+  return [host, `${host}.${namespace}.svc.cluster.local`, `${host}.svc.cluster.local`, `${host}.cluster.local`];
 }
 
 /** Its virtual address, or, where it has none (headless), that of an endpoint. */
@@ -146,9 +153,13 @@ function managerOf(world: World, node: ProxyNode): HttpManagerConfig {
   return filter.http;
 }
 
+/** Whether names outside the mesh may be called. */
+function leavesMesh(world: World, node: ProxyNode): boolean {
+  return clusterNames(world.mesh, node).names.includes(PASSTHROUGH_CLUSTER);
+}
+
 function outward(world: World, node: ProxyNode, why: string): Outcome {
-  const allowed = clusterNames(world.mesh, node).names.includes(PASSTHROUGH_CLUSTER);
-  if (!allowed) return closed(`${why}, and names outside the mesh are not allowed (REGISTRY_ONLY)`);
+  if (!leavesMesh(world, node)) return closed(`${why}, and names outside the mesh are not allowed (REGISTRY_ONLY)`);
   return outcome({
     decision: 'passthrough',
     explanation: [`${why}: it goes on to where it was sent`],

@@ -78,6 +78,8 @@ export interface Outcome {
   readonly matched: Matched | null;
   /** Whether the connection that was asked about is of mutual TLS. */
   readonly mtls: boolean;
+  /** Whether its TLS ends at the proxy. */
+  readonly tlsTerminated: boolean;
   readonly authorization: Authorization | null;
   readonly retries: Retries | null;
   /** 0: none. */
@@ -107,6 +109,7 @@ const NOTHING: Outcome = {
   response: null,
   matched: null,
   mtls: false,
+  tlsTerminated: false,
   authorization: null,
   retries: null,
   timeoutMs: 0,

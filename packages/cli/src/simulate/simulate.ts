@@ -37,7 +37,7 @@ export function throughListener(world: World, node: ProxyNode, message: Listener
   const { chain, terminated } = accepted;
   const opaque = call.tls !== undefined && !terminated;
   const result = throughChain(world, node, message, chain, call, { opaque, mtls });
-  return named({ ...result, mtls, assumed: world.assumed }, message, chain.name);
+  return named({ ...result, mtls, tlsTerminated: terminated, assumed: world.assumed }, message, chain.name);
 }
 
 function named(result: Outcome, { name }: Listener, filterChain: string): Outcome {
