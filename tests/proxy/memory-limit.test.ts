@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { clusterJson, listenerJson, routeTo } from '../../packages/proxy/src/testing/messages.ts';
 import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
 import { freePorts } from '../harness/ports.ts';
@@ -13,26 +13,28 @@ import { until } from '../xds/envoy.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const node = join(root, 'node_modules/.bin/node');
 const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
-/** Of which the proxy itself has half. */
-const LIMIT_BYTES = 180_000_000;
+/** Of which the proxy itself has two fifths. */
+const LIMIT_BYTES = 125_000_000;
+/** Less than a proxy at rest has with the pages of its program, which are not its own. */
+const SMALL_LIMIT_BYTES = 80_000_000;
 const SESSIONS = 12;
 const STREAMS = 50;
 const BODY_BYTES = 2 * 1024 * 1024;
 
 /** A memory cgroup of version 1 or 2; undefined: this user may make none. */
-function makeCgroup(): string | undefined {
+function makeCgroup(limitBytes: number): string | undefined {
   for (const [parent, file] of [
     ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes'],
     ['/sys/fs/cgroup', 'memory.max'],
   ] as const) {
-    const folder = join(parent, `outrigger-test-${process.pid}`);
+    const folder = join(parent, `outrigger-test-${process.pid}-${limitBytes}`);
     try {
       mkdirSync(folder);
     } catch {
       continue;
     }
     try {
-      writeFileSync(join(folder, file), String(LIMIT_BYTES));
+      writeFileSync(join(folder, file), String(limitBytes));
       return folder;
     } catch {
       rmdirSync(folder);
@@ -41,7 +43,8 @@ function makeCgroup(): string | undefined {
   return undefined;
 }
 
-const cgroup = makeCgroup();
+const cgroup = makeCgroup(LIMIT_BYTES);
+const small = makeCgroup(SMALL_LIMIT_BYTES);
 let folder: string;
 let application: TestApplication;
 
@@ -57,23 +60,32 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+afterAll(() => {
+  for (const made of [cgroup, small]) if (made !== undefined) rmdirSync(made);
+});
+
+/** A proxy in that cgroup. */
+async function launch(inCgroup: string): Promise<{ readonly child: ChildProcess; readonly port: number; readonly admin: number }> {
+  const [port = 0, admin = 0] = await freePorts(2);
+  const socket = (portValue: number) => ({ socketAddress: { address: '127.0.0.1', portValue } });
+  const circuitBreakers = { thresholds: [{ maxConnections: 100_000, maxRequests: 100_000, maxPendingRequests: 100_000 }] };
+  const bootstrap = {
+    node: { id: 'small', cluster: 'small' },
+    admin: { address: socket(admin) },
+    staticResources: {
+      clusters: [clusterJson('app', { endpoints: [application.address], fields: { circuitBreakers } })],
+      listeners: [listenerJson('web', { routes: [routeTo('app')], fields: { address: socket(port) } })],
+    },
+  };
+  writeFileSync(join(folder, 'bootstrap.json'), JSON.stringify(bootstrap));
+  const args = ['-c', `echo $$ > ${inCgroup}/cgroup.procs && exec "$@"`, 'sh', node, rigProgram, 'proxy', '--config', join(folder, 'bootstrap.json')];
+  return { child: spawn('sh', args, { stdio: 'ignore' }), port, admin };
+}
+
 test.skipIf(cgroup === undefined)(
   'a proxy whose memory is short resets what holds most, and serves on (skipped where no memory cgroup can be made)',
   async () => {
-    const [port = 0, admin = 0] = await freePorts(2);
-    const socket = (portValue: number) => ({ socketAddress: { address: '127.0.0.1', portValue } });
-    const circuitBreakers = { thresholds: [{ maxConnections: 100_000, maxRequests: 100_000, maxPendingRequests: 100_000 }] };
-    const bootstrap = {
-      node: { id: 'small', cluster: 'small' },
-      admin: { address: socket(admin) },
-      staticResources: {
-        clusters: [clusterJson('app', { endpoints: [application.address], fields: { circuitBreakers } })],
-        listeners: [listenerJson('web', { routes: [routeTo('app')], fields: { address: socket(port) } })],
-      },
-    };
-    writeFileSync(join(folder, 'bootstrap.json'), JSON.stringify(bootstrap));
-    const args = ['-c', `echo $$ > ${cgroup}/cgroup.procs && exec "$@"`, 'sh', node, rigProgram, 'proxy', '--config', join(folder, 'bootstrap.json')];
-    const child = spawn('sh', args, { stdio: 'ignore' });
+    const { child, port, admin } = await launch(cgroup!);
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     const sessions: http2.ClientHttp2Session[] = [];
     try {
@@ -103,8 +115,23 @@ test.skipIf(cgroup === undefined)(
       for (const session of sessions) session.destroy();
       child.kill('SIGKILL');
       await ended;
-      if (cgroup !== undefined) rmdirSync(cgroup);
     }
   },
   60_000,
 );
+
+test.skipIf(small === undefined)('a small memory limit is no pressure on a proxy at rest: it serves (skipped where no memory cgroup can be made)', async () => {
+  const { child, port, admin } = await launch(small!);
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const text = (path: string): Promise<string> => ask(`127.0.0.1:${admin}`, { path }).then(({ body }) => body);
+  try {
+    await until('it is ready', async () => ((await text('/ready')) === 'LIVE\n' ? true : undefined));
+    const looked = 'overload.outrigger.resource_monitors.memory.pressure: ';
+    await until('it has looked', async () => ((await text('/stats?filter=memory.pressure')).startsWith(`${looked}0`) ? undefined : true));
+    for (let i = 0; i < 20; i++) expect((await ask(`127.0.0.1:${port}`)).status).toBe(200);
+    expect(await text('/stats?usedonly&filter=active')).not.toContain('overload');
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+});

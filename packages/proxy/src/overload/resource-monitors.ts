@@ -11,6 +11,12 @@ const CGROUP_FILES: readonly (readonly [current: string, limit: string])[] = [
   ['/sys/fs/cgroup/memory/memory.usage_in_bytes', '/sys/fs/cgroup/memory/memory.limit_in_bytes'],
 ];
 
+/**
+ * Of a limit of memory, what a program's own pages count for at most. The kernel takes pages of files away where memory is short, and reads them
+ * again: counted whole, a proxy at rest in a container of 80 MB would turn everybody away.
+ */
+const MAX_FILE_SHARE = 1 / 8;
+
 /** Looks at the process and its machine. `loop` is told by whoever has the timer. `processes`: so many share what the machine has. */
 export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: number): ResourceMonitor {
   const { name } = config;
@@ -23,7 +29,7 @@ export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: num
       return { name, pressure: () => injectedPressure(config.path) };
     case 'own-memory': {
       const limitBytes = ownLimitBytes() / processes;
-      const held = heldBytes();
+      const held = heldBytes(limitBytes * MAX_FILE_SHARE);
       return { name, pressure: () => atMostOne(Math.max(held() / limitBytes, heapShare())) };
     }
     case 'event-loop':
@@ -41,13 +47,25 @@ function reservedBytes(): number {
  * What is in use of what the kernel counts for this process. Pages that were given back to the allocator and not to the kernel are there for the next
  * who wants memory: counted, a proxy that was short of it once would be for ever.
  */
-function heldBytes(): () => number {
+function heldBytes(maxFileBytes: number): () => number {
   let besideHeapBytes = -1;
   return () => {
     const { rss, heapTotal, external } = process.memoryUsage();
-    if (besideHeapBytes < 0) besideHeapBytes = Math.max(0, rss - heapTotal - external);
-    return Math.min(rss, besideHeapBytes + heapTotal + external);
+    const fileBytes = rss * fileShare();
+    const residentBytes = rss - fileBytes + Math.min(fileBytes, maxFileBytes);
+    if (besideHeapBytes < 0) besideHeapBytes = Math.max(0, residentBytes - heapTotal - external);
+    return Math.min(residentBytes, besideHeapBytes + heapTotal + external);
   };
+}
+
+/** Of the resident pages, those that are of files: the program, half of a proxy at rest. */
+function fileShare(): number {
+  try {
+    const [, resident, shared] = readFileSync('/proc/self/statm', 'latin1').split(' ').map(Number);
+    return shared! / resident!;
+  } catch {
+    return 0;
+  }
 }
 
 /** V8 ends the process at its limit, whatever the machine has left. */
