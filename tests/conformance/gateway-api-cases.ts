@@ -251,6 +251,7 @@ function judgeTls(destination: SimulatedDestination | undefined, { SNI, TLS, Cli
   const secure = through || (destination?.tls !== undefined && destination.tls.mode !== 'none' && destination.tls.mode !== 'mesh');
   if (TLS !== undefined && TLS !== secure) return `it arrives ${secure ? 'with' : 'without'} TLS`;
   if (SNI !== undefined && sni !== SNI) return `it arrives with the name ${sni || 'none'} in TLS, not ${SNI}`;
-  if (ClientCertificate !== undefined) return `the gateway shows no certificate, not ${ClientCertificate}`;
+  const shown = destination?.tls?.clientCertificate ?? '';
+  if (ClientCertificate !== undefined && shown !== ClientCertificate) return `the gateway shows ${shown || 'no certificate'}, not ${ClientCertificate}`;
   return undefined;
 }

@@ -55,6 +55,7 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   TCPRoute: { useDefaultGateways: 'routes name their gateways' },
   ListenerSet: {},
   ReferenceGrant: {},
+  BackendTLSPolicy: {},
   PeerAuthentication: {},
   AuthorizationPolicy: {
     provider: 'external authorization comes later',

@@ -21,6 +21,7 @@ export type {
   ApiListener,
   ApiRouteFilter,
   BackendReference,
+  BackendTlsPolicySpec,
   ConnectionApiRouteSpec,
   FrontendValidation,
   GatewayClassSpec,

@@ -21,7 +21,8 @@ export function clientVerifier(documents: readonly KubernetesDocument[]): Client
 
 const CA_SUFFIX = '-cacert';
 
-function authoritiesOf(documents: readonly KubernetesDocument[], asked: string): string | undefined {
+/** PEM of a ConfigMap or a Secret: "NAMESPACE/NAME-cacert". */
+export function authoritiesOf(documents: readonly KubernetesDocument[], asked: string): string | undefined {
   const [name = '', namespace = ''] = asked.split('/').reverse();
   const stem = name.endsWith(CA_SUFFIX) ? name.slice(0, -CA_SUFFIX.length) : name;
   for (const document of documents) {

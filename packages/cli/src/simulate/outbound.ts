@@ -6,6 +6,7 @@ import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/rou
 import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { Call } from './call.ts';
 import { holdsAddress } from './cidr.ts';
+import { withDestinationTls } from './destination-tls.ts';
 import { routeRequest } from './http.ts';
 import { type Outcome, outcome } from './outcome.ts';
 import { connected, factsOf, matchedOf, throughListener } from './simulate.ts';
@@ -34,6 +35,10 @@ interface ServiceAt {
  * service's own, else by what comes on it, else out of the mesh as the outbound policy has it.
  */
 export function fromWorkload(world: World, node: ProxyNode, call: Call): Outcome {
+  return withDestinationTls(world, node, captured(world, node, call));
+}
+
+function captured(world: World, node: ProxyNode, call: Call): Outcome {
   if (OWN_PORTS.has(call.port)) return closed(`port ${call.port} is the proxy's own`);
   const seen = servicesAt(world, node, call.port);
   const meant = call.host === undefined ? undefined : seen.find(({ service }) => meantHosts(call.host!, node.namespace).includes(service.hostname));

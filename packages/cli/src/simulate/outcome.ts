@@ -37,6 +37,8 @@ export interface DestinationTls {
   /** "mesh": mTLS where the endpoint has a sidecar; "mutual": mTLS; "simple": TLS without a certificate of ours. */
   readonly mode: 'none' | 'mesh' | 'mutual' | 'simple';
   readonly sni: string;
+  /** "NAMESPACE/NAME" of the secret that is shown if it is asked for; '' : none, or the mesh's own. */
+  readonly clientCertificate: string;
 }
 
 export interface Matched {

@@ -10,6 +10,7 @@ import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensi
 import type { Call } from './call.ts';
 import { clientVerifier } from './client-certificate.ts';
 import { accept, SOMEBODY } from './connection.ts';
+import { withDestinationTls } from './destination-tls.ts';
 import { type Routes, routeRequest } from './http.ts';
 import { type Matched, type Outcome, outcome } from './outcome.ts';
 import type { World } from './world.ts';
@@ -36,7 +37,7 @@ export function throughListener(world: World, node: ProxyNode, message: Listener
   if (accepted.kind !== 'chain') return named(outcome({ decision: accepted.kind, explanation: [accepted.why] }), message, '');
   const { chain, terminated } = accepted;
   const opaque = call.tls !== undefined && !terminated;
-  const result = throughChain(world, node, message, chain, call, { opaque, mtls });
+  const result = withDestinationTls(world, node, throughChain(world, node, message, chain, call, { opaque, mtls }));
   return named({ ...result, mtls, tlsTerminated: terminated, assumed: world.assumed }, message, chain.name);
 }
 

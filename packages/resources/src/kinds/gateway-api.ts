@@ -21,6 +21,8 @@ export interface ApiGatewaySpec {
       readonly default?: { readonly validation?: FrontendValidation };
       readonly perPort?: readonly { readonly port: number; readonly tls?: { readonly validation?: FrontendValidation } }[];
     };
+    /** What the gateway shows to backends that ask for a certificate. */
+    readonly backend?: { readonly clientCertificateRef?: ObjectReference };
   };
 }
 
@@ -153,6 +155,18 @@ export interface GrpcApiRouteSpec extends RouteParents {
 
 export interface ConnectionApiRouteSpec extends RouteParents {
   readonly rules?: readonly { readonly name?: string; readonly backendRefs?: readonly BackendReference[] }[];
+}
+
+/** How a gateway makes TLS to the Services that it names. */
+export interface BackendTlsPolicySpec {
+  /** `sectionName`: a port by its name; absent: every port. */
+  readonly targetRefs: readonly { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string }[];
+  readonly validation: {
+    readonly caCertificateRefs?: readonly ObjectReference[];
+    readonly wellKnownCACertificates?: string;
+    readonly hostname: string;
+    readonly subjectAltNames?: readonly { readonly type: 'Hostname' | 'URI'; readonly hostname?: string; readonly uri?: string }[];
+  };
 }
 
 export interface ReferenceGrantSpec {

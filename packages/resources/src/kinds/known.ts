@@ -3,6 +3,7 @@ import type { DestinationRuleSpec } from './destination-rule.ts';
 import type { GatewaySpec } from './gateway.ts';
 import type {
   ApiGatewaySpec,
+  BackendTlsPolicySpec,
   ConnectionApiRouteSpec,
   GatewayClassSpec,
   GrpcApiRouteSpec,
@@ -34,6 +35,7 @@ export interface SpecByKind {
   TCPRoute: ConnectionApiRouteSpec;
   ListenerSet: ListenerSetSpec;
   ReferenceGrant: ReferenceGrantSpec;
+  BackendTLSPolicy: BackendTlsPolicySpec;
 }
 
 export type KindInEffect = keyof SpecByKind;
@@ -59,6 +61,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   TCPRoute: GATEWAY_API,
   ListenerSet: GATEWAY_API,
   ReferenceGrant: GATEWAY_API,
+  BackendTLSPolicy: GATEWAY_API,
 };
 
 function nameOf(kind: KindInEffect): string {

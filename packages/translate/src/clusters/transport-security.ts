@@ -5,6 +5,7 @@ import type { OutboundName } from '../cluster-name.ts';
 import { any, type Init } from '../messages.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
+import { backendTls } from './backend-tls.ts';
 import { spiffeId } from './endpoints.ts';
 import { rawBuffer, TLS_SOCKET, type TransportSocketInit, upstreamMeshTls, upstreamOwnTls } from './tls.ts';
 import type { EffectivePolicy } from './traffic-policy.ts';
@@ -58,7 +59,9 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
       if (placed.value.credentialName) reader.ignored(placed.rule, `${placed.field}.credentialName`, 'secrets by name are not served yet: give files');
       return { transportSocket: upstreamOwnTls(placed.value, service.hostname, http2 ? ['h2'] : isHttp(port.protocol) ? ['http/1.1'] : []) };
     }
-    default:
+    default: {
+      const policy = backendTls(reader, service, port, http2 ? ['h2'] : isHttp(port.protocol) || port.protocol === 'HTTPS' ? ['http/1.1'] : []);
+      if (policy !== undefined) return { transportSocket: policy };
       if (service.resolution !== 'STATIC' && upstream.meshed.length === 0) return {};
       return {
         transportSocketMatches: [
@@ -66,6 +69,7 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
           { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer },
         ],
       };
+    }
   }
 }
 

@@ -1,0 +1,57 @@
+import { X509Certificate } from 'node:crypto';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { cluster, outboundCluster, type ProxyNode, parseSecretName } from '@outrigger/translate';
+import { type UpstreamTlsContext, UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import { authoritiesOf } from './client-certificate.ts';
+import type { DestinationTls, Outcome, SimulatedDestination } from './outcome.ts';
+import type { World } from './world.ts';
+
+/** How each destination is connected to; one whose authorities are not there is trusted by nobody. */
+export function withDestinationTls(world: World, node: ProxyNode, outcome: Outcome): Outcome {
+  if (outcome.decision !== 'route') return outcome;
+  const refusals: string[] = [];
+  const destinations = outcome.destinations.map((destination) => {
+    const { tls, refusal } = tlsOf(world, node, destination);
+    if (refusal !== undefined) refusals.push(refusal);
+    return { ...destination, tls };
+  });
+  if (refusals.length === 0 || refusals.length < destinations.length) return { ...outcome, destinations, explanation: [...outcome.explanation, ...refusals] };
+  return {
+    ...outcome,
+    decision: 'invalid-backend',
+    status: 503,
+    destinations: [],
+    response: { status: 503, headers: {} },
+    explanation: [...outcome.explanation, ...refusals],
+  };
+}
+
+function tlsOf(world: World, node: ProxyNode, { host, port, subset }: SimulatedDestination): { readonly tls: DestinationTls; readonly refusal?: string } {
+  const { message } = cluster(world.mesh, node, outboundCluster(port, subset, host));
+  if (message !== undefined && message.transportSocketMatches.length > 0) return { tls: { mode: 'mesh', sni: '', clientCertificate: '' } };
+  const config = message?.transportSocket?.configType;
+  const context = config?.case === 'typedConfig' ? anyUnpack(config.value, UpstreamTlsContextSchema) : undefined;
+  if (context === undefined) return { tls: { mode: 'none', sni: '', clientCertificate: '' } };
+  const certificate = context.commonTlsContext?.tlsCertificateSdsSecretConfigs[0]?.name ?? '';
+  const shown = parseSecretName(certificate);
+  const mutual = certificate !== '' || (context.commonTlsContext?.tlsCertificates.length ?? 0) > 0;
+  const tls: DestinationTls = { mode: mutual ? 'mutual' : 'simple', sni: context.sni, clientCertificate: shown?.kind === 'credential' ? shown.name : '' };
+  const refusal = missingAuthorities(world, context);
+  return refusal === undefined ? { tls } : { tls, refusal: `${host}:${port} is trusted by nobody: ${refusal}` };
+}
+
+/** undefined: they are there, or are not of the files. */
+function missingAuthorities(world: World, context: UpstreamTlsContext): string | undefined {
+  const validation = context.commonTlsContext?.validationContextType;
+  const name = validation?.case === 'combinedValidationContext' ? (validation.value.validationContextSdsSecretConfig?.name ?? '') : '';
+  const asked = parseSecretName(name);
+  if (asked?.kind !== 'credential') return undefined;
+  const pem = authoritiesOf(world.others, asked.name);
+  if (pem === undefined) return `the files have no authorities ${asked.name.replace(/-cacert$/, '')}`;
+  try {
+    new X509Certificate(pem);
+    return undefined;
+  } catch {
+    return `what ${asked.name.replace(/-cacert$/, '')} has is no certificate`;
+  }
+}
