@@ -53,6 +53,7 @@ describe.skipIf(!present)('a case whose assertion is altered fails', () => {
         seen++;
         break;
       }
+      if (seen === 3) break;
     }
     expect(seen).toBeGreaterThan(0);
   });
@@ -62,6 +63,7 @@ describe.skipIf(!present)('a case whose assertion is altered fails', () => {
     const seen = new Set<boolean>();
     for (const name of names('istio-simulation')) {
       const simulation = readJson<IstioSimulation>(join(folder, name));
+      if (seen.size === 2) break;
       const prepared = await prepare(folder, simulation);
       for (const call of simulation.calls) {
         const refused = call.Result.Error !== undefined;
@@ -88,8 +90,8 @@ describe.skipIf(!present)('a case whose assertion is altered fails', () => {
           ? undefined
           : { ...one, Response: { ...one.Response, ValidHeaderValues: { 'access-control-allow-origin': ['altered'] } } },
     ],
-    ['Backend', (one) => (one.Backend === undefined ? undefined : { ...one, Backend: 'altered' })],
-    ['Namespace', (one) => (one.Backend === undefined ? undefined : { ...one, Namespace: 'altered' })],
+    ['Backend', (one) => (one.Backend === undefined || one.Service !== undefined ? undefined : { ...one, Backend: 'altered' })],
+    ['Namespace', (one) => (one.Backend === undefined || one.Service !== undefined ? undefined : { ...one, Namespace: 'altered' })],
     ['Service', (one) => (one.Service === undefined ? undefined : { ...one, Service: 'altered/altered' })],
     [
       'Weights',

@@ -12,6 +12,7 @@ import {
   servicesOf,
 } from '@outrigger/resources';
 import { buildMesh, type Mesh, type MeshSettings } from '@outrigger/translate';
+import { ingressResources } from './ingress.ts';
 import { kubernetesInstances } from './kubernetes-instances.ts';
 import { field, kubernetesServices, namespaceOf, textMap } from './kubernetes-services.ts';
 
@@ -27,8 +28,9 @@ export interface World {
 }
 
 /** The mesh that files describe, nothing else being there. `others` are the Kubernetes objects among them. */
-export function worldOf(resources: readonly Resource[], others: readonly KubernetesDocument[], settings: Partial<MeshSettings> = {}): World {
+export function worldOf(written: readonly Resource[], others: readonly KubernetesDocument[], settings: Partial<MeshSettings> = {}): World {
   const assumed: string[] = [];
+  const resources = [...written, ...ingressResources(others)];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
   const kubernetes = kubernetesServices(others);
   const services = [...servicesOf(resources), ...kubernetes.map(({ service }) => service)];

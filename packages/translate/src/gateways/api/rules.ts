@@ -182,13 +182,25 @@ function mirrorsOf(reader: Reader, visibility: Visibility, route: Resource, filt
   });
 }
 
+/** A host by its name need not be a service yet, as in a VirtualService. */
+function unregistered(
+  { kind, name, port = 0 }: BackendReference,
+  found: ReturnType<typeof backendOf>,
+): ReturnType<typeof backendOf> | { readonly service: { readonly hostname: string }; readonly port: number } {
+  return 'reason' in found && found.reason === 'BackendNotFound' && kind === 'Hostname' ? { service: { hostname: name.toLowerCase() }, port } : found;
+}
+
 function backends(
   reader: Reader,
   visibility: Visibility,
   route: Resource,
   references: readonly BackendReference[] | undefined,
 ): Pick<RouteRule, 'route' | 'directResponse'> {
-  const all = (references ?? []).map((reference) => ({ reference, backend: backendOf(reader, visibility, route, reference), weight: reference.weight ?? 1 }));
+  const all = (references ?? []).map((reference) => ({
+    reference,
+    backend: unregistered(reference, backendOf(reader, visibility, route, reference)),
+    weight: reference.weight ?? 1,
+  }));
   const weighted = all.filter(({ weight }) => weight > 0);
   if (weighted.every(({ backend }) => 'reason' in backend)) return { directResponse: { status: SERVER_ERROR } };
   return {
