@@ -60,6 +60,8 @@ describe('CORS', () => {
       'x-a',
       'access-control-max-age',
       '600',
+      'access-control-expose-headers',
+      'x-b',
     ]);
   });
 

@@ -56,6 +56,7 @@ export class CorsPolicy {
     if (fields.allowMethods !== '') headers.push('access-control-allow-methods', fields.allowMethods);
     if (fields.allowHeaders !== '') headers.push('access-control-allow-headers', fields.allowHeaders);
     if (fields.maxAge !== '') headers.push('access-control-max-age', fields.maxAge);
+    if (fields.exposeHeaders !== '') headers.push('access-control-expose-headers', fields.exposeHeaders);
     return headers;
   }
 
