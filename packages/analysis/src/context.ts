@@ -20,7 +20,18 @@ import {
   servicesOf,
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
-import { annotationsOf, isAssumed, kubernetesServices, namespaceOf, type Pod, podsOf, withAssumed } from './kubernetes.ts';
+import {
+  annotationsOf,
+  isAssumed,
+  type KubernetesWorkload,
+  kubernetesServices,
+  kubernetesWorkloads,
+  namespaceOf,
+  type Pod,
+  podsOf,
+  serviceSelectors,
+  withAssumed,
+} from './kubernetes.ts';
 import type { Message } from './message.ts';
 import { isSuppressed } from './suppress.ts';
 import { type Argument, messageText } from './templates.ts';
@@ -46,7 +57,10 @@ export class Context {
   readonly #services: ReadonlyMap<string, readonly Service[]>;
   readonly #wildcardServices: readonly Service[];
   readonly #statuses: ReadonlyMap<string, Json>;
+  readonly #byKind = new Map<string, readonly Resource[]>();
   #pods: readonly Pod[] | undefined;
+  #workloads: ReadonlyMap<string, readonly KubernetesWorkload[]> | undefined;
+  #selectors: ReturnType<typeof serviceSelectors> | undefined;
 
   constructor(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions) {
     this.resources = resources;
@@ -68,7 +82,9 @@ export class Context {
   }
 
   ofKind<K extends KindInEffect>(kind: K): readonly Resource<SpecByKind[K]>[] {
-    return ofKind(this.resources, kind);
+    const known = this.#byKind.get(kind) ?? ofKind(this.resources, kind);
+    this.#byKind.set(kind, known);
+    return known as readonly Resource<SpecByKind[K]>[];
   }
 
   /** Resources of a kind that this version does not act on, with their spec as JSON. */
@@ -84,6 +100,18 @@ export class Context {
   get pods(): readonly Pod[] {
     this.#pods ??= podsOf(this.others);
     return this.#pods;
+  }
+
+  /** What Kubernetes runs, as far as the files say, by namespace. */
+  get workloads(): ReadonlyMap<string, readonly KubernetesWorkload[]> {
+    this.#workloads ??= Map.groupBy(kubernetesWorkloads(this.others), ({ namespace }) => namespace);
+    return this.#workloads;
+  }
+
+  /** What the Service of Kubernetes of a full host selects; undefined where it selects nothing. */
+  selectorOf(fullHost: string): { readonly namespace: string; readonly labels: Readonly<Record<string, string>> } | undefined {
+    this.#selectors ??= serviceSelectors(this.others, this.clusterDomain);
+    return this.#selectors.get(fullHost);
   }
 
   namespace(name: string): KubernetesDocument | undefined {

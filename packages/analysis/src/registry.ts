@@ -18,6 +18,7 @@ import { gatewayApiVersions } from './analyzers/gateway-api-versions.ts';
 import { gatewayCertificates } from './analyzers/gateway-certificates.ts';
 import { gatewayPorts } from './analyzers/gateway-ports.ts';
 import { gatewaySecrets } from './analyzers/gateway-secrets.ts';
+import { hostsOwnedTwice } from './analyzers/hosts-owned-twice.ts';
 import { imageAuto } from './analyzers/image-auto.ts';
 import { injectorWebhooks } from './analyzers/injector-webhooks.ts';
 import { jwksFetches } from './analyzers/jwks-fetches.ts';
@@ -29,12 +30,14 @@ import { namespaceInjection } from './analyzers/namespace-injection.ts';
 import { proxyImages } from './analyzers/proxy-images.ts';
 import { serviceEntryAddresses } from './analyzers/service-entry-addresses.ts';
 import { servicePortNames } from './analyzers/service-port-names.ts';
+import { shadowedRoutes } from './analyzers/shadowed-routes.ts';
 import { sidecarSelectors } from './analyzers/sidecar-selectors.ts';
 import { telemetryDefaults } from './analyzers/telemetry-defaults.ts';
 import { telemetryProviders } from './analyzers/telemetry-providers.ts';
 import { telemetrySelectors } from './analyzers/telemetry-selectors.ts';
 import { unreachableRules } from './analyzers/unreachable-rules.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
+import { weightsWithoutEndpoints } from './analyzers/weights-without-endpoints.ts';
 
 /** Every analyzer; each adds to the messages, none hinders another. */
 export const analyzers: readonly Analyzer[] = [
@@ -75,4 +78,7 @@ export const analyzers: readonly Analyzer[] = [
   telemetryDefaults,
   telemetryProviders,
   telemetrySelectors,
+  shadowedRoutes,
+  weightsWithoutEndpoints,
+  hostsOwnedTwice,
 ];

@@ -1,5 +1,6 @@
 import templates from '../messages/messages.json' with { type: 'json' };
 import type { Level } from './message.ts';
+import { ownTemplates } from './own-templates.ts';
 
 export type Argument = string | number | readonly (string | number)[];
 
@@ -11,15 +12,16 @@ interface Template {
 }
 
 const byCode: ReadonlyMap<string, Template> = new Map(
-  (templates as readonly { code: string; name: string; level: string; template: string }[]).map((row) => [row.code, row as Template]),
+  [...(templates as readonly { code: string; name: string; level: string; template: string }[]), ...ownTemplates].map((row) => [row.code, row as Template]),
 );
 
 /** Level and text of a code's message. */
 export function messageText(code: string, args: readonly Argument[]): { readonly level: Level; readonly text: string } {
   const template = byCode.get(code);
-  if (template === undefined) throw new RangeError(`${code} is no code of Istio's analysis`);
+  if (template === undefined) throw new RangeError(`${code} is no code of the analysis`);
   let next = 0;
-  const text = template.template.replace(/%[svdq]/g, (verb) => {
+  const text = template.template.replace(/%[svdq%]/g, (verb) => {
+    if (verb === '%%') return '%';
     const argument = args[next++] ?? '';
     return verb === '%q' ? JSON.stringify(String(argument)) : shown(argument);
   });

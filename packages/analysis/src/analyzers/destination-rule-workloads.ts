@@ -1,13 +1,11 @@
 import type { Analyzer } from '../analyzer.ts';
 import { type Context, matchesLabels } from '../context.ts';
-import { kubernetesWorkloads, serviceSelectors } from '../kubernetes.ts';
 
 /** DestinationRules of hosts that nobody knows, and subsets that none of the host's workloads is in. */
 export const destinationRuleWorkloads: Analyzer = {
   name: 'destinationrule.PodNotSelectedAnalyzer',
   codes: ['IST0173', 'IST0174'],
   run(context) {
-    const namespacesOfPods = new Set(context.knowsWorkloads ? kubernetesWorkloads(context.others).map(({ namespace }) => namespace) : []);
     for (const resource of context.ofKind('DestinationRule')) {
       const { metadata, spec } = resource;
       const host = context.fullHost(spec.host ?? '', metadata.namespace);
@@ -18,7 +16,7 @@ export const destinationRuleWorkloads: Analyzer = {
       }
       const workloads = labelsOfWorkloads(context, host);
       // Of registered instances, that none is there says nothing about subsets: they come and go. Pods in files are those that are meant.
-      if (workloads.length === 0 && !namespacesOfPods.has(namespaceOfHost(host))) continue;
+      if (workloads.length === 0 && !(context.knowsWorkloads && context.workloads.has(namespaceOfHost(host)))) continue;
       for (const [index, subset] of (spec.subsets ?? []).entries()) {
         const selected = workloads.some((labels) => matchesLabels(subset.labels, labels));
         if (!selected) context.report(resource, `spec.subsets[${index}]`, 'IST0173', subset.name);
@@ -35,10 +33,8 @@ function namespaceOfHost(host: string): string {
 
 function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
   const registered = context.instances.filter((instance) => instance.services.includes(host)).map((instance) => instance.labels);
-  const selector = serviceSelectors(context.others, context.clusterDomain).get(host);
+  const selector = context.selectorOf(host);
   if (selector === undefined) return registered;
-  const pods = kubernetesWorkloads(context.others).filter(
-    (workload) => workload.namespace === selector.namespace && matchesLabels(selector.labels, workload.labels),
-  );
+  const pods = (context.workloads.get(selector.namespace) ?? []).filter((workload) => matchesLabels(selector.labels, workload.labels));
   return [...registered, ...pods.map((workload) => workload.labels)];
 }

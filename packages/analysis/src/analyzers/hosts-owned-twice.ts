@@ -1,0 +1,32 @@
+import type { Resource, ServiceEntrySpec } from '@outrigger/resources';
+import type { Analyzer } from '../analyzer.ts';
+import { exportScope, scopesMeet } from '../context.ts';
+
+interface Claim {
+  readonly resource: Resource<ServiceEntrySpec>;
+  readonly host: string;
+  readonly path: string;
+}
+
+/** ServiceEntries of two namespaces that declare one host where somebody sees both. Within a namespace that is how one is split. */
+export const hostsOwnedTwice: Analyzer = {
+  name: 'rig.HostsOwnedTwice',
+  codes: ['RIG0103'],
+  run(context) {
+    const claims = context
+      .ofKind('ServiceEntry')
+      .flatMap((resource) => (resource.spec.hosts ?? []).map((host, index): Claim => ({ resource, host, path: `spec.hosts[${index}]` })));
+    for (const [host, owners] of Map.groupBy(claims, (claim) => claim.host)) {
+      for (const { resource, path } of owners) {
+        const others = owners
+          .filter((other) => compete(resource, other.resource))
+          .map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`);
+        if (others.length > 0) context.report(resource, path, 'RIG0103', host, `ServiceEntry ${others.sort().join(', ')}`);
+      }
+    }
+  },
+};
+
+function compete({ metadata: left, spec }: Resource<ServiceEntrySpec>, { metadata: right, spec: other }: Resource<ServiceEntrySpec>): boolean {
+  return left.namespace !== right.namespace && scopesMeet(exportScope(spec.exportTo, left.namespace), exportScope(other.exportTo, right.namespace));
+}
