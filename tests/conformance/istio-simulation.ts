@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readResources } from '@outrigger/resources';
-import type { ProxyNode } from '@outrigger/translate';
+import { type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
@@ -126,7 +126,8 @@ function callOf(asked: IstioCall['Call']): Call {
       : {
           sni: Sni,
           alpn: Alpn === undefined || Alpn === '' ? [] : [Alpn],
-          certificate: TLS === 'mtls' ? ('mesh' as const) : ('none' as const),
+          certificate:
+            TLS !== 'mtls' ? ('none' as const) : asked.ClientCertificateFrom === undefined ? ('mesh' as const) : { signedBy: asked.ClientCertificateFrom },
           peer: 'spiffe://cluster.local/ns/default/sa/default',
         };
   const request =
@@ -165,7 +166,10 @@ function compare(outcome: Outcome, wanted: IstioCall['Result'], { simulation, po
     if (JSON.stringify(found) !== JSON.stringify(wanted.Endpoints))
       return `endpoints ${found.join(', ') || 'the address dialled'}, not ${wanted.Endpoints.join(', ') || 'the address dialled'}`;
   }
-  if (wanted.ServerCertificate !== undefined) return `the certificate shown is not ${wanted.ServerCertificate}`;
+  const shown = parseSecretName(outcome.certificate);
+  const file = shown?.kind === 'certificate' ? shown.certificate : '';
+  if (wanted.ServerCertificate !== undefined && file !== wanted.ServerCertificate)
+    return `certificate ${file || 'of no file'}, not ${wanted.ServerCertificate}`;
   return undefined;
 }
 

@@ -11,12 +11,15 @@ export interface Call {
   readonly request: CallRequest | undefined;
 }
 
+/** Of the mesh, one in full, or one that is known to be signed by the authorities of a file. */
+export type ClientCertificate = 'mesh' | { readonly pem: string } | { readonly signedBy: string };
+
 export interface CallTls {
   /** '' : none asked for. */
   readonly sni: string;
   readonly alpn: readonly string[];
   /** What the client shows if it is asked: nothing, a certificate of the mesh, or one of its own. */
-  readonly certificate: 'none' | 'mesh' | { readonly pem: string };
+  readonly certificate: 'none' | ClientCertificate;
   /** SPIFFE id of a certificate of the mesh. */
   readonly peer: string;
 }

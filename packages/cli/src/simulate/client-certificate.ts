@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { isJsonObject, type KubernetesDocument } from '@outrigger/resources';
 import { parseSecretName } from '@outrigger/translate';
+import type { ClientCertificate } from './call.ts';
 import { field, namespaceOf, text } from './kubernetes-services.ts';
 
 /** Why a client's certificate is refused by who asks for it under the name of a secret; undefined: it is taken. */
-export type ClientVerifier = (certificate: 'mesh' | { readonly pem: string }, secretName: string) => string | undefined;
+export type ClientVerifier = (certificate: ClientCertificate, secretName: string) => string | undefined;
 
 /** By the authorities that the files hold. One that they do not hold is taken to be the client's own. */
 export function clientVerifier(documents: readonly KubernetesDocument[]): ClientVerifier {
@@ -13,6 +14,10 @@ export function clientVerifier(documents: readonly KubernetesDocument[]): Client
     const ofMesh = asked === undefined;
     if (certificate === 'mesh') return ofMesh ? undefined : 'the client shows its certificate of the mesh, and another authority is trusted here';
     if (ofMesh) return 'only certificates of the mesh are trusted here';
+    if ('signedBy' in certificate)
+      return asked.kind === 'authorities' && asked.authorities === certificate.signedBy
+        ? undefined
+        : `certificates that ${certificate.signedBy} signed are not trusted here`;
     const authorities = asked.kind === 'credential' ? authoritiesOf(documents, asked.name) : undefined;
     if (authorities === undefined || certificate.pem === '') return undefined;
     return isSignedBy(certificate.pem, authorities) ? undefined : 'the client certificate is not signed by an authority that is trusted here';

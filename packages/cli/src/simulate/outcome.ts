@@ -82,6 +82,8 @@ export interface Outcome {
   readonly mtls: boolean;
   /** Whether its TLS ends at the proxy. */
   readonly tlsTerminated: boolean;
+  /** What is shown to the client there, as SDS names it; '' : nothing. */
+  readonly certificate: string;
   readonly authorization: Authorization | null;
   readonly retries: Retries | null;
   /** 0: none. */
@@ -112,6 +114,7 @@ const NOTHING: Outcome = {
   matched: null,
   mtls: false,
   tlsTerminated: false,
+  certificate: '',
   authorization: null,
   retries: null,
   timeoutMs: 0,

@@ -38,7 +38,9 @@ export function throughListener(world: World, node: ProxyNode, message: Listener
   const { chain, terminated } = accepted;
   const opaque = call.tls !== undefined && !terminated;
   const result = withDestinationTls(world, node, throughChain(world, node, message, chain, call, { opaque, mtls }));
-  return named({ ...result, mtls, tlsTerminated: terminated, assumed: world.assumed }, message, chain.name);
+  const source = chain.tls?.certificates[0];
+  const certificate = terminated && source?.kind === 'sds' ? source.name : '';
+  return named({ ...result, mtls, certificate, tlsTerminated: terminated, assumed: world.assumed }, message, chain.name);
 }
 
 function named(result: Outcome, { name }: Listener, filterChain: string): Outcome {

@@ -53,7 +53,7 @@ function hostOf(text: string, namespace: string): ServerHost {
 }
 
 /** A text says why it cannot be served. */
-function tlsOf(tls: ServerTlsSettings): ServerTls | string {
+export function tlsOf(tls: ServerTlsSettings): ServerTls | string {
   const mode = tls.mode ?? 'PASSTHROUGH';
   if (mode === 'PASSTHROUGH') return { kind: 'passthrough' };
   if (mode === 'ISTIO_MUTUAL') return { kind: 'mesh' };

@@ -1,6 +1,6 @@
 import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { AuthorizationPolicySpec, PeerAuthenticationSpec, Resource } from '@outrigger/resources';
+import type { AuthorizationPolicySpec, PeerAuthenticationSpec, Resource, ServerTlsSettings, SidecarSpec } from '@outrigger/resources';
 import { RBACSchema as HttpRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
 import {
   HttpConnectionManager_ForwardClientCertDetails,
@@ -51,6 +51,32 @@ function asked(config: readonly Resource[], proxy?: ProxyNode): string[] {
 
 const peers = (name: string, spec: PeerAuthenticationSpec, more: Partial<Resource['metadata']> = {}) => resource('PeerAuthentication', name, spec, more);
 const mine = { selector: { matchLabels: { app: 'payment-service' } } };
+
+describe("TLS that is not the mesh's", () => {
+  const bytes = payment({ inbound: [{ ...port, protocol: 'TCP' }] });
+  const off = peers('w', { ...mine, mtls: { mode: 'DISABLE' } });
+  const ingress = (tls: ServerTlsSettings) =>
+    resource('Sidecar', 'payment', { ingress: [{ port: { number: 9001, protocol: 'HTTPS', name: 'tls' }, tls }] } satisfies SidecarSpec);
+  const files = { serverCertificate: 'server.pem', privateKey: 'key.pem' };
+
+  test("of the application's own goes to a port of bytes, but not where mTLS is a must", () => {
+    expect(chains([], bytes)).toEqual(['mtls', 'own-tls', 'plaintext']);
+    expect(chains([strict], bytes)).toEqual(['mtls']);
+    const own = inbound([], bytes).message!.filterChains[1]!;
+    expect([own.transportSocket, own.filterChainMatch?.applicationProtocols]).toEqual([undefined, []]);
+  });
+
+  test("of a Sidecar's ingress ends here where the mesh's is off, and nothing in plain text is taken", () => {
+    const { message, notes } = inbound([off, ingress({ mode: 'MUTUAL', ...files, caCertificates: 'root.pem' })]);
+    expect(message!.filterChains.map(({ name }) => name)).toEqual(['ingress-tls']);
+    expect(message!.listenerFilters).toHaveLength(1);
+    const context = fromBinary(DownstreamTlsContextSchema, typed(message!.filterChains[0]!.transportSocket!).value);
+    expect(context.requireClientCertificate).toBe(true);
+    expect(context.commonTlsContext!.tlsCertificateSdsSecretConfigs.map(({ name }) => name)).toEqual(['file-cert:server.pem~key.pem']);
+    expect(notes.map(({ field, effect }) => [field, effect])).toContainEqual(['spec.ingress[0].tls', 'differs']);
+    expect(chains([ingress({ mode: 'SIMPLE', ...files })])).toEqual(['mtls', 'plaintext']);
+  });
+});
 
 describe('PeerAuthentication', () => {
   test.each<readonly [string, readonly Resource[], readonly string[]]>([

@@ -6,7 +6,9 @@ import { TlsInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filte
 import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { socketAddress } from '../addresses.ts';
 import { inboundCluster } from '../cluster-name.ts';
-import { downstreamMeshTls } from '../clusters/tls.ts';
+import { downstreamMeshTls, type TransportSocketInit } from '../clusters/tls.ts';
+import { tlsOf } from '../gateways/istio-gateway.ts';
+import { serverTls } from '../gateways/server-tls.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
 import type { InboundPort } from '../node.ts';
 import { isHttp } from '../protocols.ts';
@@ -14,6 +16,7 @@ import type { Reader } from '../reader.ts';
 import { PEER_HEADER } from '../routes/headers.ts';
 import { httpAuthorization, tcpAuthorization } from '../security/authorization.ts';
 import { inboundTlsMode } from '../security/peer-authentication.ts';
+import { Visibility } from '../visibility.ts';
 import { accessLogs } from './access-log.ts';
 import { connectionManager } from './connection-manager.ts';
 import { rememberPeer } from './peer.ts';
@@ -38,6 +41,9 @@ export function inboundListener(reader: Reader, port: InboundPort): Listener {
   const { node } = reader;
   const mode = inboundTlsMode(reader, node, port.application.port);
   const chains: Init<typeof FilterChainSchema>[] = [];
+  const own = mode === 'DISABLE' ? ingressTls(reader, port) : undefined;
+  if (own !== undefined)
+    chains.push({ name: 'ingress-tls', filterChainMatch: { transportProtocol: 'tls' }, transportSocket: own, filters: filters(reader, port, false) });
   if (mode !== 'DISABLE') {
     chains.push({
       name: 'mtls',
@@ -49,16 +55,34 @@ export function inboundListener(reader: Reader, port: InboundPort): Listener {
   // TLS that is the application's own affair: told from the mesh's by what it offers.
   if (mode === 'PERMISSIVE' && !isHttp(port.protocol))
     chains.push({ name: 'own-tls', filterChainMatch: { transportProtocol: 'tls' }, filters: filters(reader, port, false) });
-  if (mode !== 'STRICT') chains.push({ name: 'plaintext', filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: filters(reader, port, false) });
+  if (mode !== 'STRICT' && own === undefined)
+    chains.push({ name: 'plaintext', filterChainMatch: { transportProtocol: 'raw_buffer' }, filters: filters(reader, port, false) });
   return create(ListenerSchema, {
     name: inboundListenerName(port),
     address: socketAddress(port.mesh.host, port.mesh.port),
     trafficDirection: TrafficDirection.INBOUND,
     // With nothing to choose from nobody's first bytes are waited for.
-    listenerFilters: mode === 'DISABLE' ? [] : [filter('envoy.filters.listener.tls_inspector', TlsInspectorSchema)],
+    listenerFilters: mode === 'DISABLE' && own === undefined ? [] : [filter('envoy.filters.listener.tls_inspector', TlsInspectorSchema)],
     ...(mode !== 'STRICT' && !isHttp(port.protocol) ? { listenerFiltersTimeout: milliseconds(SILENT_CALLER_MS), continueOnListenerFiltersTimeout: true } : {}),
     filterChains: chains,
   });
+}
+
+/** TLS that a Sidecar says of a port where the mesh's own is off: no plain text is taken there then. */
+function ingressTls(reader: Reader, port: InboundPort): TransportSocketInit | undefined {
+  const { sidecar } = new Visibility(reader);
+  const index = (sidecar?.spec.ingress ?? []).findIndex((ingress) => ingress.port.number === port.application.port);
+  const written = sidecar?.spec.ingress?.[index]?.tls;
+  if (sidecar === undefined || written === undefined) return undefined;
+  const tls = tlsOf(written);
+  const field = `spec.ingress[${index}].tls`;
+  if (typeof tls === 'string' || tls.kind !== 'terminate') {
+    reader.ignored(sidecar, field, typeof tls === 'string' ? tls : 'a sidecar ends TLS of the modes SIMPLE and MUTUAL');
+    return undefined;
+  }
+  reader.uses(sidecar);
+  reader.differs(sidecar, field, "certificates of files come from a gateway's agent alone yet: until then connections are refused");
+  return serverTls(reader, tls, isHttp(port.protocol) ? HTTP_ALPN : []);
 }
 
 function trustDomains(reader: Reader): readonly string[] {
