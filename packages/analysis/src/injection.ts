@@ -1,6 +1,6 @@
 import type { Json, KubernetesDocument } from '@outrigger/resources';
 import { type Context, field } from './context.ts';
-import { annotationsOf, type Container, containersOf, labelsOf, namespaceOf, stringMap, text } from './kubernetes.ts';
+import { annotationsOf, type Container, containersOf, labelsOf, namespaceOf, type Pod, stringMap, text } from './kubernetes.ts';
 
 export const PROXY_CONTAINER = 'istio-proxy';
 export const REVISION_LABEL = 'istio.io/rev';
@@ -28,6 +28,11 @@ export function isAmbient(namespace: KubernetesDocument | undefined): boolean {
   return labels[DATAPLANE_MODE_LABEL] === 'ambient' && labels[INJECTION_LABEL] !== 'enabled' && (labels[REVISION_LABEL] ?? '') === '';
 }
 
+/** Whether the mesh sees a pod's traffic without a sidecar: it says so itself where it was taken over, else its namespace asks for it. */
+export function isPodAmbient(context: Context, { annotations, namespace }: Pod): boolean {
+  return annotations['ambient.istio.io/redirection'] === 'enabled' || isAmbient(context.namespace(namespace));
+}
+
 /** Whether a pod has a sidecar, or gets one: it has its container, it says so itself, or its namespace does. */
 export function isPodInMesh(context: Context, pod: KubernetesDocument): boolean {
   return isInMesh(context, namespaceOf(pod), labelsOf(pod), annotationsOf(pod), containersOf(field(pod.value, 'spec')));
@@ -51,7 +56,10 @@ function isInMesh(
   const said = labels[INJECT_LABEL] ?? annotations[INJECT_LABEL];
   if (said !== undefined) return said === 'true';
   const document = context.namespace(namespace);
-  return document !== undefined && labelsOf(document)[INJECTION_LABEL] === 'enabled';
+  if (document === undefined) return false;
+  const ofNamespace = labelsOf(document);
+  const injection = ofNamespace[INJECTION_LABEL] ?? '';
+  return injection === 'enabled' || (injection === '' && (ofNamespace[REVISION_LABEL] ?? '') !== '');
 }
 
 /** The values of the injector of a revision, as its ConfigMap keeps them in JSON. */

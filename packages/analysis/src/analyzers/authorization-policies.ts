@@ -1,7 +1,7 @@
 import type { AuthorizationPolicySpec, Resource } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { type Context, matchesLabels } from '../context.ts';
-import { isPodInMesh } from '../injection.ts';
+import { isPodAmbient, isPodInMesh } from '../injection.ts';
 import { selectorText } from '../label-selector.ts';
 
 /** AuthorizationPolicies that hold for nobody, and the namespaces they name that are not there. */
@@ -25,7 +25,7 @@ function reportNoWorkloads(context: Context, resource: Resource<AuthorizationPol
   const selector = spec.selector?.matchLabels ?? {};
   const fits = ({ namespace, labels }: { namespace: string; labels: Readonly<Record<string, string>> }): boolean =>
     (forMesh || namespace === metadata.namespace) && matchesLabels(selector, labels);
-  const selected = context.instances.some(fits) || context.pods.some((pod) => fits(pod) && isPodInMesh(context, pod.document));
+  const selected = context.instances.some(fits) || context.pods.some((pod) => fits(pod) && (isPodInMesh(context, pod.document) || isPodAmbient(context, pod)));
   if (!selected) context.report(resource, 'spec.selector', 'IST0127', selectorText(selector));
 }
 

@@ -26,7 +26,8 @@ export const gatewayPorts: Analyzer = {
       const ports = services
         .flatMap(({ value }) => list(field(value, 'spec', 'ports')))
         .filter((port) => (field(port, 'protocol') ?? 'TCP') === 'TCP')
-        .map((port) => field(port, 'port'));
+        // A Gateway names the port that its proxy listens on, or the Service's, which stands for it.
+        .flatMap((port) => [field(port, 'port'), field(port, 'targetPort')]);
       for (const [index, { port }] of (gateway.spec.servers ?? []).entries()) {
         if (port?.number !== undefined && !ports.includes(port.number))
           context.report(gateway, `spec.servers[${index}].port.number`, 'IST0162', port.number, selectorText(selector));

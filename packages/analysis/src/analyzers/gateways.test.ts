@@ -53,6 +53,7 @@ describe('gateway ports', () => {
     ['nothing selected', gateway({ app: 'edge' }, 80), ['IST0101 Gateway default/g:1']],
     ['a gateway of their own', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080 }), []],
     ['its service in another namespace', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080 }, 'other'), ['IST0162 Gateway default/g:1']],
+    ['the port that a service leads to', gateway({ app: 'edge' }, 8080, 80) + pod + service({ port: 80, targetPort: 8080 }), []],
     ['UDP is no TCP', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080, protocol: 'UDP' }), ['IST0162 Gateway default/g:1']],
   ])('%s', async (_, yaml, expected) => {
     expect(await said(gatewayPorts, yaml)).toEqual(expected);

@@ -27,6 +27,19 @@ describe('authorization policies', () => {
       namespaces + pod({ app: 'a' }, { annotations: { 'sidecar.istio.io/inject': 'false' } }) + policy(selecting('a')),
       ['IST0127'],
     ],
+    ['for a pod of a revision', object('Namespace', 'shop', {}, { labels: { 'istio.io/rev': 'x' } }) + pod({ app: 'a' }) + policy(selecting('a')), []],
+    [
+      'for a pod of an ambient namespace',
+      object('Namespace', 'shop', {}, { labels: { 'istio.io/dataplane-mode': 'ambient' } }) + pod({ app: 'a' }) + policy(selecting('a')),
+      [],
+    ],
+    [
+      'for an ambient pod',
+      namespaces +
+        pod({ app: 'a', 'sidecar.istio.io/inject': 'false' }, { annotations: { 'ambient.istio.io/redirection': 'enabled' } }) +
+        policy(selecting('a')),
+      [],
+    ],
     ['for the mesh', base + policy({}, 'istio-system'), []],
     ['for pods of the mesh', base + policy(selecting('a'), 'istio-system'), []],
     ['for no pods of the mesh', base + policy(selecting('b'), 'istio-system'), ['IST0127']],
