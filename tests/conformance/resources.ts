@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { analyze, messagesOf } from '@outrigger/analysis';
-import { createValidator, instancesOf, readResources, refText, servicesOf } from '@outrigger/resources';
+import { analyze, readAnalysisInput } from '@outrigger/analysis';
+import { createValidator, readResources, refText } from '@outrigger/resources';
 import { type GroupResult, type Judged, readJson, Tally } from './group.ts';
 
 const validator = createValidator();
@@ -31,8 +31,8 @@ export interface AnalysisCase {
   readonly name: string;
   readonly files: readonly string[];
   readonly analyzer: string;
-  readonly meshConfig?: string;
-  readonly meshNetworks?: string;
+  readonly meshConfig?: string | null;
+  readonly meshNetworks?: string | null;
   readonly skipWhenAllAnalyzersRun: boolean;
   readonly expected: readonly { readonly code: string; readonly level: string; readonly resource: string }[];
 }
@@ -40,32 +40,22 @@ export interface AnalysisCase {
 export async function analysisGroup(corpus: string): Promise<GroupResult> {
   const tally = new Tally('istio-analysis');
   const folder = join(corpus, 'istio-analysis');
-  const cases = readJson<readonly AnalysisCase[]>(join(folder, 'index.json'));
-  const codes = codesOf(cases);
-  for (const one of cases) await tally.run(`${one.analyzer}: ${one.name}`, () => judgeAnalysis(folder, one, codes.get(one.analyzer) ?? new Set()));
+  for (const one of readJson<readonly AnalysisCase[]>(join(folder, 'index.json')))
+    await tally.run(`${one.analyzer}: ${one.name}`, () => judgeAnalysis(folder, one));
   return tally.result();
 }
 
-/** A case speaks only of its analyzer's messages: those codes that any case expects of it. */
-export function codesOf(cases: readonly AnalysisCase[]): ReadonlyMap<string, ReadonlySet<string>> {
-  const found = new Map<string, Set<string>>();
-  for (const { analyzer, expected } of cases) {
-    const codes = found.get(analyzer) ?? new Set();
-    for (const { code } of expected) codes.add(code);
-    found.set(analyzer, codes);
-  }
-  return found;
-}
-
-export async function judgeAnalysis(folder: string, one: AnalysisCase, codes: ReadonlySet<string>): Promise<Judged> {
-  const read = await readResources(
-    one.files.map((file) => ({ file, text: readFileSync(join(folder, file)) })),
-    { validator },
+/** A case speaks only of its analyzer's messages, but for the Errors that no other may add where it expects nothing. */
+export async function judgeAnalysis(folder: string, one: AnalysisCase): Promise<Judged> {
+  const source = (file: string) => ({ file, text: readFileSync(join(folder, file)) });
+  const { resources, mesh, options } = await readAnalysisInput(one.files.map(source), {
+    validator,
+    ...(one.meshConfig == null ? {} : { meshConfig: source(one.meshConfig) }),
+    ...(one.meshNetworks == null ? {} : { meshNetworks: source(one.meshNetworks) }),
+  });
+  const said = analyze(resources, mesh, { ...options, analyzer: one.analyzer }).map(
+    ({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`,
   );
-  const world = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
-  const messages = analyze([...read.resources, ...read.refused], world, { others: read.others });
-  const all = [...messages, ...messagesOf(read.problems)];
-  const said = all.filter(({ code }) => codes.has(code)).map(({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`);
   const wanted = one.expected.map(({ code, level, resource }) => `${code} ${level} ${plain(resource)}`);
   const [missing, added] = [without(wanted, said), without(said, wanted)];
   if (missing.length > 0 || added.length > 0)
@@ -73,7 +63,7 @@ export async function judgeAnalysis(folder: string, one: AnalysisCase, codes: Re
       .filter(Boolean)
       .join('; ');
   if (one.expected.length > 0 || one.skipWhenAllAnalyzersRun) return undefined;
-  const errors = messages.filter(({ level }) => level === 'Error');
+  const errors = analyze(resources, mesh, options).filter(({ level }) => level === 'Error');
   return errors.length === 0 ? undefined : `an Error where none may be: ${errors.map(({ code, resource }) => `${code} ${refText(resource)}`).join(', ')}`;
 }
 
