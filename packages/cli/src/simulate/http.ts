@@ -20,6 +20,7 @@ import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/
 import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
 import type { CallRequest } from './call.ts';
 import { type Authorization, type Fault, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+import { whyNot } from './why-not.ts';
 
 /** The routes that an HTTP connection manager asks, as messages and where each is written. */
 export interface Routes {
@@ -52,6 +53,7 @@ export function routeRequest({ manager, routes, facts, request, matched }: HttpC
     ...(message === undefined ? {} : { matched: matched(routes.places.get(message), message), faults: faultsOf(message), ...resilience(message) }),
     xds: { listener: '', filterChain: '', virtualHost: host?.name ?? '', route: entry?.name ?? '', clusters: [] },
   };
+  if (host !== null) steps.push(...passedOver(routes, host.name, message, head));
   if (message !== undefined) steps.push(`route ${entry!.name}: ${base.matched!.resource || 'made by the mesh'} ${base.matched!.rule}`.trimEnd());
   const stream = streamOf(head, facts, entry);
   const verdict = runFilters(manager, entry, stream);
@@ -69,6 +71,20 @@ export function routeRequest({ manager, routes, facts, request, matched }: HttpC
   }
   if (entry === null) return finish(answered('no-route', 404, head, [], []), [host === null ? '404' : 'no route of it matches: 404']);
   return finish(acted(entry, head, stream, manager, base.matched?.resource ?? ''), []);
+}
+
+/** More would tell nobody anything. */
+const MAX_PASSED_OVER = 10;
+
+/** The routes that stand before the one that matches, or all, with what each wants. Those that only CONNECT asks are not told. */
+function passedOver({ configuration, places }: Routes, hostName: string, taken: Route | undefined, head: RequestHead): readonly string[] {
+  const all = configuration.virtualHosts.find(({ name, routes }) => (taken === undefined ? name === hostName : routes.includes(taken)))?.routes ?? [];
+  const before = (taken === undefined ? all : all.slice(0, all.indexOf(taken))).filter(({ match }) => match?.pathSpecifier.case !== 'connectMatcher');
+  const told = before.slice(0, MAX_PASSED_OVER).map((route) => {
+    const place = places.get(route);
+    return `not ${place === undefined ? route.name : `${place.resource.kind} ${place.resource.namespace}/${place.resource.name} ${place.field}`}: ${whyNot(route, head)}`;
+  });
+  return before.length > MAX_PASSED_OVER ? [...told, `nor ${before.length - MAX_PASSED_OVER} more`] : told;
 }
 
 function headOf(request: CallRequest): RequestHead {

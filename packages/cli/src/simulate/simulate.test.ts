@@ -153,6 +153,12 @@ describe('a call of a workload', () => {
     expect(text).toContain('VirtualService shop/orders spec.http[0] (old), rules.yaml:8');
   });
 
+  it('says of the rules before it why they do not match', () => {
+    const { explanation } = called('GET http://orders:8080/gone');
+    expect(explanation).toContain('not VirtualService shop/orders spec.http[0]: path is not /old');
+    expect(called('GET http://orders:8080/else').explanation.filter((step) => step.startsWith('not '))).toHaveLength(5);
+  });
+
   it('does not leave the mesh under REGISTRY_ONLY', () => {
     const closed = worldOf(world.resources, world.others, { outboundPolicy: 'REGISTRY_ONLY' });
     const outcome = fromWorkload(closed, web, parseRequest('tcp elsewhere.example.com:9000', []).call);
