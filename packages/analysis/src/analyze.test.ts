@@ -79,8 +79,22 @@ describe('resources that were refused for a field that is missing', () => {
       workloadSelector: { matchLabels: { a: 'b' } },
     },
     ServiceEntry: { hosts: ['a.b'], ports: [{ name: 'http', number: 1, protocol: 'HTTP' }], exportTo: ['.'], workloadSelector: { labels: { a: 'b' } } },
+    Gateway: {
+      selector: { a: 'b' },
+      servers: [{ port: { number: 443, name: 'https', protocol: 'HTTPS' }, hosts: ['a'], tls: { mode: 'SIMPLE', credentialName: 'a' } }],
+    },
+    EnvoyFilter: { configPatches: [{ applyTo: 'CLUSTER', match: { proxy: { proxyVersion: 'a' } }, patch: { operation: 'REPLACE', value: { name: 'a' } } }] },
     Sidecar: { workloadSelector: { labels: { a: 'b' } }, egress: [{ hosts: ['./*'] }], outboundTrafficPolicy: { egressProxy: { host: 'a' } } },
   };
+
+  const objects = ['Pod', 'Service', 'Deployment', 'Namespace', 'MutatingWebhookConfiguration', 'Secret', 'ConfigMap'].flatMap((kind) =>
+    [{}, { metadata: null, spec: null, webhooks: null, data: null }, { metadata: [], spec: { containers: [null], ports: [null], template: null } }].map(
+      (more) => {
+        const value = { apiVersion: 'v1', kind, ...more };
+        return { apiVersion: 'v1', kind, name: 'istio-sidecar-injector', namespace: '', value, origin: { file: 'k', line: 1 }, lineOf: () => 1 };
+      },
+    ),
+  );
 
   /** The value with each of its fields left out in turn. */
   function* withoutEach(value: unknown): Generator<unknown> {
@@ -96,8 +110,8 @@ describe('resources that were refused for a field that is missing', () => {
   it.each(Object.entries(full))('do not stop the analysis: %s', async (kind, spec) => {
     let count = 0;
     for (const less of withoutEach(spec)) {
-      const text = JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'a' }, spec: less });
-      const other = JSON.stringify({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'b' }, spec });
+      const text = JSON.stringify({ apiVersion: 'networking.istio.io/v1alpha3', kind, metadata: { name: 'a' }, spec: less });
+      const other = JSON.stringify({ apiVersion: 'networking.istio.io/v1alpha3', kind, metadata: { name: 'b' }, spec });
       const { resources, refused } = await readResources(
         [
           { file: 'a', text },
@@ -106,7 +120,7 @@ describe('resources that were refused for a field that is missing', () => {
         { validator },
       );
       expect(resources.length + refused.length).toBe(2);
-      expect(() => analyze([...resources, ...refused], nothing)).not.toThrow();
+      expect(() => analyze([...resources, ...refused], nothing, { others: objects })).not.toThrow();
       count++;
     }
     expect(count).toBeGreaterThan(5);

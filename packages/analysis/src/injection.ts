@@ -65,7 +65,8 @@ function isInMesh(
 /** The values of the injector of a revision, as its ConfigMap keeps them in JSON. */
 export function injectorValues(context: Context, revision: string): Json | undefined {
   const name = revision === '' || revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}`;
-  const map = context.otherOfKind('ConfigMap').find((document) => document.name === name);
+  // Of several in the files the last is the one that stays when all are applied.
+  const map = context.otherOfKind('ConfigMap').findLast((document) => document.name === name);
   if (map === undefined) return undefined;
   try {
     return JSON.parse(text(field(map.value, 'data', 'values'))) as Json;

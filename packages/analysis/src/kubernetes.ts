@@ -119,11 +119,12 @@ export function withAssumed(others: readonly KubernetesDocument[], rootNamespace
   const name = text(meshConfig.ingressService) || 'istio-ingressgateway';
   const labels = { istio: text(meshConfig.ingressSelector) || 'ingressgateway' };
   const ports = [
-    { name: 'http2', port: 80 },
-    { name: 'https', port: 443 },
-    { name: 'tcp', port: 31400 },
-    { name: 'tls', port: 15443 },
-  ].map((port) => ({ ...port, protocol: 'TCP', targetPort: port.port }));
+    { name: 'status-port', port: 15021, targetPort: 15021 },
+    { name: 'http2', port: 80, targetPort: 8080 },
+    { name: 'https', port: 443, targetPort: 8443 },
+    { name: 'tcp', port: 31400, targetPort: 31400 },
+    { name: 'tls', port: 15443, targetPort: 15443 },
+  ].map((port) => ({ ...port, protocol: 'TCP' }));
   const present = others.some((other) => other.kind === 'Service' && other.name === name && namespaceOf(other) === rootNamespace);
   const pod = assume('Pod', `${name}-assumed`, rootNamespace, { labels }, { containers: [{ name: 'istio-proxy' }] });
   return present ? [...others, pod] : [...others, pod, assume('Service', name, rootNamespace, {}, { ports, selector: labels })];

@@ -48,7 +48,7 @@ describe('gateway ports', () => {
   const service = (port: object, namespace = 'default') => object('Service', 's', { spec: { selector: { app: 'edge' }, ports: [port] } }, { namespace });
 
   test.each<[string, string, string[]]>([
-    ['a port of the default gateway', gateway({ istio: 'ingressgateway' }, 80, 443), []],
+    ['a port of the default gateway', gateway({ istio: 'ingressgateway' }, 80, 443, 8080), []],
     ['a port that it does not have', gateway({ istio: 'ingressgateway' }, 80, 8081), ['IST0162 Gateway default/g:1']],
     ['nothing selected', gateway({ app: 'edge' }, 80), ['IST0101 Gateway default/g:1']],
     ['a gateway of their own', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080 }), []],
