@@ -16,7 +16,7 @@ const HEIGHT = 240;
 const LEFT = 56;
 const BOTTOM = 40;
 const TOP = 24;
-const RIGHT = 12;
+const RIGHT = 28;
 
 const run = fileURLToPath(new URL('run.mjs', import.meta.url));
 const args = [run, '--rows', KINDS.map(({ kind }) => kind).join(), '--targets', 'ours,envoy', '--json', ...process.argv.slice(2)];
