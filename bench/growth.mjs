@@ -29,6 +29,7 @@ const charts = KINDS.map(({ kind, label }, index) => {
   return `<g transform="translate(${(index % 2) * WIDTH} ${30 + Math.floor(index / 2) * HEIGHT})">${chart(label, points)}</g>`;
 });
 const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * 2} ${HEIGHT * 2 + 40}" font-family="sans-serif" font-size="11">
+<title>How the CPU of a request grows</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="18">CPU us a request through a pair of sidecars with mTLS, medians and spread (${cpu}, ${cores} cores): <tspan fill="${COLOURS.ours}">Outrigger</tspan>, <tspan fill="${COLOURS.envoy}">Envoy</tspan></text>
 ${charts.join('\n')}
