@@ -11,6 +11,8 @@ export function withDestinationTls(world: World, node: ProxyNode, outcome: Outco
   if (outcome.decision !== 'route') return outcome;
   const refusals: string[] = [];
   const destinations = outcome.destinations.map((destination) => {
+    // Of the application beside the proxy nothing is asked.
+    if (outcome.xds.clusters.some((name) => name.startsWith('inbound|'))) return destination;
     const { tls, refusal } = tlsOf(world, node, destination);
     if (refusal !== undefined) refusals.push(refusal);
     return { ...destination, tls };

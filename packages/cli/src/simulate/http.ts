@@ -20,6 +20,7 @@ import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/
 import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
 import type { CallRequest } from './call.ts';
 import { type Authorization, type Fault, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+import { leavesMesh, targetOf } from './target.ts';
 import { whyNot } from './why-not.ts';
 
 /** The routes that an HTTP connection manager asks, as messages and where each is written. */
@@ -187,12 +188,9 @@ function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, man
   entry.finalizeResponse(response.headers, first, EMPTY_STREAM);
   for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
   const destinations = choices.map((choice, index) => {
-    const parsed = parseOutboundCluster(choice.clusterName(head));
     const differs = JSON.stringify(sent[index]) !== JSON.stringify(sent[0]);
     return {
-      host: parsed?.host ?? choice.clusterName(head),
-      port: parsed?.port ?? 0,
-      subset: parsed?.subset ?? '',
+      ...targetOf(choice.clusterName(head)),
       weight: choices.length === 1 || total === 0 ? 100 : (choice.weight * 100) / total,
       ...(differs ? { request: sent[index]! } : {}),
     };
@@ -205,7 +203,7 @@ function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, man
   });
   if (real.length === 0) return answered('invalid-backend', 500, head, [], []);
   return outcome({
-    decision: clusters.every((name) => parseOutboundCluster(name) === undefined && !name.startsWith('inbound|')) ? 'passthrough' : 'route',
+    decision: clusters.every(leavesMesh) ? 'passthrough' : 'route',
     status: 200,
     destinations: real,
     request: sent[0]!,

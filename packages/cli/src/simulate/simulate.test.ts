@@ -186,7 +186,12 @@ describe('a call of a gateway', () => {
 describe('a call to a workload', () => {
   it('needs mutual TLS where it is strict', () => {
     expect(received('GET /', false)).toMatchObject({ decision: 'no-filter-chain', mtls: false });
-    expect(received('GET /', true)).toMatchObject({ decision: 'route', mtls: true, authorization: { allowed: true } });
+    expect(received('GET /', true)).toMatchObject({
+      decision: 'route',
+      mtls: true,
+      authorization: { allowed: true },
+      destinations: [{ host: '127.0.0.1', port: 8080, weight: 100 }],
+    });
   });
 
   it('is denied by a policy', () => {

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type ConnectionFacts, type FilterChainConfig, parseIp } from '@outrigger/proxy/pure';
 import { type Resource, refKey, refOf, refText } from '@outrigger/resources';
-import { listener, listenerNames, type Mesh, type Place, type ProxyNode, parseOutboundCluster, routeConfiguration } from '@outrigger/translate';
+import { listener, listenerNames, type Mesh, type Place, type ProxyNode, routeConfiguration } from '@outrigger/translate';
 import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
@@ -13,6 +13,7 @@ import { accept, SOMEBODY } from './connection.ts';
 import { withDestinationTls } from './destination-tls.ts';
 import { type Routes, routeRequest } from './http.ts';
 import { type Matched, type Outcome, outcome } from './outcome.ts';
+import { leavesMesh, targetOf } from './target.ts';
 import type { World } from './world.ts';
 
 /** What a gateway does with a connection to one of its ports, and with the request on it. */
@@ -82,17 +83,9 @@ function throughChain(
 export function connected(clusters: readonly { readonly name: string; readonly weight: number }[], matched: Matched | null): Outcome {
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
   return outcome({
-    decision: clusters.every(({ name }) => parseOutboundCluster(name) === undefined && !name.startsWith('inbound|')) ? 'passthrough' : 'route',
+    decision: clusters.every(({ name }) => leavesMesh(name)) ? 'passthrough' : 'route',
     matched,
-    destinations: clusters.map(({ name, weight }) => {
-      const parsed = parseOutboundCluster(name);
-      return {
-        host: parsed?.host ?? name,
-        port: parsed?.port ?? 0,
-        subset: parsed?.subset ?? '',
-        weight: clusters.length === 1 ? 100 : (weight * 100) / total,
-      };
-    }),
+    destinations: clusters.map(({ name, weight }) => ({ ...targetOf(name), weight: clusters.length === 1 ? 100 : (weight * 100) / total })),
     explanation: [`the connection is carried to ${clusters.map(({ name }) => name).join(', ')}`],
     xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters: clusters.map(({ name }) => name) },
   });
