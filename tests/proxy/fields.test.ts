@@ -171,6 +171,8 @@ describe.each(planes)('%s: single fields', (plane) => {
       else if (text === 'abc') socket.end();
     });
     socket.on('error', () => {});
+    // A proxy that closes a connection whose bytes it has all read ends its half alone.
+    socket.on('end', () => socket.end());
     socket.write('ab');
     await new Promise((resolve) => socket.once('close', resolve));
     return text;
