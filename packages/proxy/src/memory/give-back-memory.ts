@@ -6,7 +6,6 @@ import { runInNewContext } from 'node:vm';
  * left until it needs it, and a process that is idle never does (bench row memory-node).
  */
 export function giveBackMemory(): void {
-  // Node has no other way to it once it runs.
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: object) => void;
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
