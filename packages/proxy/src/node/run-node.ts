@@ -1,19 +1,22 @@
-import { keepHeapTrimmed } from '../memory/heap-trim.ts';
 import { initialLogging, processLog } from '../process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from '../restart/hand-over.ts';
 import { DEFAULT_SLICE_MS, FairLoop } from './fair-loop.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { NodeHost } from './node-host.ts';
 import { isNodeOrder, type NodeOrder } from './orders.ts';
 
 /** For measuring: ms that all workloads together may take between two looks at the sockets; "off": nobody waits for anybody. */
 const SLICE = 'OUTRIGGER_NODE_SLICE_MS';
 
+const SETTLE_MS = 3_000;
+const IDLE_UTILIZATION = 0.1;
+
 /** Runs the proxies of all workloads of a host in this process, as its parent orders over the channel between them, until SIGTERM or SIGINT. */
 export async function runNode(options: { readonly version: string }): Promise<void> {
   if (!process.connected) throw new Error('the shared process of a node takes its orders from `rig node`, which starts it');
   const parent = process as unknown as Channel;
   const log = processLog(initialLogging());
-  keepHeapTrimmed();
+  const settling = new Settling();
   // From the beginning: orders come at once.
   const orders: NodeOrder[] = [];
   let take = (order: NodeOrder): void => void orders.push(order);
@@ -37,13 +40,32 @@ export async function runNode(options: { readonly version: string }): Promise<vo
   // One workload's mistake must not end the others: what no guard has caught costs what it was about, and is told.
   process.on('uncaughtException', (error) => log('error', 'a mistake in this proxy; please report it', { stack: error.stack ?? String(error) }));
   take = (order) => {
-    if (order.node === 'start') void Promise.all(order.workloads.map((workload) => host.add(workload))).then(() => serving(host, parent));
-    else if (order.node === 'add') void host.add(order.workload);
+    if (order.node === 'start')
+      void Promise.all(order.workloads.map((workload) => host.add(workload))).then(() => {
+        serving(host, parent);
+        settling.begin();
+      });
+    else if (order.node === 'add') void host.add(order.workload).then(() => settling.begin());
     else void host.remove(order.key);
   };
   for (const order of orders) take(order);
   await ended(host, parent);
   process.exit(0);
+}
+
+/** Gives memory back once nothing has been added for a while and no traffic is kept waiting by that; a process that is never idle needs its room. */
+class Settling {
+  #timer: NodeJS.Timeout | undefined;
+
+  begin(): void {
+    clearTimeout(this.#timer);
+    const before = performance.eventLoopUtilization();
+    this.#timer = setTimeout(() => {
+      if (performance.eventLoopUtilization(before).utilization < IDLE_UTILIZATION) giveBackMemory();
+      else this.begin();
+    }, SETTLE_MS);
+    this.#timer.unref();
+  }
 }
 
 function serving(host: NodeHost, parent: Channel): void {
