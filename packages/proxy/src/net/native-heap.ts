@@ -18,6 +18,8 @@ export interface HeapProcess {
 /**
  * Gives memory back after a burst. V8's compilers and OpenSSL take megabytes from the C library's heap for a moment, in pieces between which
  * long-lived ones come to lie: glibc keeps all of it for ever (20 MB of a sidecar's 86 after its first thousand connections, bench row `memory`).
+ * V8's own garbage is let be: collecting it as a last resort gives some MB more, and throws away compiled code, after which a request cost up to twice as
+ * much for seconds (row `pair-mtls-1k`).
  */
 export class HeapTrim {
   readonly #process: HeapProcess;
