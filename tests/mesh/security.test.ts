@@ -1,4 +1,8 @@
+import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestAuthority } from '../../packages/proxy/src/tls/testing/certificates.ts';
 import { callAs, identityOf } from '../harness/impostor.ts';
 import { type RunningWorkload, TestMesh, until } from '../harness/mesh.ts';
 import { everyPair } from '../harness/planes.ts';
@@ -62,6 +66,23 @@ ${namespace}spec:
     - name: v2
       labels:
         version: v2
+`;
+
+const ingressTls = (port: number, file: (name: string) => string): string => `apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: payment-service}
+spec:
+  selector: {matchLabels: {app: payment-service}}
+  mtls: {mode: DISABLE}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: payment-service}
+spec:
+  workloadSelector: {labels: {app: payment-service}}
+  ingress:
+    - port: {number: ${port}, name: https, protocol: HTTPS}
+      tls: {mode: MUTUAL, serverCertificate: ${file('server.crt')}, privateKey: ${file('server.key')}, caCertificates: ${file('clients.crt')}}
 `;
 
 describe.each(everyPair)('identity and policy: clients beside %s, servers beside %s', (clientPlane, serverPlane) => {
@@ -154,6 +175,36 @@ spec:
     await mesh.delete('WorkloadEntry', 'impostor');
     await mesh.delete('WorkloadEntry', 'honest');
   });
+
+  // The server's side alone.
+  if (clientPlane === 'outrigger')
+    test("TLS of a Sidecar's ingress is ended with files of the machine: they are waited for, and only clients that they trust are taken", async () => {
+      const authority = new TestAuthority('partners');
+      const server = authority.issue({ commonName: 'payment' });
+      const partner = authority.issue({ commonName: 'partner' });
+      const stranger = new TestAuthority('strangers').issue({ commonName: 'partner' });
+      const file = (name: string): string => join(mesh.state, name);
+      await mesh.apply(ingressTls(payment.applicationPort, file));
+      const problems = async (): Promise<string> => (await mesh.api('GET', '/problems')).body;
+      await until('the missing files are said', async () => (await problems()).includes(`there is no ${file('server.crt')}`));
+      const as = (credentials: typeof partner | undefined) =>
+        callAs(payment.meshAddress, '/as/partner', credentials && { cert: credentials.chainPem, key: credentials.keyPem });
+      expect((await as(partner)).status).toBe(0);
+      writeFileSync(file('server.key'), server.keyPem);
+      writeFileSync(file('clients.crt'), authority.pem);
+      writeFileSync(file('server.crt'), server.chainPem);
+      await until('the certificate is shown', async () => (await as(partner)).status === 200);
+      expect((await as(partner)).serverSerial).toBe(new X509Certificate(server.chainPem).serialNumber);
+      expect(await problems()).not.toContain('there is no ');
+      const before = await payment.count('/as/partner');
+      for (const credentials of [stranger, undefined]) expect((await as(credentials)).status).toBe(0);
+      expect(await plainTextIsRefused(payment.meshAddress)).toBe(true);
+      expect(await payment.count('/as/partner')).toBe(before);
+      expect(await payment.count('/as/somebody')).toBe(0);
+      await mesh.delete('Sidecar', 'payment-service');
+      await mesh.delete('PeerAuthentication', 'payment-service');
+      await until('web is let in again', async () => (await web.call(url('/echo'))).status === 200, settleMs);
+    });
 
   test.each([
     ['without a namespace', ''],

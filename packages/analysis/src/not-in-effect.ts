@@ -23,7 +23,7 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   WorkloadEntry: {},
   WorkloadGroup: {},
   Sidecar: {
-    ingress: 'inbound listeners come from the ports that a workload registered',
+    ingress: "inbound listeners come from the ports that a workload registered; its tls is in effect where the mesh's own is off",
     inboundConnectionPool: 'connections to the application are not limited yet',
     'outboundTrafficPolicy.egressProxy': 'unknown hosts are called directly',
     'egress[].bind': 'calls come through HTTP_PROXY or a declared upstream port',

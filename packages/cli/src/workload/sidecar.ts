@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { type ControlPlaneTarget, createAgent, type WorkloadAgent } from '@outrigger/identity';
 import { bootstrapText, envoyBootstrap, type InboundPort, type ProxyNode } from '@outrigger/translate';
 import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay, type SecretStore } from '@outrigger/xds';
-import { joinedSecrets } from '../gateway/certificate-store.ts';
+import { joinedSecrets } from './certificate-store.ts';
 import { InstanceDirectory } from './directory.ts';
 import { followRoots, identityLog, identityOf } from './identity.ts';
 import { nodeOf } from './node.ts';
@@ -21,8 +21,8 @@ export interface SidecarSetup {
   readonly log: (message: string) => void;
   /** Where its proxy runs; absent: in a process of its own. */
   readonly place?: PlaceProxy;
-  /** Secrets beside its identity, as a gateway's certificates. */
-  readonly secrets?: SecretStore;
+  /** Secrets beside its identity. */
+  readonly secrets: SecretStore;
   readonly onReadiness: () => void;
 }
 
@@ -83,8 +83,7 @@ export class Sidecar {
     });
     this.#agent = agent;
     await identityOf(agent);
-    const more = this.#setup.secrets;
-    const secrets = createSdsRoutes(more === undefined ? agent.secrets : joinedSecrets(agent.secrets, more));
+    const secrets = createSdsRoutes(joinedSecrets(agent.secrets, this.#setup.secrets));
     this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, routes: secrets.register }));
     if (options.dataPlane === 'envoy') await this.startRelay();
 

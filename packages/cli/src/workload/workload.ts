@@ -1,6 +1,6 @@
 import type { ControlPlaneTarget } from '@outrigger/identity';
-import { CertificateStore } from '../gateway/certificate-store.ts';
 import { Application } from './application.ts';
+import { CertificateStore } from './certificate-store.ts';
 import { type Exit, notStartedCode, signalNumber } from './child.ts';
 import { applicationEnvironment } from './environment.ts';
 import type { WorkloadOptions } from './options.ts';
@@ -37,8 +37,8 @@ export class Workload {
   #end!: (exit: Exit) => void;
   #application: Application | undefined;
   #registration: Registration | undefined;
-  /** Of a gateway, with what is wrong with them. */
-  readonly #certificates: CertificateStore | undefined;
+  /** Of files, as a gateway's servers or its Sidecar's ingress name them. */
+  readonly #certificates: CertificateStore;
   #warnings: readonly string[] = [];
   #prepared: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -47,19 +47,17 @@ export class Workload {
   constructor(setup: WorkloadSetup) {
     this.#setup = setup;
     const { options, log } = setup;
-    if (options.gateway !== undefined) {
-      this.#certificates = new CertificateStore({
-        folder: options.gateway.certificates,
-        onProblems: (problems) => {
-          for (const problem of problems) log(problem);
-          this.#warnings = problems;
-          this.#registration?.warn(problems);
-        },
-      });
-    }
+    this.#certificates = new CertificateStore({
+      folder: options.gateway?.certificates,
+      onProblems: (problems) => {
+        for (const problem of problems) log(problem);
+        this.#warnings = problems;
+        this.#registration?.warn(problems);
+      },
+    });
     this.sidecar = new Sidecar({
       ...setup,
-      ...(this.#certificates === undefined ? {} : { secrets: this.#certificates }),
+      secrets: this.#certificates,
       onReadiness: () => this.reportHealth(),
     });
     this.ended = new Promise((resolve) => {
@@ -173,7 +171,7 @@ export class Workload {
       clearTimeout(timer);
     }
     await this.sidecar.stop();
-    this.#certificates?.stop();
+    this.#certificates.stop();
     // An application that was never started has been ended by the signal all the same.
     const unstarted = this.#setup.command.length > 0 && application === undefined;
     this.#end(this.#exit ?? (unstarted ? { code: 128 + signalNumber(signal), signal } : { code: 0, signal: null }));

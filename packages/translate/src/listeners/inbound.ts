@@ -81,7 +81,6 @@ function ingressTls(reader: Reader, port: InboundPort): TransportSocketInit | un
     return undefined;
   }
   reader.uses(sidecar);
-  reader.differs(sidecar, field, "certificates of files come from a gateway's agent alone yet: until then connections are refused");
   return serverTls(reader, tls, isHttp(port.protocol) ? HTTP_ALPN : []);
 }
 

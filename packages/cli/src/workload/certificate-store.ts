@@ -24,18 +24,16 @@ interface Entry {
   notAfterMs: number;
 }
 
-/** The certificates of a gateway, from the files of its machine, as SDS serves them. Read when a listener first asks for one, and watched from then on. */
+/** Certificates of the machine's files, as SDS serves them: read when a listener first asks for one, and looked at for as long as one does. */
 export class CertificateStore implements SecretStore {
   readonly #options: CertificateStoreOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<(name: string) => void>();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #said = '';
 
   constructor(options: CertificateStoreOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.look(), lookIntervalMs);
-    this.#timer.unref();
   }
 
   get(name: string): Secret | undefined {
@@ -45,6 +43,7 @@ export class CertificateStore implements SecretStore {
     if (found === undefined) return undefined;
     const entry: Entry = { found, secret: secretOf(name, found.material), notAfterMs: found.material?.notAfterMs ?? 0 };
     this.#entries.set(name, entry);
+    this.#timer ??= setInterval(() => this.look(), lookIntervalMs).unref();
     this.#tell();
     return entry.secret;
   }
@@ -57,6 +56,7 @@ export class CertificateStore implements SecretStore {
   /** What no listener names any more is nobody's problem. */
   inUse(names: ReadonlySet<string>): void {
     for (const name of this.#entries.keys()) if (!names.has(name)) this.#entries.delete(name);
+    if (this.#entries.size === 0) this.#rest();
     this.#tell();
   }
 
@@ -75,8 +75,13 @@ export class CertificateStore implements SecretStore {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#rest();
     this.#listeners.clear();
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #tell(): void {

@@ -35,7 +35,7 @@ export function readSecret(name: string, folder: string | undefined): Found | un
     return read(parsed);
   }
   if (!/^(?:[a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9.-]*$/i.test(parsed.name)) return faulty(`"${parsed.name}" is no name of a credential`);
-  if (folder === undefined) return faulty(`the gateway has no folder of certificates; start it with --certificates DIR`);
+  if (folder === undefined) return faulty('there is no folder of certificates; start the gateway with --certificates DIR');
   const candidates = candidatesOf(parsed.name).map((paths) => placed(paths, folder));
   const present = candidates.find((paths) => statSync(firstOf(paths), { throwIfNoEntry: false }) !== undefined);
   if (present !== undefined) return read(present);
