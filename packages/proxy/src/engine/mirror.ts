@@ -25,17 +25,16 @@ export function mirrorRequest(stream: StreamRecord, content: RequestContent): vo
   const chunks = content.whole;
   if (chunks === null) return;
   const { runtime, clusters } = stream.manager;
-  let bytes = 0;
-  for (let i = 0; i < chunks.length; i++) bytes += chunks[i]!.length;
+  const { bufferedBytes } = content;
   for (const policy of stream.route!.fields.mirrors) {
     if (!policy.fraction.holds(runtime.random.uint32())) continue;
     const cluster = clusters.get(policy.clusterHeader === '' ? policy.cluster : (headerValue(stream.head.headers, policy.clusterHeader) ?? ''));
-    if (stream.manager.mirroredBytes + bytes > MAX_MIRRORED_BYTES) continue;
+    if (stream.manager.mirroredBytes + bufferedBytes > MAX_MIRRORED_BYTES) continue;
     if (cluster === undefined || !cluster.warm || cluster.forwardProxy !== null) continue;
     const context = new LbContext();
     context.nowMs = runtime.nowMs();
     const host = cluster.pick(context);
-    if (host !== null) new MirroredRequest(stream, cluster, host, copyOf(stream.head, policy), chunks, bytes, content.trailers).start();
+    if (host !== null) new MirroredRequest(stream, cluster, host, copyOf(stream.head, policy), chunks, bufferedBytes, content.trailers).start();
   }
 }
 
