@@ -25,10 +25,10 @@ export function listenersJson(listeners: ListenerSet, detail: boolean): object {
   };
 }
 
-function detailOf({ stats, config, lastRefusal }: Listener): object {
+function detailOf({ stats, connections, config, lastRefusal }: Listener): object {
   return {
     downstream_cx_total: stats.accepted,
-    downstream_cx_active: stats.active,
+    downstream_cx_active: connections.count,
     no_filter_chain_match: stats.noFilterChain,
     refused_by_filter: stats.refused,
     tls_refused: stats.tlsRefused,

@@ -37,17 +37,18 @@ export function statsPage(all: readonly Stat[], query: URLSearchParams): AdminAn
 
 /** Counters to 0: gauges, and what Prometheus reads, stay as they are. */
 export function resetCounters({ clusters, listeners }: AdminSource): void {
-  for (const listener of listeners.all) for (const manager of listener.managers) manager.resetCounters();
   for (const cluster of clusters.all) for (const host of cluster.hosts) zero(host.stats);
   for (const listener of listeners.all) {
-    const { active } = listener.stats;
     zero(listener.stats);
-    listener.stats.active = active;
+    for (const manager of listener.managers) zero(manager.stats);
   }
 }
 
 function zero(counters: object): void {
-  for (const [name, value] of Object.entries(counters)) if (typeof value === 'number') (counters as Record<string, number>)[name] = 0;
+  for (const [name, value] of Object.entries(counters)) {
+    if (typeof value === 'number') (counters as Record<string, number>)[name] = 0;
+    else if (Array.isArray(value)) value.fill(0);
+  }
 }
 
 function statsOf(source: AdminSource): Stat[] {
@@ -72,13 +73,13 @@ function addListeners(listeners: ListenerSet, stats: Stat[]): void {
   let active = 0;
   // Connection managers of one prefix are one to the reader.
   const http = new Map<string, number>();
-  for (const { config, stats: counted, managers, address } of listeners.all) {
+  for (const { config, stats: counted, connections, managers, address } of listeners.all) {
     active++;
     // Envoy's: with what would be read as a part of the name left out.
     const at = `listener.${config.address.kind === 'socket' ? address.replace(/[:[\]]/g, '_') : config.name}`;
     stats.push(
       { name: `${at}.downstream_cx_total`, value: counted.accepted },
-      { name: `${at}.downstream_cx_active`, value: counted.active },
+      { name: `${at}.downstream_cx_active`, value: connections.count },
       { name: `${at}.downstream_cx_overflow`, value: counted.overflow },
       { name: `${at}.downstream_global_cx_overflow`, value: counted.globalOverflow },
       { name: `${at}.downstream_cx_overload_reject`, value: counted.shed },
@@ -91,20 +92,21 @@ function addListeners(listeners: ListenerSet, stats: Stat[]): void {
   stats.push({ name: 'listener_manager.total_listeners_active', value: active });
 }
 
-function addManager(manager: HttpManager, stats: Map<string, number>): void {
+function addManager({ config, stats, activeStreams, activeConnections }: HttpManager, sums: Map<string, number>): void {
   const add = (name: string, value: number): void => {
-    const key = `http.${manager.config.statPrefix}.${name}`;
-    stats.set(key, (stats.get(key) ?? 0) + value);
+    const key = `http.${config.statPrefix}.${name}`;
+    sums.set(key, (sums.get(key) ?? 0) + value);
   };
-  add('downstream_rq_total', manager.requests);
-  add('downstream_rq_active', manager.activeStreams);
-  add('downstream_rq_completed', manager.requests - manager.activeStreams);
-  for (let status = 1; status <= 5; status++) add(`downstream_rq_${status}xx`, manager.completed[status]!);
-  add('downstream_rq_overload_close', manager.overloadClosed);
-  add('downstream_cx_total', manager.connections);
-  add('downstream_cx_active', manager.activeConnections);
-  add('downstream_cx_http2_total', manager.http2Connections);
-  add('downstream_cx_overload_disable_keepalive', manager.keepAliveDisabled);
+  const completed = stats.completed.reduce((sum, count) => sum + count, 0);
+  add('downstream_rq_total', completed + activeStreams);
+  add('downstream_rq_active', activeStreams);
+  add('downstream_rq_completed', completed);
+  for (let status = 1; status <= 5; status++) add(`downstream_rq_${status}xx`, stats.completed[status]!);
+  add('downstream_rq_overload_close', stats.overloadClosed);
+  add('downstream_cx_total', stats.connections);
+  add('downstream_cx_active', activeConnections);
+  add('downstream_cx_http2_total', stats.http2Connections);
+  add('downstream_cx_overload_disable_keepalive', stats.keepAliveDisabled);
 }
 
 function addOverload({ monitor, resets, shrinks }: OverloadControl, stats: Stat[]): void {

@@ -4,6 +4,7 @@ import { PEER_HEADER } from '../filters/peer.ts';
 import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream } from '../http/message.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
+import { drawn } from '../overload/overload-state.ts';
 import { headerValue, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
@@ -18,7 +19,6 @@ import { enterRequest, enterTrace, rejected, requestIdOf } from './request-entry
 import { finalizeResponse, leaveResponse, markGivenUp } from './response-entry.ts';
 import { callTimeoutMs, routeTimeoutMs } from './route-timeout.ts';
 import { CONFIG_WAIT } from './routed-stream.ts';
-import type { Runtime } from './runtime.ts';
 import { allowsUpgrade } from './upgrades.ts';
 
 /**
@@ -92,13 +92,13 @@ export class ActiveStream extends AttemptedStream {
   #isShed(): boolean {
     const { manager } = this;
     const { overload, runtime } = manager;
-    if (overload.keepAlive > 0 && !this.connection.draining && drawn(runtime, overload.keepAlive)) {
-      manager.keepAliveDisabled++;
+    if (!this.connection.draining && drawn(runtime.random, overload.keepAlive)) {
+      manager.stats.keepAliveDisabled++;
       // Its answer says that it is the last.
       this.connection.draining = true;
     }
-    if (overload.requests === 0 || !drawn(runtime, overload.requests)) return false;
-    manager.overloadClosed++;
+    if (!drawn(runtime.random, overload.requests)) return false;
+    manager.stats.overloadClosed++;
     runtime.overload.requestsShed++;
     this.requestId = requestIdOf(manager, this.connection.info, this.head);
     this.reply(503, 'overloaded', 'overload', SHED_FLAGS);
@@ -481,8 +481,4 @@ export class ActiveStream extends AttemptedStream {
     }
     this.endAttempts(this.#responseEnded);
   }
-}
-
-function drawn({ random }: Runtime, share: number): boolean {
-  return share >= 1 || random.uint32() < share * 2 ** 32;
 }

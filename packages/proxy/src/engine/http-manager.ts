@@ -12,6 +12,7 @@ import type { HttpManagerConfig } from '../xds/listener-config.ts';
 import type { ActiveStream } from './active-stream.ts';
 import { ClusterCall } from './cluster-call.ts';
 import { makeContentCodec } from './content-codec.ts';
+import { HttpStats } from './http-stats.ts';
 import { IDLE_STEPS } from './idle-clock.ts';
 import type { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
@@ -45,20 +46,11 @@ export class HttpManager implements TimerTarget {
   readonly overload: Readonly<OverloadState>;
   /** stream_idle_timeout, or less while the proxy is overloaded. */
   #streamIdleMs: number;
+  readonly stats = new HttpStats();
   activeStreams = 0;
-  /** Requests so far, and those that are over by the class of their status; [0]: without one. */
-  requests = 0;
-  readonly completed: number[] = [0, 0, 0, 0, 0, 0];
-  /** Downstream connections, all and open ones, and those of HTTP/2. */
-  connections = 0;
   activeConnections = 0;
-  http2Connections = 0;
   /** Content that copies of requests under way (request_mirror_policies) keep from being collected. */
   mirroredBytes = 0;
-  /** Requests that were answered with 503 because of overload. */
-  overloadClosed = 0;
-  /** Connections that were told to end because of overload. */
-  keepAliveDisabled = 0;
 
   constructor(
     runtime: Runtime,
@@ -119,7 +111,6 @@ export class HttpManager implements TimerTarget {
     if (first !== null) first.previous = stream;
     this.#first = stream;
     this.activeStreams++;
-    this.requests++;
     if (this.#sweep === undefined && this.#streamIdleMs > 0) this.#sweep = this.runtime.wheel.arm(this.#streamIdleMs / IDLE_STEPS, this);
   }
 
@@ -148,15 +139,7 @@ export class HttpManager implements TimerTarget {
     if (stream.next !== null) stream.next.previous = stream.previous;
     stream.previous = stream.next = null;
     this.activeStreams--;
-    const { responseCode } = stream;
-    this.completed[responseCode >= 100 && responseCode < 600 ? Math.trunc(responseCode / 100) : 0]!++;
-  }
-
-  /** /reset_counters. */
-  resetCounters(): void {
-    this.requests = this.activeStreams;
-    this.completed.fill(0);
-    this.connections = this.http2Connections = this.overloadClosed = this.keepAliveDisabled = 0;
+    this.stats.complete(stream.responseCode);
   }
 
   #note(what: string, fields: Readonly<Record<string, string>>): void {

@@ -11,7 +11,7 @@ import { ADMIN_PAGES, type AdminAnswer, type AdminSource, METRICS_PAGES } from '
 import { type BootstrapConfig, BootstrapError } from '../bootstrap/bootstrap-config.ts';
 import { HeaderNames } from '../http/header-names.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
-import type { ListenerParts } from '../listener/listener.ts';
+import type { ListenerParts } from '../listener/listener-parts.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
 import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
 import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';

@@ -54,7 +54,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
     this.#onGone = onGone;
     const { runtime, config } = manager;
     this.#idleSinceMs = runtime.nowMs();
-    manager.connections++;
+    manager.stats.connections++;
     manager.activeConnections++;
     if (config.idleTimeoutMs > 0) this.#idle = runtime.wheel.arm(config.idleTimeoutMs, this, Timer.IDLE);
     if (config.maxConnectionDurationMs > 0) this.#maxAge = runtime.wheel.arm(config.maxConnectionDurationMs, this, Timer.MAX_AGE);
@@ -247,7 +247,7 @@ export class HttpConnection implements ServerConnectionEvents, ByteSink, TimerTa
       this.#codec = new Http1ServerConnection(this.#transport, writer, this, manager.http1);
       return;
     }
-    manager.http2Connections++;
+    manager.stats.http2Connections++;
     const codec = new Http2ServerConnection(this.#transport, writer, this, manager.http2);
     this.#codec = codec;
     const settings = manager.config.http2.keepAlive;

@@ -95,7 +95,7 @@ describe('connections of a listener that was replaced', () => {
     await set('in', 200, 0);
     const socket = net.connect(portOf('in'), '127.0.0.1');
     await once(socket, 'connect');
-    await vi.waitFor(() => expect(engine.listeners.get('in')!.stats.active).toBe(1));
+    await vi.waitFor(() => expect(engine.listeners.get('in')!.connections.count).toBe(1));
     await set('in', 418, 0);
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     const [bytes] = (await once(socket, 'data')) as [Buffer];

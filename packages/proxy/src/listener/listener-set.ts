@@ -4,7 +4,8 @@ import { describeErrors } from '../routing/compile-result.ts';
 import { listenerSteps } from '../xds/compile-listener.ts';
 import type { ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
 import { ListenerError } from './listen-socket.ts';
-import { Listener, type ListenerParts } from './listener.ts';
+import { Listener } from './listener.ts';
+import type { ListenerParts } from './listener-parts.ts';
 
 /** A listener that was replaced or removed keeps its idle connections so long, ms: an HTTP/1 client may be sending on one. */
 const IDLE_DRAIN_MS = 2_000;
@@ -127,7 +128,7 @@ export class ListenerSet {
 
   /** Of HTTP connections those without a request under way; TCP connections are never idle to us. */
   endIdle(): void {
-    for (const listener of this.withDraining) listener.endIdleHttp();
+    for (const listener of this.withDraining) listener.connections.endIdleHttp();
   }
 
   /** Nothing that was accepted is open any more, not even in the midst of its TLS handshake. */
@@ -138,7 +139,7 @@ export class ListenerSet {
 
   get connectionCount(): number {
     let count = 0;
-    for (const listener of this.withDraining) count += listener.connectionCount;
+    for (const listener of this.withDraining) count += listener.connections.count;
     return count;
   }
 
@@ -156,13 +157,13 @@ export class ListenerSet {
       listener.close();
     };
     const endIdle = (): void => {
-      listener.endIdle();
-      listener.onEmpty = close;
-      if (listener.connectionCount === 0) close();
+      listener.connections.endIdle();
+      listener.connections.onEmpty = close;
+      if (listener.connections.count === 0) close();
     };
     const endRequests = (): void => {
       if (kept.size === 0) close();
-      else listener.endDraining();
+      else listener.connections.endDraining();
     };
     this.#disarm(listener);
     this.#draining.add(listener);

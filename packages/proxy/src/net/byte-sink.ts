@@ -8,3 +8,6 @@ export interface ByteSink {
   transportClosed(detail: string): void;
   transportDrained(): void;
 }
+
+/** Stands for a sink where there is none yet, or none any more. */
+export const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };

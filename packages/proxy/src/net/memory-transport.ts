@@ -1,18 +1,15 @@
 import type { Transport } from '../http/transport.ts';
-import type { ByteSink } from './byte-sink.ts';
+import { type ByteSink, SILENT } from './byte-sink.ts';
 
 /** Unread bytes of one direction from which its writer is told to stop. */
 const HIGH_WATER_BYTES = 128 * 1024;
-
-/** Stands for a sink until there is one. */
-const NOBODY: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
 /**
  * One end of a byte stream inside the process. What one end writes the other receives in a later microtask, as with a
  * socket: neither side is called from within its own call.
  */
 export class MemoryTransport implements Transport {
-  sink: ByteSink = NOBODY;
+  sink: ByteSink = SILENT;
   /** The other end. */
   peer!: MemoryTransport;
   #chunks: Buffer[] = [];

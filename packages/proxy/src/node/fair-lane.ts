@@ -1,10 +1,8 @@
 import type net from 'node:net';
 import type { Transport } from '../http/transport.ts';
-import type { ByteSink } from '../net/byte-sink.ts';
+import { type ByteSink, SILENT } from '../net/byte-sink.ts';
 import type { Accept, Gate, Lane } from '../net/lane.ts';
 import type { FairShare, Waiting } from './fair-loop.ts';
-
-const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
 /** What a TLS handshake takes of the loop where nobody is called (two signatures, key exchange, a chain), ms, on a slow machine. */
 const HANDSHAKE_MS = 0.7;

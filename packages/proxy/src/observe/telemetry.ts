@@ -2,7 +2,7 @@ import { IstioMetrics, MetricRegistry, makeSpan, OtlpExporter, type StreamInfo }
 import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
-import type { ConnectionLogger } from '../listener/listener.ts';
+import type { ConnectionLogger } from '../listener/connection-log.ts';
 import { CompileReport } from '../routing/compile-result.ts';
 import type { TcpProxy } from '../tcp/tcp-proxy.ts';
 import { unpack } from '../xds/fields.ts';

@@ -112,7 +112,7 @@ export class OverloadControl implements OverloadEffects {
 
   reduceTimeouts(state: number, connectionIdle: TimerScale | null, streamIdle: TimerScale | null): void {
     for (const listener of this.#listeners.withDraining) {
-      if (connectionIdle !== null && state > 0) listener.endLongIdle(connectionIdle, state);
+      if (connectionIdle !== null && state > 0) listener.connections.endLongIdle(connectionIdle, state);
       if (streamIdle !== null) for (const manager of listener.managers) manager.scaleIdle(streamIdle, state);
     }
   }

@@ -1,3 +1,5 @@
+import type { Random } from '@outrigger/telemetry';
+
 /** What the request path reads of the overload manager: two flags, false while nothing is the matter. Ratios are in [0, 1]. */
 export class OverloadState {
   /** A request that begins has to be looked at. */
@@ -17,6 +19,11 @@ export class OverloadState {
   requestsShed = 0;
   /** Connections that were closed so. */
   connectionsShed = 0;
+}
+
+/** Whether one of those of which `share` is to be shed is among them. */
+export function drawn(random: Random, share: number): boolean {
+  return share > 0 && random.uint32() < share * 2 ** 32;
 }
 
 /** Of a listener that bypasses the overload manager: nobody ever changes it. */

@@ -1,8 +1,7 @@
-import type { Faults } from '../engine/faults.ts';
-import { GuardedSink } from '../engine/faults.ts';
+import { type Faults, GuardedSink } from '../engine/faults.ts';
 import type { ClientStream, RequestHead, ResponseEvents, ResponseHead } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
-import type { ByteSink } from '../net/byte-sink.ts';
+import { type ByteSink, SILENT } from '../net/byte-sink.ts';
 import { HIGH_WATER_BYTES } from '../net/turn-writer.ts';
 import type { AttemptFailure } from '../resilience/retry-policy.ts';
 import type { HttpPool, PoolClient } from '../upstream/http-pool.ts';
@@ -10,7 +9,6 @@ import type { PooledConnection } from '../upstream/pooled-connection.ts';
 import type { UpstreamTransportEvents } from '../upstream/upstream-transport.ts';
 
 const NOTHING = Buffer.alloc(0);
-const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
 /** A TCP connection's bytes as the content of a CONNECT, or a POST, and its answer (TcpProxy.tunneling_config). */
 export class HttpTunnel implements PoolClient, ResponseEvents, Transport {

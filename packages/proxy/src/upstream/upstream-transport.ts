@@ -3,7 +3,7 @@ import tls from 'node:tls';
 import { GuardedSink } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { Transport } from '../http/transport.ts';
-import type { ByteSink } from '../net/byte-sink.ts';
+import { type ByteSink, SILENT } from '../net/byte-sink.ts';
 import { memoryPair } from '../net/memory-transport.ts';
 import { SocketReader } from '../net/socket-reader.ts';
 import type { TimerTarget, WheelTimer } from '../net/timer-wheel.ts';
@@ -32,8 +32,6 @@ export interface ConnectHow {
 }
 
 export const PLAIN_HOW: ConnectHow = { settings: PLAIN_SETTINGS, others: [], header: null };
-
-const SILENT: ByteSink = { receive: () => {}, receiveEnd: () => {}, transportClosed: () => {}, transportDrained: () => {} };
 
 /** One connection to an endpoint, from the first SYN: plain, TLS, a Unix socket, or an internal listener. */
 export class UpstreamTransport implements ByteSink, TimerTarget {
