@@ -1,4 +1,5 @@
-// Cases that nobody here wrote, group by group: `npm run conformance [-- --corpus DIR] [--json]`. Exit code 1: a case fails.
+// Cases that nobody here wrote, group by group: `npm run conformance [-- --corpus DIR] [--json]`. Exit code 1: a case fails, or a group has none;
+// 2: there is no such folder or option. npm writes a heading of its own to stdout: where that is to be JSON alone, `npm run -s conformance -- --json`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { environment, root } from './prepare.mjs';

@@ -11,12 +11,35 @@ import { runCorpus } from './run.ts';
 const corpus = join(import.meta.dirname, '../../../shared/corpus');
 const present = existsSync(corpus);
 
-/** How many pass, in per mille: it only rises. */
-const FLOOR: Readonly<Record<string, number>> = { 'istio-validation': 1000, 'istio-analysis': 1000, 'istio-simulation': 960, 'gateway-api-cases': 990 };
+/** What passes, and by name what does not: a case that is lost fails, and one that is won is written down here. */
+const STANDING: Readonly<Record<string, { readonly passed: number; readonly failed: readonly string[] }>> = {
+  'istio-validation': { passed: 57, failed: [] },
+  'istio-analysis': { passed: 52, failed: [] },
+  'istio-simulation': {
+    passed: 233,
+    failed: [
+      'TestExternalNameServices/HTTP routes: HTTP virtual service does not apply to alias without exact match [1]',
+      'TestExternalNameServices/HTTP routes: Auto virtual service applies to alias fqdn [3]',
+      'TestExternalNameServices/HTTP routes: Auto virtual service does not apply to alias without exact match [4]',
+      'TestGatewayServices/multiple overlapping services wildcard: port 8080 from 81 [1]',
+      'TestInbound/Disable: auto port http [11]',
+      'TestInbound/Disable: auto port http2 [12]',
+      'TestInbound/Strict: mtls http to auto port [17]',
+      'TestServiceEntry/overlapping CIDR with SNI: Mismatch IP and SNI match: shorter IP [3]',
+    ],
+  },
+  'gateway-api-cases': {
+    passed: 283,
+    failed: [
+      'HTTPRouteCORS: CORS preflight request requesting specific method and headers should be allowed and always echo the origin with allowCredentials set to true [4]',
+    ],
+  },
+};
 
 describe.skipIf(!present)(`the corpus${present ? '' : ' (skipped: it is not there)'}`, () => {
-  test('as many cases pass as have passed', async () => {
-    for (const { name, passed, total } of await runCorpus(corpus)) expect((passed * 1000) / total, name).toBeGreaterThanOrEqual(FLOOR[name]!);
+  test('passes but for what is known to fail', async () => {
+    const found = (await runCorpus(corpus)).map(({ name, passed, failed }) => [name, { passed, failed: failed.map((one) => one.case) }]);
+    expect(Object.fromEntries(found)).toEqual(STANDING);
   }, 120_000);
 
   test('a folder without groups has none', async () => {

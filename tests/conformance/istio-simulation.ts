@@ -1,6 +1,5 @@
-import { globSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readResources } from '@outrigger/resources';
 import { type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
@@ -10,7 +9,7 @@ import type { Outcome } from '../../packages/cli/src/simulate/outcome.ts';
 import { atGateway } from '../../packages/cli/src/simulate/simulate.ts';
 import { type World, worldOf } from '../../packages/cli/src/simulate/world.ts';
 import { boundPorts } from './gateway-services.ts';
-import { type GroupResult, type Judged, readJson, Tally } from './group.ts';
+import { type GroupResult, type Judged, readCaseResources, runSuites } from './group.ts';
 
 export interface IstioCall {
   readonly Name: string;
@@ -55,20 +54,14 @@ const WORKLOAD = 'simulated';
 const ANY_HOST = 'any.invalid';
 const HTTP_ERRORS = new Set(['ErrNoVirtualHost', 'ErrNoRoute', 'ErrTLSRedirect']);
 
-export async function simulationGroup(corpus: string): Promise<GroupResult> {
-  const tally = new Tally('istio-simulation');
-  const folder = join(corpus, 'istio-simulation');
-  for (const path of globSync(join(folder, '*.json')).sort()) {
-    const simulation = readJson<IstioSimulation>(path);
-    const prepared = prepare(folder, simulation);
-    // Each of its calls says what went wrong.
-    prepared.catch(() => undefined);
-    for (const [index, call] of simulation.calls.entries()) {
-      const name = `${simulation.name}: ${call.Name} [${index}]`;
-      await tally.run(name, async () => judgeCall(await prepared, call), call.Quirk);
-    }
-  }
-  return tally.result();
+export function simulationGroup(corpus: string): Promise<GroupResult> {
+  return runSuites<IstioSimulation, IstioCall, Prepared>(corpus, 'istio-simulation', {
+    casesOf: ({ calls }) => calls,
+    prepare,
+    nameOf: ({ Name }) => Name,
+    judge: judgeCall,
+    quirkOf: ({ Quirk }) => Quirk,
+  });
 }
 
 export interface Prepared {
@@ -81,13 +74,13 @@ export interface Prepared {
 }
 
 export async function prepare(folder: string, simulation: IstioSimulation): Promise<Prepared> {
-  const { resources, refused, others } = await readResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
+  const { resources, others } = await readCaseResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
   const { proxy, meshConfig } = simulation;
   const policy = meshConfig?.outboundTrafficPolicy;
   // The enumeration's first value is what a policy without a mode has.
   const outboundPolicy = policy !== undefined && (policy.mode ?? 'REGISTRY_ONLY') === 'REGISTRY_ONLY' ? 'REGISTRY_ONLY' : 'ALLOW_ANY';
   const addresses = proxy.ipAddresses ?? [];
-  const all = worldOf([...resources, ...refused], others, { outboundPolicy });
+  const all = worldOf(resources, others, { outboundPolicy });
   const bound = proxy.type === 'router' ? boundPorts(all, proxy.namespace, addresses, proxy.labels) : undefined;
   const world = bound === undefined ? all : worldOf(bound.resources, others, { outboundPolicy });
   const workload = bound?.service ?? WORKLOAD;

@@ -2,7 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { analyze, readAnalysisInput } from '@outrigger/analysis';
 import { createValidator, readResources, refText } from '@outrigger/resources';
-import { type GroupResult, type Judged, readJson, Tally } from './group.ts';
+import { type GroupResult, type Judged, readJson, refuseBroken, Tally } from './group.ts';
 
 const validator = createValidator();
 
@@ -40,7 +40,7 @@ export interface AnalysisCase {
 export async function analysisGroup(corpus: string): Promise<GroupResult> {
   const tally = new Tally('istio-analysis');
   const folder = join(corpus, 'istio-analysis');
-  for (const one of readJson<readonly AnalysisCase[]>(join(folder, 'index.json')))
+  for (const one of tally.read('index.json', () => [...readJson<readonly AnalysisCase[]>(join(folder, 'index.json'))]) ?? [])
     await tally.run(`${one.analyzer}: ${one.name}`, () => judgeAnalysis(folder, one));
   return tally.result();
 }
@@ -48,11 +48,12 @@ export async function analysisGroup(corpus: string): Promise<GroupResult> {
 /** A case speaks only of its analyzer's messages, but for the Errors that no other may add where it expects nothing. */
 export async function judgeAnalysis(folder: string, one: AnalysisCase): Promise<Judged> {
   const source = (file: string) => ({ file, text: readFileSync(join(folder, file)) });
-  const { resources, mesh, options } = await readAnalysisInput(one.files.map(source), {
+  const { resources, mesh, options, problems } = await readAnalysisInput(one.files.map(source), {
     validator,
     ...(one.meshConfig == null ? {} : { meshConfig: source(one.meshConfig) }),
     ...(one.meshNetworks == null ? {} : { meshNetworks: source(one.meshNetworks) }),
   });
+  refuseBroken(problems);
   const said = analyze(resources, mesh, { ...options, analyzer: one.analyzer }).map(
     ({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`,
   );

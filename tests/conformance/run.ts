@@ -12,6 +12,8 @@ const GROUPS: Readonly<Record<string, (corpus: string) => Promise<GroupResult>>>
   'gateway-api-cases': gatewayApiGroup,
 };
 
+export const groupNames = Object.keys(GROUPS);
+
 /** Every group that a folder has, in this order. */
 export async function runCorpus(corpus: string): Promise<readonly GroupResult[]> {
   const results: GroupResult[] = [];
