@@ -36,24 +36,36 @@ export async function main(argv: readonly string[]): Promise<void> {
     'rig up --config ./mesh',
   );
 
-  const workload = (command: Command): Command =>
+  /** What a proxy is in the mesh. */
+  const named = (command: Command, instance: string): Command =>
     command
       .requiredOption('--name <name>', 'service, service account and label app')
       .option('--namespace <name>', 'namespace', 'default')
       .option('--version <version>', 'label version')
       .option('--service-account <name>', 'service account, if it is not the name')
-      .option('--instance <name>', 'name of this copy (default: NAME-VERSION-PORT)')
-      .option('--port <port...>', '[PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT], PROTOCOL one of http, http2, grpc, tcp')
-      .option('--upstream <upstream...>', 'SERVICE[:PORT]=127.0.0.1:PORT, a loopback port that leads to a service')
-      .option('--label <label...>', 'KEY=VALUE')
-      .option('--locality <region/zone/subzone>', 'where it runs')
-      .option('--health-path <path>', 'path that must answer below 400 before traffic comes')
-      .option('--data-plane <name>', 'outrigger or envoy', 'outrigger')
-      .option('--concurrency <n>', 'processes of the proxy (threads of an Envoy), or auto for one a core', '1')
-      .option('--certificate-ttl <seconds>', 'life of its certificate (default: what the control plane gives)')
-      .option('--otlp <host:port>', 'OTLP/HTTP collector for spans')
+      .option('--instance <name>', `name of this copy (default: ${instance})`)
+      .option('--locality <region/zone/subzone>', 'where it runs');
+  const joining = (command: Command, whose = ''): Command =>
+    command
       .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
-      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN)');
+      .option('--join-token <token>', `what \`rig token create\` printed (or OUTRIGGER_JOIN_TOKEN)${whose}`);
+  /** How it is run. */
+  const proxied = (command: Command): Command =>
+    joining(
+      command
+        .option('--data-plane <name>', 'outrigger or envoy', 'outrigger')
+        .option('--concurrency <n>', 'processes of the proxy (threads of an Envoy), or auto for one a core', '1')
+        .option('--certificate-ttl <seconds>', 'life of its certificate (default: what the control plane gives)')
+        .option('--otlp <host:port>', 'OTLP/HTTP collector for spans'),
+    );
+  const workload = (command: Command): Command =>
+    proxied(
+      named(command, 'NAME-VERSION-PORT')
+        .option('--port <port...>', '[PROTOCOL:]SERVICE_PORT[:APPLICATION_PORT], PROTOCOL one of http, http2, grpc, tcp')
+        .option('--upstream <upstream...>', 'SERVICE[:PORT]=127.0.0.1:PORT, a loopback port that leads to a service')
+        .option('--label <label...>', 'KEY=VALUE')
+        .option('--health-path <path>', 'path that must answer below 400 before traffic comes'),
+    );
 
   example(
     workload(program.command('run'))
@@ -69,38 +81,26 @@ export async function main(argv: readonly string[]): Promise<void> {
     'rig sidecar --name order-service --port 9001',
   );
   example(
-    program
-      .command('node')
-      .description('run all workloads of a host, with the sidecars of all in one process')
-      .requiredOption('-f, --filename <file>', 'YAML list of workloads; a change of it, or SIGHUP, adds, drains and replaces what is another by then')
-      .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
-      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN), for workloads that have none of their own')
-      .action(async (options) => (await import('./commands/node.ts')).node({ ...options, state: mesh() })),
+    joining(
+      program
+        .command('node')
+        .description('run all workloads of a host, with the sidecars of all in one process')
+        .requiredOption('-f, --filename <file>', 'YAML list of workloads; a change of it, or SIGHUP, adds, drains and replaces what is another by then'),
+      ', for workloads that have none of their own',
+    ).action(async (options) => (await import('./commands/node.ts')).node({ ...options, state: mesh() })),
     'rig node -f workloads.yaml',
   );
   example(
-    program
-      .command('gateway')
-      .description('run a gateway: a proxy at the edge of the mesh, with listeners as the Gateway resources that select it say')
-      .requiredOption('--name <name>', 'service, service account and label app')
-      .option('--namespace <name>', 'namespace', 'default')
-      .option('--label <label...>', 'KEY=VALUE, which selectors of Gateway resources match (istio=ingressgateway)')
-      .option('--address <ip>', 'where its listeners are bound', '0.0.0.0')
-      .option('--port-map <map...>', 'PORT=PORT: a port of the resources, and the one that is bound in its place')
-      .option('--port-offset <number>', 'added to every other port, where one may not bind those below 1024', '0')
-      .option('--certificates <dir>', 'certificates by credentialName: NAME.crt and NAME.key, or NAME/tls.crt and NAME/tls.key')
-      .option('--port <port...>', '[PROTOCOL:]PORT that others in the mesh may name, for egress')
-      .option('--version <version>', 'label version')
-      .option('--service-account <name>', 'service account, if it is not the name')
-      .option('--instance <name>', 'name of this copy (default: NAME)')
-      .option('--locality <region/zone/subzone>', 'where it runs')
-      .option('--data-plane <name>', 'outrigger or envoy', 'outrigger')
-      .option('--concurrency <n>', 'processes of the proxy (threads of an Envoy), or auto for one a core', '1')
-      .option('--certificate-ttl <seconds>', 'life of its own certificate (default: what the control plane gives)')
-      .option('--otlp <host:port>', 'OTLP/HTTP collector for spans')
-      .option('--control-plane <host:port>', 'a control plane elsewhere (with --join-token)')
-      .option('--join-token <token>', 'what `rig token create` printed (or OUTRIGGER_JOIN_TOKEN)')
-      .action(async (options) => (await import('./commands/gateway.ts')).gateway({ ...options, state: mesh() })),
+    proxied(
+      named(program.command('gateway'), 'NAME')
+        .description('run a gateway: a proxy at the edge of the mesh, with listeners as the Gateway resources that select it say')
+        .option('--label <label...>', 'KEY=VALUE, which selectors of Gateway resources match (istio=ingressgateway)')
+        .option('--address <ip>', 'where its listeners are bound', '0.0.0.0')
+        .option('--port-map <map...>', 'PORT=PORT: a port of the resources, and the one that is bound in its place')
+        .option('--port-offset <number>', 'added to every other port, where one may not bind those below 1024', '0')
+        .option('--certificates <dir>', 'certificates by credentialName: NAME.crt and NAME.key, or NAME/tls.crt and NAME/tls.key')
+        .option('--port <port...>', '[PROTOCOL:]PORT that others in the mesh may name, for egress'),
+    ).action(async (options) => (await import('./commands/gateway.ts')).gateway({ ...options, state: mesh() })),
     'rig gateway --name ingress --label istio=ingressgateway --certificates ./certificates --port-map 80=8080 443=8443',
   );
   example(
