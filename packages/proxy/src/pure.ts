@@ -3,7 +3,7 @@ export { EMPTY_STREAM } from '@outrigger/telemetry';
 export { normalizePath } from './engine/path-normalizer.ts';
 export type { FilteredStream, FilterServices } from './filters/http-filter.ts';
 export { formatPeer, parsePeer } from './filters/peer.ts';
-export { NO_ADDRESS, parseIp } from './filters/rbac/ip-address.ts';
+export { CidrRange, NO_ADDRESS, parseIp } from './filters/rbac/ip-address.ts';
 export type { RbacVerdict } from './filters/rbac/rbac.ts';
 export { compileRbac, RbacFilter, RbacRules } from './filters/rbac/rbac.ts';
 export type { ConnectionFacts } from './filters/rbac/rule.ts';

@@ -1,4 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
+import type { Service } from '@outrigger/resources';
 import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
@@ -12,7 +13,7 @@ import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
 import { apiListener, GRPC_SERVER_PREFIX, serverListener } from './listeners/grpc.ts';
 import { inboundListener, inboundListenerName } from './listeners/inbound.ts';
 import { forwardProxy, PROXY_LISTENER, tunnel, upstream, upstreamListenerName } from './listeners/outbound.ts';
-import type { Mesh } from './mesh.ts';
+import type { Mesh, Sidecar } from './mesh.ts';
 import type { ProxyNode } from './node.ts';
 import { Reader } from './reader.ts';
 import { routeConfigurationNamed } from './routes/route-configuration.ts';
@@ -60,6 +61,17 @@ export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
     }
   }
   return { names: [...new Set(names)], keys: reader.keys };
+}
+
+/** The services that a node sees on a port, one for each hostname. */
+export function servicesAt(mesh: Mesh, node: ProxyNode, port: number): readonly Service[] {
+  const visibility = new Visibility(new Reader(mesh, node));
+  return [...visibility.services()].filter((service) => service.ports.some((candidate) => candidate.port === port) && visibility.port(service, port));
+}
+
+/** The Sidecar that holds for a node. */
+export function sidecarOf(mesh: Mesh, node: ProxyNode): Sidecar | undefined {
+  return new Visibility(new Reader(mesh, node)).sidecar;
 }
 
 export function listener(mesh: Mesh, node: ProxyNode, name: string): Translated<Listener> {

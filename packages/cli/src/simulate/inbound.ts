@@ -1,8 +1,9 @@
-import { ofKind, protocolOf } from '@outrigger/resources';
-import type { InboundPort, ProxyNode } from '@outrigger/translate';
+import { protocolOf } from '@outrigger/resources';
+import { type InboundPort, type ProxyNode, sidecarOf } from '@outrigger/translate';
 import type { Call } from './call.ts';
 import { selects, targetPort } from './kubernetes-instances.ts';
 import { kubernetesServices } from './kubernetes-services.ts';
+import { proxyNode } from './node.ts';
 import type { Outcome } from './outcome.ts';
 import { atWorkload } from './simulate.ts';
 import { type World, workloadLabels } from './world.ts';
@@ -31,7 +32,7 @@ export function inboundPorts(world: World, who: WorkloadIdentity): readonly Work
     if (!ports.has(own))
       ports.set(own, { name, protocol, servicePort, mesh: { host: ANYWHERE, port: own }, application: { host: LOOPBACK, port: own }, endpoint });
   };
-  const ingress = ingressOf(world, who);
+  const ingress = sidecarOf(world.mesh, proxyNode(who))?.spec.ingress ?? [];
   for (const { port, defaultEndpoint } of ingress) {
     const { name = '', number = 0, protocol } = port;
     add(name, protocolOf(name, protocol, '', number), number, number, defaultEndpoint ?? '');
@@ -51,13 +52,6 @@ export function inboundPorts(world: World, who: WorkloadIdentity): readonly Work
     }
   }
   return [...ports.values()];
-}
-
-function ingressOf(world: World, { namespace, labels }: WorkloadIdentity) {
-  const own = ofKind(world.resources, 'Sidecar').filter(({ metadata }) => metadata.namespace === namespace);
-  const selecting = own.find(({ spec }) => selects(spec.workloadSelector?.labels, labels));
-  const forAll = own.find(({ spec }) => Object.keys(spec.workloadSelector?.labels ?? {}).length === 0);
-  return (selecting ?? forAll)?.spec.ingress ?? [];
 }
 
 /** A port that nobody knows is let through to the application, under the same mutual TLS. */

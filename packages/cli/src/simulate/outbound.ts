@@ -1,15 +1,25 @@
 import { create } from '@bufbuild/protobuf';
-import { compileListener, describeErrors, type HttpManagerConfig } from '@outrigger/proxy/pure';
+import { CidrRange, compileListener, describeErrors, type HttpManagerConfig, parseIp } from '@outrigger/proxy/pure';
 import type { Protocol, Service, ServicePort } from '@outrigger/resources';
-import { clusterNames, listener, PASSTHROUGH_CLUSTER, type ProxyNode, parseOutboundCluster, virtualHost } from '@outrigger/translate';
+import {
+  clusterNames,
+  covers,
+  listener,
+  meantHosts,
+  PASSTHROUGH_CLUSTER,
+  type ProxyNode,
+  parseAuthority,
+  parseOutboundCluster,
+  servicesAt,
+  virtualHost,
+} from '@outrigger/translate';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { Call } from './call.ts';
-import { holdsAddress } from './cidr.ts';
 import { withDestinationTls } from './destination-tls.ts';
 import { routeRequest } from './http.ts';
 import { type Outcome, outcome } from './outcome.ts';
-import { connected, factsOf, matchedOf, throughListener } from './simulate.ts';
+import { connected, factsOf, matchedOf, ownerOf, throughListener } from './simulate.ts';
 import type { World } from './world.ts';
 
 /** Whoever calls one service by an address that stands for it (`--upstream`): whatever host a request names, it is for that service. */
@@ -40,8 +50,9 @@ export function fromWorkload(world: World, node: ProxyNode, call: Call): Outcome
 
 function captured(world: World, node: ProxyNode, call: Call): Outcome {
   if (OWN_PORTS.has(call.port)) return closed(`port ${call.port} is the proxy's own`);
-  const seen = servicesAt(world, node, call.port);
-  const meant = call.host === undefined ? undefined : seen.find(({ service }) => meantHosts(call.host!, node.namespace).includes(service.hostname));
+  const seen = servicesAt(world.mesh, node, call.port).map((service): ServiceAt => ({ service, port: service.ports.find(({ port }) => port === call.port)! }));
+  const names = call.host === undefined ? [] : meantHosts(call.host, node.namespace, world.mesh.settings.domainSuffix);
+  const meant = seen.find(({ service }) => names.includes(service.hostname));
   const addressed = meant !== undefined ? [meant] : call.address === '' ? [] : seen.filter(({ service }) => isAddressOf(world, service, call.address));
   const { request, tls } = call;
   const plain = request !== undefined && tls === undefined;
@@ -62,23 +73,17 @@ export function isHttp(protocol: Protocol): boolean {
   return protocol === 'HTTP' || protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPC-WEB';
 }
 
-function servicesAt(world: World, node: ProxyNode, number: number): readonly ServiceAt[] {
-  const visible = new Set(clusterNames(world.mesh, node).names);
-  return world.services.flatMap((service) => {
-    const port = service.ports.find((candidate) => candidate.port === number);
-    return port !== undefined && visible.has(`outbound|${number}||${service.hostname}`) ? [{ service, port }] : [];
-  });
-}
-
-/** Full names that an application may mean. */
-function meantHosts(host: string, namespace: string): readonly string[] {
-  return [host, `${host}.${namespace}.svc.cluster.local`, `${host}.svc.cluster.local`, `${host}.cluster.local`];
-}
-
 /** Its virtual address, or, where it has none (headless), that of an endpoint. */
 function isAddressOf(world: World, service: Service, address: string): boolean {
-  if (service.addresses.length > 0) return service.addresses.some((one) => holdsAddress(one, address));
+  if (service.addresses.length > 0) return service.addresses.some((one) => holds(one, address));
   return service.resolution === 'STATIC' && world.instances.some((instance) => instance.services.includes(service.hostname) && instance.address === address);
+}
+
+/** Whether an address is the one written, or in the range that is written ("10.0.0.0/8"). */
+function holds(written: string, address: string): boolean {
+  const [base = '', length] = written.split('/');
+  const from = parseIp(base);
+  return new CidrRange(from, length === undefined ? (from.family === 4 ? 32 : 128) : Number(length)).contains(parseIp(address));
 }
 
 /** Then its port is taken at every address. */
@@ -91,9 +96,7 @@ function bySni(candidates: readonly ServiceAt[], { tls }: Call): ServiceAt | und
   const named = candidates.filter(({ port }) => port.protocol === 'TLS' || port.protocol === 'HTTPS');
   const sni = tls?.sni.toLowerCase() ?? '';
   if (tls !== undefined) {
-    const exact =
-      named.find(({ service }) => service.hostname === sni) ??
-      named.find(({ service }) => service.hostname.startsWith('*.') && sni.endsWith(service.hostname.slice(1)));
+    const exact = named.find(({ service }) => service.hostname === sni) ?? named.find(({ service }) => covers(service.hostname, sni));
     if (exact !== undefined) return exact;
   }
   // At an address of its own a service has every connection; several at one address have those with their names alone.
@@ -113,23 +116,16 @@ function carried(world: World, node: ProxyNode, { service, port }: ServiceAt): O
         : [];
   const real = clusters.filter(({ name }) => parseOutboundCluster(name) !== undefined);
   const targets = real.length > 0 ? real : [{ name: `outbound|${port.port}||${service.hostname}`, weight: 1 }];
-  const owner = sources.find(({ kind }) => kind === 'VirtualService');
-  const matched = owner === undefined || real.length === 0 ? null : { resource: `${owner.kind} ${owner.namespace}/${owner.name}`, file: '', line: 0, rule: '' };
-  const written =
-    matched === null
-      ? undefined
-      : world.resources.find(({ kind, metadata }) => kind === owner!.kind && metadata.name === owner!.name && metadata.namespace === owner!.namespace);
-  return {
-    ...connected(targets, matched === null ? null : { ...matched, file: written?.origin?.file ?? '', line: written?.origin?.line ?? 0 }),
-    assumed: world.assumed,
-  };
+  const virtualServices = real.length === 0 ? [] : sources.filter(({ kind }) => kind === 'VirtualService');
+  return { ...connected(targets, ownerOf(world, virtualServices)), assumed: world.assumed };
 }
 
 /** By the Host header: the virtual host that the proxy has for it, through the filters of the proxy's own listener. */
 function requestFrom(world: World, node: ProxyNode, call: Call): Outcome {
   const request = call.request!;
-  const [host = '', written] = splitPort(request.authority);
-  const port = written ?? call.port;
+  const asked = parseAuthority(request.authority);
+  if (asked === undefined) return outward(world, node, `nobody is ${request.authority}`);
+  const { host, port = call.port } = asked;
   const known = virtualHost(world.mesh, node, `http_proxy/${host}:${port}`);
   const onlyByName = known.message !== undefined && !world.services.some(({ hostname }) => known.message!.name === `${hostname}:${port}`);
   // Of a host that is no service, on a port that no rule names, nothing is known.
@@ -179,10 +175,4 @@ function closed(why: string): Outcome {
     explanation: [`${why}: the connection is closed`],
     xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters: [BLACK_HOLE] },
   });
-}
-
-/** "host:port"; the port is undefined where none is written. */
-export function splitPort(authority: string): readonly [string, number | undefined] {
-  const match = /^(.*?)(?::(\d{1,5}))?$/.exec(authority);
-  return [match?.[1] ?? authority, match?.[2] === undefined ? undefined : Number(match[2])];
 }

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type ConnectionFacts, type FilterChainConfig, parseIp } from '@outrigger/proxy/pure';
-import { type Resource, refKey, refOf, refText } from '@outrigger/resources';
+import { type Resource, type ResourceRef, refKey, refOf, refText } from '@outrigger/resources';
 import { listener, listenerNames, type Mesh, type Place, type ProxyNode, routeConfiguration } from '@outrigger/translate';
 import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
@@ -68,7 +68,7 @@ function throughChain(
           explanation: [`authorization closes the connection: ${verdict.policy || 'no policy allows it'}`],
         });
     }
-    return connected(filter.tcp.clusters, sourceOf(world, node, message));
+    return connected(filter.tcp.clusters, ownerOf(world, listener(world.mesh, node, message.name).sources));
   }
   if (opaque || call.request === undefined)
     return outcome({
@@ -92,25 +92,20 @@ export function connected(clusters: readonly { readonly name: string; readonly w
 }
 
 /** Routes of opaque bytes have no messages of their own: what the listener is made of is told. */
-function sourceOf(world: World, node: ProxyNode, message: Listener): Matched | null {
-  const { sources } = listener(world.mesh, node, message.name);
+export function ownerOf({ resources }: World, sources: readonly ResourceRef[]): Matched | null {
   const route = sources.find(({ kind }) => kind.endsWith('Route') || kind === 'VirtualService');
-  if (route === undefined) return null;
-  const written = world.resources.find((resource) => refKey(refOf(resource)) === refKey(route));
-  return { resource: refText(route), file: written?.origin?.file ?? '', line: written?.origin?.line ?? 0, rule: '' };
+  return route === undefined ? null : { resource: refText(route), ...writtenAt(resources, route), rule: '' };
 }
 
 export function matchedOf(resources: readonly Resource[], place: Place | undefined, route: Route): Matched {
   if (place === undefined) return { resource: '', file: '', line: 0, rule: route.name };
-  const key = refKey(place.resource);
-  const written = resources.find((resource) => refKey(refOf(resource)) === key);
   const name = route.name === 'default' ? '' : ` (${route.name})`;
-  return {
-    resource: refText(place.resource),
-    file: written?.origin?.file ?? '',
-    line: written?.lineOf?.(place.field) ?? written?.origin?.line ?? 0,
-    rule: `${place.field}${name}`,
-  };
+  return { resource: refText(place.resource), ...writtenAt(resources, place.resource, place.field), rule: `${place.field}${name}` };
+}
+
+function writtenAt(resources: readonly Resource[], ref: ResourceRef, field = ''): Pick<Matched, 'file' | 'line'> {
+  const written = resources.find((resource) => refKey(refOf(resource)) === refKey(ref));
+  return { file: written?.origin?.file ?? '', line: (field === '' ? undefined : written?.lineOf?.(field)) ?? written?.origin?.line ?? 0 };
 }
 
 function routesOf(mesh: Mesh, node: ProxyNode, message: Listener, chain: FilterChainConfig): Routes {
