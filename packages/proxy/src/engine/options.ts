@@ -44,6 +44,7 @@ export interface ProxyOptions {
 export interface Tenancy {
   readonly parts: ProcessParts;
   readonly share: LoopShare;
+  readonly gate: Gate;
 }
 
 /** Its share of the event loop. */
@@ -52,7 +53,6 @@ export interface LoopShare {
   readonly usedMs: number;
   /** Reads, connections and handshakes that had to wait. */
   readonly deferred: number;
-  gate(readBuffer: Buffer): Gate;
   /** In place of `setImmediate` for what a turn writes. */
   flushLater(run: () => void): void;
   /** What runs on its behalf. */

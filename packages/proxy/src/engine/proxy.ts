@@ -1,45 +1,34 @@
-import { randomBytes, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { FastRandom } from '@outrigger/telemetry';
 import { AdsClient, type GrpcTarget, LastGoodCache } from '@outrigger/xds';
 import { Slices } from '@outrigger/xds/slices';
-import { AdminServer } from '../admin/admin-server.ts';
+import { AdminInterfaces } from '../admin/admin-interfaces.ts';
 import { adsEventLog } from '../admin/ads-events.ts';
 import { BreakerGauge } from '../admin/breaker-gauge.ts';
 import { LoopFigures } from '../admin/loop-figures.ts';
 import { ADMIN_PAGES, type AdminAnswer, type AdminSource, METRICS_PAGES } from '../admin/pages.ts';
 import { type BootstrapConfig, BootstrapError } from '../bootstrap/bootstrap-config.ts';
-import { HeaderNames } from '../http/header-names.ts';
-import { InternalListeners } from '../listener/internal-listeners.ts';
 import type { ListenerParts } from '../listener/listener-parts.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
-import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
-import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
-import { Slabs, Turn } from '../net/turn-writer.ts';
+import { systemClock } from '../net/timer-wheel.ts';
 import { nodeIdentity } from '../observe/node-identity.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
 import { DEFAULT_OVERLOAD, SHARED_OVERLOAD } from '../overload/overload-config.ts';
 import { OverloadControl } from '../overload/overload-control.ts';
-import { NO_OVERLOAD, OverloadState } from '../overload/overload-state.ts';
-import { GivenUpMemory } from '../resilience/given-up.ts';
+import { NO_OVERLOAD } from '../overload/overload-state.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { ADS_SECRETS_TIMEOUT_MS, adsTarget, SDS_CLUSTER, sdsPath } from '../subscribe/ads-target.ts';
 import { ClusterSubscription, compileWhole, secretsOf } from '../subscribe/cluster-subscription.ts';
 import { ListenerSubscription } from '../subscribe/listener-subscription.ts';
 import { RouteSubscription } from '../subscribe/route-subscription.ts';
 import { SecretSubscription } from '../subscribe/secret-subscription.ts';
-import { TlsContexts } from '../tls/contexts.ts';
 import { SecretTable } from '../tls/secrets.ts';
-import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
-import { systemResolver } from '../upstream/resolver.ts';
 import { addressText, localityText } from '../xds/compile-endpoints.ts';
-import type { EndpointAddress } from '../xds/endpoint-config.ts';
-import { Faults } from './faults.ts';
 import { HttpManager } from './http-manager.ts';
+import { makeRuntime } from './make-runtime.ts';
 import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
-import type { ProcessParts, Runtime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 15_000;
 /** Downstream connections of one proxy; beyond it new ones are closed at once. */
@@ -50,9 +39,6 @@ const DRAIN_POLL_MS = 10;
 const DEFAULT_RETIRE_TIMEOUT_MS = 60_000;
 /** An idle HTTP/1 connection may bring one more request for so long, ms. */
 const RETIRE_IDLE_MS = 5_000;
-/** Keys of sockets that are no listener's. */
-export const ADMIN_SOCKET = 'admin interface';
-export const METRICS_SOCKET = 'metrics page';
 export const CACHE_FILE = 'xds.cache';
 
 /** A proxy from its bootstrap; nothing is opened before `start`. Throws a BootstrapError where the bootstrap cannot be used. */
@@ -70,6 +56,7 @@ class RunningProxy implements RunnableProxy {
   readonly #telemetry: ProxyTelemetry;
   readonly #listeners: ListenerSet;
   readonly #breakers: BreakerGauge;
+  readonly #interfaces = new AdminInterfaces();
   readonly #loop: LoopFigures | undefined;
   readonly #overload: OverloadControl;
   readonly #startedAtUnixMs = Date.now();
@@ -81,8 +68,6 @@ class RunningProxy implements RunnableProxy {
   readonly #slices = new Slices();
   #listenerSubscription: ListenerSubscription | null = null;
   #clusterSubscription: ClusterSubscription | null = null;
-  #admin: AdminServer | undefined;
-  #metrics: AdminServer | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #connections = 0;
   readonly #maxConnections: number;
@@ -115,11 +100,11 @@ class RunningProxy implements RunnableProxy {
   }
 
   get adminAddress(): string | undefined {
-    return this.#admin?.address;
+    return this.#interfaces.adminAddress;
   }
 
   get metricsAddress(): string | undefined {
-    return this.#metrics?.address;
+    return this.#interfaces.metricsAddress;
   }
 
   listenerAddress(name: string): string | undefined {
@@ -137,15 +122,12 @@ class RunningProxy implements RunnableProxy {
   }
 
   async #start(): Promise<void> {
-    const { admin, ads, node, listenersOverAds, listeners } = this.#bootstrap;
-    const { metricsAddress } = this.#options;
+    const { ads, node, listenersOverAds, listeners } = this.#bootstrap;
     this.state = 'INITIALIZING';
     for (const field of this.#bootstrap.ignored) this.#log('warn', `the bootstrap's ${field} has no effect in this proxy`);
     this.#overload.start();
-    const source = this.#adminSource();
-    if (admin !== null) this.#admin = await AdminServer.start(admin, source, ADMIN_PAGES, ADMIN_SOCKET, this.#take(ADMIN_SOCKET));
-    if (metricsAddress !== undefined)
-      this.#metrics = await AdminServer.start(socketOf(metricsAddress), source, METRICS_PAGES, METRICS_SOCKET, this.#take(METRICS_SOCKET));
+    const pages = { admin: ADMIN_PAGES, metrics: METRICS_PAGES };
+    await this.#interfaces.start(this.#bootstrap, this.#options.metricsAddress, this.#adminSource(), pages, (key) => this.#take(key));
     this.#secrets = new SecretSubscription(this.#secretTable, sdsPath(this.#clusters.get(SDS_CLUSTER)?.config), node.id, this.#log);
     for (const cluster of this.#clusters.all) this.#secrets.want(secretsOf(cluster.config));
     const client = ads === null ? null : this.#subscribe();
@@ -170,14 +152,10 @@ class RunningProxy implements RunnableProxy {
   }
 
   sockets(): ReadonlyMap<string, SocketHandle> {
-    const sockets = new Map<string, SocketHandle>();
-    const add = (key: string, handle: SocketHandle | null | undefined): void => {
-      if (handle) sockets.set(key, handle);
-    };
-    add(ADMIN_SOCKET, this.#admin?.handle);
-    add(METRICS_SOCKET, this.#metrics?.handle);
+    const sockets = new Map<string, SocketHandle>(this.#interfaces.sockets);
     for (const listener of this.#listeners.all)
-      for (const { address, handle } of listener.sockets.all) if (address.kind === 'socket' && address.port !== 0) add(addressText(address), handle);
+      for (const { address, handle } of listener.sockets.all)
+        if (address.kind === 'socket' && address.port !== 0 && handle) sockets.set(addressText(address), handle);
     return sockets;
   }
 
@@ -185,7 +163,7 @@ class RunningProxy implements RunnableProxy {
     this.state = 'DRAINING';
     this.#handedOver = true;
     this.#options.tenancy?.share.hurry();
-    await Promise.all([this.#admin?.close(false), this.#metrics?.close(false)]);
+    await this.#interfaces.close(false);
     this.#listeners.drain(true);
     const startMs = performance.now();
     let idle = true;
@@ -219,7 +197,7 @@ class RunningProxy implements RunnableProxy {
     this.#clusters.close();
     this.#options.tenancy?.share.close();
     this.#runtime.wheel.clear();
-    await Promise.all([this.#telemetry.close(), this.#admin?.close(!this.#handedOver), this.#metrics?.close(!this.#handedOver)]);
+    await Promise.all([this.#telemetry.close(), this.#interfaces.close(!this.#handedOver)]);
   }
 
   #parts(): ListenerParts {
@@ -360,68 +338,4 @@ class RunningProxy implements RunnableProxy {
       quit: this.#options.onQuit ?? (() => void this.drain()),
     };
   }
-}
-
-function makeRuntime(secrets: SecretTable, log: ProxyLog, { tenancy, worker }: ProxyOptions): Runtime {
-  const bytes = randomBytes(16);
-  const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
-  const identity = new LocalIdentity(secrets);
-  const faults = new Faults(log);
-  const { readBuffer, names, slabs } = tenancy?.parts ?? processParts();
-  const share = tenancy?.share;
-  const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
-  return {
-    turn: new Turn(share === undefined ? setImmediate : (run) => share.flushLater(run), (error) => faults.report(error, 'a write was lost'), slabs),
-    gate: share?.gate(readBuffer) ?? null,
-    readBuffer,
-    wheel: new TimerWheel(clock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
-    random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
-    names,
-    secrets,
-    tls: new TlsContexts(secrets),
-    internalListeners: new InternalListeners(),
-    resolver: {
-      resolve: (host, query, done) =>
-        systemResolver.resolve(host, query, (addresses, error, ttlMs) => faults.guard('an answer of DNS was lost', () => done(addresses, error, ttlMs))),
-    },
-    givenUp: new GivenUpMemory(),
-    nowMs: () => performance.now(),
-    unixMs: () => Date.now(),
-    localUri: () => identity.uri,
-    health: { failing: false },
-    worker: worker ?? null,
-    overload: new OverloadState(),
-    log,
-    faults,
-  };
-}
-
-export function processParts(): ProcessParts {
-  return { readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES), names: new HeaderNames(), slabs: new Slabs() };
-}
-
-/** Our own SPIFFE id, worked out when a secret has changed. */
-class LocalIdentity {
-  readonly #secrets: SecretTable;
-  #generation = -1;
-  #uri = '';
-
-  constructor(secrets: SecretTable) {
-    this.#secrets = secrets;
-  }
-
-  get uri(): string {
-    if (this.#generation !== this.#secrets.generation) {
-      this.#generation = this.#secrets.generation;
-      const [certificate] = this.#secrets.certificates().values();
-      this.#uri = certificate === undefined ? '' : (parseSubjectAltNames(new X509Certificate(certificate.chainPem).subjectAltName).uri[0] ?? '');
-    }
-    return this.#uri;
-  }
-}
-
-export function socketOf(text: string): EndpointAddress {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
-  if (match === null) throw new BootstrapError('invalid', `${JSON.stringify(text)} is no IP:PORT for the metrics page`);
-  return { kind: 'socket', host: match[1] ?? match[2]!, port: Number(match[3]) };
 }

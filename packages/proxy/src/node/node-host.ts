@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { readBootstrap } from '../bootstrap/bootstrap-config.ts';
+import { processParts } from '../engine/make-runtime.ts';
 import type { LogControl, ProxyLog, Proxy as RunnableProxy } from '../engine/options.ts';
-import { createProxy, processParts } from '../engine/proxy.ts';
+import { createProxy } from '../engine/proxy.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { FairGate } from './fair-lane.ts';
 import type { FairLoop } from './fair-loop.ts';
@@ -106,22 +107,7 @@ export class NodeHost {
       inherited: this.#inheritedBy(key),
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
       ...(maxConnections === 0 ? {} : { maxConnections }),
-      tenancy: {
-        parts: this.#parts,
-        share: {
-          get usedMs() {
-            return share.usedMs;
-          },
-          get deferred() {
-            return share.deferred;
-          },
-          gate: (readBuffer) => new FairGate(share, readBuffer),
-          flushLater: (run) => share.flushLater(run),
-          metered: (run) => share.metered(run),
-          hurry: () => share.hurry(),
-          close: () => share.close(),
-        },
-      },
+      tenancy: { parts: this.#parts, share, gate: new FairGate(share, this.#parts.readBuffer) },
       onQuit: () => void this.#end(key).then(() => this.#options.answer({ node: 'ended', key })),
     });
   }

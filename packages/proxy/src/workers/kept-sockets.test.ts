@@ -21,10 +21,7 @@ it('gives a worker that is started again what the one before it had, and the nex
   kept.keep(0, '1.1.1.1:80', a0);
   kept.keep(1, '1.1.1.1:80', a1);
   expect(names(kept.of(1))).toEqual(['1.1.1.1:80 = a1']);
-  const all = kept.all([
-    ['admin interface', admin],
-    ['metrics page', undefined],
-  ]);
+  const all = kept.all([['admin interface', admin]]);
   expect(names(all)).toEqual(['admin interface = admin', 'worker 0 1.1.1.1:80 = a0', 'worker 1 1.1.1.1:80 = a1']);
   const next = new KeptSockets(all, 2);
   expect([names(next.of(0)), next.own('admin interface'), next.own('admin interface')]).toEqual([

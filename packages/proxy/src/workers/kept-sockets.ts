@@ -55,9 +55,8 @@ export class KeptSockets {
   }
 
   /** For the process that follows this one, with this process's own. */
-  all(own: readonly (readonly [key: string, handle: SocketHandle | null | undefined])[]): ReadonlyMap<string, SocketHandle> {
-    const all = new Map(this.#others);
-    for (const [key, handle] of own) if (handle) all.set(key, handle);
+  all(own: readonly (readonly [key: string, handle: SocketHandle])[]): ReadonlyMap<string, SocketHandle> {
+    const all = new Map([...this.#others, ...own]);
     this.#byWorker.forEach((sockets, index) => {
       for (const [key, handle] of sockets) all.set(`worker ${index} ${key}`, handle);
     });

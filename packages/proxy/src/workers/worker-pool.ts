@@ -1,11 +1,10 @@
-import { AdminServer } from '../admin/admin-server.ts';
+import { AdminInterfaces } from '../admin/admin-interfaces.ts';
 import { configDump } from '../admin/config-dump.ts';
 import type { AdminAnswer } from '../admin/pages.ts';
 import type { SecretDump } from '../admin/secrets-dump.ts';
 import { controlPlane } from '../admin/server-pages.ts';
 import type { BootstrapConfig } from '../bootstrap/bootstrap-config.ts';
 import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from '../engine/options.ts';
-import { ADMIN_SOCKET, METRICS_SOCKET, socketOf } from '../engine/proxy.ts';
 import type { SocketHandle } from '../restart/hand-over.ts';
 import { KeptSockets } from './kept-sockets.ts';
 import { WorkerAds } from './worker-ads.ts';
@@ -39,10 +38,9 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
   readonly #log: ProxyLog;
   readonly #places: readonly Place[];
   readonly #sockets: KeptSockets;
+  readonly #interfaces = new AdminInterfaces();
   readonly #ads: WorkerAds | null;
   readonly #startedAtMs = Date.now();
-  #admin: AdminServer | undefined;
-  #metrics: AdminServer | undefined;
   #failing = false;
   /** What all workers were told and have in effect, by what it is about. */
   readonly #told = new Map<string, readonly [path: string, query: string]>();
@@ -70,11 +68,11 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
   }
 
   get adminAddress(): string | undefined {
-    return this.#admin?.address;
+    return this.#interfaces.adminAddress;
   }
 
   get metricsAddress(): string | undefined {
-    return this.#metrics?.address;
+    return this.#interfaces.metricsAddress;
   }
 
   /** They are the workers'. */
@@ -92,12 +90,9 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
   }
 
   async #start(): Promise<void> {
-    const { admin } = this.#bootstrap;
-    const { metricsAddress } = this.#options;
     this.#state = 'INITIALIZING';
-    if (admin !== null) this.#admin = await AdminServer.start(admin, this, WORKERS_PAGES, ADMIN_SOCKET, this.#sockets.own(ADMIN_SOCKET));
-    if (metricsAddress !== undefined)
-      this.#metrics = await AdminServer.start(socketOf(metricsAddress), this, WORKERS_METRICS_PAGES, METRICS_SOCKET, this.#sockets.own(METRICS_SOCKET));
+    const pages = { admin: WORKERS_PAGES, metrics: WORKERS_METRICS_PAGES };
+    await this.#interfaces.start<WorkersSource>(this.#bootstrap, this.#options.metricsAddress, this, pages, (key) => this.#sockets.own(key));
     await this.#ads?.start();
     await new Promise<void>((resolve, reject) => {
       this.#onServing = resolve;
@@ -141,10 +136,7 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
   }
 
   sockets(): ReadonlyMap<string, SocketHandle> {
-    return this.#sockets.all([
-      [ADMIN_SOCKET, this.#admin?.handle],
-      [METRICS_SOCKET, this.#metrics?.handle],
-    ]);
+    return this.#sockets.all(this.#interfaces.sockets);
   }
 
   async drain(): Promise<void> {
@@ -157,7 +149,7 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
     this.#state = 'DRAINING';
     this.#handedOver = true;
     this.#stopRestarts();
-    await Promise.all([this.#admin?.close(false), this.#metrics?.close(false)]);
+    await this.#interfaces.close(false);
     // Its successor has them by now: what would be left is a queue that nobody accepts from.
     this.#sockets.close();
     await this.#end((worker) => worker.retire(), 0x7fffffff);
@@ -185,7 +177,7 @@ export class WorkerPool implements RunnableProxy, WorkersSource {
     for (const worker of workers) worker.kill('SIGKILL');
     await Promise.all(workers.map(({ exited }) => exited));
     this.#sockets.close();
-    await Promise.all([this.#ads?.close(), this.#admin?.close(!this.#handedOver), this.#metrics?.close(!this.#handedOver)]);
+    await Promise.all([this.#ads?.close(), this.#interfaces.close(!this.#handedOver)]);
   }
 
   async page(path: string, query: URLSearchParams): Promise<AdminAnswer> {

@@ -1,0 +1,75 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { FastRandom } from '@outrigger/telemetry';
+import { HeaderNames } from '../http/header-names.ts';
+import { InternalListeners } from '../listener/internal-listeners.ts';
+import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
+import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
+import { Slabs, Turn } from '../net/turn-writer.ts';
+import { OverloadState } from '../overload/overload-state.ts';
+import { GivenUpMemory } from '../resilience/given-up.ts';
+import { TlsContexts } from '../tls/contexts.ts';
+import type { SecretTable } from '../tls/secrets.ts';
+import { parseSubjectAltNames } from '../tls/subject-alt-names.ts';
+import { systemResolver } from '../upstream/resolver.ts';
+import { Faults } from './faults.ts';
+import type { ProxyLog, ProxyOptions } from './options.ts';
+import type { ProcessParts, Runtime } from './runtime.ts';
+
+/** Of a proxy that has its process for itself, or shares it. */
+export function makeRuntime(secrets: SecretTable, log: ProxyLog, { tenancy, worker }: ProxyOptions): Runtime {
+  const bytes = randomBytes(16);
+  const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
+  const identity = new LocalIdentity(secrets);
+  const faults = new Faults(log);
+  const { readBuffer, names, slabs } = tenancy?.parts ?? processParts();
+  const share = tenancy?.share;
+  const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
+  return {
+    turn: new Turn(share === undefined ? setImmediate : (run) => share.flushLater(run), (error) => faults.report(error, 'a write was lost'), slabs),
+    gate: tenancy?.gate ?? null,
+    readBuffer,
+    wheel: new TimerWheel(clock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
+    random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
+    names,
+    secrets,
+    tls: new TlsContexts(secrets),
+    internalListeners: new InternalListeners(),
+    resolver: {
+      resolve: (host, query, done) =>
+        systemResolver.resolve(host, query, (addresses, error, ttlMs) => faults.guard('an answer of DNS was lost', () => done(addresses, error, ttlMs))),
+    },
+    givenUp: new GivenUpMemory(),
+    nowMs: () => performance.now(),
+    unixMs: () => Date.now(),
+    localUri: () => identity.uri,
+    health: { failing: false },
+    worker: worker ?? null,
+    overload: new OverloadState(),
+    log,
+    faults,
+  };
+}
+
+export function processParts(): ProcessParts {
+  return { readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES), names: new HeaderNames(), slabs: new Slabs() };
+}
+
+/** Our own SPIFFE id, worked out when a secret has changed. */
+class LocalIdentity {
+  readonly #secrets: SecretTable;
+  #generation = -1;
+  #uri = '';
+
+  constructor(secrets: SecretTable) {
+    this.#secrets = secrets;
+  }
+
+  get uri(): string {
+    if (this.#generation !== this.#secrets.generation) {
+      this.#generation = this.#secrets.generation;
+      const [certificate] = this.#secrets.certificates().values();
+      this.#uri = certificate === undefined ? '' : (parseSubjectAltNames(new X509Certificate(certificate.chainPem).subjectAltName).uri[0] ?? '');
+    }
+    return this.#uri;
+  }
+}
