@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import type { Authority, Svid } from '@outrigger/identity';
-import { type Instance, type Resource, refOf, type Service } from '@outrigger/resources';
+import { type Instance, type Resource, refOf } from '@outrigger/resources';
 import {
   bootstrapText,
   buildMesh,
@@ -35,6 +35,7 @@ import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/l
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { instance as instanceNamed, node as nodeOf, service as serviceOf } from '../../packages/translate/src/testing/shop.ts';
 import { freePort } from '../harness/ports.ts';
 import { svidOf, testAuthority } from '../xds/certificates.ts';
 import { type EnvoyProcess, startEnvoy, until } from '../xds/envoy.ts';
@@ -127,8 +128,7 @@ export class MeshOfEnvoys {
           },
           wildcard: (type) =>
             type === TypeUrl.listener ? listenerNames(this.#mesh, proxy).names : type === TypeUrl.cluster ? clusterNames(this.#mesh, proxy).names : [],
-          nacked: (type, _versions, message) =>
-            (process.env.SHOW && console.log('NACK', type, message.slice(-600))) || this.refusals.push(`${proxy.id} ${type.split('.').at(-1)}: ${message}`),
+          nacked: (type, _versions, message) => this.refusals.push(`${proxy.id} ${type.split('.').at(-1)}: ${message}`),
           close: () => this.#changed.delete(tell),
         };
       },
@@ -165,20 +165,15 @@ export class MeshOfEnvoys {
     const protocol = more.protocol ?? 'HTTP';
     const [proxyPort, meshPort] = [await freePort(), await freePort()];
     const labels = { app: service, ...(version === '' ? {} : { version }) };
-    const node: ProxyNode = {
+    const node = nodeOf(service, {
       id: `${instance}.default`,
       dataPlane: 'envoy',
-      namespace: 'default',
-      serviceAccount: service,
       workload,
-      service,
       version,
       labels,
       instance,
-      locality: '',
       onDemand: false,
       httpProxy: { host: '127.0.0.1', port: proxyPort },
-      upstreams: [],
       inbound: [
         {
           name: protocol.toLowerCase(),
@@ -189,12 +184,9 @@ export class MeshOfEnvoys {
         },
       ],
       accessLog: join(this.folder, `${instance}.log`),
-      otlp: undefined,
-      certificates: false,
-      gateway: undefined,
       ...more.node,
-    };
-    this.change({ putServices: [serviceOf(service, protocol)], putInstances: [instanceOf(node, protocol)] });
+    });
+    this.change({ putServices: [serviceOf(service, 8080, protocol)], putInstances: [instanceOf(node, protocol)] });
     const sds = await this.#secrets(instance, await svidOf(more.authority ?? this.#authority, service));
     const text = bootstrapText(envoyBootstrap({ node, ads: { pipe: join(this.folder, 'ads.sock') }, sdsPipe: sds, admin: { host: '127.0.0.1', port: 1 } }));
     const envoy = await startEnvoy(this.#binary, this.folder, instance, JSON.parse(text));
@@ -233,39 +225,16 @@ export class MeshOfEnvoys {
   }
 }
 
-function serviceOf(name: string, protocol: 'HTTP' | 'TCP'): Service {
-  return {
-    hostname: `${name}.default.svc.cluster.local`,
-    name,
-    namespace: 'default',
-    ports: [{ name: protocol.toLowerCase(), port: 8080, protocol }],
-    addresses: [],
-    resolution: 'STATIC',
-    location: 'MESH_INTERNAL',
-    exportTo: ['*'],
-    labels: {},
-    subjectAltNames: [],
-    creationTimestamp: '',
-  };
-}
-
 function instanceOf(node: ProxyNode, protocol: 'HTTP' | 'TCP'): Instance {
   const [port] = node.inbound;
   return {
+    ...instanceNamed(node.service, node.version, 1, port!.servicePort, port!.mesh.port),
     id: `default/${node.instance}`,
-    namespace: 'default',
     workload: node.workload,
     labels: node.labels,
     serviceAccount: node.serviceAccount,
-    trustDomain: 'cluster.local',
     address: port!.mesh.host,
-    locality: '',
-    weight: 0,
-    network: '',
-    meshed: true,
-    health: 'HEALTHY',
     ports: [{ name: port!.name, servicePort: 8080, protocol, meshPort: port!.mesh.port, applicationPort: port!.application.port }],
-    services: [`${node.service}.default.svc.cluster.local`],
   };
 }
 

@@ -1,47 +1,20 @@
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { readResources, type Service } from '@outrigger/resources';
+import { readResources } from '@outrigger/resources';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { expect, it } from 'vitest';
 import { buildMesh } from '../mesh.ts';
-import type { ProxyNode } from '../node.ts';
+import { node, service } from '../testing/shop.ts';
 import { cluster } from '../translate.ts';
 
-const service: Service = {
+const orders = service('orders', 443, 'HTTPS', {
   hostname: 'orders.shop.svc.cluster.local',
-  name: 'orders',
   namespace: 'shop',
   ports: [
     { name: 'https', port: 443, protocol: 'HTTPS' },
     { name: 'other', port: 444, protocol: 'HTTPS' },
   ],
-  addresses: [],
-  resolution: 'STATIC',
-  location: 'MESH_INTERNAL',
-  exportTo: ['*'],
-  labels: {},
-  subjectAltNames: [],
-  creationTimestamp: '',
-};
-const gateway: ProxyNode = {
-  id: 'edge.shop',
-  dataPlane: 'outrigger',
-  namespace: 'shop',
-  serviceAccount: 'edge',
-  workload: 'edge',
-  service: 'edge',
-  version: '',
-  labels: {},
-  instance: 'edge',
-  locality: '',
-  onDemand: true,
-  httpProxy: undefined,
-  upstreams: [],
-  inbound: [],
-  accessLog: undefined,
-  otlp: undefined,
-  certificates: false,
-  gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 },
-};
+});
+const gateway = node('edge', { namespace: 'shop', httpProxy: undefined, inbound: [], gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 } });
 const policy = (name: string, target: string, validation: string): string => `
 apiVersion: gateway.networking.k8s.io/v1
 kind: BackendTLSPolicy
@@ -50,10 +23,10 @@ spec: { targetRefs: [{ group: "", kind: Service, name: orders${target} }], valid
 ---`;
 const AUTHORITIES = 'caCertificateRefs: [{ group: "", kind: ConfigMap, name: authorities }]';
 
-async function contextOf(text: string, port: number, node = gateway) {
+async function contextOf(text: string, port: number, from = gateway) {
   const { resources, problems } = await readResources([{ file: 'a.yaml', text }]);
   expect(problems).toEqual([]);
-  const { message, notes } = cluster(buildMesh({ config: resources, services: [service], instances: [] }), node, `outbound|${port}||${service.hostname}`);
+  const { message, notes } = cluster(buildMesh({ config: resources, services: [orders], instances: [] }), from, `outbound|${port}||${orders.hostname}`);
   const config = message?.transportSocket?.configType;
   return { context: config?.case === 'typedConfig' ? anyUnpack(config.value, UpstreamTlsContextSchema) : undefined, notes };
 }
