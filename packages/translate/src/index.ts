@@ -19,6 +19,7 @@ export {
   type VirtualService,
 } from './mesh.ts';
 export {
+  bareNode,
   type DataPlane,
   type GatewayBinding,
   type HostPort,

@@ -65,6 +65,31 @@ export interface ProxyNode {
   readonly gateway: GatewayBinding | undefined;
 }
 
+/** A proxy of ours that stands beside `name`, with nothing that is not said. */
+export function bareNode(namespace: string, name: string, more: Partial<ProxyNode> = {}): ProxyNode {
+  return {
+    id: `${name}.${namespace}`,
+    dataPlane: 'outrigger',
+    namespace,
+    serviceAccount: name,
+    workload: name,
+    service: name,
+    version: '',
+    labels: {},
+    instance: name,
+    locality: '',
+    onDemand: true,
+    httpProxy: undefined,
+    upstreams: [],
+    inbound: [],
+    accessLog: undefined,
+    otlp: undefined,
+    certificates: false,
+    gateway: undefined,
+    ...more,
+  };
+}
+
 export class NodeError extends Error {
   readonly code = 'BAD_NODE';
 }

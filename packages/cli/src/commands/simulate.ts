@@ -2,12 +2,13 @@ import { GATEWAY_NAME_LABEL, ofKind, type Resource, readResources } from '@outri
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { type OutputFormat, printJson } from '../output.ts';
+import type { Call } from '../simulate/call.ts';
 import { explain } from '../simulate/explain.ts';
 import { inboundPorts, labelsOf, toWorkload } from '../simulate/inbound.ts';
 import { proxyNode } from '../simulate/node.ts';
 import { fromWorkload } from '../simulate/outbound.ts';
 import type { Outcome } from '../simulate/outcome.ts';
-import { type AskedRequest, parseRequest } from '../simulate/parse-request.ts';
+import { parseRequest } from '../simulate/parse-request.ts';
 import { atGateway } from '../simulate/simulate.ts';
 import { type World, worldOf } from '../simulate/world.ts';
 
@@ -34,11 +35,11 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   if (options.mtls === true && options.plaintext === true) throw usage('a connection is of --mtls or of --plaintext, not both', 'leave one out');
   if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
     throw usage(`--outbound-policy ${options.outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
-  const request = parseRequest(options.request ?? (options.to === undefined ? '' : 'GET /'), options.header, options.to !== undefined);
+  const call = parseRequest(options.request ?? (options.to === undefined ? '' : 'GET /'), options.header, options.to !== undefined);
   const read = await readResources(readConfigFiles(options.files), { defaultNamespace: options.namespace });
   const problems = read.problems.filter(({ level }) => level === 'Error');
   const world = worldOf(read.resources, read.others, { outboundPolicy: options.outboundPolicy });
-  const outcome = simulated(world, options, request);
+  const outcome = simulated(world, options, call);
   const assumed = [...outcome.assumed, ...problems.map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`)];
   const told = { ...outcome, assumed };
   if (options.output === 'json') printJson(told);
@@ -46,14 +47,14 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   process.exitCode = ExitCode.ok;
 }
 
-function simulated(world: World, { from, gateway, to, mtls, plaintext }: SimulateOptions, asked: AskedRequest): Outcome {
+function simulated(world: World, { from, gateway, to, mtls, plaintext }: SimulateOptions, call: Call): Outcome {
   if (from !== undefined) {
     const [namespace, workload] = pair('--from', from);
-    return fromWorkload(world, proxyNode({ namespace, workload, labels: labelsOf(world, namespace, workload) }), asked.call);
+    return fromWorkload(world, proxyNode({ namespace, workload, labels: labelsOf(world, namespace, workload) }), call);
   }
   if (gateway !== undefined) {
     const [namespace, name] = pair('--gateway', gateway);
-    return atGateway(world, proxyNode({ namespace, workload: name, labels: gatewayLabels(world.resources, namespace, name), gatewayPorts: {} }), asked.call);
+    return atGateway(world, proxyNode({ namespace, workload: name, labels: gatewayLabels(world.resources, namespace, name), gatewayPorts: {} }), call);
   }
   const match = /^([^/]+)\/([^/:]+):(\d{1,5})$/.exec(to!);
   if (match === null) throw usage(`--to ${to}: no workload and port`, 'as in --to default/orders:8080');
@@ -62,9 +63,9 @@ function simulated(world: World, { from, gateway, to, mtls, plaintext }: Simulat
   const addresses = world.instances.filter((instance) => instance.namespace === namespace && instance.workload === workload).map(({ address }) => address);
   const inbound = inboundPorts(world, { namespace, workload, labels, addresses });
   const peer = `spiffe://cluster.local/ns/${namespace}/sa/default`;
-  const secure = mtls === true || (plaintext !== true && asked.call.tls === undefined);
-  const tls = secure ? { sni: '', alpn: ['istio', 'istio-http/1.1'], certificate: 'mesh' as const, peer } : asked.call.tls;
-  return toWorkload(world, proxyNode({ namespace, workload, labels, inbound }), { ...asked.call, port: Number(port), tls }).outcome;
+  const secure = mtls === true || (plaintext !== true && call.tls === undefined);
+  const tls = secure ? { sni: '', alpn: ['istio', 'istio-http/1.1'], certificate: 'mesh' as const, peer } : call.tls;
+  return toWorkload(world, proxyNode({ namespace, workload, labels, inbound }), { ...call, port: Number(port), tls }).outcome;
 }
 
 /** Of Istio's Gateways those with one selector are one proxy. */

@@ -1,10 +1,6 @@
 import { CliError, ExitCode } from '../error.ts';
 import type { Call } from './call.ts';
 
-export interface AskedRequest {
-  readonly call: Call;
-}
-
 const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
@@ -12,10 +8,10 @@ const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * "GET http://host:port/path", "tcp host:port" or "tls name:port", and "name: value" headers. `toWorkload`: a path is enough, whom it goes to being
  * said elsewhere.
  */
-export function parseRequest(text: string, headers: readonly string[], toWorkload = false): AskedRequest {
+export function parseRequest(text: string, headers: readonly string[], toWorkload = false): Call {
   const [method = '', target = '', more] = text.trim().split(/\s+/);
   if (method === '' || target === '' || more !== undefined) throw bad(text, 'a request is "METHOD URL"');
-  if (method === 'tcp' || method === 'tls') return { call: connection(text, method, target) };
+  if (method === 'tcp' || method === 'tls') return connection(text, method, target);
   if (!METHOD.test(method)) throw bad(text, `"${method}" is no method`);
   const url = urlOf(toWorkload && target.startsWith('/') ? `http://localhost${target}` : target, text);
   const usual = PORTS[url.protocol];
@@ -26,18 +22,16 @@ export function parseRequest(text: string, headers: readonly string[], toWorkloa
   // As it was written: URL would resolve "..", which is the proxy's to do.
   const path = /^[a-z]+:\/\/[^/?#]*([^#]*)/i.exec(target)?.[1] ?? (target.startsWith('/') ? target : '/');
   return {
-    call: {
-      address: /^[\d.]+$|^\[/.test(url.hostname) ? url.hostname.replace(/^\[|\]$/g, '') : '',
-      port: url.port === '' ? usual : Number(url.port),
-      host: url.hostname,
-      tls: secure ? { sni: url.hostname, alpn: ['h2', 'http/1.1'], certificate: 'none', peer: '' } : undefined,
-      request: {
-        method,
-        scheme: secure ? 'https' : 'http',
-        authority: host ?? url.host,
-        path: path === '' ? '/' : path.startsWith('?') ? `/${path}` : path,
-        headers: pairs.filter(([name]) => name.toLowerCase() !== 'host').flat(),
-      },
+    address: /^[\d.]+$|^\[/.test(url.hostname) ? url.hostname.replace(/^\[|\]$/g, '') : '',
+    port: url.port === '' ? usual : Number(url.port),
+    host: url.hostname,
+    tls: secure ? { sni: url.hostname, alpn: ['h2', 'http/1.1'], certificate: 'none', peer: '' } : undefined,
+    request: {
+      method,
+      scheme: secure ? 'https' : 'http',
+      authority: host ?? url.host,
+      path: path === '' ? '/' : path.startsWith('?') ? `/${path}` : path,
+      headers: pairs.filter(([name]) => name.toLowerCase() !== 'host').flat(),
     },
   };
 }

@@ -91,14 +91,14 @@ const world = await (async () => {
 })();
 
 const web = proxyNode({ namespace: 'shop', workload: 'web', labels: { app: 'web' } });
-const called = (request: string, ...headers: string[]): Outcome => fromWorkload(world, web, parseRequest(request, headers).call);
+const called = (request: string, ...headers: string[]): Outcome => fromWorkload(world, web, parseRequest(request, headers));
 const edge = proxyNode({ namespace: 'shop', workload: 'edge', labels: {}, gatewayPorts: {} });
-const atEdge = (request: string): Outcome => atGateway(world, edge, parseRequest(request, []).call);
+const atEdge = (request: string): Outcome => atGateway(world, edge, parseRequest(request, []));
 
 const received = (request: string, secure: boolean): Outcome => {
   const labels = labelsOf(world, 'shop', 'orders');
   const inbound = inboundPorts(world, { namespace: 'shop', workload: 'orders', labels, addresses: [] });
-  const { call } = parseRequest(request, [], true);
+  const call = parseRequest(request, [], true);
   const tls = secure ? { sni: '', alpn: ['istio'], certificate: 'mesh' as const, peer: 'spiffe://cluster.local/ns/shop/sa/web' } : undefined;
   return toWorkload(world, proxyNode({ namespace: 'shop', workload: 'orders', labels, inbound }), { ...call, port: 8080, tls }).outcome;
 };
@@ -161,7 +161,7 @@ describe('a call of a workload', () => {
 
   it('does not leave the mesh under REGISTRY_ONLY', () => {
     const closed = worldOf(world.resources, world.others, { outboundPolicy: 'REGISTRY_ONLY' });
-    const outcome = fromWorkload(closed, web, parseRequest('tcp elsewhere.example.com:9000', []).call);
+    const outcome = fromWorkload(closed, web, parseRequest('tcp elsewhere.example.com:9000', []));
     expect(outcome.decision).toBe('no-filter-chain');
   });
 });
@@ -213,7 +213,7 @@ describe('a request in text', () => {
   });
 
   it('has the Host header that is given, and its path as it is written', () => {
-    const { call } = parseRequest('GET http://10.0.0.1:8080/a/../b?c', ['Host: orders', 'x: y']);
+    const call = parseRequest('GET http://10.0.0.1:8080/a/../b?c', ['Host: orders', 'x: y']);
     expect(call).toMatchObject({ address: '10.0.0.1', port: 8080, request: { authority: 'orders', path: '/a/../b?c', headers: ['x', 'y'] } });
     expect(() => parseRequest('GET http://orders/', ['nonsense'])).toThrow("-H 'nonsense': no header");
   });

@@ -1,5 +1,5 @@
 import type { Instance, Protocol, Resource, Service } from '@outrigger/resources';
-import type { ProxyNode } from '../node.ts';
+import { bareNode, type ProxyNode } from '../node.ts';
 
 /** The demo's shop, as registries and people would give it. */
 export function service(name: string, port: number, protocol: Protocol = 'HTTP', more: Partial<Service> = {}): Service {
@@ -108,27 +108,14 @@ export const paymentLock = resource('AuthorizationPolicy', 'payment-allow-order-
 });
 
 export function node(name: string, more: Partial<ProxyNode> = {}): ProxyNode {
-  return {
+  return bareNode('default', name, {
     id: `${name}-1.default`,
-    dataPlane: 'outrigger',
-    namespace: 'default',
-    serviceAccount: name,
-    workload: name,
-    service: name,
-    version: '',
-    labels: { app: name },
     instance: `${name}-1`,
-    locality: '',
-    onDemand: true,
+    labels: { app: name },
     httpProxy: { host: '127.0.0.1', port: 18_001 },
-    upstreams: [],
     inbound: [
       { name: 'http', protocol: 'HTTP', servicePort: 8080, mesh: { host: '127.0.0.1', port: 19_001 }, application: { host: '127.0.0.1', port: 20_001 } },
     ],
-    accessLog: undefined,
-    otlp: undefined,
-    certificates: false,
-    gateway: undefined,
     ...more,
-  };
+  });
 }

@@ -11,7 +11,7 @@ import {
   type Resource,
 } from '@outrigger/resources';
 import type { Mesh } from '../../mesh.ts';
-import type { ProxyNode } from '../../node.ts';
+import { bareNode } from '../../node.ts';
 import { Reader } from '../../reader.ts';
 import { Visibility } from '../../visibility.ts';
 import { type ApiRouteSpec, isSame, parentsOf } from './attachment.ts';
@@ -56,7 +56,8 @@ const ROUTES = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const;
 
 /** undefined: a kind without a status, or of another controller's. */
 export function apiStatus(mesh: Mesh, resource: Resource, programmed: Programmed): ApiStatus | undefined {
-  const reader = new Reader(mesh, observer(resource.metadata.namespace));
+  // Who sees what a gateway of its namespace sees.
+  const reader = new Reader(mesh, bareNode(resource.metadata.namespace, '', { gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 } }));
   if (isKind(resource, 'GatewayClass')) return classStatus(resource);
   if (isKind(resource, 'ApiGateway')) return isOurs(reader, resource.spec.gatewayClassName) ? gatewayStatus(reader, resource, programmed) : undefined;
   if (isKind(resource, 'ListenerSet')) return listenerSetStatus(reader, resource, programmed);
@@ -208,28 +209,4 @@ function resolvedRefs(reader: Reader, route: Resource<ApiRouteSpec>): Condition 
     if ('reason' in backend) return condition('ResolvedRefs', false, backend.reason, backend.message);
   }
   return condition('ResolvedRefs', true, 'ResolvedRefs');
-}
-
-/** Who sees what a gateway of a namespace sees. */
-function observer(namespace: string): ProxyNode {
-  return {
-    id: '',
-    dataPlane: 'outrigger',
-    namespace,
-    serviceAccount: '',
-    workload: '',
-    service: '',
-    version: '',
-    labels: {},
-    instance: '',
-    locality: '',
-    onDemand: true,
-    httpProxy: undefined,
-    upstreams: [],
-    inbound: [],
-    accessLog: undefined,
-    otlp: undefined,
-    certificates: false,
-    gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 },
-  };
 }
