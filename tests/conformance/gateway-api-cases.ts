@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GATEWAY_NAME_LABEL } from '@outrigger/resources';
+import { GATEWAY_NAME_LABEL, namespaceOf } from '@outrigger/resources';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { secretText } from '../../packages/cli/src/simulate/client-certificate.ts';
-import { namespaceOf } from '../../packages/cli/src/simulate/kubernetes-services.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
 import { throughUpstream } from '../../packages/cli/src/simulate/outbound.ts';
 import type { Outcome, SentRequest, SimulatedDestination } from '../../packages/cli/src/simulate/outcome.ts';

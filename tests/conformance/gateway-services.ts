@@ -1,5 +1,4 @@
-import { type ApiGatewaySpec, GATEWAY_API, isKind, type Resource } from '@outrigger/resources';
-import { kubernetesServices } from '../../packages/cli/src/simulate/kubernetes-services.ts';
+import { type ApiGatewaySpec, GATEWAY_API, isKind, kubernetesServices, type Resource } from '@outrigger/resources';
 import type { World } from '../../packages/cli/src/simulate/world.ts';
 
 const SERVICES = 'internal.istio.io/gateway-service';

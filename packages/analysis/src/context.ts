@@ -1,12 +1,16 @@
 import {
+  annotationsOf,
+  field,
   groupOf,
   type Instance,
-  isJsonObject,
   isKind,
   type Json,
   type JsonObject,
   type KindInEffect,
   type KubernetesDocument,
+  type KubernetesService,
+  kubernetesServices,
+  namespaceOf,
   ofKind,
   type Resource,
   type ResourceRef,
@@ -20,18 +24,7 @@ import {
   servicesOf,
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
-import {
-  annotationsOf,
-  isAssumed,
-  type KubernetesWorkload,
-  kubernetesServices,
-  kubernetesWorkloads,
-  namespaceOf,
-  type Pod,
-  podsOf,
-  serviceSelectors,
-  withAssumed,
-} from './kubernetes.ts';
+import { isAssumed, type KubernetesWorkload, kubernetesWorkloads, type Pod, podsOf, withAssumed } from './kubernetes.ts';
 import type { Message } from './message.ts';
 import { isSuppressed } from './suppress.ts';
 import { type Argument, messageText } from './templates.ts';
@@ -55,12 +48,12 @@ export class Context {
   readonly knowsWorkloads: boolean;
   readonly messages: Message[] = [];
   readonly #services: ReadonlyMap<string, readonly Service[]>;
+  readonly #kubernetesServices: ReadonlyMap<string, KubernetesService>;
   readonly #wildcardServices: readonly Service[];
   readonly #statuses: ReadonlyMap<string, Json>;
   readonly #byKind = new Map<string, readonly Resource[]>();
   #pods: readonly Pod[] | undefined;
   #workloads: ReadonlyMap<string, readonly KubernetesWorkload[]> | undefined;
-  #selectors: ReturnType<typeof serviceSelectors> | undefined;
 
   constructor(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions) {
     this.resources = resources;
@@ -76,7 +69,9 @@ export class Context {
     this.others = options.others === undefined ? [] : withAssumed(given, this.rootNamespace, this.meshConfig);
     this.knowsWorkloads = mesh.instances.length > 0 || given.some(({ kind, value }) => kind === 'Pod' || field(value, 'spec', 'template') !== undefined);
     this.clusterDomain = options.clusterDomain ?? 'cluster.local';
-    const services = [...mesh.services, ...servicesOf(resources.filter(isWhole)), ...kubernetesServices(this.others, this.clusterDomain)];
+    const kubernetes = kubernetesServices(this.others, this.clusterDomain);
+    this.#kubernetesServices = new Map(kubernetes.map((one) => [one.service.hostname, one]));
+    const services = [...mesh.services, ...servicesOf(resources.filter(isWhole)), ...kubernetes.map(({ service }) => service)];
     this.#services = Map.groupBy(services, (service) => service.hostname);
     this.#wildcardServices = services.filter((service) => service.hostname.startsWith('*'));
   }
@@ -110,8 +105,8 @@ export class Context {
 
   /** What the Service of Kubernetes of a full host selects; undefined where it selects nothing. */
   selectorOf(fullHost: string): { readonly namespace: string; readonly labels: Readonly<Record<string, string>> } | undefined {
-    this.#selectors ??= serviceSelectors(this.others, this.clusterDomain);
-    return this.#selectors.get(fullHost);
+    const found = this.#kubernetesServices.get(fullHost);
+    return found?.selector === undefined ? undefined : { namespace: found.service.namespace, labels: found.selector };
   }
 
   namespace(name: string): KubernetesDocument | undefined {
@@ -198,20 +193,4 @@ export function exportScope(exportTo: readonly string[] | undefined, owner: stri
 
 export function scopesMeet(left: 'all' | ReadonlySet<string>, right: 'all' | ReadonlySet<string>): boolean {
   return left === 'all' || right === 'all' || !left.isDisjointFrom(right);
-}
-
-/** Whether labels hold all of a selector's. */
-export function matchesLabels(selector: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector ?? {}).every(([key, value]) => labels[key] === value);
-}
-
-/** A field of untyped JSON; undefined where the path leads nowhere. */
-export function field(value: Json | undefined, ...path: readonly (string | number)[]): Json | undefined {
-  let current: Json | undefined = value;
-  for (const key of path) {
-    if (isJsonObject(current) && Object.hasOwn(current, key)) current = current[key];
-    else if (Array.isArray(current) && typeof key === 'number') current = current[key] as Json | undefined;
-    else return undefined;
-  }
-  return current;
 }

@@ -8,6 +8,7 @@ import {
   type GatewaySpec,
   type Instance,
   isKind,
+  matchesLabels,
   type ParentReference,
   type PeerAuthenticationSpec,
   type Resource,
@@ -16,7 +17,7 @@ import {
   type VirtualServiceSpec,
 } from '@outrigger/resources';
 import { destinationsOf } from './analyzers/destinations.ts';
-import { type Context, matchesLabels } from './context.ts';
+import type { Context } from './context.ts';
 
 /** The reason for which a resource of a kind in effect does nothing, or a part of it does not; the first that is found. */
 export function reasonWithoutEffect(resource: Resource, context: Context): string | undefined {

@@ -1,6 +1,6 @@
-import type { Json, KubernetesDocument } from '@outrigger/resources';
-import { type Context, field } from './context.ts';
-import { annotationsOf, type Container, containersOf, labelsOf, namespaceOf, type Pod, stringMap, text } from './kubernetes.ts';
+import { annotationsOf, field, type Json, type KubernetesDocument, labelsOf, namespaceOf, stringMap, text } from '@outrigger/resources';
+import type { Context } from './context.ts';
+import { type Container, containersOf, type Pod } from './kubernetes.ts';
 
 export const PROXY_CONTAINER = 'istio-proxy';
 export const REVISION_LABEL = 'istio.io/rev';

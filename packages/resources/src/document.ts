@@ -1,4 +1,4 @@
-import type { JsonObject } from './json.ts';
+import { type JsonObject, stringMap } from './json.ts';
 import type { Origin } from './resource.ts';
 
 /** One Kubernetes object as it was written: nothing defaulted, nothing checked but that it has an apiVersion and a kind. */
@@ -13,4 +13,17 @@ export interface KubernetesDocument {
   readonly origin: Origin;
   /** Line of a field by its path ("spec.http[0].route[1].weight"); the nearest parent's where the field has none. */
   lineOf(path: string): number;
+}
+
+/** Where a namespaced object is. */
+export function namespaceOf(document: KubernetesDocument): string {
+  return document.namespace === '' ? 'default' : document.namespace;
+}
+
+export function labelsOf(document: KubernetesDocument): Readonly<Record<string, string>> {
+  return stringMap(document.value, 'metadata', 'labels');
+}
+
+export function annotationsOf(document: KubernetesDocument): Readonly<Record<string, string>> {
+  return stringMap(document.value, 'metadata', 'annotations');
 }

@@ -1,7 +1,7 @@
-export type { KubernetesDocument } from './document.ts';
+export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
 export { durationMs } from './duration.ts';
 export { type InstanceOptions, instancesOf } from './instances.ts';
-export { isJsonObject, type Json, type JsonObject } from './json.ts';
+export { field, isJsonObject, type Json, type JsonObject, list, stringMap, text } from './json.ts';
 export { kindsNamed } from './kind-names.ts';
 export type {
   ConnectionPoolSettings,
@@ -86,6 +86,8 @@ export type {
   WorkloadEntrySpec,
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';
+export { type KubernetesService, kubernetesServices } from './kubernetes-services.ts';
+export { matchesLabels, selects } from './labels.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
 export { type ParseResult, parseDocuments, parseSettings, type SettingsDocument, type SourceFile } from './parse.ts';
 export { type Problem, type ProblemCode, problemText } from './problem.ts';

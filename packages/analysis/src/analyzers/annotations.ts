@@ -1,9 +1,8 @@
-import type { KubernetesDocument } from '@outrigger/resources';
+import { annotationsOf, type KubernetesDocument, labelsOf } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { annotationProblem, annotationsByName, isIstioAnnotation } from '../annotation-names.ts';
 import type { Context } from '../context.ts';
 import { INJECT_LABEL } from '../injection.ts';
-import { annotationsOf, labelsOf } from '../kubernetes.ts';
 
 const kinds: readonly string[] = ['Namespace', 'Service', 'Pod', 'Deployment'];
 

@@ -1,8 +1,7 @@
-import type { Json, KubernetesDocument } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, list, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
+import type { Context } from '../context.ts';
 import { isControlPlane, PROXY_CONTAINER } from '../injection.ts';
-import { list, text } from '../kubernetes.ts';
 
 /** The user that the sidecar runs as, whose calls are not redirected to it. */
 const PROXY_UID = 1337;

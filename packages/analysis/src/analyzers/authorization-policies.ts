@@ -1,6 +1,6 @@
-import type { AuthorizationPolicySpec, Resource } from '@outrigger/resources';
+import { type AuthorizationPolicySpec, matchesLabels, type Resource } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { isPodAmbient, isPodInMesh } from '../injection.ts';
 import { selectorText } from '../label-selector.ts';
 

@@ -1,7 +1,6 @@
-import type { Json } from '@outrigger/resources';
+import { field, type Json, list, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
-import { list, text } from '../kubernetes.ts';
+import type { Context } from '../context.ts';
 
 /** What a control plane has written into the status of a resource, where it says that something is not as it should be. */
 export const conditions: Analyzer = {

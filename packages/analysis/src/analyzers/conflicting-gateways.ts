@@ -1,6 +1,6 @@
-import type { GatewayServerSpec, GatewaySpec, Resource } from '@outrigger/resources';
+import { type GatewayServerSpec, type GatewaySpec, matchesLabels, type Resource } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { selectorText } from '../label-selector.ts';
 
 interface Placed {

@@ -1,8 +1,7 @@
-import type { Json, KubernetesDocument } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { isDeploymentInMesh } from '../injection.ts';
-import { labelsOf, list, namespaceOf, stringMap } from '../kubernetes.ts';
 
 interface Exposed {
   readonly service: string;

@@ -1,6 +1,5 @@
+import { field, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { text } from '../kubernetes.ts';
 
 /** Fields that Istio has deprecated, and what to write in their place. */
 export const deprecations: Analyzer = {

@@ -1,5 +1,6 @@
+import { matchesLabels } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 
 /** DestinationRules of hosts that nobody knows, and subsets that none of the host's workloads is in. */
 export const destinationRuleWorkloads: Analyzer = {

@@ -1,7 +1,6 @@
-import type { Json, Resource } from '@outrigger/resources';
+import { field, type Json, list, type Resource, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
-import { list, text } from '../kubernetes.ts';
+import type { Context } from '../context.ts';
 
 /** Patches of EnvoyFilters that have no effect, or one that depends on which filter comes first. */
 export const envoyFilterPatches: Analyzer = {

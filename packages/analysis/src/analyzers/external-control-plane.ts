@@ -1,7 +1,6 @@
-import type { KubernetesDocument } from '@outrigger/resources';
+import { field, type KubernetesDocument, list, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
-import { list, text } from '../kubernetes.ts';
+import type { Context } from '../context.ts';
 
 /** Webhooks of Istio by the address of a control plane in another cluster. */
 export const externalControlPlane: Analyzer = {

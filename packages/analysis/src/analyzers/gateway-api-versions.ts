@@ -1,5 +1,5 @@
+import { annotationsOf } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { annotationsOf } from '../kubernetes.ts';
 
 /** The oldest bundle of Gateway API whose definition of a kind can be read. */
 const minimumByDefinition: ReadonlyMap<string, readonly [number, number, number]> = new Map([

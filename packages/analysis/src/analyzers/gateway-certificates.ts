@@ -1,6 +1,6 @@
-import type { Resource, ServerTlsSettings } from '@outrigger/resources';
+import { matchesLabels, type Resource, type ServerTlsSettings } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 
 /** One certificate on several Gateways of a proxy: browsers then send one's requests over a connection that they have to the other. */
 export const gatewayCertificates: Analyzer = {

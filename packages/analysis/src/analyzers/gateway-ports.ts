@@ -1,6 +1,5 @@
+import { field, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field, matchesLabels } from '../context.ts';
-import { list, namespaceOf, stringMap } from '../kubernetes.ts';
 import { selectorText } from '../label-selector.ts';
 
 /** Gateways that select nothing, and their ports that no Service of their proxies has. */

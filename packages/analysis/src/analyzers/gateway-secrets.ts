@@ -1,8 +1,7 @@
-import type { GatewaySpec, KubernetesDocument, Resource } from '@outrigger/resources';
+import { field, type GatewaySpec, type KubernetesDocument, matchesLabels, namespaceOf, type Resource, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { certificateProblem } from '../certificate.ts';
-import { type Context, field, matchesLabels } from '../context.ts';
-import { namespaceOf, text } from '../kubernetes.ts';
+import type { Context } from '../context.ts';
 import { selectorText } from '../label-selector.ts';
 
 /** Secrets that Gateways name: they must be where the gateway's pods run, and hold a certificate with its key. */

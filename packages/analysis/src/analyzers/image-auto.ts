@@ -1,8 +1,7 @@
+import { field, labelsOf, list, namespaceOf, selects, stringMap, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
 import { PROXY_CONTAINER } from '../injection.ts';
-import { containersOf, labelsOf, list, namespaceOf, stringMap, text } from '../kubernetes.ts';
-import { selects } from '../label-selector.ts';
+import { containersOf } from '../kubernetes.ts';
 
 /** `image: auto`, which the injector replaces: a pod that still has it was not injected, and a Deployment may never be. */
 export const imageAuto: Analyzer = {

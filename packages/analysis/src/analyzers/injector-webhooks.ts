@@ -1,9 +1,7 @@
-import type { Json, KubernetesDocument } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, labelsOf, list, namespaceOf, selects, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
+import type { Context } from '../context.ts';
 import { INJECT_LABEL, INJECTION_LABEL, REVISION_LABEL } from '../injection.ts';
-import { labelsOf, list, namespaceOf, text } from '../kubernetes.ts';
-import { selects } from '../label-selector.ts';
 
 interface Webhook {
   readonly document: KubernetesDocument;

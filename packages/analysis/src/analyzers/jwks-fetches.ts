@@ -1,6 +1,5 @@
+import { field, labelsOf, list } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { labelsOf, list } from '../kubernetes.ts';
 
 const VARIABLE = 'BLOCKED_CIDRS_IN_JWKS_URIS';
 const maxNames = 5;

@@ -1,7 +1,5 @@
-import type { VirtualServiceSpec } from '@outrigger/resources';
+import { field, matchesLabels, stringMap, type VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field, matchesLabels } from '../context.ts';
-import { stringMap } from '../kubernetes.ts';
 
 /** What stands for a token's claims among the headers of a match. */
 const CLAIM = '@request.auth.claims';

@@ -1,7 +1,5 @@
-import { GATEWAY_NAME_LABEL, type Json, type Resource } from '@outrigger/resources';
+import { field, GATEWAY_NAME_LABEL, type Json, list, matchesLabels, type Resource, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field, matchesLabels } from '../context.ts';
-import { list, stringMap } from '../kubernetes.ts';
 
 const kinds: readonly (readonly [group: string, kind: string])[] = [
   ['security.istio.io', 'AuthorizationPolicy'],

@@ -1,6 +1,5 @@
+import { field, list } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { list } from '../kubernetes.ts';
 
 /** Tracing by the Lightstep provider, which Envoy has no more. */
 export const lightstepTracing: Analyzer = {

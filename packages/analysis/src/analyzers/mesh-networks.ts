@@ -1,7 +1,5 @@
-import { isJsonObject } from '@outrigger/resources';
+import { field, isJsonObject, labelsOf, list } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { labelsOf, list } from '../kubernetes.ts';
 
 /** Istio's names of the registries that every control plane has. */
 const builtIn: readonly string[] = ['Kubernetes', 'External', 'Mock'];

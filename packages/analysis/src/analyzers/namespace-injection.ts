@@ -1,7 +1,7 @@
+import { field, labelsOf } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field } from '../context.ts';
+import type { Context } from '../context.ts';
 import { DATAPLANE_MODE_LABEL, INJECT_LABEL, INJECTION_LABEL, injectorValues, isSystemNamespace, PROXY_CONTAINER, REVISION_LABEL } from '../injection.ts';
-import { labelsOf } from '../kubernetes.ts';
 
 /** Namespaces that say nothing of injection, or two things of it, and pods without the sidecar that their namespace asks for. */
 export const namespaceInjection: Analyzer = {

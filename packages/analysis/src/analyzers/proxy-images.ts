@@ -1,8 +1,8 @@
-import { type Json, parseSettings } from '@outrigger/resources';
+import { field, type Json, labelsOf, matchesLabels, parseSettings, stringMap, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, field, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { INJECTION_LABEL, injectorValues, PROXY_CONTAINER, REVISION_LABEL } from '../injection.ts';
-import { labelsOf, type Pod, stringMap, text } from '../kubernetes.ts';
+import type { Pod } from '../kubernetes.ts';
 
 /** Pods whose sidecar is not of the version that the injector would give them now. */
 export const proxyImages: Analyzer = {

@@ -1,6 +1,5 @@
+import { field, list, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { list, stringMap } from '../kubernetes.ts';
 
 /** Ports of plain TCP at hosts without an address: nothing tells connections to one from those to another. */
 export const serviceEntryAddresses: Analyzer = {

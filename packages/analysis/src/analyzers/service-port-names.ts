@@ -1,8 +1,6 @@
-import { protocolOf } from '@outrigger/resources';
+import { field, list, namespaceOf, protocolOf, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
 import { isControlPlane, isSystemNamespace } from '../injection.ts';
-import { list, namespaceOf, text } from '../kubernetes.ts';
 
 /** Ports of Services whose name and appProtocol say no protocol, so that it is found out from the bytes. */
 export const servicePortNames: Analyzer = {

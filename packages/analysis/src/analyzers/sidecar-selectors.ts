@@ -1,6 +1,6 @@
-import type { Resource, SidecarSpec } from '@outrigger/resources';
+import { matchesLabels, type Resource, type SidecarSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 import { isAmbient } from '../injection.ts';
 import { selectorText } from '../label-selector.ts';
 

@@ -1,6 +1,5 @@
+import { field, list } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { list } from '../kubernetes.ts';
 
 /** Several Telemetries for one whole namespace: which one holds is then chance. */
 export const telemetryDefaults: Analyzer = {

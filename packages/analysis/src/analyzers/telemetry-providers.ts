@@ -1,6 +1,5 @@
+import { field, list } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { field } from '../context.ts';
-import { list } from '../kubernetes.ts';
 
 /** Access logging that names no provider where the mesh has no default one: nothing is logged. */
 export const telemetryProviders: Analyzer = {

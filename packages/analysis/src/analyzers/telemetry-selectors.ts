@@ -1,7 +1,5 @@
-import type { Json, Resource } from '@outrigger/resources';
+import { type Json, matchesLabels, type Resource, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { matchesLabels } from '../context.ts';
-import { stringMap } from '../kubernetes.ts';
 import { selectorText } from '../label-selector.ts';
 
 /** Telemetries that select nothing, and several for one workload. */

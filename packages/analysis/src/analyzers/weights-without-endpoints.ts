@@ -1,6 +1,6 @@
-import type { HttpRouteDestination, Resource, VirtualServiceSpec } from '@outrigger/resources';
+import { type HttpRouteDestination, matchesLabels, type Resource, type VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, matchesLabels } from '../context.ts';
+import type { Context } from '../context.ts';
 
 /** Destinations with a share of the requests, in whose host or subset no pod of the files is. */
 export const weightsWithoutEndpoints: Analyzer = {

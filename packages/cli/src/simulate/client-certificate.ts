@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { isJsonObject, type KubernetesDocument } from '@outrigger/resources';
+import { field, isJsonObject, type KubernetesDocument, namespaceOf, text } from '@outrigger/resources';
 import { parseSecretName } from '@outrigger/translate';
 import type { ClientCertificate } from './call.ts';
-import { field, namespaceOf, text } from './kubernetes-services.ts';
 
 /** Why a client's certificate is refused by who asks for it under the name of a secret; undefined: it is taken. */
 export type ClientVerifier = (certificate: ClientCertificate, secretName: string) => string | undefined;

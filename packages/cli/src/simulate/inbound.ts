@@ -1,8 +1,7 @@
-import { protocolOf } from '@outrigger/resources';
+import { kubernetesServices, protocolOf } from '@outrigger/resources';
 import { type InboundPort, type ProxyNode, sidecarOf } from '@outrigger/translate';
 import type { Call } from './call.ts';
 import { selects, targetPort } from './kubernetes-instances.ts';
-import { kubernetesServices } from './kubernetes-services.ts';
 import { proxyNode } from './node.ts';
 import type { Outcome } from './outcome.ts';
 import { atWorkload } from './simulate.ts';

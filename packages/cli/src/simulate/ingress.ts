@@ -1,5 +1,4 @@
-import type { Json, KubernetesDocument, Metadata, Resource } from '@outrigger/resources';
-import { field, list, namespaceOf, text } from './kubernetes-services.ts';
+import { field, type Json, type KubernetesDocument, list, type Metadata, namespaceOf, type Resource, text } from '@outrigger/resources';
 
 const CLASS = 'istio';
 const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';

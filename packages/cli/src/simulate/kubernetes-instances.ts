@@ -1,5 +1,15 @@
-import type { Instance, Json, KubernetesDocument } from '@outrigger/resources';
-import { field, type KubernetesService, list, namespaceOf, text, textMap } from './kubernetes-services.ts';
+import {
+  field,
+  type Instance,
+  type Json,
+  type KubernetesDocument,
+  type KubernetesService,
+  labelsOf,
+  list,
+  matchesLabels,
+  namespaceOf,
+  text,
+} from '@outrigger/resources';
 
 const SLICE_OF = 'kubernetes.io/service-name';
 
@@ -15,13 +25,13 @@ export function kubernetesInstances(services: readonly KubernetesService[], docu
         text(field(document.value, 'metadata', 'labels', SLICE_OF)) === service.name,
     );
     if (slices.length > 0) return slices.flatMap((slice) => ofSlice(one, slice, pods));
-    const selected = pods.filter((pod) => namespaceOf(pod) === service.namespace && selects(one.selector, textMap(field(pod.value, 'metadata', 'labels'))));
+    const selected = pods.filter((pod) => namespaceOf(pod) === service.namespace && selects(one.selector, labelsOf(pod)));
     return selected.flatMap((pod) => ofPod(one, pod));
   });
 }
 
 export function selects(selector: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>>): boolean {
-  return selector !== undefined && Object.keys(selector).length > 0 && Object.entries(selector).every(([key, value]) => labels[key] === value);
+  return selector !== undefined && Object.keys(selector).length > 0 && matchesLabels(selector, labels);
 }
 
 function ofSlice(one: KubernetesService, slice: KubernetesDocument, pods: readonly KubernetesDocument[]): Instance[] {
@@ -62,7 +72,7 @@ function instance(
     id: `${service.namespace}/${service.name}/${address}`,
     namespace: service.namespace,
     workload: pod?.name ?? service.name,
-    labels: textMap(field(pod?.value, 'metadata', 'labels')),
+    labels: pod === undefined ? {} : labelsOf(pod),
     serviceAccount: text(field(pod?.value, 'spec', 'serviceAccountName')) || 'default',
     trustDomain: 'cluster.local',
     address,

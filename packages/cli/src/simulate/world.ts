@@ -1,4 +1,5 @@
 import {
+  field,
   GATEWAY_API,
   GATEWAY_CONTROLLER,
   type GatewayClassSpec,
@@ -7,14 +8,17 @@ import {
   isKind,
   type Json,
   type KubernetesDocument,
+  kubernetesServices,
+  labelsOf,
+  namespaceOf,
   type Resource,
   type Service,
   servicesOf,
+  stringMap,
 } from '@outrigger/resources';
 import { buildMesh, type Mesh, type MeshSettings } from '@outrigger/translate';
 import { ingressResources } from './ingress.ts';
 import { kubernetesInstances } from './kubernetes-instances.ts';
-import { field, kubernetesServices, namespaceOf, textMap } from './kubernetes-services.ts';
 
 /** All that a simulation looks at. */
 export interface World {
@@ -35,9 +39,7 @@ export function worldOf(written: readonly Resource[], others: readonly Kubernete
   const kubernetes = kubernetesServices(others);
   const services = [...servicesOf(resources), ...kubernetes.map(({ service }) => service)];
   const instances = [...instancesOf(resources), ...kubernetesInstances(kubernetes, others)];
-  const namespaceLabels = Object.fromEntries(
-    others.filter(({ kind }) => kind === 'Namespace').map((namespace) => [namespace.name, textMap(field(namespace.value, 'metadata', 'labels'))]),
-  );
+  const namespaceLabels = Object.fromEntries(others.filter(({ kind }) => kind === 'Namespace').map((namespace) => [namespace.name, labelsOf(namespace)]));
   return {
     mesh: buildMesh({ config, services, instances, settings: { namespaceLabels, ...settings } }),
     resources,
@@ -79,7 +81,7 @@ export function workloadLabels(others: readonly KubernetesDocument[], namespace:
     if (document.name !== name || namespaceOf(document) !== namespace) continue;
     const labels: Json | undefined =
       document.kind === 'Pod' ? (field(document.value, 'metadata', 'labels') ?? {}) : field(document.value, 'spec', 'template', 'metadata', 'labels');
-    if (labels !== undefined) return textMap(labels);
+    if (labels !== undefined) return stringMap(labels);
   }
   return undefined;
 }

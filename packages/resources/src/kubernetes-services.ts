@@ -1,6 +1,8 @@
-import { isJsonObject, type Json, type KubernetesDocument, protocolOf, type Service } from '@outrigger/resources';
+import { type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
+import { field, isJsonObject, type Json, list, stringMap, text } from './json.ts';
+import type { Service } from './mesh.ts';
+import { protocolOf } from './protocol.ts';
 
-const DOMAIN = 'cluster.local';
 const EXPORT_TO = 'networking.istio.io/exportTo';
 
 /** A Service of Kubernetes, with what only Kubernetes says of it. */
@@ -12,14 +14,14 @@ export interface KubernetesService {
   readonly targetPorts: ReadonlyMap<number, number | string>;
 }
 
-export function kubernetesServices(documents: readonly KubernetesDocument[]): readonly KubernetesService[] {
+export function kubernetesServices(documents: readonly KubernetesDocument[], clusterDomain = 'cluster.local'): readonly KubernetesService[] {
   const written = documents.filter((document) => document.kind === 'Service' && document.apiVersion === 'v1');
-  const all = written.map(serviceOf);
+  const all = written.map((document) => serviceOf(document, clusterDomain));
   const byHost = new Map(all.map((one) => [one.service.hostname, one]));
   return all.map((one, index) => aliased(one, written[index]!, byHost));
 }
 
-function serviceOf(document: KubernetesDocument): KubernetesService {
+function serviceOf(document: KubernetesDocument, clusterDomain: string): KubernetesService {
   const namespace = namespaceOf(document);
   const spec = field(document.value, 'spec');
   const selector = field(spec, 'selector');
@@ -36,7 +38,7 @@ function serviceOf(document: KubernetesDocument): KubernetesService {
   const exportTo = text(field(document.value, 'metadata', 'annotations', EXPORT_TO));
   return {
     service: {
-      hostname: `${document.name}.${namespace}.svc.${DOMAIN}`,
+      hostname: `${document.name}.${namespace}.svc.${clusterDomain}`,
       name: document.name,
       namespace,
       ports,
@@ -44,11 +46,11 @@ function serviceOf(document: KubernetesDocument): KubernetesService {
       resolution: 'STATIC',
       location: 'MESH_INTERNAL',
       exportTo: exportTo === '' ? ['*'] : exportTo.split(',').map((target) => target.trim()),
-      labels: textMap(field(document.value, 'metadata', 'labels')),
+      labels: labelsOf(document),
       subjectAltNames: [],
       creationTimestamp: text(field(document.value, 'metadata', 'creationTimestamp')),
     },
-    selector: isJsonObject(selector) ? textMap(selector) : undefined,
+    selector: isJsonObject(selector) ? stringMap(selector) : undefined,
     targetPorts,
   };
 }
@@ -64,26 +66,4 @@ function aliased(one: KubernetesService, document: KubernetesDocument, byHost: R
 function clusterIps(spec: Json | undefined): readonly string[] {
   const all = [text(field(spec, 'clusterIP')), ...list(field(spec, 'clusterIPs')).map(text)];
   return [...new Set(all.filter((address) => address !== '' && address !== 'None'))];
-}
-
-export function namespaceOf(document: KubernetesDocument): string {
-  return document.namespace === '' ? 'default' : document.namespace;
-}
-
-export function field(value: Json | undefined, ...path: readonly string[]): Json | undefined {
-  let found = value;
-  for (const key of path) found = isJsonObject(found) ? found[key] : undefined;
-  return found;
-}
-
-export function textMap(value: Json | undefined): Readonly<Record<string, string>> {
-  return isJsonObject(value) ? Object.fromEntries(Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string')) : {};
-}
-
-export function list(value: Json | undefined): readonly Json[] {
-  return Array.isArray(value) ? value : [];
-}
-
-export function text(value: Json | undefined): string {
-  return typeof value === 'string' ? value : '';
 }
