@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type BootstrapConfig, readBootstrap } from './bootstrap/bootstrap-config.ts';
 import type { ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
-import { keepHeapTrimmed } from './net/native-heap.ts';
+import { keepHeapTrimmed } from './memory/native-heap.ts';
 import { initialLogging, processLog } from './process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
 import { ofOneProcess } from './workers/kept-sockets.ts';

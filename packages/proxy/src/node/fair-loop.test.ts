@@ -47,6 +47,17 @@ class Loop {
 }
 
 describe('FairLoop', () => {
+  it('knows whether there has been traffic, of workloads that are gone too', () => {
+    const loop = new Loop();
+    const share = loop.fair.share();
+    share.enter();
+    share.leave();
+    expect(loop.fair.trafficSeen).toBe(false);
+    loop.read(share, 'a', 0.1);
+    share.close();
+    expect(loop.fair.trafficSeen).toBe(true);
+  });
+
   it('lets as many read on as it has time for, by what reads have taken', () => {
     const loop = new Loop();
     const one = loop.fair.share();

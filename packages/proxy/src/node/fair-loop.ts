@@ -42,6 +42,8 @@ export class FairLoop {
   #lastReader: FairShare | undefined;
   /** When another workload than the one before it was read of. */
   #contendedMs = Number.NEGATIVE_INFINITY;
+  /** Some workload's connection has been read of. */
+  trafficSeen = false;
   /** When the last call of this round ended; 0: none has been. */
   lastLeftMs = 0;
 
@@ -66,6 +68,7 @@ export class FairLoop {
 
   read(share: FairShare, nowMs: number): void {
     if (share === this.#lastReader) return;
+    this.trafficSeen = true;
     if (this.#lastReader !== undefined) this.#contendedMs = nowMs;
     this.#lastReader = share;
   }

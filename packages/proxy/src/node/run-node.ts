@@ -1,7 +1,8 @@
+import { giveBackMemory } from '../memory/garbage.ts';
+import { keepHeapTrimmed } from '../memory/native-heap.ts';
 import { initialLogging, processLog } from '../process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from '../restart/hand-over.ts';
 import { DEFAULT_SLICE_MS, FairLoop } from './fair-loop.ts';
-import { giveBackMemory } from './give-back-memory.ts';
 import { NodeHost } from './node-host.ts';
 import { isNodeOrder, type NodeOrder } from './orders.ts';
 
@@ -16,7 +17,11 @@ export async function runNode(options: { readonly version: string }): Promise<vo
   if (!process.connected) throw new Error('the shared process of a node takes its orders from `rig node`, which starts it');
   const parent = process as unknown as Channel;
   const log = processLog(initialLogging());
-  const settling = new Settling();
+  const loop = new FairLoop({ nowMs: () => performance.now(), afterReads: setImmediate }, sliceMs(), (error) =>
+    log('error', 'work of a workload was lost', { error: String(error) }),
+  );
+  const settling = new Settling(loop);
+  keepHeapTrimmed();
   // From the beginning: orders come at once.
   const orders: NodeOrder[] = [];
   let take = (order: NodeOrder): void => void orders.push(order);
@@ -25,9 +30,7 @@ export async function runNode(options: { readonly version: string }): Promise<vo
   });
   const host = new NodeHost({
     version: options.version,
-    loop: new FairLoop({ nowMs: () => performance.now(), afterReads: setImmediate }, sliceMs(), (error) =>
-      log('error', 'work of a workload was lost', { error: String(error) }),
-    ),
+    loop,
     log: (workload, logging) => {
       logging.level = initialLogging().level;
       return processLog(logging, { workload });
@@ -53,14 +56,20 @@ export async function runNode(options: { readonly version: string }): Promise<vo
   process.exit(0);
 }
 
-/** Gives memory back once nothing has been added for a while and no traffic is kept waiting by that; a process that is never idle needs its room. */
+/** Gives memory back once nothing has been added for a while, where no workload has had traffic yet: its compiled code would go too. */
 class Settling {
+  readonly #loop: FairLoop;
   #timer: NodeJS.Timeout | undefined;
+
+  constructor(loop: FairLoop) {
+    this.#loop = loop;
+  }
 
   begin(): void {
     clearTimeout(this.#timer);
     const before = performance.eventLoopUtilization();
     this.#timer = setTimeout(() => {
+      if (this.#loop.trafficSeen) return;
       if (performance.eventLoopUtilization(before).utilization < IDLE_UTILIZATION) giveBackMemory();
       else this.begin();
     }, SETTLE_MS);

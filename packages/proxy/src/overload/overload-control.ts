@@ -1,8 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
+import { collectGarbage } from '../memory/garbage.ts';
 import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
 import { LoopLag } from './loop-lag.ts';
@@ -27,7 +26,6 @@ export class OverloadControl implements OverloadEffects {
   #dueMs = 0;
   #lagAtMs = Number.NEGATIVE_INFINITY;
   #shrunkAtMs = Number.NEGATIVE_INFINITY;
-  #collect: (() => void) | undefined;
   /** Streams that were reset for what was kept for them. */
   resets = 0;
   /** Collections of garbage that were asked for. */
@@ -78,12 +76,7 @@ export class OverloadControl implements OverloadEffects {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#shrunkAtMs < SHRINK_INTERVAL_MS) return;
     this.#shrunkAtMs = nowMs;
-    if (this.#collect === undefined) {
-      // Node has no other way to it once it runs.
-      setFlagsFromString('--expose-gc');
-      this.#collect = runInNewContext('gc') as () => void;
-    }
-    this.#collect();
+    collectGarbage();
     this.shrinks++;
   }
 

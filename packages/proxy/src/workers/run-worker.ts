@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readBootstrap } from '../bootstrap/bootstrap-config.ts';
 import type { Proxy as RunnableProxy } from '../engine/options.ts';
 import { createProxy, DEFAULT_MAX_CONNECTIONS } from '../engine/proxy.ts';
-import { keepHeapTrimmed } from '../net/native-heap.ts';
+import { keepHeapTrimmed } from '../memory/native-heap.ts';
 import { initialLogging, processLog } from '../process-log.ts';
 import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSocket, tell } from '../restart/hand-over.ts';
 import { isWorkerMessage, type WorkerMessage, type WorkerPlace } from './worker-place.ts';
