@@ -2,47 +2,19 @@ import type { Any } from '@bufbuild/protobuf/wkt';
 import type { AdsClient, Subscription } from '../client/ads-client.ts';
 import type { ResourceUpdate, Verdict } from '../client/handler.ts';
 import type { Change, ResourceView, TypeUrl, VersionedResource } from '../source.ts';
+import { RelayedResources } from './relayed-resources.ts';
 
 /** One type of one downstream stream: what the upstream has said of it. */
 class RelayedType {
   readonly subscription: Subscription;
-  readonly resources = new Map<string, VersionedResource>();
-  /** Asked for by name and not there. */
-  readonly missing = new Set<string>();
-  /** Something was said: a wildcard is known now. */
-  answered = false;
+  readonly resources = new RelayedResources();
   /** Upstream responses that wait for the downstream's answer. */
   readonly waiting: ((verdict: Verdict) => void)[] = [];
   /** The downstream's words of refusal since it last was settled. */
   refusal: string | undefined;
-  readonly #byAlias = new Map<string, string>();
 
   constructor(subscribe: (type: RelayedType) => Subscription) {
     this.subscription = subscribe(this);
-  }
-
-  find(name: string): VersionedResource | undefined {
-    const exact = this.resources.get(name);
-    if (exact !== undefined) return exact;
-    const target = this.#byAlias.get(name);
-    return target === undefined ? undefined : this.resources.get(target);
-  }
-
-  put(resource: VersionedResource): void {
-    this.delete(resource.name);
-    this.resources.set(resource.name, resource);
-    this.missing.delete(resource.name);
-    for (const alias of resource.aliases ?? []) {
-      this.#byAlias.set(alias, resource.name);
-      this.missing.delete(alias);
-    }
-  }
-
-  delete(name: string): void {
-    const before = this.resources.get(name);
-    if (before === undefined) return;
-    this.resources.delete(name);
-    for (const alias of before.aliases ?? []) if (this.#byAlias.get(alias) === name) this.#byAlias.delete(alias);
   }
 }
 
@@ -64,16 +36,11 @@ export class RelayedView implements ResourceView {
 
   get(typeUrl: TypeUrl, name: string): VersionedResource | 'pending' | undefined {
     const type = this.#types.get(typeUrl);
-    if (type === undefined) return 'pending';
-    const found = type.find(name);
-    if (found !== undefined) return found;
-    return type.subscription.names.has(name) && !type.missing.has(name) ? 'pending' : undefined;
+    return type === undefined ? 'pending' : type.resources.get(name, type.subscription.names);
   }
 
   wildcard(typeUrl: TypeUrl): Iterable<string> | 'pending' {
-    const type = this.#types.get(typeUrl);
-    if (type === undefined || !type.answered) return 'pending';
-    return new Set(type.resources.keys());
+    return this.#types.get(typeUrl)?.resources.names() ?? 'pending';
   }
 
   subscribed(typeUrl: TypeUrl, names: ReadonlySet<string>): void {
@@ -86,22 +53,12 @@ export class RelayedView implements ResourceView {
     type.subscription.add(names);
     if (gone.length === 0) return;
     type.subscription.remove(gone);
-    for (const name of gone) type.missing.delete(name);
-    for (const [name, resource] of type.resources) if (!wanted(names, name, resource)) type.delete(name);
+    type.resources.keep(names, gone);
   }
 
   #take(typeUrl: TypeUrl, type: RelayedType, update: ResourceUpdate<Any>): Promise<Verdict> {
-    const names = new Set<string>();
-    for (const { name, version, message, aliases } of update.added) {
-      type.put(aliases.length === 0 ? { name, version, body: message } : { name, version, body: message, aliases });
-      names.add(name);
-    }
-    for (const name of update.removed) {
-      type.delete(name);
-      if (type.subscription.names.has(name)) type.missing.add(name);
-      names.add(name);
-    }
-    type.answered = true;
+    type.resources.take(update, type.subscription.names);
+    const names = new Set([...update.added.map(({ name }) => name), ...update.removed]);
     return new Promise((resolve) => {
       type.waiting.push(resolve);
       this.#changed(typeUrl, names);
@@ -130,8 +87,4 @@ export class RelayedView implements ResourceView {
     this.#client.close();
     this.#onClose();
   }
-}
-
-function wanted(names: ReadonlySet<string>, name: string, resource: VersionedResource): boolean {
-  return names.has('*') || names.has(name) || (resource.aliases?.some((alias) => names.has(alias)) ?? false);
 }

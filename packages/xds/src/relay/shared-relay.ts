@@ -5,6 +5,7 @@ import type { Rejection, ResourceUpdate, Verdict } from '../client/handler.ts';
 import { CUT_SHORT } from '../client/type-client.ts';
 import { createAdsRoutes } from '../server/ads.ts';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '../source.ts';
+import { RelayedResources } from './relayed-resources.ts';
 
 export interface SharedRelay {
   /** ADS, for a server on a Unix socket. */
@@ -25,20 +26,15 @@ export function createSharedRelay(client: AdsClient): SharedRelay {
   });
   return {
     register: (router) => routes.register(router),
-    entries: (typeUrl) => types.get(typeUrl)?.resources.values() ?? [],
+    entries: (typeUrl) => types.get(typeUrl)?.resources.all.values() ?? [],
     close: () => routes.close(),
   };
 }
 
 /** One type, as all views have it. */
 class SharedType {
-  readonly resources = new Map<string, VersionedResource>();
-  readonly byAlias = new Map<string, string>();
-  /** Asked for by name and not there. */
-  readonly missing = new Set<string>();
+  readonly resources = new RelayedResources();
   readonly views = new Set<SharedView>();
-  /** Something was said: a wildcard is known now. */
-  answered = false;
   readonly subscription: Subscription;
   readonly #typeUrl: TypeUrl;
 
@@ -46,10 +42,6 @@ class SharedType {
     this.#typeUrl = typeUrl;
     // Secrets come to no disk.
     this.subscription = client.subscribeRaw(typeUrl, [], (update) => this.#take(update), typeUrl !== TypeUrl.secret);
-  }
-
-  find(name: string): VersionedResource | undefined {
-    return this.resources.get(name) ?? this.resources.get(this.byAlias.get(name) ?? '');
   }
 
   /** The names that some view wants are those that are subscribed to. */
@@ -60,26 +52,15 @@ class SharedType {
     this.subscription.add(wanted);
     if (gone.length === 0) return;
     this.subscription.remove(gone);
-    for (const name of gone) this.missing.delete(name);
-    for (const resource of [...this.resources.values()]) if (!isWanted(wanted, resource)) this.#delete(resource.name);
+    this.resources.keep(wanted, gone);
   }
 
   async #take(update: ResourceUpdate<Any>): Promise<Verdict> {
-    const changed = new Set<string>();
-    const before = new Map<string, VersionedResource | undefined>();
-    for (const { name, version, message, aliases } of update.added) {
-      before.set(name, this.resources.get(name));
-      this.#put(aliases.length === 0 ? { name, version, body: message } : { name, version, body: message, aliases });
-      for (const alias of aliases) changed.add(alias);
-      changed.add(name);
-    }
-    const given = new Map(Array.from(before.keys(), (name) => [name, this.resources.get(name)]));
-    for (const name of update.removed) {
-      this.#delete(name);
-      if (this.subscription.names.has(name)) this.missing.add(name);
-      changed.add(name);
-    }
-    this.answered = true;
+    const { all } = this.resources;
+    const before = new Map(update.added.map(({ name }) => [name, all.get(name)]));
+    this.resources.take(update, this.subscription.names);
+    const given = new Map(Array.from(before.keys(), (name) => [name, all.get(name)]));
+    const changed = new Set([...update.added.flatMap(({ name, aliases }) => [name, ...aliases]), ...update.removed]);
     const asked = [...this.views];
     const verdicts = await Promise.all(asked.map((view) => view.tell(this.#typeUrl, changed)));
     const refusals = verdicts.filter((verdict) => verdict !== undefined);
@@ -88,31 +69,16 @@ class SharedType {
     // What was refused is served by nobody: who begins later is given what the others serve.
     const refused = rejections.includes(null) ? before.keys() : rejections.flatMap((some) => some!.map(({ name }) => name));
     const restored = new Set<string>();
+    const removed = new Set(update.removed);
     for (const name of refused) {
       const good = before.get(name);
-      if (restored.has(name) || this.resources.get(name) !== given.get(name)) continue;
+      if (restored.has(name) || removed.has(name) || all.get(name) !== given.get(name)) continue;
       restored.add(name);
-      this.#delete(name);
-      if (good !== undefined) this.#put(good);
+      if (good === undefined) this.resources.delete(name);
+      else this.resources.put(good);
     }
     for (const view of this.views) if (!asked.includes(view)) void view.tell(this.#typeUrl, restored);
     return rejections.includes(null) ? refusals[rejections.indexOf(null)] : rejections.flatMap((some) => some!);
-  }
-
-  #put(resource: VersionedResource): void {
-    const { name, aliases } = resource;
-    this.#delete(name);
-    this.resources.set(name, resource);
-    this.missing.delete(name);
-    for (const alias of aliases ?? []) {
-      this.byAlias.set(alias, name);
-      this.missing.delete(alias);
-    }
-  }
-
-  #delete(name: string): void {
-    for (const alias of this.resources.get(name)?.aliases ?? []) if (this.byAlias.get(alias) === name) this.byAlias.delete(alias);
-    this.resources.delete(name);
   }
 }
 
@@ -139,15 +105,11 @@ class SharedView implements ResourceView {
 
   get(typeUrl: TypeUrl, name: string): VersionedResource | 'pending' | undefined {
     const type = this.#types.get(typeUrl);
-    if (type === undefined) return 'pending';
-    const found = type.find(name);
-    if (found !== undefined) return found;
-    return type.subscription.names.has(name) && !type.missing.has(name) ? 'pending' : undefined;
+    return type === undefined ? 'pending' : type.resources.get(name, type.subscription.names);
   }
 
   wildcard(typeUrl: TypeUrl): Iterable<string> | 'pending' {
-    const type = this.#types.get(typeUrl);
-    return type === undefined || !type.answered ? 'pending' : new Set(type.resources.keys());
+    return this.#types.get(typeUrl)?.resources.names() ?? 'pending';
   }
 
   subscribed(typeUrl: TypeUrl, names: ReadonlySet<string>): void {
@@ -200,8 +162,4 @@ function rejectionsOf(verdict: NonNullable<Verdict>, given: ReadonlyMap<string, 
     return given.has(name) ? [{ name, message: line.slice(name.length + 2) }] : [];
   });
   return rejections.length === 0 || verdict.refused.endsWith(CUT_SHORT) ? null : rejections;
-}
-
-function isWanted(names: ReadonlySet<string>, { name, aliases }: VersionedResource): boolean {
-  return names.has('*') || names.has(name) || (aliases?.some((alias) => names.has(alias)) ?? false);
 }
