@@ -1,11 +1,19 @@
-import type { L4MatchAttributes, Resource, RouteDestination, Service, ServicePort, TlsMatchAttributes } from '@outrigger/resources';
+import {
+  type L4MatchAttributes,
+  matchesLabels,
+  type Resource,
+  type RouteDestination,
+  type Service,
+  type ServicePort,
+  type TlsMatchAttributes,
+} from '@outrigger/resources';
 import { outboundCluster } from './cluster-name.ts';
 import { gatewayNames, MESH } from './gateways/names.ts';
 import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
 import { resolveDestination } from './routes/destination.ts';
-import { matchesLabels, type Visibility } from './visibility.ts';
+import type { Visibility } from './visibility.ts';
 
 type Clusters =
   | { readonly case: 'cluster'; readonly value: string }

@@ -1,4 +1,4 @@
-import type { Service } from '@outrigger/resources';
+import { matchesLabels, type Service } from '@outrigger/resources';
 import { coveringHosts, covers, fullHost } from './hosts.ts';
 import type { DestinationRule, Sidecar, VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
@@ -7,10 +7,6 @@ import type { Reader } from './reader.ts';
 function exportedTo(exportTo: readonly string[] | undefined, from: string, to: string): boolean {
   if (exportTo === undefined || exportTo.length === 0) return true;
   return exportTo.some((target) => target === '*' || (target === '.' && from === to) || target === to);
-}
-
-export function matchesLabels(selector: Readonly<Record<string, string>> | undefined, labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(selector ?? {}).every(([name, value]) => labels[name] === value);
 }
 
 /** Name of the proxy's scope: what of the mesh its Sidecar lets it see. */

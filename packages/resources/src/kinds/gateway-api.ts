@@ -48,10 +48,11 @@ export interface ApiListener {
   };
 }
 
-export interface NamespaceSelector {
+/** A type, not an interface, which would be no Json. */
+export type NamespaceSelector = {
   readonly matchLabels?: Readonly<Record<string, string>>;
   readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] }[];
-}
+};
 
 export interface ObjectReference {
   readonly group?: string;

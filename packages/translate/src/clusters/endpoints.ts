@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Health, Instance, Service } from '@outrigger/resources';
+import { type Health, type Instance, matchesLabels, type Service } from '@outrigger/resources';
 import { HealthStatus } from '@outrigger/xds/protos/envoy/config/core/v3/health_check';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import type { LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
@@ -8,7 +8,7 @@ import { type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { inboundTlsMode } from '../security/peer-authentication.ts';
-import { matchesLabels, Visibility } from '../visibility.ts';
+import { Visibility } from '../visibility.ts';
 import { placeLocalities } from './locality.ts';
 import { effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
 

@@ -1,8 +1,7 @@
-import { type GatewayServerSpec, protocolOf, type ServerTlsSettings } from '@outrigger/resources';
+import { type GatewayServerSpec, matchesLabels, protocolOf, type ServerTlsSettings } from '@outrigger/resources';
 import type { Gateway } from '../mesh.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
-import { matchesLabels } from '../visibility.ts';
 import { credentialSecret, fileCertificateSecret, fileRootSecret } from './secret-names.ts';
 import type { GatewayServer, ServerHost, ServerTls } from './server.ts';
 

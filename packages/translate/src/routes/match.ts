@@ -1,10 +1,9 @@
-import type { HttpMatchRequest, Metadata, Resource, StringMatch } from '@outrigger/resources';
+import { type HttpMatchRequest, type Metadata, matchesLabels, type Resource, type StringMatch } from '@outrigger/resources';
 import type { HeaderMatcherSchema, QueryParameterMatcherSchema, RouteMatchSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { StringMatcherSchema } from '@outrigger/xds/protos/envoy/type/matcher/v3/string';
 import { gatewayNames } from '../gateways/names.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
-import { matchesLabels } from '../visibility.ts';
 import type { RouteMatch } from './rule.ts';
 
 export type RouteMatchInit = Init<typeof RouteMatchSchema>;

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { GATEWAY_API, type PolicyTargetReference } from '@outrigger/resources';
+import { GATEWAY_API, matchesLabels, type PolicyTargetReference } from '@outrigger/resources';
 import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { type RBAC, RBAC_Action, RBACSchema } from '@outrigger/xds/protos/envoy/config/rbac/v3/rbac';
 import { RBACSchema as HttpRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
@@ -10,7 +10,6 @@ import type { AuthorizationPolicy } from '../mesh.ts';
 import { filter, type Init } from '../messages.ts';
 import type { InboundPort } from '../node.ts';
 import type { Reader } from '../reader.ts';
-import { matchesLabels } from '../visibility.ts';
 import { matchesNothing, type RuleContext, rulePolicy } from './rbac.ts';
 
 const HTTP_RBAC = 'envoy.filters.http.rbac';

@@ -1,6 +1,6 @@
+import { matchesLabels } from '@outrigger/resources';
 import type { PeerAuthentication } from '../mesh.ts';
 import type { Reader } from '../reader.ts';
-import { matchesLabels } from '../visibility.ts';
 
 export type InboundTlsMode = 'STRICT' | 'PERMISSIVE' | 'DISABLE';
 

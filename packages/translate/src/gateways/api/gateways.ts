@@ -7,8 +7,8 @@ import {
   GATEWAY_NAME_LABEL,
   type GatewayClassSpec,
   type ListenerSetSpec,
-  type NamespaceSelector,
   type Resource,
+  selects,
 } from '@outrigger/resources';
 import type { ProxyNode } from '../../node.ts';
 import type { Reader } from '../../reader.ts';
@@ -39,7 +39,8 @@ export function listenersOf(reader: Reader, set: Resource<ListenerSetSpec>, gate
   if (of === undefined || (parentRef.kind ?? 'Gateway') !== 'Gateway' || (parentRef.group ?? GATEWAY_API) !== GATEWAY_API) return undefined;
   const { from = 'None', selector } = of.spec.allowedListeners?.namespaces ?? {};
   const own = set.metadata.namespace;
-  const allowed = from === 'All' || (from === 'Same' && own === namespace) || (from === 'Selector' && selects(selector, labelsOf(reader, own)));
+  const allowed =
+    from === 'All' || (from === 'Same' && own === namespace) || (from === 'Selector' && selector !== undefined && selects(selector, labelsOf(reader, own)));
   return allowed ? { ...set, spec: { ...of.spec, listeners }, of } : undefined;
 }
 
@@ -83,16 +84,5 @@ export function kindsRefused(listener: ApiListener): readonly string[] {
 export function allowsNamespace(reader: Reader, { metadata }: ApiGateway, { allowedRoutes }: ApiListener, namespace: string): boolean {
   const { from = 'Same', selector } = allowedRoutes?.namespaces ?? {};
   if (from === 'All') return true;
-  return from === 'Same' ? namespace === metadata.namespace : selects(selector, labelsOf(reader, namespace));
-}
-
-function selects(selector: NamespaceSelector | undefined, labels: Readonly<Record<string, string>>): boolean {
-  if (selector === undefined) return false;
-  const expressions = (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-    const value = labels[key];
-    if (operator === 'In') return value !== undefined && values.includes(value);
-    if (operator === 'NotIn') return value === undefined || !values.includes(value);
-    return operator === 'Exists' ? value !== undefined : value === undefined;
-  });
-  return expressions && Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  return from === 'Same' ? namespace === metadata.namespace : selector !== undefined && selects(selector, labelsOf(reader, namespace));
 }
