@@ -3,6 +3,7 @@ import {
   field,
   groupOf,
   type Instance,
+  isExportedTo,
   isKind,
   type Json,
   type JsonObject,
@@ -126,7 +127,7 @@ export class Context {
   /** The service of a full host that any of the namespaces can see; a wildcard service covers its names. */
   serviceFor(fullHost: string, namespaces: readonly string[]): Service | undefined {
     const candidates = [...(this.#services.get(fullHost) ?? []), ...this.#wildcardServices.filter((service) => covers(service.hostname, fullHost))];
-    return candidates.find((service) => namespaces.some((namespace) => isVisible(service.exportTo, service.namespace, namespace)));
+    return candidates.find((service) => namespaces.some((namespace) => isExportedTo(service.exportTo, service.namespace, namespace)));
   }
 
   /** `field`: where in the resource; its line becomes the message's. */
@@ -177,12 +178,6 @@ function isWhole(resource: Resource): boolean {
 /** Whether `pattern` ("*", "*.b.c" or a name) covers `host`, which may be a wildcard itself. */
 export function covers(pattern: string, host: string): boolean {
   return pattern === host || pattern === '*' || (pattern.startsWith('*') && host.endsWith(pattern.slice(1)));
-}
-
-/** Whether something of `owner` with that exportTo is seen in `namespace`; none means everywhere. */
-export function isVisible(exportTo: readonly string[] | undefined, owner: string, namespace: string): boolean {
-  if (exportTo === undefined || exportTo.length === 0) return true;
-  return exportTo.some((target) => target === '*' || target === namespace || (target === '.' && owner === namespace));
 }
 
 /** The namespaces in which an exportTo puts something of `owner`; 'all' for everywhere. */

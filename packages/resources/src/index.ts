@@ -1,5 +1,6 @@
 export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
 export { durationMs } from './duration.ts';
+export { isExportedTo } from './export-to.ts';
 export { type InstanceOptions, instancesOf } from './instances.ts';
 export { field, isJsonObject, type Json, type JsonObject, list, stringMap, text } from './json.ts';
 export { kindsNamed } from './kind-names.ts';

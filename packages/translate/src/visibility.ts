@@ -1,13 +1,7 @@
-import { matchesLabels, type Service } from '@outrigger/resources';
+import { isExportedTo, matchesLabels, type Service } from '@outrigger/resources';
 import { coveringHosts, covers, fullHost } from './hosts.ts';
 import type { DestinationRule, Sidecar, VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
-
-/** exportTo: absent or empty means everybody; "~" nobody. */
-function exportedTo(exportTo: readonly string[] | undefined, from: string, to: string): boolean {
-  if (exportTo === undefined || exportTo.length === 0) return true;
-  return exportTo.some((target) => target === '*' || (target === '.' && from === to) || target === to);
-}
 
 /** Name of the proxy's scope: what of the mesh its Sidecar lets it see. */
 interface EgressHost {
@@ -51,7 +45,7 @@ export class Visibility {
       .services(hostname)
       .filter(
         (service) =>
-          exportedTo(service.exportTo, service.namespace, this.#reader.node.namespace) &&
+          isExportedTo(service.exportTo, service.namespace, this.#reader.node.namespace) &&
           (this.#imports(service.namespace, hostname) || this.#isDestination(hostname)),
       );
     return seen.find(({ namespace }) => namespace === this.#reader.node.namespace) ?? seen[0];
@@ -98,12 +92,12 @@ export class Visibility {
   boundVirtualServices(gateway: string): readonly VirtualService[] {
     return this.#reader
       .boundVirtualServices(gateway)
-      .filter(({ metadata, spec }) => exportedTo(spec.exportTo, metadata.namespace, this.#reader.node.namespace));
+      .filter(({ metadata, spec }) => isExportedTo(spec.exportTo, metadata.namespace, this.#reader.node.namespace));
   }
 
   #sees(virtualService: VirtualService, host: string): boolean {
     const { namespace } = virtualService.metadata;
-    return exportedTo(virtualService.spec.exportTo, namespace, this.#reader.node.namespace) && this.#imports(namespace, host);
+    return isExportedTo(virtualService.spec.exportTo, namespace, this.#reader.node.namespace) && this.#imports(namespace, host);
   }
 
   /** The VirtualService for a host: the most specific host wins, of equal ones the oldest. */
@@ -135,7 +129,7 @@ export class Visibility {
     for (const namespace of new Set([node.namespace, service.namespace, settings.rootNamespace])) {
       for (const list of all) {
         const rules = list.filter(
-          (rule) => rule.metadata.namespace === namespace && exportedTo(rule.spec.exportTo, namespace, node.namespace) && selected(rule),
+          (rule) => rule.metadata.namespace === namespace && isExportedTo(rule.spec.exportTo, namespace, node.namespace) && selected(rule),
         );
         if (rules.length === 0) continue;
         // A rule for these workloads alone goes before one for everybody.
