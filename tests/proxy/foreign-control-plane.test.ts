@@ -9,10 +9,9 @@ import { assignment, clusterJson, listenerJson, routesJson, routeTo } from '../.
 import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
-import { bootstrap } from '../xds/bootstrap.ts';
 import { until } from '../xds/envoy.ts';
-import { type Running, startOurs } from './data-plane.ts';
-import { ForeignControlPlane, json } from './foreign-control-plane.ts';
+import type { Running } from './data-plane.ts';
+import { ForeignControlPlane, json, overAds } from './foreign-control-plane.ts';
 
 const program = peer('go-control-plane');
 describe.skipIf(program === undefined)('our proxy under go-control-plane', () => {
@@ -22,7 +21,6 @@ describe.skipIf(program === undefined)('our proxy under go-control-plane', () =>
   let port: number;
   let one: TestApplication;
   let two: TestApplication;
-  const overAds: JsonObject = { ads: {}, resourceApiVersion: 'V3' };
   const listener = (more: JsonObject = {}): JsonObject => ({
     ...listenerJson('web', { manager: { rds: { routeConfigName: 'routes', configSource: overAds } } }),
     address: { socketAddress: { address: '127.0.0.1', portValue: port } },
@@ -40,11 +38,9 @@ describe.skipIf(program === undefined)('our proxy under go-control-plane', () =>
     port = await freePort();
     one = await TestApplication.start((_request, response) => response.end('one'));
     two = await TestApplication.start((_request, response) => response.end('two'));
-    const adsPort = await freePort();
-    plane = new ForeignControlPlane(program!, `127.0.0.1:${adsPort}`);
-    await until('it listens', () => plane.said.find(({ kind }) => kind === 'listening'));
+    plane = await ForeignControlPlane.start(program!);
     plane.set(snapshot('shop', [one.address]));
-    proxy = await startOurs(folder, bootstrap('DELTA_GRPC', { port: adsPort }) as JsonObject);
+    proxy = await plane.startProxy(folder);
     await until('a first answer', async () => ((await body()) === 'one' ? true : undefined));
   });
 

@@ -4,10 +4,16 @@ import { createInterface } from 'node:readline';
 import { type DescMessage, type JsonObject, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { loadTypeRegistry } from '@outrigger/xds';
 import { message } from '../../packages/proxy/src/testing/messages.ts';
+import { freePort } from '../harness/ports.ts';
+import { bootstrap } from '../xds/bootstrap.ts';
+import { until } from '../xds/envoy.ts';
+import { type Running, startOurs } from './data-plane.ts';
 
 const registry = await loadTypeRegistry();
 /** As our builders write it, in the JSON that Go's protojson takes. */
 export const json = (schema: DescMessage, given: JsonObject): JsonValue => toJson(schema, message(schema, given), { registry });
+
+export const overAds: JsonObject = { ads: {}, resourceApiVersion: 'V3' };
 
 export interface Said {
   readonly kind: 'listening' | 'set' | 'subscribe' | 'ack' | 'nack';
@@ -19,12 +25,25 @@ export interface Said {
 /** go-control-plane's own server with its snapshot cache. */
 export class ForeignControlPlane {
   readonly said: Said[] = [];
+  readonly port: number;
   readonly #process: ChildProcess;
   #version = 0;
 
-  constructor(binary: string, address: string) {
-    this.#process = spawn(binary, [address], { stdio: ['pipe', 'pipe', 'inherit'] });
+  static async start(binary: string): Promise<ForeignControlPlane> {
+    const plane = new ForeignControlPlane(binary, await freePort());
+    await until('it listens', () => plane.said.find(({ kind }) => kind === 'listening'));
+    return plane;
+  }
+
+  private constructor(binary: string, port: number) {
+    this.port = port;
+    this.#process = spawn(binary, [`127.0.0.1:${port}`], { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.#process.stdout! }).on('line', (line) => this.said.push(JSON.parse(line) as Said));
+  }
+
+  /** Our proxy under it. */
+  startProxy(folder: string): Promise<Running> {
+    return startOurs(folder, bootstrap('DELTA_GRPC', { port: this.port }) as JsonObject);
   }
 
   set(resources: Readonly<Record<string, readonly JsonValue[]>>): void {

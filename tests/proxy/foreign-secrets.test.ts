@@ -4,7 +4,6 @@ import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import type { JsonObject } from '@bufbuild/protobuf';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
@@ -15,10 +14,9 @@ import { TestAuthority } from '../../packages/proxy/src/tls/testing/certificates
 import type { CertificatePem } from '../../packages/proxy/src/xds/tls-settings.ts';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
-import { bootstrap } from '../xds/bootstrap.ts';
 import { until } from '../xds/envoy.ts';
-import { type Running, startOurs } from './data-plane.ts';
-import { ForeignControlPlane, json } from './foreign-control-plane.ts';
+import type { Running } from './data-plane.ts';
+import { ForeignControlPlane, json, overAds } from './foreign-control-plane.ts';
 
 const program = peer('go-control-plane');
 const ca = new TestAuthority('root');
@@ -26,7 +24,6 @@ const other = new TestAuthority('other root');
 const alice = ca.issue({ uri: ['spiffe://example.org/alice'] });
 const stranger = other.issue({ uri: ['spiffe://example.org/stranger'] });
 const certificateOf = (name: string): CertificatePem => ca.issue({ dns: [name] });
-const overAds: JsonObject = { ads: {}, resourceApiVersion: 'V3' };
 
 describe.skipIf(program === undefined)('secrets of go-control-plane, over ADS', () => {
   const folder = mkdtempSync(join(tmpdir(), 'foreign-secrets-'));
@@ -74,11 +71,9 @@ describe.skipIf(program === undefined)('secrets of go-control-plane, over ADS', 
   beforeAll(async () => {
     application = await TestApplication.start();
     port = await freePort();
-    const adsPort = await freePort();
-    plane = new ForeignControlPlane(program!, `127.0.0.1:${adsPort}`);
-    await until('it listens', () => plane.said.find(({ kind }) => kind === 'listening'));
+    plane = await ForeignControlPlane.start(program!);
     give(certificateOf('first.example'), ca.pem);
-    proxy = await startOurs(folder, bootstrap('DELTA_GRPC', { port: adsPort }) as JsonObject);
+    proxy = await plane.startProxy(folder);
     await shows('first.example');
   });
 

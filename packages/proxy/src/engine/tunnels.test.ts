@@ -1,6 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { MemoryTransport } from '../net/memory-transport.ts';
+import { ByteEnd } from '../testing/byte-end.ts';
 import { routeTo } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 
@@ -15,44 +15,15 @@ afterEach(async () => {
 
 /** A TCP upstream that says what it hears. */
 class RawUpstream {
-  readonly connections: RawConnection[] = [];
+  readonly connections: ByteEnd[] = [];
 
   constructor(name: string) {
     engine.runtime.internalListeners.set(name, (transport, setSink) => {
-      const connection = new RawConnection(transport);
+      const connection = new ByteEnd(transport);
       this.connections.push(connection);
       setSink(connection);
     });
   }
-}
-
-class RawConnection {
-  readonly transport: MemoryTransport;
-  text = '';
-  ended = false;
-  closed = false;
-
-  constructor(transport: MemoryTransport) {
-    this.transport = transport;
-  }
-
-  write(text: string): void {
-    this.transport.write(Buffer.from(text, 'latin1'));
-  }
-
-  receive(buffer: Buffer, start: number, end: number): void {
-    this.text += buffer.latin1Slice(start, end);
-  }
-
-  receiveEnd(): void {
-    this.ended = true;
-  }
-
-  transportClosed(): void {
-    this.closed = true;
-  }
-
-  transportDrained(): void {}
 }
 
 const CONNECT_ROUTE: JsonObject = {

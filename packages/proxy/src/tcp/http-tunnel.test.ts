@@ -2,44 +2,14 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Faults } from '../engine/faults.ts';
 import { type ClientStream, RequestHead } from '../http/message.ts';
-import type { ByteSink } from '../net/byte-sink.ts';
-import { type MemoryTransport, memoryPair } from '../net/memory-transport.ts';
+import { memoryPair } from '../net/memory-transport.ts';
 import { Turn, TurnWriter } from '../net/turn-writer.ts';
+import { ByteEnd } from '../testing/byte-end.ts';
 import { typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import type { TestUpstream } from '../testing/test-upstream.ts';
 import type { HttpPool } from '../upstream/http-pool.ts';
 import { HttpTunnel } from './http-tunnel.ts';
-
-/** A TCP client of the listener "tcp". */
-class Client implements ByteSink {
-  readonly transport: MemoryTransport;
-  text = '';
-  ended = false;
-  closed = false;
-
-  constructor(engine: TestEngine) {
-    const [ours, theirs] = memoryPair();
-    this.transport = ours;
-    ours.sink = this;
-    engine.runtime.internalListeners.get('tcp')!(theirs, (sink) => {
-      theirs.sink = sink;
-    });
-  }
-  write(text: string): boolean {
-    return this.transport.write(Buffer.from(text));
-  }
-  receive(buffer: Buffer, start: number, end: number): void {
-    this.text += buffer.latin1Slice(start, end);
-  }
-  receiveEnd(): void {
-    this.ended = true;
-  }
-  transportClosed(): void {
-    this.closed = true;
-  }
-  transportDrained(): void {}
-}
 
 let engine: TestEngine;
 let upstream: TestUpstream;
@@ -49,6 +19,16 @@ async function start(tunnelingConfig: JsonObject = { hostname: 'db.test:5432' },
   engine.cluster('app', { endpoints: ['app'], http2 });
   const tcp = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 't', cluster: 'app', tunnelingConfig });
   await engine.listener('tcp', { fields: { filterChains: [{ filters: [{ name: 'tcp', typedConfig: tcp }] }] } });
+}
+
+/** A TCP client of the listener "tcp". */
+function connect(): ByteEnd {
+  const [ours, theirs] = memoryPair();
+  const client = new ByteEnd(ours);
+  engine.runtime.internalListeners.get('tcp')!(theirs, (sink) => {
+    theirs.sink = sink;
+  });
+  return client;
 }
 
 beforeEach(() => {
@@ -64,7 +44,7 @@ describe.each([
 ] as const)('bytes in a %s', (method, fields) => {
   it('go both ways, on one HTTP/2 connection, and each half ends by itself', async () => {
     await start({ hostname: 'db.test:5432', headersToAdd: [{ header: { key: 'x-from', value: 'here' } }], ...fields });
-    const clients = [new Client(engine), new Client(engine)];
+    const clients = [connect(), connect()];
     for (const client of clients) client.write('ab');
     await engine.settle();
     expect(upstream.requests.map(({ head, body }) => [head.method, head.authority, body])).toEqual([
@@ -89,7 +69,7 @@ describe.each([
 
 it('a refusal closes the client, or is tried again', async () => {
   await start();
-  const client = new Client(engine);
+  const client = connect();
   await engine.settle();
   upstream.last.begin(503, [], true);
   await engine.settle();
@@ -98,14 +78,14 @@ it('a refusal closes the client, or is tried again', async () => {
 
 it('a reset of the tunnel closes the client; a client that gives up early gives the request back', async () => {
   await start();
-  const client = new Client(engine);
+  const client = connect();
   await engine.settle();
   upstream.last.begin(200, [], false, true);
   await engine.settle();
   upstream.last.abort();
   await engine.settle();
   expect(client.closed).toBe(true);
-  const early = new Client(engine);
+  const early = connect();
   await engine.settle();
   early.transport.destroy();
   await engine.settle();
@@ -115,7 +95,7 @@ it('a reset of the tunnel closes the client; a client that gives up early gives 
 
 it('an upstream that takes nothing holds the client back', async () => {
   await start({ hostname: 'db.test:5432' }, false);
-  const client = new Client(engine);
+  const client = connect();
   await engine.settle();
   upstream.last.begin(200, [], false, true);
   await engine.settle();
@@ -155,7 +135,7 @@ it('a full connection holds the client back, also where the stream itself keeps 
 
 it('a name that comes from the client and is none opens no tunnel', async () => {
   await start({ hostname: '%REQUESTED_SERVER_NAME%' });
-  const client = new Client(engine);
+  const client = connect();
   await engine.settle();
   expect([client.closed, upstream.requests.length]).toEqual([true, 0]);
 });

@@ -4,10 +4,10 @@ import { Faults } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { ConnectionInfo } from '../listener/connection-info.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
-import type { ByteSink } from '../net/byte-sink.ts';
 import { type MemoryTransport, memoryPair } from '../net/memory-transport.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { Turn } from '../net/turn-writer.ts';
+import { ByteEnd } from '../testing/byte-end.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
@@ -15,37 +15,6 @@ import type { UpstreamHost } from '../upstream/upstream-host.ts';
 import { PLAIN_HOW } from '../upstream/upstream-transport.ts';
 import type { TcpProxyConfig } from '../xds/listener-config.ts';
 import { TcpProxy } from './tcp-proxy.ts';
-
-/** What an application at one end sees. */
-class End implements ByteSink {
-  readonly transport: MemoryTransport;
-  text = '';
-  ended = false;
-  closed = false;
-
-  constructor(transport: MemoryTransport) {
-    this.transport = transport;
-    transport.sink = this;
-  }
-
-  write(text: string): void {
-    this.transport.write(Buffer.from(text));
-  }
-
-  receive(buffer: Buffer, start: number, end: number): void {
-    this.text += buffer.latin1Slice(start, end);
-  }
-
-  receiveEnd(): void {
-    this.ended = true;
-  }
-
-  transportClosed(): void {
-    this.closed = true;
-  }
-
-  transportDrained(): void {}
-}
 
 const CONFIG: TcpProxyConfig = {
   statPrefix: '',
@@ -64,10 +33,10 @@ const CONFIG: TcpProxyConfig = {
 
 class Scene {
   readonly clock = new FakeClock();
-  readonly client: End;
+  readonly client: ByteEnd;
   readonly proxy: TcpProxy;
   /** Connections that the upstream has, in their order. */
-  readonly upstreams: End[] = [];
+  readonly upstreams: ByteEnd[] = [];
   readonly events: string[] = [];
   readonly listeners = new InternalListeners();
   connections = 0;
@@ -123,20 +92,20 @@ class Scene {
       faults: new Faults(() => {}),
     } as unknown as Runtime;
     const [ours, theirs] = memoryPair();
-    this.client = new End(theirs);
+    this.client = new ByteEnd(theirs);
     const recorder = { opened: () => events.push('opened'), closed: () => events.push('closed') };
     this.proxy = new TcpProxy(runtime, clusters, { ...CONFIG, ...given }, {} as ConnectionInfo, ours, recorder, () => events.push('gone'));
     ours.sink = this.proxy;
     this.proxy.start();
   }
 
-  #upstream(transport: MemoryTransport): End {
-    const end = new End(transport);
+  #upstream(transport: MemoryTransport): ByteEnd {
+    const end = new ByteEnd(transport);
     this.upstreams.push(end);
     return end;
   }
 
-  get upstream(): End {
+  get upstream(): ByteEnd {
     return this.upstreams[0]!;
   }
 }

@@ -20,21 +20,14 @@ import type { ResourceUpdate } from '../client/handler.ts';
 import { GrpcConnection } from '../grpc/connection.ts';
 import { createGrpcServer, type GrpcServer } from '../grpc/server.ts';
 import { createAdsRoutes } from '../server/ads.ts';
-import { TypeUrl, type VersionedResource } from '../source.ts';
+import { TypeUrl } from '../source.ts';
+import { cluster, updateText } from '../testing/clusters.ts';
 import { Mailbox } from '../testing/mailbox.ts';
 import { MapSource } from '../testing/map-source.ts';
 import { createRelay, type Relay } from './relay.ts';
 
 const backoff = { initialMs: 5, maxMs: 20 };
 const node = create(NodeSchema, { id: 'payment-1.default', cluster: 'payment', metadata: { SERVICE_ACCOUNT: 'payment' } });
-
-function cluster(name: string, seconds = 1): VersionedResource {
-  return packResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
-}
-
-function text(update: ResourceUpdate<unknown>): string {
-  return [...update.added.map(({ name }) => `+${name}`).sort(), ...[...update.removed].sort().map((name) => `-${name}`)].join(' ');
-}
 
 let folder: string;
 let source: MapSource;
@@ -107,7 +100,7 @@ describe('ADS', () => {
     const given = new Mailbox<string>();
     const first = downstream();
     first.subscribe(ClusterSchema, ['a'], (update) => {
-      given.put(text(update));
+      given.put(updateText(update));
       // Its acknowledgement never comes.
       return new Promise(() => {});
     });
@@ -118,7 +111,7 @@ describe('ADS', () => {
     await stopControlPlane();
     const second = downstream();
     second.subscribe(ClusterSchema, ['a'], (update) => {
-      given.put(text(update));
+      given.put(updateText(update));
       return undefined;
     });
     second.start();
@@ -130,7 +123,7 @@ describe('ADS', () => {
     const updates = new Mailbox<string>();
     const client = downstream();
     client.subscribe(ClusterSchema, ['*'], (update) => {
-      updates.put(text(update));
+      updates.put(updateText(update));
       return update.added.some(({ message }) => message.connectTimeout?.seconds === 66n) ? { refused: 'no cluster waits 66 s' } : undefined;
     });
     client.start();
@@ -171,7 +164,7 @@ describe('ADS', () => {
     client.start();
     expect((await updates.take()).added).toMatchObject([{ name: 'rc/order:80', aliases: ['rc/order'] }]);
     subscription.add(['rc/nowhere']);
-    expect(text(await updates.take())).toBe('-rc/nowhere');
+    expect(updateText(await updates.take())).toBe('-rc/nowhere');
     subscription.remove(['rc/nowhere', 'rc/order']);
     await source.until((event) => event.kind === 'subscribed' && event.names.length === 0);
   });
@@ -180,7 +173,7 @@ describe('ADS', () => {
     const updates = new Mailbox<string>();
     const client = downstream();
     client.subscribe(ClusterSchema, ['*'], (update) => {
-      updates.put(text(update));
+      updates.put(updateText(update));
       return undefined;
     });
     client.start();
@@ -208,7 +201,7 @@ describe('ADS', () => {
       [ClusterLoadAssignmentSchema, ['a', 'never-seen']],
     ] as const)
       second.subscribe(schema, names, (update) => {
-        updates.put(`${schema.name} ${text(update)}`);
+        updates.put(`${schema.name} ${updateText(update)}`);
         return undefined;
       });
     second.start();

@@ -5,26 +5,18 @@ import { create } from '@bufbuild/protobuf';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { NodeSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { packResource } from '../any/pack.ts';
 import { AdsClient } from '../client/ads-client.ts';
-import type { ResourceUpdate, Verdict } from '../client/handler.ts';
+import type { Verdict } from '../client/handler.ts';
 import { createGrpcServer, type GrpcServer } from '../grpc/server.ts';
 import { createAdsRoutes, type DiscoveryRoutes } from '../server/ads.ts';
-import { TypeUrl, type VersionedResource } from '../source.ts';
+import { TypeUrl } from '../source.ts';
+import { cluster, updateText } from '../testing/clusters.ts';
 import { Mailbox } from '../testing/mailbox.ts';
 import { MapSource } from '../testing/map-source.ts';
 import { createSharedRelay, type SharedRelay } from './shared-relay.ts';
 
 const backoff = { initialMs: 5, maxMs: 20 };
 const node = create(NodeSchema, { id: 'payment-1.default', cluster: 'payment' });
-
-function cluster(name: string, seconds = 1): VersionedResource {
-  return packResource(ClusterSchema, name, create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }));
-}
-
-function text(update: ResourceUpdate<unknown>): string {
-  return [...update.added.map(({ name }) => `+${name}`).sort(), ...[...update.removed].sort().map((name) => `-${name}`)].join(' ');
-}
 
 let folder: string;
 let source: MapSource;
@@ -61,7 +53,7 @@ function worker(names: readonly string[], answer: () => Verdict | Promise<Verdic
   clients.push(client);
   const heard = new Mailbox<string>();
   const subscription = client.subscribe(ClusterSchema, names, (update) => {
-    heard.put(text(update));
+    heard.put(updateText(update));
     return answer();
   });
   client.start();
