@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { parseSecretName } from '@outrigger/translate';
+import { parseSecretName } from '@outrigger/translate/secret-names';
 
 /** PEM of one secret as it is on the disk. */
 export type Material =

@@ -1,6 +1,8 @@
 import { rmSync } from 'node:fs';
 import { type ControlPlaneTarget, createAgent, type WorkloadAgent } from '@outrigger/identity';
-import { bootstrapText, envoyBootstrap, type InboundPort, type ProxyNode } from '@outrigger/translate';
+import type { InboundPort, ProxyNode } from '@outrigger/translate';
+// Not by its index: the supervisor of each sidecar would load all of translation, with the parsers of what people write.
+import { bootstrapText, envoyBootstrap } from '@outrigger/translate/bootstrap';
 import { createGrpcServer, createRelay, createSdsRoutes, type GrpcServer, type GrpcTarget, type Relay, type SecretStore } from '@outrigger/xds';
 import { joinedSecrets } from './certificate-store.ts';
 import { InstanceDirectory } from './directory.ts';
