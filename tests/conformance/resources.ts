@@ -54,9 +54,10 @@ export async function judgeAnalysis(folder: string, one: AnalysisCase): Promise<
     ...(one.meshNetworks == null ? {} : { meshNetworks: source(one.meshNetworks) }),
   });
   refuseBroken(problems);
-  const said = analyze(resources, mesh, { ...options, analyzer: one.analyzer }).map(
-    ({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`,
-  );
+  const messages = analyze(resources, mesh, { ...options, analyzer: one.analyzer });
+  const unfinished = messages.find(({ line, message }) => line < 1 || /%[svdq]/.test(message));
+  if (unfinished !== undefined) return `said without a line or in part: ${unfinished.file}:${unfinished.line}: ${unfinished.message}`;
+  const said = messages.map(({ code, level, resource }) => `${code} ${level} ${plain(refText(resource))}`);
   const wanted = one.expected.map(({ code, level, resource }) => `${code} ${level} ${plain(resource)}`);
   const [missing, added] = [without(wanted, said), without(said, wanted)];
   if (missing.length > 0 || added.length > 0)

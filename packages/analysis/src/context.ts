@@ -1,6 +1,7 @@
 import {
   annotationsOf,
   field,
+  type GatewaySpec,
   groupOf,
   type Instance,
   isExportedTo,
@@ -53,6 +54,7 @@ export class Context {
   readonly #wildcardServices: readonly Service[];
   readonly #statuses: ReadonlyMap<string, Json>;
   readonly #byKind = new Map<string, readonly Resource[]>();
+  #gateways: ReadonlyMap<string, Resource<GatewaySpec>> | undefined;
   #pods: readonly Pod[] | undefined;
   #workloads: ReadonlyMap<string, readonly KubernetesWorkload[]> | undefined;
 
@@ -112,6 +114,13 @@ export class Context {
 
   namespace(name: string): KubernetesDocument | undefined {
     return this.otherOfKind('Namespace').find((document) => document.name === name);
+  }
+
+  /** The Gateway of Istio that a VirtualService of `namespace` names: "NAMESPACE/NAME", and itself where it is there. */
+  gatewayOf(name: string, namespace: string): { readonly fullName: string; readonly gateway: Resource<GatewaySpec> | undefined } {
+    this.#gateways ??= new Map(this.ofKind('Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway]));
+    const fullName = name.includes('/') ? name : `${namespace}/${name}`;
+    return { fullName, gateway: this.#gateways.get(fullName) };
   }
 
   /** `status` as a resource's document has it. */

@@ -2,7 +2,7 @@ import { type AuthorizationPolicySpec, matchesLabels, type Resource } from '@out
 import type { Analyzer } from '../analyzer.ts';
 import type { Context } from '../context.ts';
 import { isPodAmbient, isPodInMesh } from '../injection.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 /** AuthorizationPolicies that hold for nobody, and the namespaces they name that are not there. */
 export const authorizationPolicies: Analyzer = {

@@ -1,7 +1,7 @@
 import { type GatewayServerSpec, type GatewaySpec, matchesLabels, type Resource } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import type { Context } from '../context.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 interface Placed {
   readonly gateway: Resource<GatewaySpec>;

@@ -1,6 +1,6 @@
 import { field, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 /** Gateways that select nothing, and their ports that no Service of their proxies has. */
 export const gatewayPorts: Analyzer = {

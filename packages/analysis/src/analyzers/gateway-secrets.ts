@@ -2,7 +2,7 @@ import { field, type GatewaySpec, type KubernetesDocument, matchesLabels, namesp
 import type { Analyzer } from '../analyzer.ts';
 import { certificateProblem } from '../certificate.ts';
 import type { Context } from '../context.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 /** Secrets that Gateways name: they must be where the gateway's pods run, and hold a certificate with its key. */
 export const gatewaySecrets: Analyzer = {

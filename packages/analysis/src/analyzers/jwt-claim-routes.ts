@@ -11,13 +11,11 @@ export const jwtClaimRoutes: Analyzer = {
   ofFiles: true,
   run(context) {
     const authentications = context.ofOtherKind('security.istio.io', 'RequestAuthentication');
-    const gateways = new Map(context.ofKind('Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway]));
     for (const resource of context.ofKind('VirtualService')) {
       const claim = claimOf(resource.spec);
       if (claim === undefined) continue;
       for (const name of resource.spec.gateways ?? []) {
-        const fullName = name.includes('/') ? name : `${resource.metadata.namespace}/${name}`;
-        const gateway = gateways.get(fullName);
+        const { fullName, gateway } = context.gatewayOf(name, resource.metadata.namespace);
         if (gateway === undefined) continue;
         for (const pod of context.pods.filter(({ labels }) => matchesLabels(gateway.spec.selector, labels))) {
           const isChecked = authentications.some(

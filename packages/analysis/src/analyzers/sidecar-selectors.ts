@@ -2,7 +2,7 @@ import { matchesLabels, type Resource, type SidecarSpec } from '@outrigger/resou
 import type { Analyzer } from '../analyzer.ts';
 import type { Context } from '../context.ts';
 import { isAmbient } from '../injection.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 interface Workload {
   readonly namespace: string;

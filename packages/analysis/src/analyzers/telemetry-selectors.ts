@@ -1,6 +1,6 @@
 import { type Json, matchesLabels, type Resource, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { selectorText } from '../label-selector.ts';
+import { selectorText } from '../selector-text.ts';
 
 /** Telemetries that select nothing, and several for one workload. */
 export const telemetrySelectors: Analyzer = {

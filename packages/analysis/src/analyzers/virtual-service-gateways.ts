@@ -1,4 +1,4 @@
-import { field, type Json, type Resource } from '@outrigger/resources';
+import type { GatewaySpec, Resource } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { covers } from '../context.ts';
 
@@ -10,21 +10,17 @@ export const virtualServiceGateways: Analyzer = {
   name: 'virtualservice.GatewayAnalyzer',
   codes: ['IST0101', 'IST0132', 'IST0165'],
   run(context) {
-    const gateways = new Map(
-      context.ofOtherKind('networking.istio.io', 'Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway]),
-    );
     for (const resource of context.ofKind('VirtualService')) {
       const { namespace, name } = resource.metadata;
       const hosts = resource.spec.hosts ?? [];
       for (const [index, gatewayName] of (resource.spec.gateways ?? []).entries()) {
         if (gatewayName === 'mesh') continue;
-        const fullName = gatewayName.includes('/') ? gatewayName : `${namespace}/${gatewayName}`;
+        const { fullName, gateway } = context.gatewayOf(gatewayName, namespace);
         const place = `spec.gateways[${index}]`;
         if (fullName.endsWith(generatedSuffix)) {
           context.report(resource, place, 'IST0165', `${namespace}/${name}`, fullName);
           continue;
         }
-        const gateway = gateways.get(fullName);
         if (gateway === undefined) context.report(resource, place, 'IST0101', 'gateway', gatewayName);
         const served = gateway === undefined ? [] : servedHosts(gateway, namespace);
         const meets = hosts.some((host) => served.some((pattern) => covers(pattern, host) || covers(host, pattern)));
@@ -35,17 +31,13 @@ export const virtualServiceGateways: Analyzer = {
 };
 
 /** The hosts of a Gateway's servers that VirtualServices of `namespace` may bind to ("NAMESPACE/HOST"). */
-function servedHosts(gateway: Resource<Json>, namespace: string): readonly string[] {
-  const servers = field(gateway.spec, 'servers');
-  const hosts = (Array.isArray(servers) ? (servers as readonly Json[]) : []).flatMap((server) => {
-    const list = field(server, 'hosts');
-    return Array.isArray(list) ? (list as readonly Json[]).filter((host) => typeof host === 'string') : [];
-  });
+function servedHosts({ metadata, spec }: Resource<GatewaySpec>, namespace: string): readonly string[] {
+  const hosts = (spec.servers ?? []).flatMap((server) => server.hosts ?? []);
   return hosts.flatMap((host) => {
     const slash = host.indexOf('/');
     if (slash < 0) return [host];
     const owner = host.slice(0, slash);
-    const fits = owner === '*' || owner === namespace || (owner === '.' && gateway.metadata.namespace === namespace);
+    const fits = owner === '*' || owner === namespace || (owner === '.' && metadata.namespace === namespace);
     return fits ? [host.slice(slash + 1)] : [];
   });
 }
