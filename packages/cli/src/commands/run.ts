@@ -6,7 +6,17 @@ import { signalNumber } from '../workload/child.ts';
 import { parseConcurrency } from '../workload/concurrency.ts';
 import { controlPlaneOf } from '../workload/control-plane.ts';
 import { InstanceTaken } from '../workload/directory.ts';
-import { instanceName, parseLabel, parseName, parsePort, parseUpstream, parseVersion, type WorkloadOptions } from '../workload/options.ts';
+import {
+  instanceName,
+  ownLabels,
+  parseLabel,
+  parseName,
+  parsePort,
+  parseUpstream,
+  parseVersion,
+  repeatedPort,
+  type WorkloadOptions,
+} from '../workload/options.ts';
 import { answerRestarts } from '../workload/restart.ts';
 import { Workload, type WorkloadSetup } from '../workload/workload.ts';
 
@@ -81,7 +91,7 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
   const name = parseName(options.name, '--name');
   const version = parseVersion(options.version ?? '');
   const ports = (options.port ?? []).map((text) => parsePort(text));
-  const twice = ports.find((port, index) => ports.some((other, before) => before < index && other.servicePort === port.servicePort));
+  const twice = repeatedPort(ports);
   if (twice !== undefined)
     throw new CliError(`--port ${twice.servicePort} is given twice`, { next: 'each port of the service once', exitCode: ExitCode.usage });
   if (options.dataPlane !== 'outrigger' && options.dataPlane !== 'envoy')
@@ -95,7 +105,7 @@ export function workloadOptions(options: Omit<RunOptions, 'state' | 'command' | 
     version,
     serviceAccount: options.serviceAccount === undefined ? name : parseName(options.serviceAccount, '--service-account'),
     instance: options.instance === undefined ? instanceName(name, version, ports[0]) : parseName(options.instance, '--instance'),
-    labels: { app: name, ...(version === '' ? {} : { version }), ...Object.fromEntries((options.label ?? []).map((text) => parseLabel(text))) },
+    labels: { ...ownLabels(name, version), ...Object.fromEntries((options.label ?? []).map((text) => parseLabel(text))) },
     locality: options.locality ?? '',
     ports,
     upstreams: (options.upstream ?? []).map((text) => parseUpstream(text)),

@@ -5,11 +5,13 @@ import { CliError, ExitCode } from '../error.ts';
 import { hostPort } from '../workload/control-plane.ts';
 import {
   instanceName,
+  ownLabels,
   parseLabel,
   parseName,
   parsePort,
   parseUpstream,
   parseVersion,
+  repeatedPort,
   type Upstream,
   type WorkloadOptions,
   type WorkloadPort,
@@ -157,7 +159,7 @@ class Entry {
     if (!this.#values.has('name')) this.#wrong(this.#line, 'the workload has no name', 'add "name:", the service that it is');
     const version = this.#text('version', (text) => parseVersion(text, 'version'), '');
     const ports = this.#texts('port', (text): WorkloadPort => parsePort(text, 'port'));
-    const twice = ports.find((port, index) => ports.some((other, at) => at < index && other.servicePort === port.servicePort));
+    const twice = repeatedPort(ports);
     if (twice !== undefined) this.#wrong(this.#lineAt('port'), `port ${twice.servicePort} is given twice`, 'each port of the service once');
     const dataPlane = this.#text('dataPlane', (text) => text, 'outrigger');
     if (dataPlane !== 'outrigger')
@@ -173,7 +175,7 @@ class Entry {
         version,
         serviceAccount: this.#text('serviceAccount', (text) => parseName(text, 'serviceAccount'), name),
         instance: this.#text('instance', (text) => parseName(text, 'instance'), instanceName(name, version, ports[0])),
-        labels: { app: name, ...(version === '' ? {} : { version }), ...this.#map('labels', (key, value) => parseLabel(`${key}=${value}`, 'labels')) },
+        labels: { ...ownLabels(name, version), ...this.#map('labels', (key, value) => parseLabel(`${key}=${value}`, 'labels')) },
         locality: this.#text('locality', (text) => text, ''),
         ports,
         upstreams: this.#texts('upstream', (text): Upstream => parseUpstream(text, 'upstream')),

@@ -1,11 +1,11 @@
-import { request } from 'node:http';
+import { type AdminAddress, askAdmin } from './admin.ts';
 
 const pollMs = 50;
 /** Requests and connections under way, but those of the admin interface. */
 const active = /^(?!http\.admin\.)(?:http\.\S+\.downstream_rq_active|tcp\.\S+\.downstream_cx_active): ([1-9]\d*)$/m;
 
 /** An Envoy that is told to end ends at once: so it is told to take nothing new first, and waited for while something is under way. */
-export async function drainEnvoy(admin: { readonly host: string; readonly port: number }, limitMs: number): Promise<void> {
+export async function drainEnvoy(admin: AdminAddress, limitMs: number): Promise<void> {
   const endMs = performance.now() + limitMs;
   if ((await ask(admin, 'POST', '/drain_listeners?graceful&skip_exit')) === undefined) return;
   while (performance.now() < endMs) {
@@ -16,18 +16,6 @@ export async function drainEnvoy(admin: { readonly host: string; readonly port: 
 }
 
 /** undefined: no answer. */
-function ask({ host, port }: { readonly host: string; readonly port: number }, method: string, path: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const call = request({ host, port, method, path, agent: false, timeout: 1000 }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve(text));
-      response.on('error', () => resolve(undefined));
-    });
-    call.on('timeout', () => call.destroy(new Error('no answer')));
-    call.on('error', () => resolve(undefined));
-    call.end();
-  });
+async function ask(admin: AdminAddress, method: string, path: string): Promise<string | undefined> {
+  return (await askAdmin(admin, method, path).catch(() => undefined))?.body;
 }

@@ -97,6 +97,16 @@ export function parseVersion(text: string, option = '--version'): string {
   return text;
 }
 
+/** Those that each workload has. */
+export function ownLabels(name: string, version: string): Readonly<Record<string, string>> {
+  return { app: name, ...(version === '' ? {} : { version }) };
+}
+
+/** A port of the service that is there twice. */
+export function repeatedPort(ports: readonly WorkloadPort[]): WorkloadPort | undefined {
+  return ports.find(({ servicePort }, index) => ports.findIndex((port) => port.servicePort === servicePort) < index);
+}
+
 /** NAME[-VERSION][-APPLICATION_PORT] */
 export function instanceName(name: string, version: string, port: WorkloadPort | undefined): string {
   return [name, version.toLowerCase().replaceAll(/[._]/g, '-'), port?.applicationPort].filter(Boolean).join('-');

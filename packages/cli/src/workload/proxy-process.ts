@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { request } from 'node:http';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { CliError } from '../error.ts';
+import { type AdminAddress, askAdmin } from './admin.ts';
 import type { Child } from './child.ts';
 import { DataPlaneProcess, proxyCommand, usualDrainGraceMs } from './data-plane-process.ts';
 import { drainEnvoy } from './envoy-drain.ts';
@@ -36,7 +36,7 @@ export interface ProxyPlaceOptions {
   readonly logPath: string;
   /** Processes of ours, threads of an Envoy. */
   readonly concurrency: number;
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly admin: AdminAddress;
   /** So long what is under way may take when it is stopped; absent: the usual time. */
   readonly drainGraceMs?: number;
   readonly log: (message: string) => void;
@@ -78,16 +78,11 @@ async function untilReady(child: Child, { admin, logPath }: ProxyPlaceOptions): 
 }
 
 /** '' where it answers 200. */
-function ask({ host, port }: { host: string; port: number }, path: string): Promise<string> {
-  return new Promise((resolve) => {
-    const call = request({ host, port, path, agent: false, timeout: 1000 }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200 ? '' : `${path} answered ${response.statusCode}`);
-    });
-    call.on('timeout', () => call.destroy(new Error(`${path} did not answer`)));
-    call.on('error', (error) => resolve(error.message));
-    call.end();
-  });
+function ask(admin: AdminAddress, path: string): Promise<string> {
+  return askAdmin(admin, 'GET', path).then(
+    ({ status }) => (status === 200 ? '' : `${path} answered ${status}`),
+    (error: Error) => error.message,
+  );
 }
 
 function command({ dataPlane, bootstrapPath, cacheDirectory, metricsAddress, concurrency }: ProxyPlaceOptions): string[] {

@@ -2,7 +2,7 @@ import { type ApiGatewaySpec, type BackendTlsPolicySpec, type Resource, refOf, r
 import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { ourGateways, servesGateway } from '../gateways/api/gateways.ts';
-import { isGranted } from '../gateways/api/references.ts';
+import { secretOf } from '../gateways/api/references.ts';
 import { apiCredentialSecret } from '../gateways/secret-names.ts';
 import { any } from '../messages.ts';
 import type { Reader } from '../reader.ts';
@@ -96,9 +96,9 @@ function clientCertificate(reader: Reader): string | undefined {
     const owner: Resource<ApiGatewaySpec> = gateway.of ?? gateway;
     const reference = owner.spec.tls?.backend?.clientCertificateRef;
     if (reference === undefined) continue;
-    const { group = '', kind = 'Secret', name, namespace = owner.metadata.namespace } = reference;
-    if (group === '' && kind === 'Secret' && isGranted(reader, owner, { group, kind, namespace, name })) return apiCredentialSecret(`${namespace}/${name}`);
-    reader.ignored(owner, 'spec.tls.backend.clientCertificateRef', 'it is no Secret that this Gateway may name');
+    const secret = secretOf(reader, owner, reference, ['Secret']);
+    if (typeof secret === 'string') return apiCredentialSecret(secret);
+    reader.ignored(owner, 'spec.tls.backend.clientCertificateRef', secret.message);
   }
   return undefined;
 }
