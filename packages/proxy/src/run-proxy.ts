@@ -5,7 +5,8 @@ import type { ProxyOptions, Proxy as RunnableProxy } from './engine/options.ts';
 import { createProxy } from './engine/proxy.ts';
 import { keepHeapTrimmed } from './memory/native-heap.ts';
 import { initialLogging, processLog } from './process-log.ts';
-import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
+import { type Channel, inheritedSockets, isHandOver, sendSockets, TAKE_OVER, tell } from './restart/hand-over.ts';
+import { ProcessEnd } from './restart/process-end.ts';
 import { ofOneProcess } from './workers/kept-sockets.ts';
 
 /** To whoever started this process, where that is a program of ours. */
@@ -23,51 +24,25 @@ export async function runProxy(
   options: Omit<ProxyOptions, 'log'> = {},
   make: (config: BootstrapConfig, options: ProxyOptions) => RunnableProxy = makeOne,
 ): Promise<void> {
-  const inherited = await inheritedSockets();
+  const inherited = await inheritedSockets(parent);
   const config = await readBootstrap(readFileSync(bootstrapPath, 'utf8'), bootstrapPath);
   const proxy = make(config, { ...options, inherited, log: stderrLog, logging, onQuit: () => process.kill(process.pid, 'SIGTERM') });
-  let ending = false;
-  const ended = new Promise<void>((resolve) => {
-    const end = (): void => {
-      const work = ending ? proxy.close() : proxy.drain();
-      ending = true;
-      work.then(resolve, resolve);
-    };
-    const retire = (): void => {
-      ending = true;
-      stderrLog('info', 'another process serves in place of this one, which drains');
-      proxy.retire().then(resolve, resolve);
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    process.on('SIGHUP', () => {
-      if (!ending) restart(proxy, retire);
-    });
-    process.on('message', (message) => {
-      if (!isHandOver(message)) return;
-      if (message.outrigger === 'give-sockets') sendSockets(parent, proxy.sockets());
-      else if (message.outrigger === 'retire' && !ending) retire();
-    });
-    // The channel keeps no process alive.
-    process.channel?.unref();
+  const end = new ProcessEnd(proxy, parent, () => stderrLog('info', 'another process serves in place of this one, which drains'));
+  process.on('SIGHUP', () => {
+    if (!end.begun) restart(proxy, end.retire);
   });
+  // The channel keeps no process alive.
+  process.channel?.unref();
   await proxy.start();
   keepHeapTrimmed();
   if (process.connected) tell(parent, { outrigger: 'serving' });
-  if (!ending) stderrLog('info', `serving; admin interface at ${proxy.adminAddress ?? 'none'}`);
-  await ended;
+  if (!end.begun) stderrLog('info', `serving; admin interface at ${proxy.adminAddress ?? 'none'}`);
+  await end.ended;
   process.exit(0);
 }
 
 function makeOne(config: BootstrapConfig, options: ProxyOptions): RunnableProxy {
   return createProxy(config, { ...options, inherited: ofOneProcess(options.inherited ?? new Map()) });
-}
-
-async function inheritedSockets(): Promise<ReadonlyMap<string, SocketHandle>> {
-  const wanted = process.env[TAKE_OVER] !== undefined;
-  // Not for those that this process starts.
-  delete process.env[TAKE_OVER];
-  return wanted && process.connected ? await receiveSockets(parent, 'take-sockets') : new Map();
 }
 
 let successor: number | undefined;

@@ -1,7 +1,8 @@
 import { giveBackMemory } from '../memory/garbage.ts';
 import { keepHeapTrimmed } from '../memory/native-heap.ts';
 import { initialLogging, processLog } from '../process-log.ts';
-import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSockets, TAKE_OVER, tell } from '../restart/hand-over.ts';
+import { type Channel, inheritedSockets, tell } from '../restart/hand-over.ts';
+import { ProcessEnd } from '../restart/process-end.ts';
 import { DEFAULT_SLICE_MS, FairLoop } from './fair-loop.ts';
 import { NodeHost } from './node-host.ts';
 import { isNodeOrder, type NodeOrder } from './orders.ts';
@@ -52,7 +53,13 @@ export async function runNode(options: { readonly version: string }): Promise<vo
     else void host.remove(order.key);
   };
   for (const order of orders) take(order);
-  await ended(host, parent);
+  const end = new ProcessEnd(host, parent);
+  process.on('SIGHUP', () => {
+    if (!end.begun) tell(parent, { outrigger: 'restart' });
+  });
+  // Nobody would renew the certificates.
+  process.on('disconnect', end.begin);
+  await end.ended;
   process.exit(0);
 }
 
@@ -80,38 +87,6 @@ class Settling {
 function serving(host: NodeHost, parent: Channel): void {
   host.dropInherited();
   if (process.connected) tell(parent, { outrigger: 'serving' });
-}
-
-function ended(host: NodeHost, parent: Channel): Promise<void> {
-  let ending = false;
-  return new Promise((resolve) => {
-    const end = (): void => {
-      const work = ending ? host.close() : host.drain();
-      ending = true;
-      work.then(resolve);
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    process.on('SIGHUP', () => {
-      if (!ending) tell(parent, { outrigger: 'restart' });
-    });
-    process.on('message', (message) => {
-      if (!isHandOver(message)) return;
-      if (message.outrigger === 'give-sockets') sendSockets(parent, host.sockets());
-      else if (message.outrigger === 'retire' && !ending) {
-        ending = true;
-        host.retire().then(resolve);
-      }
-    });
-    // Nobody would renew the certificates.
-    process.on('disconnect', end);
-  });
-}
-
-async function inheritedSockets(parent: Channel): Promise<ReadonlyMap<string, SocketHandle>> {
-  const wanted = process.env[TAKE_OVER] !== undefined;
-  delete process.env[TAKE_OVER];
-  return wanted ? await receiveSockets(parent, 'take-sockets') : new Map();
 }
 
 function sliceMs(): number {

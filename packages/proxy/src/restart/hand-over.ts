@@ -83,3 +83,11 @@ export function receiveSockets(channel: Channel, ask: 'take-sockets' | 'give-soc
 }
 
 function ignore(): void {}
+
+/** What the process before this one had, where this one was started to take over. */
+export async function inheritedSockets(parent: Channel): Promise<ReadonlyMap<string, SocketHandle>> {
+  const wanted = process.env[TAKE_OVER] !== undefined;
+  // Not for those that this process starts.
+  delete process.env[TAKE_OVER];
+  return wanted && process.connected ? await receiveSockets(parent, 'take-sockets') : new Map();
+}

@@ -4,7 +4,8 @@ import type { Proxy as RunnableProxy } from '../engine/options.ts';
 import { createProxy, DEFAULT_MAX_CONNECTIONS } from '../engine/proxy.ts';
 import { keepHeapTrimmed } from '../memory/native-heap.ts';
 import { initialLogging, processLog } from '../process-log.ts';
-import { type Channel, isHandOver, receiveSockets, type SocketHandle, sendSocket, tell } from '../restart/hand-over.ts';
+import { type Channel, receiveSockets, type SocketHandle, sendSocket, tell } from '../restart/hand-over.ts';
+import { ProcessEnd } from '../restart/process-end.ts';
 import { isWorkerMessage, type WorkerMessage, type WorkerPlace } from './worker-place.ts';
 
 /** Runs one of several processes that are one proxy, until its parent says so, or is gone. */
@@ -25,31 +26,21 @@ export async function runWorker(bootstrapPath: string, place: WorkerPlace, optio
       worker: { ...place, onSockets: () => given.update(proxy) },
     },
   );
-  await new Promise<void>((resolve, reject) => {
-    let ending = false;
-    const end = (): void => {
-      const work = ending ? proxy.close() : proxy.drain();
-      ending = true;
-      work.then(resolve, resolve);
-    };
-    process.on('SIGTERM', end);
-    process.on('SIGINT', end);
-    // Nobody starts it again, or asks it anything, any more.
-    process.on('disconnect', end);
-    process.on('message', (message) => {
-      if (isWorkerMessage(message)) {
-        if (message.worker === 'ask') void answer(proxy, message.id, message.path, message.query);
-      } else if (isHandOver(message) && message.outrigger === 'retire' && !ending) {
-        ending = true;
-        proxy.retire().then(resolve, resolve);
-      }
-    });
-    proxy.start().then(() => {
-      given.started(proxy);
-      keepHeapTrimmed();
-      if (process.connected) tell(parent, { outrigger: 'serving' });
-    }, reject);
+  const end = new ProcessEnd(proxy, parent);
+  // Nobody starts it again, or asks it anything, any more.
+  process.on('disconnect', end.begin);
+  process.on('message', (message) => {
+    if (isWorkerMessage(message) && message.worker === 'ask') void answer(proxy, message.id, message.path, message.query);
   });
+  const serve = async (): Promise<void> => {
+    await proxy.start();
+    given.started(proxy);
+    keepHeapTrimmed();
+    if (process.connected) tell(parent, { outrigger: 'serving' });
+    await end.ended;
+  };
+  // It may be ended before it serves.
+  await Promise.race([serve(), end.ended]);
   process.exit(0);
 }
 
