@@ -1,5 +1,4 @@
-import type { DataSource } from '@outrigger/xds/protos/envoy/config/core/v3/base';
-import { RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import { type DataSource, RoutingPriority } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import {
   type HedgePolicy,
   HedgePolicySchema,

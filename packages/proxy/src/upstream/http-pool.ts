@@ -45,7 +45,7 @@ export class HttpPool implements TimerTarget {
   #draining = false;
   #sweep: WheelTimer | undefined;
 
-  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean, how: ConnectHow, limits: ResourceLimits = cluster.limits) {
+  constructor(runtime: Runtime, cluster: Cluster, host: UpstreamHost, http2: boolean, how: ConnectHow, limits: ResourceLimits) {
     this.runtime = runtime;
     this.cluster = cluster;
     this.host = host;

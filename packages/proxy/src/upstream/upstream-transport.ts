@@ -94,10 +94,6 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   }
   transportDrained(): void {}
 
-  #reader(): SocketReader {
-    return new SocketReader(this, this.#runtime.readBuffer);
-  }
-
   #use(socket: net.Socket, reader: SocketReader): void {
     const lane = this.#runtime.gate?.lane(socket);
     this.transport = lane?.transport ?? socket;
@@ -158,7 +154,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   }
 
   #connectPlain(address: Exclude<EndpointAddress, { kind: 'internal' }>): void {
-    const reader = this.#reader();
+    const reader = new SocketReader(this, this.#runtime.readBuffer);
     const base = { onread: reader.onread, allowHalfOpen: true };
     const socket = net.connect(
       (address.kind === 'pipe'
@@ -181,7 +177,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       queueMicrotask(() => this.#fail(false, `TLS: ${built}`));
       return;
     }
-    const reader = this.#reader();
+    const reader = new SocketReader(this, this.#runtime.readBuffer);
     const sni = serverName === '' ? settings.sni : serverName;
     const { rules, verify } = built.material;
     const { sessions } = built;

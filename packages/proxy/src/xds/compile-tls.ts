@@ -239,8 +239,7 @@ function secretWait(config: CommonTlsContext): Pick<TlsSettings, 'secretWaitMs'>
         : undefined;
   let longestMs = 0;
   for (const secret of rules === undefined ? config.tlsCertificateSdsSecretConfigs : [...config.tlsCertificateSdsSecretConfigs, rules]) {
-    const timeout = secret.sdsConfig?.initialFetchTimeout;
-    const ms = timeout === undefined ? 0 : Number(timeout.seconds) * 1000 + timeout.nanos / 1e6;
+    const ms = durationMs(secret.sdsConfig?.initialFetchTimeout, 0);
     if (ms === 0) return {};
     longestMs = Math.max(longestMs, ms);
   }

@@ -69,10 +69,9 @@ class SharedType {
     // What was refused is served by nobody: who begins later is given what the others serve.
     const refused = rejections.includes(null) ? before.keys() : rejections.flatMap((some) => some!.map(({ name }) => name));
     const restored = new Set<string>();
-    const removed = new Set(update.removed);
     for (const name of refused) {
       const good = before.get(name);
-      if (restored.has(name) || removed.has(name) || all.get(name) !== given.get(name)) continue;
+      if (restored.has(name) || all.get(name) !== given.get(name)) continue;
       restored.add(name);
       if (good === undefined) this.resources.delete(name);
       else this.resources.put(good);
