@@ -13,11 +13,11 @@ import { until } from '../xds/envoy.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const node = join(root, 'node_modules/.bin/node');
 const rigProgram = process.env['OUTRIGGER_RIG'] ?? join(root, 'packages/cli/dist/rig.js');
-/** Of which the proxy itself has a fifth; with little room above it, uploads of a client on the same machine outrun the monitor. */
-const LIMIT_BYTES = 250_000_000;
+/** Of which the proxy itself has two fifths. */
+const LIMIT_BYTES = 125_000_000;
 /** Less than a proxy at rest has with the pages of its program, which are not its own. */
 const SMALL_LIMIT_BYTES = 80_000_000;
-const SESSIONS = 30;
+const SESSIONS = 12;
 const STREAMS = 50;
 const BODY_BYTES = 2 * 1024 * 1024;
 

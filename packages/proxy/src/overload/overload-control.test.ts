@@ -116,6 +116,9 @@ describe('memory that is short', () => {
     control.resetStreams(1, 1_000);
     await engine.settle();
     expect(calls.map((call) => call.over)).toEqual([false, true, true]);
+    // What they held is collected at once, and nothing where there was none to reset.
+    control.resetStreams(1, 1_000);
+    expect([control.resets, control.shrinks]).toEqual([2, 2]);
   });
 
   it('closes connections that have been idle for longer than they now may', async () => {

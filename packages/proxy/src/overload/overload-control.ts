@@ -75,16 +75,24 @@ export class OverloadControl implements OverloadEffects {
   shrinkHeap(): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#shrunkAtMs < SHRINK_INTERVAL_MS) return;
+    this.#shrink(nowMs);
+  }
+
+  #shrink(nowMs: number): void {
     this.#shrunkAtMs = nowMs;
     collectGarbage();
     this.shrinks++;
   }
 
+  /** What a stream has kept is garbage once it is reset, and memory only once that is collected: V8 by itself waits for 64 MB of it. */
   resetStreams(state: number, minBytes: number): void {
-    for (const stream of streamsToReset(this.#streams(), state, minBytes)) {
+    const streams = streamsToReset(this.#streams(), state, minBytes);
+    if (streams.length === 0) return;
+    for (const stream of streams) {
       this.resets++;
       stream.shed();
     }
+    this.#shrink(this.#clock.nowMs());
   }
 
   /** As Envoy: in saturation alone. */
