@@ -1,7 +1,8 @@
-import type { Health, Instance, Service } from '@outrigger/resources';
+import type { Instance, Service } from '@outrigger/resources';
 import type { Clock } from '../clock.ts';
 import { ChangeSet } from './change-set.ts';
 import { LeaseSweep } from './lease-sweep.ts';
+import { cleanReason, cleanWarning, type Entry, healthOf, type InstanceSource, type RegisteredInstance } from './registered-instance.ts';
 import type { Refusal, Registration } from './registration.ts';
 import type { Registry, RegistryChange } from './registry.ts';
 import { decodeInstance, encodeInstance, type RegistryStore } from './registry-store.ts';
@@ -15,8 +16,6 @@ export const DEFAULT_GRACE_MS = 10_000;
 export const DEFAULT_SERVICE_RETENTION_MS = 600_000;
 export const MIN_LEASE_MS = 1000;
 export const MAX_LEASE_MS = 24 * 3_600_000;
-const MAX_REASON_CHARACTERS = 256;
-const MAX_WARNINGS = 32;
 
 export interface AttachedRegistryOptions {
   readonly clock: Clock;
@@ -37,23 +36,6 @@ export interface AttachedRegistryOptions {
   readonly maxInstancesPerCaller?: number;
   /** A write to the store failed; the registry itself goes on. */
   readonly onStoreError?: (error: Error) => void;
-}
-
-/** Where an instance comes from: a live stream, the API, or the store after a restart. */
-export type InstanceSource = 'stream' | 'api' | 'restored';
-
-/** One registered instance with what is known of it beside its `Instance`. */
-export interface RegisteredInstance {
-  readonly registration: Registration;
-  readonly instance: Instance;
-  readonly source: InstanceSource;
-  /** Why it is not healthy, in its agent's words; '' where it is. */
-  readonly reason: string;
-  /** What somebody should see to, in its agent's words, a line each, though it is healthy; '' where there is nothing. */
-  readonly warning: string;
-  /** When that was first said; 0: never. */
-  readonly warnedAtMs: number;
-  readonly lastSeenMs: number;
 }
 
 /** The lease of one instance: it is there until this is closed or its heartbeats stop. */
@@ -85,22 +67,6 @@ export interface AttachedRegistry extends Registry {
   entry(id: string): RegisteredInstance | undefined;
   /** Stops the timers; streams that end from now on do not take their instances out of the store. */
   close(): void;
-}
-
-interface Entry {
-  registration: Registration;
-  instance: Instance;
-  source: InstanceSource;
-  readonly caller: string;
-  readonly createdAtMs: number;
-  healthy: boolean;
-  draining: boolean;
-  reason: string;
-  warning: string;
-  warnedAtMs: number;
-  lastSeenMs: number;
-  deadlineMs: number;
-  ended: (why: 'lost' | 'replaced') => void;
 }
 
 export function createAttachedRegistry(options: AttachedRegistryOptions): AttachedRegistry {
@@ -439,20 +405,6 @@ class InstanceRegistry implements AttachedRegistry {
   }
 }
 
-function healthOf({ healthy, draining }: Pick<Entry, 'healthy' | 'draining'>): Health {
-  if (draining) return 'DRAINING';
-  return healthy ? 'HEALTHY' : 'UNHEALTHY';
-}
-
 function sameInstance(a: Instance, b: Instance): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** Line by line. */
-function cleanWarning(warning: string): string {
-  return warning.split('\n', MAX_WARNINGS).map(cleanReason).join('\n');
-}
-
-function cleanReason(reason: string): string {
-  return reason.slice(0, MAX_REASON_CHARACTERS).replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
 }
