@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isHandOver } from '@outrigger/proxy/hand-over';
-import { isNodeAnswer, type NodeOrder, type WorkloadOrder } from '@outrigger/proxy/node-orders';
+import { isNodeAnswer, type NodeAnswer, type NodeOrder, type WorkloadOrder } from '@outrigger/proxy/node-orders';
 import { CliError } from '../error.ts';
 import type { Child } from '../workload/child.ts';
 import { DataPlaneProcess, type DataPlaneRun, proxyCommand } from '../workload/data-plane-process.ts';
@@ -233,8 +233,7 @@ class Hosted implements DataPlaneRun {
     });
   }
 
-  #hear(answer: Parameters<typeof isNodeAnswer>[0] & object): void {
-    if (!isNodeAnswer(answer)) return;
+  #hear(answer: NodeAnswer): void {
     switch (answer.node) {
       case 'serving':
       case 'failed': {
