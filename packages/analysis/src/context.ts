@@ -2,6 +2,7 @@ import {
   annotationsOf,
   field,
   type GatewaySpec,
+  gatewayName,
   groupOf,
   type Instance,
   isExportedTo,
@@ -119,7 +120,7 @@ export class Context {
   /** The Gateway of Istio that a VirtualService of `namespace` names: "NAMESPACE/NAME", and itself where it is there. */
   gatewayOf(name: string, namespace: string): { readonly fullName: string; readonly gateway: Resource<GatewaySpec> | undefined } {
     this.#gateways ??= new Map(this.ofKind('Gateway').map((gateway) => [`${gateway.metadata.namespace}/${gateway.metadata.name}`, gateway]));
-    const fullName = name.includes('/') ? name : `${namespace}/${name}`;
+    const fullName = gatewayName(name, namespace);
     return { fullName, gateway: this.#gateways.get(fullName) };
   }
 

@@ -48,7 +48,7 @@ function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: C
   const hosts = spec.hosts ?? [];
   if (hosts.length === 0) return 'it has no hosts: it is a delegate, and does something only where another VirtualService delegates to it';
   if (gateways.length > 0 && !gateways.includes('mesh')) {
-    const absent = gateways.filter((name) => !hasGateway(context, name, metadata.namespace));
+    const absent = gateways.filter((name) => context.gatewayOf(name, metadata.namespace).gateway === undefined);
     if (absent.length === gateways.length) return `there is no Gateway ${absent.join(', ')} to which it is bound`;
   } else {
     const unknown = hosts.map((host) => unknownHost(context, host, metadata.namespace));
@@ -61,11 +61,6 @@ function virtualServiceReason(resource: Resource<VirtualServiceSpec>, context: C
     if (reason !== undefined) return `${reason} (${path}); until it is there, what is sent to it is answered 503`;
   }
   return undefined;
-}
-
-function hasGateway(context: Context, name: string, namespace: string): boolean {
-  const [owner = '', short = ''] = name.includes('/') ? name.split('/') : [name.split('.')[1] ?? namespace, name.split('.')[0]];
-  return context.ofKind('Gateway').some(({ metadata }) => metadata.name === short && metadata.namespace === (owner === '.' ? namespace : owner));
 }
 
 function unknownHost(context: Context, host: string, namespace: string): string | undefined {

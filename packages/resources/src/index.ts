@@ -1,6 +1,7 @@
 export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
 export { durationMs } from './duration.ts';
 export { isExportedTo } from './export-to.ts';
+export { gatewayName, MESH_GATEWAY } from './gateway-name.ts';
 export { type InstanceOptions, instancesOf } from './instances.ts';
 export { field, isJsonObject, type Json, type JsonObject, list, stringMap, text } from './json.ts';
 export { kindsNamed } from './kind-names.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { maxAliasExpansions, maxDocuments, maxFileBytes } from './limits.ts';
-import { parseDocuments } from './parse.ts';
+import { parseDocuments, parseSettings } from './parse.ts';
 
 const parse = (text: string | Uint8Array) => parseDocuments([{ file: 'mesh.yaml', text }]);
 const firstProblem = (text: string | Uint8Array) => {
@@ -200,5 +200,22 @@ describe('bad input', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('settings', () => {
+  it('are one mapping, and an empty file none', () => {
+    const { settings, problems } = parseSettings({ file: 'mesh.yaml', text: '# ours\ndefaultConfig:\n  concurrency: 2\n' });
+    expect(problems).toEqual([]);
+    expect(settings.value).toEqual({ defaultConfig: { concurrency: 2 } });
+    expect(settings.lineOf('defaultConfig.concurrency')).toBe(3);
+    expect(parseSettings({ file: 'mesh.yaml', text: '' })).toMatchObject({ settings: { value: {} }, problems: [] });
+  });
+
+  it.each([
+    ['a second mapping', 'a: 1\n---\nb: 2\n---\nc: 3\n', 3, 'the file has more than one mapping'],
+    ['a list', '- a\n', 1, 'the file is no mapping'],
+  ])('are refused that are %s', (_, text, line, message) => {
+    expect(parseSettings({ file: 'mesh.yaml', text }).problems).toMatchObject([{ level: 'Error', file: 'mesh.yaml', line, message }]);
   });
 });

@@ -62,10 +62,13 @@ export function parseSettings({ file, text }: SourceFile): { readonly settings: 
   else {
     parseFile(file, text, problems, {
       take: (value, lines) => {
-        if (isJsonObject(value)) found.push({ file, value, lineOf: (path) => lineAt(lines, path) });
-        else if (value !== null) problems.push(unreadable(file, 'the file is no mapping', 'write the settings as "name: value"'));
+        if (isJsonObject(value)) {
+          if (found.length === 1)
+            problems.push({ ...unreadable(file, 'the file has more than one mapping', 'put all settings into the first'), code: 'SYNTAX', line: lines.line });
+          found.push({ file, value, lineOf: (path) => lineAt(lines, path) });
+        } else if (value !== null) problems.push(unreadable(file, 'the file is no mapping', 'write the settings as "name: value"'));
       },
-      isFull: () => found.length > 1,
+      isFull: () => false,
     });
   }
   return { settings: found[0] ?? { file, value: {}, lineOf: () => 1 }, problems };

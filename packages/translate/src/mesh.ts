@@ -6,6 +6,7 @@ import {
   type Instance,
   isKind,
   kindInEffect,
+  MESH_GATEWAY,
   type PeerAuthenticationSpec,
   type Resource,
   type ResourceRef,
@@ -17,7 +18,7 @@ import {
 } from '@outrigger/resources';
 import type { ApiRouteSpec } from './gateways/api/attachment.ts';
 import { parentServices } from './gateways/api/parent-services.ts';
-import { gatewayNames, MESH } from './gateways/names.ts';
+import { gatewayNames } from './gateways/names.ts';
 import { fullHost } from './hosts.ts';
 import { type Key, keys } from './keys.ts';
 import { PersistentMap } from './persistent-map.ts';
@@ -139,8 +140,8 @@ function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[
   const { namespace } = resource.metadata;
   if (isKind(resource, 'VirtualService')) {
     const gateways = gatewayNames(resource.spec.gateways, namespace);
-    const bound: Filing = { index: 'boundVirtualServices', under: gateways.filter((name) => name !== MESH), keyOf: keys.boundVirtualServices };
-    if (!gateways.includes(MESH)) return [bound];
+    const bound: Filing = { index: 'boundVirtualServices', under: gateways.filter((name) => name !== MESH_GATEWAY), keyOf: keys.boundVirtualServices };
+    if (!gateways.includes(MESH_GATEWAY)) return [bound];
     const hosts = (resource.spec.hosts ?? []).map((host) => fullHost(host, namespace, settings.domainSuffix));
     return [bound, { index: 'virtualServices', under: [...new Set(hosts)], keyOf: keys.virtualServices, all: keys.allVirtualServices }];
   }

@@ -1,5 +1,6 @@
 import {
   type L4MatchAttributes,
+  MESH_GATEWAY,
   matchesLabels,
   type Resource,
   type RouteDestination,
@@ -8,7 +9,7 @@ import {
   type TlsMatchAttributes,
 } from '@outrigger/resources';
 import { outboundCluster } from './cluster-name.ts';
-import { gatewayNames, MESH } from './gateways/names.ts';
+import { gatewayNames } from './gateways/names.ts';
 import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
@@ -56,12 +57,12 @@ function matching(reader: Reader, virtualService: VirtualService, service: Servi
       const hit = route.match.some(
         (match) =>
           match.sniHosts.some((host) => covers(host, service.hostname)) &&
-          matchesConnection(reader, virtualService, `spec.tls[${index}]`, match, port.port, MESH),
+          matchesConnection(reader, virtualService, `spec.tls[${index}]`, match, port.port, MESH_GATEWAY),
       );
       if (hit && (route.route?.length ?? 0) > 0) return { route: route.route!, field: `spec.tls[${index}]` };
     }
   }
-  return matchingTcpRoute(reader, virtualService, port.port, MESH);
+  return matchingTcpRoute(reader, virtualService, port.port, MESH_GATEWAY);
 }
 
 /** The first TCP route of a VirtualService for what comes by a gateway ("mesh": from a sidecar) on a port. */

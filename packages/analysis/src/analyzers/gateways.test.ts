@@ -7,6 +7,7 @@ import { gatewayPorts } from './gateway-ports.ts';
 import { gatewaySecrets } from './gateway-secrets.ts';
 import { jwtClaimRoutes } from './jwt-claim-routes.ts';
 import { kubernetesGatewaySelectors } from './kubernetes-gateway-selectors.ts';
+import { virtualServiceGateways } from './virtual-service-gateways.ts';
 
 describe('conflicting gateways', () => {
   const gateway = (name: string, selector: object, server: object, namespace = 'default') =>
@@ -210,5 +211,26 @@ describe('jwt claim routes', () => {
     ['at a gateway that is not there', route({ headers: claim }, ['h']) + gateway + pod('p'), []],
   ])('%s', async (_, yaml, expected) => {
     expect(await said(jwtClaimRoutes, yaml)).toEqual(expected);
+  });
+});
+
+describe('gateways of virtual services', () => {
+  const gateway = object(
+    'Gateway',
+    'edge',
+    { spec: { selector: { istio: 'ingressgateway' }, servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['shop/a.test'] }] } },
+    { namespace: 'shop' },
+  );
+  const bound = (name: string, host = 'a.test') =>
+    object('VirtualService', 'v', { spec: { hosts: [host], gateways: [name], http: [{ route: [{ destination: { host: 'b' } }] }] } }, { namespace: 'shop' });
+
+  test.each([
+    ['a name of the own namespace', bound('edge'), []],
+    ['a namespace and a name', bound('shop/edge'), []],
+    ['the old spelling', bound('edge.shop.svc.cluster.local'), []],
+    ['one that is not there', bound('edge.other'), ['IST0101 VirtualService shop/v:3', 'IST0132 VirtualService shop/v:3']],
+    ['a host that it does not serve', bound('edge', 'b.test'), ['IST0132 VirtualService shop/v:3']],
+  ])('%s', async (_, yaml, expected) => {
+    expect(await said(virtualServiceGateways, gateway + yaml)).toEqual(expected);
   });
 });

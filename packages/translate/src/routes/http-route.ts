@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import type { HttpRouteDestination, Resource, Service } from '@outrigger/resources';
+import { type HttpRouteDestination, MESH_GATEWAY, type Resource, type Service } from '@outrigger/resources';
 import {
   RedirectAction_RedirectResponseCode,
   type Route,
@@ -11,7 +11,6 @@ import { outboundCluster } from '../cluster-name.ts';
 import { OUTRIGGER_METADATA } from '../clusters/resilience.ts';
 import { durationOf } from '../durations.ts';
 import { serviceRoutes } from '../gateways/api/service-routes.ts';
-import { MESH } from '../gateways/names.ts';
 import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import type { Reader } from '../reader.ts';
@@ -45,7 +44,7 @@ export function httpRoutes(reader: Reader, visibility: Visibility, target: Route
   if (virtualService === undefined || http === undefined || http.length === 0)
     return target.service === undefined ? [] : defaultRoutes(reader, visibility, target);
   reader.uses(virtualService);
-  return virtualServiceRoutes(reader, visibility, virtualService, target, MESH);
+  return virtualServiceRoutes(reader, visibility, virtualService, target, MESH_GATEWAY);
 }
 
 /** The routes of a VirtualService for what comes by one gateway. */
