@@ -28,12 +28,12 @@ export class Http2ClientConnection extends Http2Connection implements ClientConn
   }
 
   get capacity(): number {
-    return this.closed || this.draining ? 0 : Math.max(0, this.peerMaxStreams - this.streams.size);
+    return this.closed || this.draining ? 0 : Math.max(0, this.peer.maxStreams - this.streams.size);
   }
 
   /** The peer takes upgrades (RFC 8441). False before its SETTINGS are here. */
   get allowsUpgrade(): boolean {
-    return this.peerConnectProtocol;
+    return this.peer.connectProtocol;
   }
 
   request(head: RequestHead, fin: boolean, events: ResponseEvents): ClientStream {

@@ -4,7 +4,7 @@ import type { TurnWriter } from '../net/turn-writer.ts';
 import { Budget } from './budget.ts';
 import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
 import { FieldSection } from './field-section.ts';
-import { Flag, FrameType, INITIAL_WINDOW_BYTES, LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting, uint31, uint32 } from './frame.ts';
+import { Flag, FrameType, INITIAL_WINDOW_BYTES, uint31, uint32 } from './frame.ts';
 import { FrameLimits } from './frame-limits.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { checkFrame, frameTypeName } from './frame-rules.ts';
@@ -15,6 +15,7 @@ import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import type { Http2Options } from './options.ts';
+import { PeerSettings } from './peer-settings.ts';
 import { PROBE_PING, ReceiveFlow } from './receive-flow.ts';
 import { SendFlow, type SendFlowEvents } from './send-flow.ts';
 import type { Http2Stream } from './stream.ts';
@@ -41,10 +42,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   protected closed: boolean;
   /** Some message is whole but for the peer's window. */
   protected endsPending: boolean;
-  /** The peer's, once they are here. */
-  protected settled: boolean;
-  protected peerMaxStreams: number;
-  protected peerConnectProtocol: boolean;
+  protected readonly peer: PeerSettings;
   private readonly reader: FrameReader;
   private readonly decoder: HpackDecoder;
   /** Of the DATA frame being read: its stream, null to drop the content. */
@@ -68,13 +66,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.resets = new Budget(options.maxResetBurst, options.resetsPerSecond, options.nowMs);
     this.control = new Budget(options.maxControlBurst, options.controlFramesPerSecond, options.nowMs);
     this.sendFlow = new SendFlow(this.frames, this.control, this);
+    this.peer = new PeerSettings(options, server, this.encoder, this.sendFlow);
     this.receiveFlow = new ReceiveFlow(this.frames, options);
     this.draining = false;
     this.closed = false;
     this.endsPending = false;
-    this.settled = false;
-    this.peerMaxStreams = options.initialConcurrentStreams;
-    this.peerConnectProtocol = false;
     this.reader = new FrameReader(this, options.maxFrameBytes, server);
     this.decoder = new HpackDecoder(options.names, options.decoderTableBytes);
     this.dataStream = null;
@@ -214,7 +210,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   onDataFrame(id: number, flags: number, length: number): void {
     this.dataStream = null;
     this.dataFin = (flags & Flag.END_STREAM) !== 0;
-    if (!this.settled || this.block.id !== 0) {
+    if (!this.peer.received || this.block.id !== 0) {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'DATA frame out of order');
       return;
     }
@@ -276,7 +272,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   onFrame(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
     const code = checkFrame(type, flags, id, end - start);
     if (code !== ErrorCode.NO_ERROR) this.fail(code, 'invalid ' + frameTypeName(type) + ' frame');
-    else if (!this.settled && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) this.fail(ErrorCode.PROTOCOL_ERROR, 'no SETTINGS frame first');
+    else if (!this.peer.received && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) this.fail(ErrorCode.PROTOCOL_ERROR, 'no SETTINGS frame first');
     else if ((this.block.id !== 0) !== (type === FrameType.CONTINUATION) || (this.block.id !== 0 && this.block.id !== id)) {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'header block interrupted');
     } else if (this.limits !== null && !this.withinLimits(type, flags, end - start)) return;
@@ -525,47 +521,16 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
       this.decoder.acknowledged();
       return;
     }
-    if (!this.settled) this.peerMaxStreams = MAX_STREAM_ID;
-    let initialWindow = this.sendFlow.initialStreamWindow;
-    for (let p = start; p < end; p += 6) {
-      const setting = (buffer[p]! << 8) | buffer[p + 1]!;
-      const value = uint32(buffer, p + 2);
-      this.applySetting(setting, value);
-      if (this.closed) return;
-      if (setting === Setting.INITIAL_WINDOW_SIZE) initialWindow = value;
+    const fault = this.peer.read(buffer, start, end);
+    if (fault !== null) {
+      this.fail(fault.code, fault.detail);
+      return;
     }
-    this.settled = true;
     // Before anything that the new values let out: until it has this the peer counts with the old ones.
     this.frames.settingsAck();
     // Once for the frame: it may say this thousands of times, and each would be a walk over all streams.
-    this.setInitialWindow(initialWindow);
+    this.setInitialWindow(this.peer.initialWindowBytes);
     if (!this.closed) this.onSettings();
-  }
-
-  private applySetting(setting: number, value: number): void {
-    switch (setting) {
-      case Setting.HEADER_TABLE_SIZE:
-        this.encoder.setPeerTableBytes(value);
-        return;
-      case Setting.ENABLE_PUSH:
-        if (value > 1 || (value === 1 && this.isClient)) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_ENABLE_PUSH');
-        return;
-      case Setting.MAX_CONCURRENT_STREAMS:
-        this.peerMaxStreams = value;
-        return;
-      case Setting.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW_BYTES) this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'invalid SETTINGS_INITIAL_WINDOW_SIZE');
-        return;
-      case Setting.MAX_FRAME_SIZE:
-        if (value < 16_384 || value > LARGEST_MAX_FRAME_BYTES) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_MAX_FRAME_SIZE');
-        // No larger than ours: one stream would hold up the others.
-        else this.sendFlow.maxFrameBytes = Math.min(value, this.options.maxFrameBytes);
-        return;
-      case Setting.ENABLE_CONNECT_PROTOCOL:
-        if (value > 1 || (value === 0 && this.peerConnectProtocol)) this.fail(ErrorCode.PROTOCOL_ERROR, 'invalid SETTINGS_ENABLE_CONNECT_PROTOCOL');
-        else this.peerConnectProtocol = value === 1;
-        return;
-    }
   }
 
   protected abstract readonly isClient: boolean;
