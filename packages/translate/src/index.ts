@@ -1,6 +1,6 @@
 export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
 export { inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundCluster } from './cluster-name.ts';
-export { type ApiStatus, apiStatus, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
+export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
 export { covers, meantHosts, parseAuthority } from './hosts.ts';

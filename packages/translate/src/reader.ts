@@ -23,6 +23,7 @@ export class Reader {
   readonly #sources = new Map<string, ResourceRef>();
   readonly #notes = new Map<string, Note>();
   readonly #places = new Map<object, Place>();
+  readonly #known = new Map<symbol, unknown>();
 
   constructor(mesh: Mesh, node: ProxyNode) {
     this.#mesh = mesh;
@@ -112,6 +113,12 @@ export class Reader {
   boundVirtualServices(gateway: string): readonly VirtualService[] {
     this.keys.add(keys.boundVirtualServices(gateway));
     return this.#mesh.boundVirtualServices.get(gateway) ?? [];
+  }
+
+  /** What a translation asks for again and again, worked out once. */
+  once<Value>(what: symbol, make: () => Value): Value {
+    if (!this.#known.has(what)) this.#known.set(what, make());
+    return this.#known.get(what) as Value;
   }
 
   /** The resource shapes what is being translated. */

@@ -1,6 +1,6 @@
 import { type EffectContext, statusNotes, withoutEffect } from '@outrigger/analysis';
 import { kindOf, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
-import { type ApiStatus, apiStatus, conditionNotes, keys, type Mesh, type Note, type Programmed } from '@outrigger/translate';
+import { type ApiStatus, apiStatuses, conditionNotes, keys, type Mesh, type Note, type Programmed } from '@outrigger/translate';
 import type { ResourceStatus } from '../api/shapes.ts';
 import type { ClientView } from './client-view.ts';
 import { outstandingKey } from './client-view.ts';
@@ -51,9 +51,10 @@ export function statusesOf(resources: readonly Resource[], input: StatusInput): 
       if ([...entry.clients].some((view) => note.on === 'all' || note.on === view.node.dataPlane)) reachOf(refKey(note.resource)).notes.add(noteText(note));
     }
   }
+  const apiStatus = apiStatuses(input.mesh);
   return resources.map((resource) => {
     const status = statusOf(resource, reaches.get(refKey(refOf(resource))), input);
-    const api = apiStatus(input.mesh, resource, programmed(status));
+    const api = apiStatus(resource, programmed(status));
     return { status: api === undefined ? status : { ...status, notes: [...new Set([...status.notes, ...conditionNotes(api)])] }, api };
   });
 }

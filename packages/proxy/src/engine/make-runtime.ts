@@ -2,10 +2,12 @@ import { randomBytes, X509Certificate } from 'node:crypto';
 import { FastRandom } from '@outrigger/telemetry';
 import { HeaderNames } from '../http/header-names.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
+import { ProcessGarbage } from '../memory/garbage.ts';
 import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
 import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
 import { Slabs, Turn } from '../net/turn-writer.ts';
 import { OverloadState } from '../overload/overload-state.ts';
+import { ProcessMemory } from '../overload/resource-monitors.ts';
 import { GivenUpMemory } from '../resilience/given-up.ts';
 import { TlsContexts } from '../tls/contexts.ts';
 import type { SecretTable } from '../tls/secrets.ts';
@@ -16,12 +18,11 @@ import type { ProxyLog, ProxyOptions } from './options.ts';
 import type { ProcessParts, Runtime } from './runtime.ts';
 
 /** Of a proxy that has its process for itself, or shares it. */
-export function makeRuntime(secrets: SecretTable, log: ProxyLog, { tenancy, worker }: ProxyOptions): Runtime {
+export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, names, slabs }: ProcessParts, { tenancy, worker }: ProxyOptions): Runtime {
   const bytes = randomBytes(16);
   const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
   const identity = new LocalIdentity(secrets);
   const faults = new Faults(log);
-  const { readBuffer, names, slabs } = tenancy?.parts ?? processParts();
   const share = tenancy?.share;
   const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
   return {
@@ -51,7 +52,12 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { tenancy, work
 }
 
 export function processParts(): ProcessParts {
-  return { readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES), names: new HeaderNames(), slabs: new Slabs() };
+  return {
+    readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
+    names: new HeaderNames(),
+    slabs: new Slabs(),
+    overload: { memory: new ProcessMemory(), garbage: new ProcessGarbage() },
+  };
 }
 
 /** Our own SPIFFE id, worked out when a secret has changed. */

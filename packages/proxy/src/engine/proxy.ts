@@ -25,7 +25,7 @@ import { SecretTable } from '../tls/secrets.ts';
 import { ClusterSet } from '../upstream/cluster-set.ts';
 import { addressText, localityText } from '../xds/compile-endpoints.ts';
 import { HttpManager } from './http-manager.ts';
-import { makeRuntime } from './make-runtime.ts';
+import { makeRuntime, processParts } from './make-runtime.ts';
 import type { ProxyLog, ProxyOptions, ProxyState, Proxy as RunnableProxy } from './options.ts';
 import { RouteSlot } from './route-slot.ts';
 import type { Runtime } from './runtime.ts';
@@ -82,7 +82,8 @@ class RunningProxy implements RunnableProxy {
     this.#log = options.log ?? (() => {});
     this.#inherited = new Map(options.inherited);
     this.#maxConnections = options.maxConnections ?? bootstrap.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
-    this.#runtime = makeRuntime(this.#secretTable, this.#log, options);
+    const parts = options.tenancy?.parts ?? processParts();
+    this.#runtime = makeRuntime(this.#secretTable, this.#log, parts, options);
     this.#clusters = new ClusterSet(this.#runtime);
     this.#telemetry = new ProxyTelemetry(nodeIdentity(bootstrap.node), this.#runtime.localUri, this.#log);
     this.#breakers = new BreakerGauge(this.#telemetry.registry, this.#clusters);
@@ -90,7 +91,7 @@ class RunningProxy implements RunnableProxy {
     this.#listeners = new ListenerSet(this.#parts(), bootstrap.node.id, bootstrap.node.cluster);
     // Where many proxies share a process each of them looks less often.
     const overload = options.tenancy !== undefined && bootstrap.overload === DEFAULT_OVERLOAD ? SHARED_OVERLOAD : bootstrap.overload;
-    this.#overload = new OverloadControl(overload, this.#runtime.overload, this.#listeners, this.#log, systemClock, options.worker?.count);
+    this.#overload = new OverloadControl(overload, this.#runtime.overload, this.#listeners, parts.overload, this.#log, systemClock, options.worker?.count);
     for (const message of bootstrap.clusters) {
       const compiled = compileWhole(message);
       if (typeof compiled === 'string') throw new BootstrapError('invalid', `static cluster ${message.name} cannot be used: ${compiled}`);

@@ -4,6 +4,7 @@ import type { InternalListeners } from '../listener/internal-listeners.ts';
 import type { Gate } from '../net/lane.ts';
 import type { TimerWheel } from '../net/timer-wheel.ts';
 import type { Slabs, Turn } from '../net/turn-writer.ts';
+import type { OverloadParts } from '../overload/overload-control.ts';
 import type { OverloadState } from '../overload/overload-state.ts';
 import type { GivenUpMemory } from '../resilience/given-up.ts';
 import type { TlsContexts } from '../tls/contexts.ts';
@@ -17,6 +18,7 @@ export interface ProcessParts {
   readonly readBuffer: Buffer;
   readonly names: HeaderNames;
   readonly slabs: Slabs;
+  readonly overload: OverloadParts;
 }
 
 /** What all parts of one proxy share. */

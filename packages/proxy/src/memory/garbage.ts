@@ -4,9 +4,17 @@ import { runInNewContext } from 'node:vm';
 /** `last-resort`: V8 throws away compiled code too, which requests miss for seconds afterwards (bench row pair-mtls-1k). */
 type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'regular' | 'last-resort' }) => void;
 
-/** Collects garbage, which stops the loop. */
-export function collectGarbage(): void {
-  collector()({ type: 'major', execution: 'sync', flavor: 'regular' });
+/** The garbage of a process, which may be that of many proxies: what one has had collected the others need not. */
+export class ProcessGarbage {
+  #collectedAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Stops the loop. False: that was done less than `intervalMs` ago. */
+  collect(nowMs: number, intervalMs: number): boolean {
+    if (nowMs - this.#collectedAtMs < intervalMs) return false;
+    this.#collectedAtMs = nowMs;
+    collector()({ type: 'major', execution: 'sync', flavor: 'regular' });
+    return true;
+  }
 }
 
 /**

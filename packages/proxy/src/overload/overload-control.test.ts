@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { processParts } from '../engine/make-runtime.ts';
 import { routeTo } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import type { TestUpstream } from '../testing/test-upstream.ts';
@@ -80,7 +81,7 @@ describe('requests while the proxy is overloaded', () => {
 describe('a loop that lags', () => {
   it('sheds requests once it has lagged for two seconds, and stops as soon as it does not', async () => {
     const clock = new LateClock();
-    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, engine.runtime.log, clock);
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, processParts().overload, engine.runtime.log, clock);
     control.start();
     const turns = (count: number, lateMs: number): number => {
       clock.lateMs = lateMs;
@@ -105,7 +106,7 @@ describe('a loop that lags', () => {
 
 describe('memory that is short', () => {
   it('resets the streams that hold most, and those alone', async () => {
-    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, engine.runtime.log);
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, processParts().overload, engine.runtime.log);
     upstream.onRequest = () => {};
     const calls = [10, 4_000, 900_000].map((bytes) => engine.client('in', { http2: true }).send({ body: 'x'.repeat(bytes), open: true }));
     await engine.settle();
@@ -122,7 +123,7 @@ describe('memory that is short', () => {
   });
 
   it('closes connections that have been idle for longer than they now may', async () => {
-    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, engine.runtime.log);
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, processParts().overload, engine.runtime.log);
     const [idle, fresh] = [engine.client('in'), engine.client('in')];
     await idle.call();
     await engine.advance(5_000);
@@ -134,7 +135,7 @@ describe('memory that is short', () => {
 
   it('gives streams less time to be idle, and their own back', async () => {
     await engine.listener('slow', { routes: [routeTo('app')], manager: { streamIdleTimeout: '300s' } });
-    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, engine.runtime.log);
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, processParts().overload, engine.runtime.log);
     upstream.onRequest = () => {};
     const shrink = (state: number): void => control!.reduceTimeouts(state, null, { kind: 'ratio', ratio: 0.01 });
     const call = engine.client('slow').send();
@@ -151,7 +152,7 @@ describe('memory that is short', () => {
   });
 
   it('is looked for by collecting garbage, at most every ten seconds', () => {
-    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, engine.runtime.log);
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, processParts().overload, engine.runtime.log);
     control.shrinkHeap();
     control.shrinkHeap();
     expect(control.shrinks).toBe(1);

@@ -1,18 +1,24 @@
 import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
-import { collectGarbage } from '../memory/garbage.ts';
+import type { ProcessGarbage } from '../memory/garbage.ts';
 import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
 import { LoopLag } from './loop-lag.ts';
 import { BUFFERED_SHARE, HURRIED_PRESSURE, type OverloadConfig, type TimerScale } from './overload-config.ts';
 import { type OverloadEffects, OverloadMonitor } from './overload-monitor.ts';
 import type { OverloadState } from './overload-state.ts';
-import { makeMonitor, ownLimitBytes } from './resource-monitors.ts';
+import { makeMonitor, ownLimitBytes, type ProcessMemory } from './resource-monitors.ts';
 import { streamsToReset } from './stream-reset.ts';
 
 /** As Envoy's shrink_heap: a collection of everything stops the loop. */
 const SHRINK_INTERVAL_MS = 10_000;
+
+/** What all proxies of a process have together. */
+export interface OverloadParts {
+  readonly memory: ProcessMemory;
+  readonly garbage: ProcessGarbage;
+}
 
 /** The overload manager of one proxy at work. */
 export class OverloadControl implements OverloadEffects {
@@ -25,20 +31,29 @@ export class OverloadControl implements OverloadEffects {
   readonly #log: ProxyLog;
   #dueMs = 0;
   #lagAtMs = Number.NEGATIVE_INFINITY;
-  #shrunkAtMs = Number.NEGATIVE_INFINITY;
+  readonly #parts: OverloadParts;
   /** Streams that were reset for what was kept for them. */
   resets = 0;
   /** Collections of garbage that were asked for. */
   shrinks = 0;
 
-  constructor(config: OverloadConfig, state: OverloadState, listeners: ListenerSet, log: ProxyLog, clock: TimerClock = systemClock, processes = 1) {
+  constructor(
+    config: OverloadConfig,
+    state: OverloadState,
+    listeners: ListenerSet,
+    parts: OverloadParts,
+    log: ProxyLog,
+    clock: TimerClock = systemClock,
+    processes = 1,
+  ) {
+    this.#parts = parts;
     this.#log = log;
     this.#clock = clock;
     this.#listeners = listeners;
     state.maxBufferedBytes = (ownLimitBytes() / processes) * BUFFERED_SHARE;
     this.monitor = new OverloadMonitor(
       config,
-      config.monitors.map((monitor) => makeMonitor(monitor, this.#loop, processes)),
+      config.monitors.map((monitor) => makeMonitor(monitor, this.#loop, parts.memory, processes)),
       this,
       state,
     );
@@ -73,15 +88,11 @@ export class OverloadControl implements OverloadEffects {
   }
 
   shrinkHeap(): void {
-    const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#shrunkAtMs < SHRINK_INTERVAL_MS) return;
-    this.#shrink(nowMs);
+    this.#shrink(SHRINK_INTERVAL_MS);
   }
 
-  #shrink(nowMs: number): void {
-    this.#shrunkAtMs = nowMs;
-    collectGarbage();
-    this.shrinks++;
+  #shrink(intervalMs: number): void {
+    if (this.#parts.garbage.collect(this.#clock.nowMs(), intervalMs)) this.shrinks++;
   }
 
   /** What a stream has kept is garbage once it is reset, and memory only once that is collected: V8 by itself waits for 64 MB of it. */
@@ -92,7 +103,7 @@ export class OverloadControl implements OverloadEffects {
       this.resets++;
       stream.shed();
     }
-    this.#shrink(this.#clock.nowMs());
+    this.#shrink(0);
   }
 
   /** As Envoy: in saturation alone. */

@@ -17,8 +17,11 @@ const CGROUP_FILES: readonly (readonly [current: string, limit: string])[] = [
  */
 const MAX_FILE_SHARE = 1 / 8;
 
+/** A look serves all proxies of a process for so long, ms: less than a hurried one of them waits. */
+const FRESH_MS = 20;
+
 /** Looks at the process and its machine. `loop` is told by whoever has the timer. `processes`: so many share what the machine has. */
-export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: number): ResourceMonitor {
+export function makeMonitor(config: MonitorConfig, loop: LoopLag, memory: ProcessMemory, processes: number): ResourceMonitor {
   const { name } = config;
   switch (config.kind) {
     case 'fixed-heap':
@@ -27,11 +30,8 @@ export function makeMonitor(config: MonitorConfig, loop: LoopLag, processes: num
       return { name, pressure: () => cgroupPressure(config.maxBytes) };
     case 'injected':
       return { name, pressure: () => injectedPressure(config.path) };
-    case 'own-memory': {
-      const limitBytes = ownLimitBytes() / processes;
-      const held = heldBytes(limitBytes * MAX_FILE_SHARE);
-      return { name, pressure: () => atMostOne(Math.max(held() / limitBytes, heapShare())) };
-    }
+    case 'own-memory':
+      return { name, pressure: () => memory.pressure(processes) };
     case 'event-loop':
       return { name, pressure: () => loop.pressure };
   }
@@ -44,18 +44,39 @@ function reservedBytes(): number {
 }
 
 /**
- * What is in use of what the kernel counts for this process. Pages that were given back to the allocator and not to the kernel are there for the next
- * who wants memory: counted, a proxy that was short of it once would be for ever.
+ * What is in use of what the kernel counts for this process, for all proxies in it. Pages that were given back to the allocator and not to the kernel
+ * are there for the next who wants memory: counted, a proxy that was short of it once would be for ever.
  */
-function heldBytes(maxFileBytes: number): () => number {
-  let besideHeapBytes = -1;
-  return () => {
+export class ProcessMemory {
+  readonly #nowMs: () => number;
+  readonly #limitBytes = ownLimitBytes();
+  #besideHeapBytes = -1;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #heldBytes = 0;
+  #heapShare = 0;
+
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Of the memory that it may have, or of V8's heap, as one of so many processes. */
+  pressure(processes: number): number {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#readAtMs >= FRESH_MS) {
+      this.#readAtMs = nowMs;
+      this.#read((this.#limitBytes / processes) * MAX_FILE_SHARE);
+    }
+    return atMostOne(Math.max((this.#heldBytes * processes) / this.#limitBytes, this.#heapShare));
+  }
+
+  #read(maxFileBytes: number): void {
     const { rss, heapTotal, external } = process.memoryUsage();
     const fileBytes = rss * fileShare();
     const residentBytes = rss - fileBytes + Math.min(fileBytes, maxFileBytes);
-    if (besideHeapBytes < 0) besideHeapBytes = Math.max(0, residentBytes - heapTotal - external);
-    return Math.min(residentBytes, besideHeapBytes + heapTotal + external);
-  };
+    if (this.#besideHeapBytes < 0) this.#besideHeapBytes = Math.max(0, residentBytes - heapTotal - external);
+    this.#heldBytes = Math.min(residentBytes, this.#besideHeapBytes + heapTotal + external);
+    this.#heapShare = heapShare();
+  }
 }
 
 /** Of the resident pages, those that are of files: the program, half of a proxy at rest. */

@@ -24,6 +24,8 @@ export interface ParentResult {
   readonly reason: 'Accepted' | 'NoMatchingParent' | 'NotAllowedByListeners' | 'NoMatchingListenerHostname';
 }
 
+const PARENTS = Symbol('parents');
+
 /** Names that both take: the narrower of two where one covers the other. No names: any. */
 export function sharedHostnames(listener: string | undefined, route: readonly string[] | undefined): readonly string[] {
   const own = (listener ?? '*').toLowerCase() || '*';
@@ -33,6 +35,17 @@ export function sharedHostnames(listener: string | undefined, route: readonly st
 
 /** The gateways of ours that a route names, and its listeners of them. */
 export function parentsOf(reader: Reader, route: ApiRoute): readonly ParentResult[] {
+  // Each listener asks it of every route.
+  const known = reader.once(PARENTS, () => new Map<ApiRoute, readonly ParentResult[]>());
+  let parents = known.get(route);
+  if (parents === undefined) {
+    parents = foundParents(reader, route);
+    known.set(route, parents);
+  }
+  return parents;
+}
+
+function foundParents(reader: Reader, route: ApiRoute): readonly ParentResult[] {
   const gateways = ourGateways(reader);
   return (route.spec.parentRefs ?? []).flatMap((parent): ParentResult[] => {
     const { kind = 'Gateway', group = GATEWAY_API } = parent;

@@ -16,6 +16,8 @@ import type { Reader } from '../../reader.ts';
 /** A Gateway, or a ListenerSet with the Gateway (`of`) that it adds listeners to. */
 export type ApiGateway = Resource<ApiGatewaySpec> & { readonly of?: Resource<ApiGatewaySpec> };
 
+const OUR_GATEWAYS = Symbol('our gateways');
+
 /** Off Kubernetes a namespace has the one label that each has there. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
@@ -27,8 +29,10 @@ export function isOurs(reader: Reader, className: string): boolean {
 
 /** Gateways first: of two that want one port the Gateway's own listener has it. */
 export function ourGateways(reader: Reader): readonly ApiGateway[] {
-  const gateways = reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
-  return [...gateways, ...reader.gatewayApi<ListenerSetSpec>('ListenerSet').flatMap((set) => listenersOf(reader, set, gateways) ?? [])];
+  return reader.once(OUR_GATEWAYS, () => {
+    const gateways = reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
+    return [...gateways, ...reader.gatewayApi<ListenerSetSpec>('ListenerSet').flatMap((set) => listenersOf(reader, set, gateways) ?? [])];
+  });
 }
 
 /** undefined: of no Gateway of ours, or of one that does not allow it. */

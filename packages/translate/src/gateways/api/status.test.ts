@@ -2,7 +2,7 @@ import { type ApiGatewaySpec, type ApiListener, GATEWAY_API, type Resource } fro
 import { describe, expect, test } from 'vitest';
 import { buildMesh } from '../../mesh.ts';
 import { resource, shopInstances, shopServices } from '../../testing/shop.ts';
-import { type ApiStatus, apiStatus, conditionNotes, type Programmed } from './status.ts';
+import { type ApiStatus, apiStatuses, conditionNotes, type Programmed } from './status.ts';
 
 const api = <Spec>(kind: string, name: string, spec: Spec, namespace = 'default'): Resource<Spec> => ({
   ...resource(kind, name, spec, { namespace }),
@@ -24,7 +24,7 @@ const to = (name: string, more: object = {}) => ({ rules: [{ backendRefs: [{ nam
 
 const programmed: Programmed = { reason: 'Programmed', message: '' };
 const statusOf = (config: readonly Resource[], of = config[0]!): ApiStatus | undefined =>
-  apiStatus(buildMesh({ config, services: shopServices, instances: shopInstances }), of, programmed);
+  apiStatuses(buildMesh({ config, services: shopServices, instances: shopInstances }))(of, programmed);
 /** "listener: Type=Reason" of what is not as it should be. */
 const faults = (status: ApiStatus | undefined): readonly string[] =>
   conditionNotes(status!).map((note) => note.replace(/ is (True|False)/, '').replace(/: [^:]*$/, ''));
@@ -48,7 +48,7 @@ describe('a gateway', () => {
   test('waits until it is in force', () => {
     const config = gateway([http]);
     const mesh = buildMesh({ config: [config], services: [], instances: [] });
-    expect(apiStatus(mesh, config, { reason: 'Pending', message: 'nobody' })!.conditions![1]).toEqual({
+    expect(apiStatuses(mesh)(config, { reason: 'Pending', message: 'nobody' })!.conditions![1]).toEqual({
       type: 'Programmed',
       status: 'False',
       reason: 'Pending',

@@ -54,10 +54,22 @@ export type Programmed = { readonly reason: 'Programmed' | 'Pending' | 'Invalid'
 const condition = (type: string, holds: boolean, reason: string, message = ''): Condition => ({ type, status: holds ? 'True' : 'False', reason, message });
 const ROUTES = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const;
 
-/** undefined: a kind without a status, or of another controller's. */
-export function apiStatus(mesh: Mesh, resource: Resource, programmed: Programmed): ApiStatus | undefined {
-  // Who sees what a gateway of its namespace sees.
-  const reader = new Reader(mesh, bareNode(resource.metadata.namespace, '', { gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 } }));
+/** The statuses of a mesh's resources. undefined: a kind without a status, or of another controller's. */
+export function apiStatuses(mesh: Mesh): (resource: Resource, programmed: Programmed) => ApiStatus | undefined {
+  /** By namespace: who sees what a gateway there sees. */
+  const readers = new Map<string, Reader>();
+  return (resource, programmed) => {
+    const { namespace } = resource.metadata;
+    let reader = readers.get(namespace);
+    if (reader === undefined) {
+      reader = new Reader(mesh, bareNode(namespace, '', { gateway: { address: '0.0.0.0', portMap: {}, portOffset: 0 } }));
+      readers.set(namespace, reader);
+    }
+    return statusOf(reader, resource, programmed);
+  };
+}
+
+function statusOf(reader: Reader, resource: Resource, programmed: Programmed): ApiStatus | undefined {
   if (isKind(resource, 'GatewayClass')) return classStatus(resource);
   if (isKind(resource, 'ApiGateway')) return isOurs(reader, resource.spec.gatewayClassName) ? gatewayStatus(reader, resource, programmed) : undefined;
   if (isKind(resource, 'ListenerSet')) return listenerSetStatus(reader, resource, programmed);
