@@ -20,6 +20,20 @@ export function cpuSeconds(pids) {
   return ticks / ticksPerSecond;
 }
 
+/** Ticks that the machine's host gave to others while ours wanted them, and all ticks of all cores (proc(5), /proc/stat). */
+function stolenTicks() {
+  const fields = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0].trim().split(/\s+/).slice(1, 9).map(Number);
+  return { stolen: fields[7], all: fields.reduce((sum, ticks) => sum + ticks, 0) };
+}
+
+/** Runs it, and says what share of the machine's time was stolen meanwhile: what was measured then is the host's doing. */
+export async function withSteal(run) {
+  const before = stolenTicks();
+  const result = await run();
+  const after = stolenTicks();
+  return { ...result, stealRatio: (after.stolen - before.stolen) / Math.max(1, after.all - before.all) };
+}
+
 /** Proportional set size, MB: memory that is shared counts by share. */
 export function pssMb(pids) {
   let kb = 0;

@@ -14,7 +14,18 @@ export function print(result, machine) {
   }
   const mib = result.mibPerRequest;
   console.log(
-    ['target', 'CPU us/req (min-max)', 'req/s', ...(mib === undefined ? [] : ['MiB/s']), 'p50 ms', 'p99 ms', 'PSS MB', 'sidecar idle MB', 'errors'].join('\t'),
+    [
+      'target',
+      'CPU us/req (min-max)',
+      'req/s',
+      ...(mib === undefined ? [] : ['MiB/s']),
+      'p50 ms',
+      'p99 ms',
+      'PSS MB',
+      'sidecar idle MB',
+      'errors',
+      'stolen %',
+    ].join('\t'),
   );
   for (const [target, t] of Object.entries(result.targets))
     console.log(
@@ -28,6 +39,7 @@ export function print(result, machine) {
         t.pssMb.median.toFixed(1),
         t.idleSidecarPssMb.toFixed(1),
         t.errors,
+        (t.stealRatio.median * 100).toFixed(1),
       ].join('\t'),
     );
   for (const [peer, ratio] of Object.entries(result.ratios)) {

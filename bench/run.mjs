@@ -41,6 +41,7 @@ const peer = (name) => execFileSync('bash', [join(root, 'scripts/peers'), name],
 const wants = (test) => wantedRows.some(test);
 const programs = {
   wrk: peer('wrk'),
+  nginx: peer('nginx'),
   envoy: wantedTargets.some((name) => name.startsWith('envoy')) ? peer('envoy') : '',
   haproxy: wantedTargets.includes('haproxy') ? peer('haproxy') : '',
   h2load: wants(({ load }) => load === 'h2load') ? peer('h2load') : '',
@@ -65,7 +66,7 @@ const links = Object.entries(chains).flatMap(([target, all]) =>
 const results = [];
 const stops = [];
 try {
-  const backend = await startBackend(peer('nginx'), join(directory, 'backend'), backendPort, links);
+  const backend = await startBackend(programs.nginx, join(directory, 'backend'), backendPort, links);
   stops.push(backend.stop);
   const collector = await startCollector(collectorPort);
   stops.push(collector.stop);

@@ -1,13 +1,17 @@
 // A row under load: the targets start, warm up, and take turns for as many rounds as were asked for.
 import { join } from 'node:path';
 import { load } from '../load.mjs';
-import { cpuSeconds, median, pssMb } from '../measure.mjs';
+import { cpuSeconds, median, pssMb, withSteal } from '../measure.mjs';
 import { startBare } from '../targets/bare.mjs';
 import { startHaproxy } from '../targets/haproxy.mjs';
 import { startMesh } from '../targets/mesh.mjs';
 
-const WARM_UP_SECONDS = 2;
-const figures = ['cpuUsPerRequest', 'requestsPerSecond', 'p50Ms', 'p99Ms', 'pssMb'];
+/** Until V8 has compiled what a request runs through: below this each round is faster than the one before. */
+const WARM_UP_SECONDS = 10;
+/** A round during which more of the machine's time was stolen is taken again, up to so many times; the quietest counts. */
+const MAX_STEAL_RATIO = 0.03;
+const MAX_TRIES = 4;
+const figures = ['cpuUsPerRequest', 'requestsPerSecond', 'p50Ms', 'p99Ms', 'pssMb', 'stealRatio'];
 
 /** `context`: {targets, rounds, seconds, directory, programs, ports(row), say}. */
 export async function measureUnderLoad(row, context) {
@@ -24,7 +28,7 @@ export async function measureUnderLoad(row, context) {
     let { rate } = row;
     for (const name of names) {
       // At full rate: a proxy that has had few requests is not yet compiled to what it will be.
-      const warm = await load(programs, row.load === 'open' ? { ...row, load: undefined } : row, targets[name], row.warmUpSeconds ?? WARM_UP_SECONDS);
+      const warm = await load(programs, row.load === 'open' ? { ...row, load: undefined } : row, targets[name], WARM_UP_SECONDS);
       if (row.load === 'open' && row.rate === undefined && (name === 'envoy' || rate === undefined)) rate = Math.round(warm.requestsPerSecond / 2);
     }
     if (rate !== undefined) say(`${row.name}: ${rate} requests a second`);
@@ -32,13 +36,10 @@ export async function measureUnderLoad(row, context) {
       // Each round begins with another target, so that drift of the machine hits all alike.
       for (let index = 0; index < names.length; index++) {
         const name = names[(index + round) % names.length];
-        const pids = targets[name].pids();
-        const before = cpuSeconds(pids);
-        const run = await load(programs, row, targets[name], seconds, rate);
-        const cpuUsPerRequest = ((cpuSeconds(pids) - before) * 1e6) / Math.max(1, run.requests);
-        samples[name].push({ ...run, cpuUsPerRequest, pssMb: pssMb(pids) });
+        const sample = await quietest(() => sampleOf(targets[name], () => load(programs, row, targets[name], seconds, rate)));
+        samples[name].push(sample);
         say(
-          `${row.name}: round ${round} ${name}: ${run.requestsPerSecond.toFixed(0)}/s, ${cpuUsPerRequest.toFixed(1)} us each, p99 ${run.p99Ms} ms, errors ${run.errors}`,
+          `${row.name}: round ${round} ${name}: ${sample.requestsPerSecond.toFixed(0)}/s, ${sample.cpuUsPerRequest.toFixed(1)} us each, p99 ${sample.p99Ms.toFixed(1)} ms, errors ${sample.errors}, stolen ${(sample.stealRatio * 100).toFixed(1)} %`,
         );
       }
     }
@@ -46,6 +47,22 @@ export async function measureUnderLoad(row, context) {
   } finally {
     for (const target of Object.values(targets)) await target.stop();
   }
+}
+
+async function sampleOf(target, run) {
+  const pids = target.pids();
+  const before = cpuSeconds(pids);
+  const result = await run();
+  return { ...result, cpuUsPerRequest: ((cpuSeconds(pids) - before) * 1e6) / Math.max(1, result.requests), pssMb: pssMb(pids) };
+}
+
+async function quietest(take) {
+  let best;
+  for (let turn = 0; turn < MAX_TRIES && !(best?.stealRatio <= MAX_STEAL_RATIO); turn++) {
+    const sample = await withSteal(take);
+    if (best === undefined || sample.stealRatio < best.stealRatio) best = sample;
+  }
+  return best;
 }
 
 async function startTarget(name, row, folder, ports, programs) {
