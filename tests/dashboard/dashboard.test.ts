@@ -105,6 +105,25 @@ describe.skipIf(chromium === undefined)('the dashboard in Chromium', () => {
     expect(await page.getByRole('status').textContent()).toContain('No problem known');
   });
 
+  test('a rollout is shown with its step, what both versions did, and how it stands, for as long as it is there', async () => {
+    expect((await mesh.rig(['rollout', 'start', 'orders', '--to', 'v2', '--steps', '30,100'])).code).toBe(0);
+    await show('Overview');
+    const panel = page.getByRole('listitem', { name: 'Rollout orders' });
+    await panel.getByText(/step 1 of 2 steps, watched for \d+ s of 60 s/).waitFor();
+    await panel.getByText(/^30 % to v2: (waiting for success>=99%|good so far)/).waitFor();
+    const cells = async (version: string): Promise<string[]> =>
+      panel
+        .getByRole('row', { name: new RegExp(`^${version} `) })
+        .getByRole('cell')
+        .allTextContents();
+    await until('traffic of both', async () => [await cells('v1'), await cells('v2')].every(([, , requests]) => Number(requests) > 0));
+    expect([(await cells('v1'))[0], (await cells('v2'))[0]]).toEqual(['70 %', '30 %']);
+    await mesh.rig(['rollout', 'abort', 'orders']);
+    await panel.getByText('aborted (by hand); all traffic goes to v1').waitFor();
+    await mesh.rig(['delete', 'rollout', 'orders']);
+    await panel.waitFor({ state: 'detached' });
+  });
+
   test('it asks nobody else for anything, and its policy lets nothing else in', async () => {
     const policy = (await page.request.get(`${origin}/`)).headers()['content-security-policy'];
     expect(policy).toContain("default-src 'none'");

@@ -2,6 +2,7 @@
 //   /echo             what arrived, as JSON
 //   /seq/KEY/503,200  the nth call of KEY gets the nth status, the last one from then on
 //   /slow/MS          200 after so long
+//   /flaky/VERSION/N  500 to every Nth, where this is that version
 //   /chain            calls NEXT, answers 500 where that failed
 //   /digest           how many bytes came and their SHA-256, as JSON
 //   /bytes/N          N bytes, the same each time, as fast as they are read; /given says how many of the last ones were
@@ -47,6 +48,10 @@ const verbs = {
     response.statusCode = statuses[Math.min(counts[pathOf(request)], statuses.length) - 1] ?? 200;
     const bare = response.statusCode === 204 || response.statusCode === 304;
     response.end(bare ? '' : `${response.statusCode}\n`);
+  },
+  flaky(request, response, [version, nth]) {
+    response.statusCode = version === VERSION && counts[pathOf(request)] % Number(nth) === 0 ? 500 : 200;
+    response.end('flaky\n');
   },
   slow: (_request, response, [ms]) => setTimeout(() => response.end('slow\n'), Number(ms)),
   async chain(request, response) {

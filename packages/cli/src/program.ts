@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CliError, describe, ExitCode } from './error.ts';
 import { defaultStateDirectory, meshDirectory } from './state.ts';
+import { rolloutCommands } from './rollout-commands.ts';
 
 /** Builds the command line. Each action imports its command when it is called. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -251,6 +252,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   example(
     token
       .command('create')
+  rolloutCommands(program, { output, example, mesh });
       .requiredOption('--name <name>', 'service account that it stands for')
       .option('--namespace <name>', 'namespace', 'default')
       .option('--ttl <seconds>', 'how long it can be used', '3600')

@@ -15,6 +15,7 @@ import { problemsOf } from './problems.ts';
 import { MeshState } from './push/mesh-state.ts';
 import { PushSource } from './push/push-source.ts';
 import { World } from './registry/world.ts';
+import { Rollouts } from './rollout/rollouts.ts';
 import { type SettledOptions, settle } from './settled-options.ts';
 import { openStateDirectory, type StateDirectory } from './state/state-directory.ts';
 import { openStore, type Store } from './store/open-store.ts';
@@ -23,6 +24,7 @@ import { Telemetry } from './telemetry/telemetry.ts';
 
 /** A part that takes longer to end is left behind. */
 const STOP_LIMIT_MS = 1_900;
+const CLUSTER_DOMAIN = 'cluster.local';
 
 /** Starts the three roles (configuration, certificates, telemetry) in this process. Throws a `StartError`, leaving nothing behind. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
@@ -80,6 +82,19 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     },
   });
   onStop(() => push.stop());
+  const rollouts: Rollouts = new Rollouts({
+    clock,
+    log,
+    records: store.records('rollout'),
+    resources: () => configuration.resources,
+    world: () => world.seen(),
+    domainSuffix: CLUSTER_DOMAIN,
+    change: (change) => mesh.change(change, clock.now()),
+    onChange: () => {
+      events.emit('rollouts');
+      events.emit('resources');
+    },
+  });
   const world: World = new World({
     clock,
     trustDomain,
@@ -91,25 +106,27 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     log,
     onChange: (change) => {
       mesh.change(change, clock.now());
+      rollouts.worldChanged();
       events.emit('services');
     },
   });
   const configuration: Configuration = await Configuration.open({
     store: store.resources,
     rootNamespace,
-    clusterDomain: 'cluster.local',
+    clusterDomain: CLUSTER_DOMAIN,
     world: () => world.seen(),
     watchesFolder: options.configDirectory !== undefined,
     onChange: (change) => configChanged(change),
   });
   onStop(() => configuration.close());
   const configChanged = ({ put, remove, revision, timeMs }: ConfigChange): void => {
-    world.configChanged(configuration.resources, new Set([...put, ...remove].map(({ kind }) => kind)));
-    mesh.change({ put, remove }, timeMs, revision);
+    world.configChanged({ put, remove }, () => configuration.resources);
+    mesh.change(rollouts.adapt({ put, remove }), timeMs, revision);
     events.emit('resources');
   };
-  world.configChanged(configuration.resources);
-  mesh.change({ put: configuration.resources }, clock.now(), configuration.revision);
+  world.configChanged({ put: configuration.resources, remove: [] }, () => configuration.resources);
+  onStop(() => rollouts.stop());
+  mesh.change(rollouts.adapt({ put: configuration.resources, remove: [] }), clock.now(), configuration.revision);
 
   let folder: WatchedFolder | undefined;
   if (options.configDirectory !== undefined) {
@@ -124,7 +141,9 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     log,
     intervalMs: options.scrapeIntervalMs,
     world,
+    watcher: rollouts,
     onChange: () => {
+      rollouts.tick();
       events.emit('top');
       events.emit('graph');
     },
@@ -166,6 +185,8 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       telemetry,
       events,
       services: () => world.views(),
+      attached: () => world.attached(),
+      rollouts,
       problems: () => problemsOf({ folder, mesh, push, registered: world.registered(), telemetry }),
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),

@@ -1,4 +1,4 @@
-import type { GraphView, Problem, ProxyView, ResourceView, ServiceView, TopRow, VersionInfo } from '@outrigger/control-plane/api';
+import type { GraphView, Problem, ProxyView, ResourceView, RolloutView, ServiceView, TopRow, VersionInfo } from '@outrigger/control-plane/api';
 
 /** Everything that the page shows, as last fetched; undefined: not yet. */
 export interface MeshData {
@@ -9,6 +9,7 @@ export interface MeshData {
   proxies: ProxyView[] | undefined;
   resources: ResourceView[] | undefined;
   problems: Problem[] | undefined;
+  rollouts: RolloutView[] | undefined;
 }
 export type Part = keyof MeshData;
 
@@ -20,6 +21,7 @@ export const noData: MeshData = {
   proxies: undefined,
   resources: undefined,
   problems: undefined,
+  rollouts: undefined,
 };
 
 /** Why the page has no fresh data, and what to do about it. */
@@ -46,6 +48,7 @@ const paths: Record<Part, string> = {
   proxies: '/proxies',
   resources: '/resources',
   problems: '/problems',
+  rollouts: '/rollouts',
 };
 const everything = Object.keys(paths) as Part[];
 /** These change by themselves; of the others events tell. */

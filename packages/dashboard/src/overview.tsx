@@ -4,6 +4,7 @@ import { Graph } from './graph.tsx';
 import type { History } from './history.ts';
 import { rowKey } from './history.ts';
 import { Breaker, Card, Empty, Figure, Scrolling, Spark } from './parts.tsx';
+import { Rollouts } from './rollouts.tsx';
 import { tiles } from './summary.ts';
 import { gradeOfMtls, gradeOfSuccess, milliseconds, percent, perSecond, serviceName } from './text.ts';
 
@@ -37,6 +38,7 @@ export function Overview({ data, history, nowMs, topAtMs }: { data: MeshData; hi
           <Graph graph={graph} edges={edges} rows={top ?? []} />
         )}
       </Card>
+      <Rollouts rollouts={data.rollouts} />
       <Card title="Services" note={`as the services’ own sidecars counted in the last ${windowMs / 1000} s; the curves are of the last 3 minutes`}>
         <Traffic rows={top ?? []} history={history} nowMs={topAtMs} />
       </Card>

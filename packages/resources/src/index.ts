@@ -43,6 +43,7 @@ export type {
 export { BUILT_IN_GATEWAY_CLASS, GATEWAY_CONTROLLER, GATEWAY_NAME_LABEL } from './kinds/gateway-api.ts';
 export { GATEWAY_API, groupOfKind, isKind, type KindInEffect, kindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
 export type {
+export { OUTRIGGER_API, parseRequirement, type Requirement, type RolloutSpec } from './kinds/rollout.ts';
   AuthorizationAction,
   AuthorizationCondition,
   AuthorizationOperation,

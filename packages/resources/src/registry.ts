@@ -1,9 +1,10 @@
 import { kindInEffect } from './kinds/known.ts';
 import { groupOf } from './resource.ts';
+import { ownKinds } from './schema/own.ts';
 import type { Schema } from './schema/structural.ts';
 import { type VendoredKind, vendoredKinds } from './schema/vendored.ts';
 
-/** One kind of Istio or Gateway API. */
+/** One kind of Istio, of Gateway API or of ours. */
 export interface Kind {
   readonly group: string;
   readonly kind: string;
@@ -17,10 +18,11 @@ export interface Kind {
   readonly inEffect: boolean;
 }
 
-const byName: ReadonlyMap<string, VendoredKind> = new Map(vendoredKinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
+const allKinds: readonly VendoredKind[] = [...vendoredKinds, ...ownKinds];
+const byName: ReadonlyMap<string, VendoredKind> = new Map(allKinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
 
 /** Every kind, by group and name. */
-export const kinds: readonly Kind[] = vendoredKinds.map(({ load: _load, ...kind }) => ({
+export const kinds: readonly Kind[] = allKinds.map(({ load: _load, ...kind }) => ({
   ...kind,
   inEffect: kindInEffect(kind.group, kind.kind) !== undefined,
 }));

@@ -15,7 +15,7 @@ export interface ResourceRef {
 
 /**
  * One validated, defaulted, frozen resource of `networking.istio.io`, `security.istio.io`, `telemetry.istio.io`,
- * `extensions.istio.io` or `gateway.networking.k8s.io`. `spec` has the shape of the kind's CRD schema (storage
+ * `extensions.istio.io`, `gateway.networking.k8s.io` or `outrigger.dev`. `spec` has the shape of the kind's CRD schema (storage
  * version): a field that the schema defaults is present.
  */
 export interface Resource<Spec = unknown> {

@@ -6,7 +6,7 @@ export { EMPTY_STREAM } from './empty-stream.ts';
 export type { FormatPart, FormatResult } from './format.ts';
 export { compileFormat, Format } from './format.ts';
 export type { CumulativeBucket } from './histogram.ts';
-export { Histogram, ISTIO_EDGES, quantileOfBuckets } from './histogram.ts';
+export { bucketIndex, bucketUpperBound, Histogram, ISTIO_EDGES, quantileOfBuckets } from './histogram.ts';
 export type { HttpSeries, IstioHttpLabel, TcpSeries } from './istio-metrics.ts';
 export { HttpEdge, ISTIO_HTTP_LABELS, ISTIO_TCP_LABELS, IstioMetrics, UNKNOWN_LABEL } from './istio-metrics.ts';
 export type { MetricKind, Series } from './metrics.ts';

@@ -106,6 +106,7 @@ const GRPC_STATUS = /^(?:\d|1[0-6])$/;
 /** Istio's standard metrics on one registry. */
 export class IstioMetrics {
   readonly #requests: MetricFamily<Counter>;
+  readonly #unreached: MetricFamily<Counter>;
   readonly #duration: MetricFamily<Histogram>;
   readonly #requestBytes: MetricFamily<Histogram>;
   readonly #responseBytes: MetricFamily<Histogram>;
@@ -116,6 +117,13 @@ export class IstioMetrics {
 
   constructor(registry: MetricRegistry) {
     this.#requests = registry.counter('istio_requests_total', 'Requests, counted when they end.', ...ISTIO_HTTP_LABELS);
+    this.#unreached = registry.counter(
+      'outrigger_unreached_requests_total',
+      'Requests that reached no endpoint of a subset: none was healthy, or too many waited.',
+      'destination_service_name',
+      'destination_service_namespace',
+      'destination_subset',
+    );
     this.#duration = registry.histogram('istio_request_duration_milliseconds', 'Duration of requests in milliseconds.', ...ISTIO_HTTP_LABELS);
     this.#requestBytes = registry.histogram('istio_request_bytes', 'Size of request bodies in bytes.', ...ISTIO_HTTP_LABELS);
     this.#responseBytes = registry.histogram('istio_response_bytes', 'Size of response bodies in bytes.', ...ISTIO_HTTP_LABELS);
@@ -134,6 +142,11 @@ export class IstioMetrics {
       requestBytes: this.#requestBytes.with(...values),
       responseBytes: this.#responseBytes.with(...values),
     };
+  }
+
+  /** Istio has the version of who answered; of who could not be reached there is the subset that was meant. */
+  unreached(service: string, namespace: string, subset: string): Counter {
+    return this.#unreached.with(service, namespace, subset);
   }
 
   tcp(labels: Readonly<Partial<Record<IstioHttpLabel, string>>>): TcpSeries {

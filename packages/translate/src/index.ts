@@ -3,7 +3,7 @@ export { inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundClus
 export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
-export { covers, meantHosts, parseAuthority } from './hosts.ts';
+export { coveringHosts, covers, fullHost, meantHosts, parseAuthority } from './hosts.ts';
 export { type Key, keys } from './keys.ts';
 export {
   type AuthorizationPolicy,

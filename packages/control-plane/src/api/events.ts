@@ -3,7 +3,7 @@ import { every } from '../clock.ts';
 import type { Clock } from '../options.ts';
 import { ApiFailure } from './api-failure.ts';
 
-export type EventKind = 'top' | 'graph' | 'proxies' | 'resources' | 'services' | 'problems';
+export type EventKind = 'top' | 'graph' | 'proxies' | 'resources' | 'services' | 'problems' | 'rollouts';
 
 const MAX_FOLLOWERS = 64;
 /** Of one kind; a page that fetched more often would show no more. */

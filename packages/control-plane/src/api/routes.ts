@@ -1,4 +1,5 @@
 import { IdentityError } from '@outrigger/identity';
+import { isKind } from '@outrigger/resources';
 import type { Certificates } from '../certificates/certificates.ts';
 import { ConfigError, type Configuration } from '../config/configuration.ts';
 import type { MeshState } from '../push/mesh-state.ts';
@@ -11,13 +12,15 @@ import { MAX_WINDOW_MS } from '../telemetry/windows.ts';
 import { ApiFailure } from './api-failure.ts';
 import { applyRequest, queryNumber, tokenRequest } from './check-body.ts';
 import type { Events } from './events.ts';
+import { type MeshView, meshView } from './mesh-view.ts';
+import { type RolloutParts, rolloutRoutes } from './rollout-routes.ts';
 import type { Handler, Route } from './route.ts';
 import type { ApplyResult, Problem, ResourceView, ServiceView, VersionInfo } from './shapes.ts';
 
 const DEFAULT_WINDOW_MS = 10_000;
 const DEFAULT_WAIT_MS = 30_000;
 
-export interface ApiParts {
+export interface ApiParts extends RolloutParts {
   readonly version: () => VersionInfo;
   readonly configuration: Configuration;
   readonly mesh: MeshState;
@@ -55,6 +58,7 @@ export function apiRoutes(parts: ApiParts): Route[] {
     get(/^\/metrics$/, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(parts.metrics());
     }),
+    ...rolloutRoutes(parts, guarded),
     {
       method: 'GET',
       path: /^\/events$/,
@@ -108,15 +112,16 @@ async function apply(configuration: Configuration, body: unknown): Promise<Apply
   }
 }
 
-function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearchParams): ResourceView[] {
-  const selected = new Set(configuration.find(query.get('kind') ?? undefined, query.get('namespace') ?? undefined, query.get('name') ?? undefined));
+function resourceViews({ configuration, mesh, push, rollouts }: ApiParts, query: URLSearchParams): ResourceView[] {
+  const { kind, namespace, name } = nameOf(query);
+  const selected = new Set(configuration.find(kind, namespace, name));
   const chosen = configuration.items.map((item, index) => ({ item, resource: configuration.resources[index]! })).filter(({ item }) => selected.has(item));
   const statuses = statusesOf(
     chosen.map(({ resource }) => resource),
     { push, quarantined: mesh.quarantined, effect: configuration.effectContext(), mesh: mesh.current },
   );
   return chosen
-    .map(({ item: { object, source } }, index) => ({
+    .map(({ item: { object, source }, resource }, index) => ({
       apiVersion: object.apiVersion,
       kind: object.kind,
       namespace: object.metadata.namespace,
@@ -125,8 +130,11 @@ function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearch
       generation: object.metadata.generation,
       creationTimestamp: object.metadata.creationTimestamp,
       origin: source.file === '' ? null : { file: source.file, line: source.line },
-      manifest: statuses[index]!.api === undefined ? object : { ...object, status: statuses[index]!.api },
-      status: statuses[index]!.status,
+      manifest: withStatus(
+        object,
+        statuses[index]!.api ?? (isKind(resource, 'Rollout') ? rollouts.view(resource.metadata.namespace, resource.metadata.name) : undefined),
+      ),
+      status: (isKind(resource, 'Rollout') ? rollouts.statusOf(resource.metadata.namespace, resource.metadata.name) : undefined) ?? statuses[index]!.status,
     }))
     .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
 }
@@ -157,6 +165,15 @@ function guarded(handle: Handler): Handler {
         const status = { REFUSED: 422, NOT_FOUND: 404, AMBIGUOUS: 409, IN_FOLDER: 409, UNKNOWN_KIND: 400 }[error.code];
         throw new ApiFailure(status, error.code, error.message, error.where, error.next);
       }
+function withStatus(object: object, status: object | undefined): object {
+  return status === undefined ? object : { ...object, status };
+}
+
+/** What is not asked for matches all. */
+function nameOf(query: URLSearchParams): { readonly kind?: string; readonly namespace?: string; readonly name?: string } {
+  return Object.fromEntries(['kind', 'namespace', 'name'].flatMap((field) => (query.get(field) === null ? [] : [[field, query.get(field)!]])));
+}
+
       if (error instanceof StoreError) throw new ApiFailure(STORE_STATUS[error.code], error.code, error.message, 'the store', error.next);
       if (error instanceof IdentityError) throw new ApiFailure(400, error.code, error.message, '', 'Correct the request');
       throw error;

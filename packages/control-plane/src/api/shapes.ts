@@ -1,4 +1,5 @@
 /** JSON of the control plane's HTTP API (`/api/v1/...`), used by `rig` and by the dashboard. Times are Unix milliseconds. */
+export type { RolloutActionName, RolloutArmView, RolloutRequest, RolloutView } from './rollout-shapes.ts';
 
 /** GET /api/v1/version */
 export interface VersionInfo {

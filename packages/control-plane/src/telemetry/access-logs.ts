@@ -1,10 +1,10 @@
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
-import { ISTIO_EDGES } from '@outrigger/telemetry';
+import { bucketIndex, bucketUpperBound, ISTIO_EDGES } from '@outrigger/telemetry';
 import { callerKey } from '@outrigger/xds';
 import type { HTTPAccessLogEntry } from '@outrigger/xds/protos/envoy/data/accesslog/v3/accesslog';
 import { AccessLogService, type StreamAccessLogsMessage } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { isFailure } from './series.ts';
-import type { Edge, Party, Traffic } from './windows.ts';
+import type { Edge, Party, Traffic, Unreached } from './windows.ts';
 
 /** Whose sidecar reports, and where the endpoints are that it calls. */
 export interface Directory {
@@ -18,7 +18,11 @@ export interface Directory {
 
 export interface AccessLogsOptions {
   readonly directory: () => Directory;
-  readonly record: (edge: Edge, traffic: Traffic) => void;
+  /** `unreached`: as the caller counted, and no sidecar of whom it was for. */
+  readonly record: (edge: Edge, traffic: Traffic, unreached: boolean) => void;
+  readonly recordUnreached: (unreached: Unreached) => void;
+  /** Whether every bucket of a service's durations is wanted. */
+  readonly wantsFine: (service: string, namespace: string) => boolean;
 }
 
 const UNKNOWN: Party = { service: '', namespace: '', version: '' };
@@ -39,32 +43,32 @@ export function accessLogRoutes(options: AccessLogsOptions): (router: ConnectRou
           const own = directory.ofNode(nodeId);
           // Who reports must be who it says it is: else one workload could make up another's figures.
           if (own === undefined || own.spiffeId !== spiffeId || message.logEntries.case !== 'httpLogs') continue;
-          for (const entry of message.logEntries.value.logEntry) record(entry, own, directory, options.record);
+          for (const entry of message.logEntries.value.logEntry) record(entry, own, directory, options);
         }
         return {};
       },
     });
 }
 
-function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add: AccessLogsOptions['record']): void {
+function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, options: AccessLogsOptions): void {
   const properties = entry.commonProperties;
   const cluster = properties?.upstreamCluster ?? '';
   const inbound = cluster.startsWith('inbound|');
   const status = entry.response?.responseCode ?? 0;
   const headers = { ...entry.response?.responseTrailers, ...entry.response?.responseHeaders };
   const durationMs = milliseconds(properties?.timeToLastDownstreamTxByte) ?? milliseconds(properties?.duration);
-  const traffic = (mtls: boolean | undefined): Traffic => ({
+  const traffic = (mtls: boolean | undefined, to: Party): Traffic => ({
     requests: 1,
     failures: isFailure(status, headers['grpc-status'] ?? '') ? 1 : 0,
     mtls: mtls === true ? 1 : 0,
     plain: mtls === false ? 1 : 0,
-    durations: durationMs === undefined ? new Map() : new Map([[ISTIO_EDGES.find((edge) => durationMs <= edge) ?? Number.POSITIVE_INFINITY, 1]]),
+    durations: durationMs === undefined ? new Map() : new Map([[boundOf(durationMs, options.wantsFine(to.service, to.namespace)), 1]]),
   });
   const self: Party = { service: own.service, namespace: own.namespace, version: own.version };
   if (inbound) {
     const uri = properties?.tlsProperties?.peerCertificateProperties?.subjectAltName.find(({ san }) => san.case === 'uri')?.san.value;
     const from = peerOf(entry.request?.requestHeaders[PEER_HEADER]) ?? (uri === undefined ? undefined : directory.ofSpiffeId(String(uri))) ?? UNKNOWN;
-    add({ reporter: 'destination', from, to: self }, traffic(uri !== undefined));
+    options.record({ reporter: 'destination', from, to: self }, traffic(uri !== undefined, self), false);
     return;
   }
   const socket = properties?.upstreamRemoteAddress?.address;
@@ -73,11 +77,18 @@ function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, add
       ? directory.ofEndpoint(`${socket.value.address}:${socket.value.portSpecifier.value}`)
       : undefined;
   // "outbound|8080|v1|order-service.default.svc.cluster.local"
-  const [, , , host = ''] = cluster.split('|');
+  const [, , subset = '', host = ''] = cluster.split('|');
   const [short = '', space = ''] = host.split('.');
   const to = endpoint ?? (host === '' ? UNKNOWN : { service: short, namespace: space, version: '' });
   // Envoy's log does not say how it reached the endpoint.
-  add({ reporter: 'source', from: self, to }, traffic(undefined));
+  const flags = properties?.responseFlags;
+  options.record({ reporter: 'source', from: self, to }, traffic(undefined, to), endpoint !== undefined && flags?.upstreamConnectionFailure === true);
+  if (endpoint === undefined && subset !== '' && (flags?.noHealthyUpstream === true || flags?.upstreamOverflow === true))
+    options.recordUnreached({ service: short, namespace: space, subset, requests: 1 });
+}
+
+function boundOf(durationMs: number, fine: boolean): number {
+  return fine ? bucketUpperBound(bucketIndex(durationMs)) : (ISTIO_EDGES.find((edge) => durationMs <= edge) ?? Number.POSITIVE_INFINITY);
 }
 
 function peerOf(header: string | undefined): Party | undefined {

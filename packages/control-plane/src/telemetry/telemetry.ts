@@ -10,7 +10,7 @@ import { type BreakerStates, breakersOf, breakersOfEnvoy } from './breakers.ts';
 import { fetchPage } from './fetch-page.ts';
 import { Series } from './series.ts';
 import { type Group, graphOf, topRows } from './views.ts';
-import { type Party, Windows } from './windows.ts';
+import { type Edge, type Party, type Traffic, type Unreached, Windows } from './windows.ts';
 
 /** Sidecars that are asked at the same time. */
 const CONCURRENCY = 32;
@@ -18,6 +18,10 @@ const CONCURRENCY = 32;
 const SILENT_MS = 10_000;
 const METRICS_PATH = '/metrics';
 const ENVOY_CLUSTERS_PATH = '/clusters?format=json';
+const FINE_METRICS_PATH = '/metrics?buckets=fine';
+const SAMPLES_PATH = '/request_samples';
+/** As often as a sidecar has new ones. */
+const SAMPLES_INTERVAL_MS = 5_000;
 
 export interface TelemetryOptions {
   readonly clock: Clock;
@@ -26,10 +30,19 @@ export interface TelemetryOptions {
   readonly world: { registered(): Iterable<RegisteredInstance> };
   readonly onChange: () => void;
   /** Default: over HTTP. */
+  /** Who looks at what is seen beyond the last minute's sums. */
+  readonly watcher?: TrafficWatcher;
   readonly fetch?: (hostPort: string, path: string) => Promise<string>;
 }
 
 interface Target {
+export interface TrafficWatcher {
+  /** Whether every bucket of this service's histograms is wanted. */
+  watches(service: string, namespace: string): boolean;
+  seen(edge: Edge, traffic: Traffic, unreached: boolean): void;
+  seenUnreached(unreached: Unreached): void;
+}
+
   readonly series: Series;
   breakers: BreakerStates;
   lastGoodMs: number;
@@ -74,7 +87,12 @@ export class Telemetry {
   }
 
   routes(): (router: ConnectRouter) => void {
-    return accessLogRoutes({ directory: () => this.#directory(), record: (edge, traffic) => this.#windows.add(edge, traffic, this.#options.clock.now()) });
+    return accessLogRoutes({
+      directory: () => this.#directory(),
+      record: (edge, traffic, unreached) => this.#add(edge, traffic, unreached, this.#options.clock.now()),
+      recordUnreached: (unreached) => this.#options.watcher?.seenUnreached(unreached),
+      wantsFine: (service, namespace) => this.#options.watcher?.watches(service, namespace) === true,
+    });
   }
 
   top(windowMs: number): TopRow[] {
@@ -117,11 +135,15 @@ export class Telemetry {
         // Envoy's requests come by its access log; its statistics have no labels for who called.
         target.breakers = breakersOfEnvoy(await this.#fetch(registration.metricsAddress, ENVOY_CLUSTERS_PATH));
       } else {
-        const parsed = parsePrometheus(await this.#fetch(registration.metricsAddress, METRICS_PATH));
+        const fine = this.#options.watcher?.watches(registration.service, registration.namespace) === true;
+        const parsed = parsePrometheus(await this.#fetch(registration.metricsAddress, fine ? FINE_METRICS_PATH : METRICS_PATH));
         if (!parsed.ok) throw new Error(parsed.message);
         target.breakers = breakersOf(parsed.samples);
         const now = clock.now();
-        for (const [edge, traffic] of target.series.advance(parsed.samples)) this.#windows.add(edge, traffic, now);
+        const { sightings, unreached } = target.series.advance(parsed.samples, fine);
+        for (const sighting of sightings) this.#add(sighting.edge, sighting.traffic, sighting.unreached, now);
+        for (const requests of unreached) this.#options.watcher?.seenUnreached(requests);
+        await this.#takeSamples(target, registration.metricsAddress, registration.nodeId);
       }
       target.lastGoodMs = clock.now();
       target.failure = '';
@@ -138,6 +160,26 @@ export class Telemetry {
       for (const [endpoint, state] of breakers) if (state === 2 || !states.has(endpoint)) states.set(endpoint, state);
     }
     const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
+  async #takeSamples(target: Target, hostPort: string, node: string): Promise<void> {
+    const { clock } = this.#options;
+    if (clock.now() - target.samplesAskedMs < SAMPLES_INTERVAL_MS) return;
+    target.samplesAskedMs = clock.now();
+    let windows: ReturnType<typeof readSamplesPage>;
+    try {
+      windows = readSamplesPage(await this.#fetch(hostPort, `${SAMPLES_PATH}?since=${target.samplesUntilMs}`), node);
+    } catch {
+      // A proxy of an older version has no such page, and is none the worse for it.
+      return;
+    }
+    for (const { endMs } of windows) target.samplesUntilMs = Math.max(target.samplesUntilMs, endMs);
+    this.samples.add(windows, clock.now());
+  }
+
+  #add(edge: Edge, traffic: Traffic, unreached: boolean, nowMs: number): void {
+    this.#windows.add(edge, traffic, nowMs);
+    this.#options.watcher?.seen(edge, traffic, unreached);
+  }
+
     for (const entry of this.#options.world.registered()) {
       // One that only calls is called by nobody.
       const gateway = isGateway(entry.registration);

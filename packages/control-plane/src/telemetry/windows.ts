@@ -25,6 +25,14 @@ export interface Party {
   readonly version: string;
 }
 
+/** Requests that reached no endpoint of a subset: their caller alone knows of them. */
+export interface Unreached {
+  readonly service: string;
+  readonly namespace: string;
+  readonly subset: string;
+  readonly requests: number;
+}
+
 export interface EdgeTraffic extends Edge, Traffic {}
 
 interface Slot {

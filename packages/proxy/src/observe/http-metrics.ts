@@ -1,5 +1,5 @@
-import type { HttpSeries, IstioHttpLabel, IstioMetrics } from '@outrigger/telemetry';
-import { formatResponseFlags } from '@outrigger/telemetry';
+import type { Counter, HttpSeries, IstioHttpLabel, IstioMetrics } from '@outrigger/telemetry';
+import { formatResponseFlags, ResponseFlag } from '@outrigger/telemetry';
 import type { ActiveStream } from '../engine/active-stream.ts';
 import { isGrpc } from '../engine/local-reply.ts';
 import { parsePeer, peerMatchesIdentity } from '../filters/peer.ts';
@@ -21,6 +21,15 @@ export class SeriesSet {
   constructor(labels: Labels) {
     this.labels = labels;
   }
+}
+
+/** What keeps a request from every endpoint of its cluster. */
+const UNREACHED_FLAGS = ResponseFlag.noHealthyUpstream | ResponseFlag.upstreamOverflow | ResponseFlag.noClusterFound | ResponseFlag.dnsResolutionFailed;
+
+interface WithoutHost {
+  readonly set: SeriesSet;
+  /** Null: the cluster is no subset's. */
+  readonly unreached: Counter | null;
 }
 
 interface Workload {
@@ -79,7 +88,7 @@ export class HttpMetrics {
   readonly #metrics: IstioMetrics;
   readonly #node: NodeIdentity;
   /** Streams without an endpoint, by cluster name. */
-  readonly #withoutHost = new Map<string, SeriesSet>();
+  readonly #withoutHost = new Map<string, WithoutHost>();
 
   constructor(metrics: IstioMetrics, node: NodeIdentity) {
     this.#metrics = metrics;
@@ -131,18 +140,9 @@ export class HttpMetrics {
     const policy = stream.upstreamSecure ? 'mutual_tls' : 'none';
     if (host === null || stream.cluster === null) {
       const name = stream.upstreamCluster;
-      let set = this.#withoutHost.get(name);
-      if (set === undefined) {
-        const meant = stream.cluster === null ? meantBy(name) : { peer: NOBODY, host: '' };
-        set = new SeriesSet({
-          reporter: 'source',
-          ...sourceLabels(this.#node, ''),
-          ...destinationLabels(meant.peer, '', stream.cluster, meant.host),
-          connection_security_policy: NONE,
-        });
-        this.#withoutHost.set(name, set);
-      }
-      return set;
+      const without = this.#withoutHost.get(name) ?? this.#addWithoutHost(name, stream.cluster);
+      if (without.unreached !== null && (stream.responseFlags & UNREACHED_FLAGS) !== 0) without.unreached.value++;
+      return without.set;
     }
     if (host.series !== null && host.seriesPeerUri === stream.upstreamPeerUri) return host.series;
     const set = new SeriesSet({
@@ -156,5 +156,21 @@ export class HttpMetrics {
       host.seriesPeerUri = stream.upstreamPeerUri;
     }
     return set;
+  }
+
+  #addWithoutHost(name: string, cluster: Cluster | null): WithoutHost {
+    const meant = cluster === null ? meantBy(name) : { peer: NOBODY, host: '' };
+    const set = new SeriesSet({
+      reporter: 'source',
+      ...sourceLabels(this.#node, ''),
+      ...destinationLabels(meant.peer, '', cluster, meant.host),
+      connection_security_policy: NONE,
+    });
+    const service = cluster?.config.service?.name ?? meant.peer.service;
+    const namespace = cluster?.config.service?.namespace ?? meant.peer.namespace;
+    const subset = /^outbound\|\d+\|([^|]+)\|/.exec(name)?.[1];
+    const without = { set, unreached: subset === undefined ? null : this.#metrics.unreached(service, namespace, subset) };
+    this.#withoutHost.set(name, without);
+    return without;
   }
 }

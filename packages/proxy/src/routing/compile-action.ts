@@ -39,6 +39,8 @@ const CLUSTER_WEIGHT = fieldPolicy(
   'name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal metadata_match',
 );
 
+/** A field's number. */
+const USE_HASH_POLICY = 5;
 /** What a subset balancer looks at, in routes and endpoints. */
 const LB_METADATA = 'envoy.lb';
 /** Envoy keeps the sum within 32 bits. */
@@ -54,6 +56,7 @@ export interface ForwardTarget {
   readonly clusters: readonly ClusterChoice[];
   readonly totalWeight: number;
   readonly randomValueHeader: string;
+  readonly choosesByHash: boolean;
 }
 
 const NOT_FOUND_STATUS: Readonly<Record<RouteAction_ClusterNotFoundResponseCode, number>> = {
@@ -93,6 +96,7 @@ export function compileTarget(action: RouteAction, own: RouteMutations, scope: R
     ],
     totalWeight: 1,
     randomValueHeader: '',
+    choosesByHash: false,
   });
   switch (specifier.case) {
     case 'cluster':
@@ -160,7 +164,14 @@ function compileWeighted(
   if (config.totalWeight !== undefined && config.totalWeight !== sum)
     report.error(`${path}.total_weight`, `is ${config.totalWeight}, but the weights sum up to ${sum}`);
   const randomValueHeader = config.randomValueSpecifier.case === 'headerName' ? config.randomValueSpecifier.value.toLowerCase() : '';
-  return { clusters, totalWeight: Math.max(1, sum), randomValueHeader };
+  return { clusters, totalWeight: Math.max(1, sum), randomValueHeader, choosesByHash: usesHashPolicy(config) };
+}
+
+/** use_hash_policy (google.protobuf.BoolValue, field 5), which our generated messages are too old to have. */
+function usesHashPolicy(config: WeightedCluster): boolean {
+  const data = config.$unknown?.findLast(({ no }) => no === USE_HASH_POLICY)?.data;
+  // Its length, its one field, and true.
+  return data !== undefined && data.length === 3 && data[1] === 8 && data[2] === 1;
 }
 
 /** The part of the path that a prefix rewrite replaces; -1: all but the query. */

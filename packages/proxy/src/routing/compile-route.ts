@@ -116,7 +116,7 @@ function hedges(config: HedgePolicy | undefined, path: string, report: CompileRe
   return config.hedgeOnPerTryTimeout;
 }
 
-const NOWHERE: ForwardTarget = { clusters: [], totalWeight: 1, randomValueHeader: '' };
+const NOWHERE: ForwardTarget = { clusters: [], totalWeight: 1, randomValueHeader: '', choosesByHash: false };
 
 export function compileRoute(config: Route, scope: RouteScope, path: string, report: CompileReport): CompiledRoute {
   checkFields(RouteSchema, config, ROUTE, path, report);

@@ -1,13 +1,17 @@
 import type { Random } from '@outrigger/telemetry';
 import type { RouteAction_HashPolicy } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { RequestHead } from '../http/message.ts';
-import type { LbContext } from '../lb/context.ts';
+import { LbContext } from '../lb/context.ts';
 import { XxHash64 } from '../lb/xxhash64.ts';
 import type { CompileReport } from './compile-result.ts';
 import { durationMs } from './duration.ts';
 import { headerIndex } from './headers.ts';
 import { queryValue } from './query.ts';
 import { compileRegexRewrite, type RegexRewrite } from './regex.ts';
+
+const HALF_WORD = 0x1_0000;
+/** For cookies that are made, of which nothing comes. */
+const NOT_RANDOM: Random = { uint32: () => 0 };
 
 type Source =
   | { readonly kind: 'header'; readonly name: string; readonly rewrite: RegexRewrite | null }
@@ -26,6 +30,7 @@ interface Policy {
 export class HashPolicies {
   readonly #policies: readonly Policy[];
   readonly #hasher = new XxHash64();
+  readonly #scratch = new LbContext();
 
   constructor(policies: readonly Policy[]) {
     this.#policies = policies;
@@ -57,6 +62,17 @@ export class HashPolicies {
       }
       if (terminal && context.hasHash) return;
     }
+  }
+
+  /** The hash modulo `total` (at most 2^32); -1 where the request has nothing to hash, or only what it would be given. */
+  remainder(head: RequestHead, total: number): number {
+    const context = this.#scratch;
+    this.apply(head, '', NOT_RANDOM, context);
+    if (!context.hasHash || context.setCookie !== '') return -1;
+    // In parts: the whole of 64 bits is no exact number.
+    let rest = context.hashHigh % total;
+    rest = (rest * HALF_WORD + (context.hashLow >>> 16)) % total;
+    return (rest * HALF_WORD + (context.hashLow & 0xffff)) % total;
   }
 
   #textOf(source: Source, head: RequestHead, sourceIp: string, random: Random, context: LbContext): string | undefined {

@@ -32,6 +32,8 @@ export interface RouteEntryFields {
   readonly totalWeight: number;
   /** Lower-case header that carries the value for the weighted choice; '' takes the request's random number. */
   readonly randomValueHeader: string;
+  /** Whether `hash` decides it, where the request has something to hash. */
+  readonly choosesByHash: boolean;
   /** 503, 404 or 500. */
   readonly clusterNotFoundStatus: number;
   /** Whole request, ms; 0: none. Envoy's default of 15 s holds where xDS has none. */
@@ -111,6 +113,10 @@ export class RouteEntry {
       if (given >= 0) selected = given;
     }
     selected %= this.#totalWeight;
+    if (this.fields.choosesByHash) {
+      const kept = this.fields.hash.remainder(head, this.#totalWeight);
+      if (kept >= 0) selected = kept;
+    }
     const clusters = this.#clusters;
     for (let i = 0; i < clusters.length - 1; i++) {
       selected -= clusters[i]!.weight;

@@ -5,12 +5,13 @@ import { authorizationPolicyErrors } from './authorization-policy.ts';
 import { destinationRuleErrors } from './destination-rule.ts';
 import { gatewayErrors } from './gateway.ts';
 import { peerAuthenticationErrors } from './peer-authentication.ts';
+import { rolloutErrors } from './rollout.ts';
 import { serviceEntryErrors } from './service-entry.ts';
 import { sidecarErrors } from './sidecar.ts';
 import { virtualServiceErrors } from './virtual-service.ts';
 import { workloadEntryErrors, workloadGroupErrors } from './workloads.ts';
 
-/** What Istio's admission webhook refuses although the CRD lets it pass. */
+/** What Istio's admission webhook refuses although the CRD lets it pass, and what of our own kinds cannot be meant. */
 export function admissionErrors(resource: Resource): readonly FieldError[] {
   if (isKind(resource, 'VirtualService')) return virtualServiceErrors(resource);
   if (isKind(resource, 'DestinationRule')) return destinationRuleErrors(resource);
@@ -21,5 +22,6 @@ export function admissionErrors(resource: Resource): readonly FieldError[] {
   if (isKind(resource, 'Gateway')) return gatewayErrors(resource.spec);
   if (isKind(resource, 'PeerAuthentication')) return peerAuthenticationErrors(resource.spec);
   if (isKind(resource, 'AuthorizationPolicy')) return authorizationPolicyErrors(resource);
+  if (isKind(resource, 'Rollout')) return rolloutErrors(resource.spec);
   return [];
 }

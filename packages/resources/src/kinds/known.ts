@@ -11,6 +11,7 @@ import type {
   ListenerSetSpec,
   ReferenceGrantSpec,
 } from './gateway-api.ts';
+import { OUTRIGGER_API, type RolloutSpec } from './rollout.ts';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec } from './security.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec } from './workloads.ts';
@@ -36,6 +37,7 @@ export interface SpecByKind {
   ListenerSet: ListenerSetSpec;
   ReferenceGrant: ReferenceGrantSpec;
   BackendTLSPolicy: BackendTlsPolicySpec;
+  Rollout: RolloutSpec;
 }
 
 export type KindInEffect = keyof SpecByKind;
@@ -62,6 +64,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   ListenerSet: GATEWAY_API,
   ReferenceGrant: GATEWAY_API,
   BackendTLSPolicy: GATEWAY_API,
+  Rollout: OUTRIGGER_API,
 };
 
 function nameOf(kind: KindInEffect): string {

@@ -30,6 +30,8 @@ export interface HttpRoute {
   readonly mirrorPercentage?: Percent;
   readonly corsPolicy?: CorsPolicy;
   readonly headers?: Headers;
+  /** Of several destinations each caller keeps its own. Nobody writes it: a Rollout lays it over a route. */
+  readonly sticky?: { readonly header?: string; readonly cookie?: string };
 }
 
 export interface HttpMatchRequest {

@@ -21,6 +21,7 @@ import { headerFields, hostOperation, overwrite, PEER_HEADER, peerHeader } from 
 import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
 import { type Retry, type RetryPolicyInit, retryOf, splitByIdempotency } from './retry.ts';
 import type { RouteRule } from './rule.ts';
+import { chooseByHash, stickyPolicies } from './stickiness.ts';
 
 type RouteInit = Init<typeof RouteSchema>;
 /** Action, match and metadata are filled in at the end: Envoys get a route in several. */
@@ -181,10 +182,10 @@ function routesFor(
     return [];
   }
   const action: ActionInit = {
-    clusterSpecifier: clusterSpecifier(destinations),
-    // Gateway API: a backend that is none.
-    ...(owner.kind === 'VirtualService' ? {} : { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR }),
-    hashPolicy: destinations.map(({ at }) => hashPolicy(reader, visibility, at)).find((policies) => policies.length > 0) ?? [],
+    clusterSpecifier: clusterSpecifier(destinations, route),
+    // Gateway API: a backend that is none; a client of gRPC reads 503, the default, as it should.
+    ...(owner.kind === 'HTTPRoute' ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
+    hashPolicy: [...stickyPolicies(route), ...(destinations.map(({ at }) => hashPolicy(reader, visibility, at)).find((policies) => policies.length > 0) ?? [])],
     ...timeouts(reader, durationOf(reader, owner, `${field}.timeout`, route.timeout)),
     ...rewrite(route, destinations.length === 1 ? destinations[0]!.entry : undefined),
     requestMirrorPolicies: mirrors(reader, visibility, owner, field, route, target),
@@ -209,24 +210,22 @@ interface Weighted {
   readonly at: ResolvedDestination;
 }
 
-function clusterSpecifier(destinations: readonly Weighted[]): ActionInit['clusterSpecifier'] & object {
+function clusterSpecifier(destinations: readonly Weighted[], route: RouteRule): ActionInit['clusterSpecifier'] & object {
   const single = destinations[0]!;
   if (destinations.length === 1) return { case: 'cluster', value: single.at.cluster };
-  return {
-    case: 'weightedClusters',
-    value: {
-      clusters: destinations
-        .filter(({ entry }) => (entry.weight ?? 0) > 0)
-        .map(({ entry, at }) => {
-          const host = hostOperation(entry.headers);
-          return {
-            name: at.cluster,
-            weight: entry.weight!,
-            ...headerFields(entry.headers),
-            ...(host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } as const }),
-          };
-        }),
-    },
+  const weighted = {
+    clusters: destinations
+      .filter(({ entry }) => (entry.weight ?? 0) > 0)
+      .map(({ entry, at }) => {
+        const host = hostOperation(entry.headers);
+        return {
+          name: at.cluster,
+          weight: entry.weight!,
+          ...headerFields(entry.headers),
+          ...(host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } as const }),
+  return { case: 'weightedClusters', value: route.sticky === undefined ? weighted : chooseByHash(weighted) };
+        };
+      }),
   };
 }
 
