@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startControlPlane } from '@outrigger/control-plane';
@@ -108,6 +108,11 @@ describe('a command line that rig does not know ends with 2:', () => {
     ['a bad namespace', ['apply', '-f', 'x', '-n', 'A'], '--namespace A: not a name'],
     ['no such output', ['get', '-o', 'xml'], "'xml' is invalid"],
     ['a bad trust domain', ['--state', directory, 'up', '--trust-domain', 'A B'], 'where: --trust-domain'],
+    ['a revision that is none', ['diff', 'abc'], '"abc" is no revision'],
+    ['nothing to compare', ['diff'], 'what to compare is not said'],
+    ['files and revisions at once', ['diff', '1', '-f', 'x'], 'files and revisions are compared each for themselves'],
+    ['no number of revisions', ['history', '--limit', '0'], '--limit 0: no number of revisions'],
+    ['no revision to undo to', ['undo', 'v1'], '"v1" is no revision'],
     ['no file', ['apply', '-f', '/nonexistent.yaml'], 'there is no such file'],
   ])('%s', async (_, args, message) => {
     const ended = await rig(...args);
@@ -149,6 +154,29 @@ test('resources from the first diff to their removal', async () => {
 
   expect(await rig('delete', '-f', path('rule.yaml'))).toMatchObject({ code: 0, stdout: 'DestinationRule default/order-service deleted\n' });
   expect(await rig('delete', 'DestinationRule', 'order-service')).toMatchObject({ code: 1, stderr: expect.stringContaining('not in the mesh') as string });
+});
+
+test('history, a diff of two revisions, and undo', async () => {
+  await rig('apply', '-f', path('rule.yaml'));
+  await rig('apply', '-f', path('other.yaml'));
+  const [last, first] = JSON.parse((await rig('history', 'dr', '-o', 'json', '--limit', '2')).stdout) as { revision: string; by: string }[];
+  const told = await rig('history', '--limit', '2');
+  expect(told.stdout).toMatch(/^REVISION +WHEN +BY +HOW +CHANGES\n\d+ +20\S+Z +\S+ +apply +~DestinationRule default\/order-service\n\d+ .* \+Dest/);
+  expect(last!.by).toBe(userInfo().username);
+  expect(await rig('diff', first!.revision, last!.revision)).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^DestinationRule default\/order-service configured\n@@[\s\S]*-.*v1\n\+.*v2/) as string,
+  });
+  expect((await rig('undo', '--dry-run')).stdout).toMatch(/configured\n@@[\s\S]*-.*v2\n\+.*v1/);
+  const undone = await rig('undo', '--wait');
+  expect(undone).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^DestinationRule default\/order-service configured\nrevision \d+: as it was after/) as string,
+  });
+  expect(await rig('diff', first!.revision)).toMatchObject({ code: 0, stdout: 'no difference\n' });
+  expect((await rig('undo', first!.revision)).stdout).toContain('nothing to undo');
+  expect(await rig('diff', '999')).toMatchObject({ code: 1, stderr: expect.stringContaining('There is no revision 999') as string });
+  await rig('delete', '-f', path('rule.yaml'));
 });
 
 test('analyze needs no mesh', async () => {

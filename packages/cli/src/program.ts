@@ -1,7 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
+import { changeCommands } from './change-commands.ts';
 import { CliError, describe, ExitCode } from './error.ts';
-import { defaultStateDirectory, meshDirectory } from './state.ts';
 import { rolloutCommands } from './rollout-commands.ts';
+import { defaultStateDirectory, meshDirectory } from './state.ts';
 
 /** Builds the command line. Each action imports its command when it is called. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -162,6 +163,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: mesh() })),
     'rig apply -f canary.yaml --wait',
   );
+  changeCommands(program, { output, example, mesh });
   example(
     program
       .command('delete')
@@ -189,13 +191,6 @@ export async function main(argv: readonly string[]): Promise<void> {
         (await import('./commands/get.ts')).get({ ...options, kind, name, state: mesh() }),
       ),
     'rig get VirtualService order-service -o yaml',
-  );
-  example(
-    files(program.command('diff'))
-      .description('what `rig apply` would change; exit 1 if anything')
-      .addOption(output())
-      .action(async (options) => (await import('./commands/apply.ts')).diff({ ...options, state: mesh() })),
-    'rig diff -f mesh/',
   );
   example(
     program

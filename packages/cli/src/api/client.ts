@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { userInfo } from 'node:os';
 import type { ApiError, Message } from '@outrigger/control-plane/api';
 import { CliError, ExitCode } from '../error.ts';
 
@@ -49,6 +50,7 @@ export class ApiClient {
           agent: false,
           headers: {
             host: 'localhost',
+            'x-outrigger-user': userName(),
             accept: 'application/json',
             ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
           },
@@ -103,5 +105,14 @@ export class ApiClient {
       );
       call.end(text);
     });
+  }
+}
+
+/** For the history; '' where the system has no name for the user. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return '';
   }
 }

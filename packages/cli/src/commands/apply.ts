@@ -36,7 +36,7 @@ export async function apply(options: ApplyOptions): Promise<void> {
 }
 
 /** What apply would change, as a unified diff a resource. Exit code 1 where there is a difference. */
-export async function diff(options: Omit<ApplyOptions, 'wait' | 'dryRun'>): Promise<void> {
+export async function diffOfFiles(options: Pick<ApplyOptions, 'filename' | 'namespace' | 'output' | 'state'>): Promise<void> {
   const result = await send(apiOf(options.state), options, true);
   const changes = result.applied.filter(({ change }) => change !== 'unchanged');
   if (options.output === 'json') printJson(changes);
@@ -60,7 +60,7 @@ async function send(api: ApiClient, options: Pick<ApplyOptions, 'filename' | 'na
   }
 }
 
-function refused(messages: readonly Message[], output: OutputFormat): CliError {
+export function refused(messages: readonly Message[], output: OutputFormat): CliError {
   if (output === 'text') for (const message of messages) console.error(messageLine(message));
   const errors = messages.filter(({ level }) => level === 'Error').length;
   return new CliError(`refused: ${errors} error${errors === 1 ? '' : 's'}; nothing has been changed`, { next: 'mend the lines named above and apply again' });

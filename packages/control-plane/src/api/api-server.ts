@@ -10,6 +10,7 @@ import type { Handler, Route } from './route.ts';
 import { serveStatic } from './static-files.ts';
 
 const API_PREFIX = '/api/v1';
+const USER_HEADER = 'x-outrigger-user';
 /** Of a request; a whole mesh's configuration fits. */
 export const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const MAX_URL_LENGTH = 8 * 1024;
@@ -162,7 +163,7 @@ export class ApiServer {
     }
     const body = request.method === 'POST' ? await readJson(request) : undefined;
     const handle: Handler = wanted.route.handle;
-    const answer = await handle({ params, query: url.searchParams, body, response, cancelled: cancelledBy(response) });
+    const answer = await handle({ params, query: url.searchParams, body, response, caller: callerOf(request, trusted), cancelled: cancelledBy(response) });
     if (!response.headersSent && !response.destroyed) sendJson(response, 200, answer);
   }
 
@@ -196,6 +197,13 @@ export class ApiServer {
       directory === undefined ? 'This control plane was started without a dashboard' : 'The dashboard is at /',
     );
   }
+}
+
+/** Of the socket's owner, who may open it, the name that they give themselves. */
+function callerOf(request: IncomingMessage, trusted: boolean): string {
+  if (!trusted) return request.headers.authorization === undefined ? 'dashboard' : 'API token';
+  const user = request.headers[USER_HEADER];
+  return typeof user === 'string' && /^[\w.@ -]{1,64}$/.test(user) ? user : '';
 }
 
 function cancelledBy(response: ServerResponse): AbortSignal {

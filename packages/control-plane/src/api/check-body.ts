@@ -1,11 +1,11 @@
 import { ApiFailure } from './api-failure.ts';
-import type { ApplyRequest, TokenRequest } from './shapes.ts';
+import type { ApplyRequest, TokenRequest, UndoRequest } from './shapes.ts';
 
 const MAX_DOCUMENTS = 10_000;
 
 /** Whatever JSON a caller sent as the request that it must be. Throws an `ApiFailure` that names the field. */
 export function applyRequest(body: unknown): ApplyRequest {
-  const { documents, dryRun, namespace } = record(body, 'the body', ['documents', 'dryRun', 'namespace']);
+  const { documents, dryRun, namespace, ifRevision } = record(body, 'the body', ['documents', 'dryRun', 'namespace', 'ifRevision']);
   if (!Array.isArray(documents) || documents.length > MAX_DOCUMENTS) throw bad('documents', `a list of at most ${MAX_DOCUMENTS} documents`);
   return {
     documents: documents.map((document: unknown, index) => {
@@ -14,7 +14,13 @@ export function applyRequest(body: unknown): ApplyRequest {
     }),
     ...(dryRun === undefined ? {} : { dryRun: boolean(dryRun, 'dryRun') }),
     ...(namespace === undefined ? {} : { namespace: dnsLabel(namespace, 'namespace') }),
+    ...(ifRevision === undefined ? {} : { ifRevision: revision(ifRevision, 'ifRevision') }),
   };
+}
+
+export function undoRequest(body: unknown): UndoRequest {
+  const { revision: to, dryRun } = record(body, 'the body', ['revision', 'dryRun']);
+  return { ...(to === undefined ? {} : { revision: revision(to, 'revision') }), ...(dryRun === undefined ? {} : { dryRun: boolean(dryRun, 'dryRun') }) };
 }
 
 export function tokenRequest(body: unknown): TokenRequest {
@@ -54,6 +60,12 @@ function string(value: unknown, name: string, longest: number): string {
 
 function dnsLabel(value: unknown, name: string): string {
   if (typeof value !== 'string' || !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)) throw bad(name, 'a name of lower-case letters, digits and dashes');
+  return value;
+}
+
+/** A number as a text, as the answers have it. */
+export function revision(value: unknown, name: string): string {
+  if (typeof value !== 'string' || !/^\d{1,16}$/.test(value)) throw bad(name, 'the number of a revision, as "12"');
   return value;
 }
 

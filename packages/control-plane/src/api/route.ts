@@ -8,6 +8,8 @@ export interface ApiRequest {
   readonly body: unknown;
   /** For answers that are no JSON. */
   readonly response: ServerResponse;
+  /** Who asks, as the history tells of it. */
+  readonly caller: string;
   /** The caller has gone. */
   readonly cancelled: AbortSignal;
 }

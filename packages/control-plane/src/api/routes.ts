@@ -10,7 +10,7 @@ import { StoreError, type StoreErrorCode } from '../store/store-error.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { MAX_WINDOW_MS } from '../telemetry/windows.ts';
 import { ApiFailure } from './api-failure.ts';
-import { applyRequest, queryNumber, tokenRequest } from './check-body.ts';
+import { applyRequest, queryNumber, revision as revisionText, tokenRequest, undoRequest } from './check-body.ts';
 import type { Events } from './events.ts';
 import { type MeshView, meshView } from './mesh-view.ts';
 import { type RolloutParts, rolloutRoutes } from './rollout-routes.ts';
@@ -19,6 +19,8 @@ import type { ApplyResult, Problem, ResourceView, ServiceView, VersionInfo } fro
 
 const DEFAULT_WINDOW_MS = 10_000;
 const DEFAULT_WAIT_MS = 30_000;
+const DEFAULT_HISTORY = 50;
+const MAX_HISTORY = 1_000;
 
 export interface ApiParts extends RolloutParts {
   readonly version: () => VersionInfo;
@@ -70,12 +72,25 @@ export function apiRoutes(parts: ApiParts): Route[] {
         });
       },
     },
-    { method: 'POST', path: /^\/apply$/, handle: guarded(({ body }) => apply(configuration, body)) },
+    get(/^\/history$/, ({ query }) => configuration.history({ ...nameOf(query), limit: queryNumber(query, 'limit', DEFAULT_HISTORY, 1, MAX_HISTORY) })),
+    get(/^\/diff$/, ({ query }) => {
+      const to = query.get('to');
+      return configuration.diff(revisionText(query.get('from'), 'from'), to === null ? undefined : revisionText(to, 'to'));
+    }),
+    { method: 'POST', path: /^\/apply$/, handle: guarded(({ body, caller }) => apply(configuration, body, caller)) },
+    {
+      method: 'POST',
+      path: /^\/undo$/,
+      handle: guarded(({ body, caller }) => {
+        const { revision, ...options } = undoRequest(body);
+        return configuration.undo({ ...options, ...(revision === undefined ? {} : { to: revision }), by: caller });
+      }),
+    },
     {
       method: 'DELETE',
       path: /^\/resources\/([^/]+)\/([^/]+)\/([^/]+)$/,
-      handle: guarded(async ({ params: [kind = '', namespace = '', name = ''] }) => ({
-        revision: await configuration.delete(kind, namespace === '-' ? '' : namespace, name),
+      handle: guarded(async ({ params: [kind = '', namespace = '', name = ''], caller }) => ({
+        revision: await configuration.delete(kind, namespace === '-' ? '' : namespace, name, caller),
       })),
     },
     { method: 'GET', path: /^\/tokens$/, handle: guarded(() => certificates.tokens()), socketOnly: true },
@@ -101,10 +116,10 @@ export function apiRoutes(parts: ApiParts): Route[] {
   ];
 }
 
-async function apply(configuration: Configuration, body: unknown): Promise<ApplyResult> {
-  const { documents, dryRun, namespace } = applyRequest(body);
+async function apply(configuration: Configuration, body: unknown, by: string): Promise<ApplyResult> {
+  const { documents, ...options } = applyRequest(body);
   try {
-    return await configuration.apply(documents, { ...(dryRun === undefined ? {} : { dryRun }), ...(namespace === undefined ? {} : { namespace }) });
+    return await configuration.apply(documents, { ...options, by });
   } catch (error) {
     if (!(error instanceof ConfigError) || error.code !== 'REFUSED') throw error;
     const result: ApplyResult = { applied: [], skipped: {}, messages: [...error.messages], revision: configuration.revision };
@@ -112,7 +127,7 @@ async function apply(configuration: Configuration, body: unknown): Promise<Apply
   }
 }
 
-function resourceViews({ configuration, mesh, push, rollouts }: ApiParts, query: URLSearchParams): ResourceView[] {
+function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearchParams): ResourceView[] {
   const { kind, namespace, name } = nameOf(query);
   const selected = new Set(configuration.find(kind, namespace, name));
   const chosen = configuration.items.map((item, index) => ({ item, resource: configuration.resources[index]! })).filter(({ item }) => selected.has(item));
@@ -139,6 +154,11 @@ function resourceViews({ configuration, mesh, push, rollouts }: ApiParts, query:
     .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
 }
 
+/** What is not asked for matches all. */
+function nameOf(query: URLSearchParams): { readonly kind?: string; readonly namespace?: string; readonly name?: string } {
+  return Object.fromEntries(['kind', 'namespace', 'name'].flatMap((field) => (query.get(field) === null ? [] : [[field, query.get(field)!]])));
+}
+
 function sortKey({ kind, namespace, name, apiVersion }: ResourceView): string {
   return `${kind} ${namespace} ${name} ${apiVersion}`;
 }
@@ -147,6 +167,7 @@ const STORE_STATUS: Readonly<Record<StoreErrorCode, number>> = {
   CONFLICT: 409,
   NOT_FOUND: 404,
   RELIST: 410,
+  NOT_KEPT: 410,
   INVALID_OBJECT: 422,
   DISK_FULL: 507,
   WRITE_FAILED: 500,
@@ -162,18 +183,9 @@ function guarded(handle: Handler): Handler {
       return await handle(request);
     } catch (error) {
       if (error instanceof ConfigError) {
-        const status = { REFUSED: 422, NOT_FOUND: 404, AMBIGUOUS: 409, IN_FOLDER: 409, UNKNOWN_KIND: 400 }[error.code];
-        throw new ApiFailure(status, error.code, error.message, error.where, error.next);
+        const status = { REFUSED: 422, NOT_FOUND: 404, AMBIGUOUS: 409, IN_FOLDER: 409, CHANGED: 409, UNKNOWN_KIND: 400 }[error.code];
+        throw new ApiFailure(status, error.code, error.message, error.where, error.next, error.messages.length === 0 ? undefined : error.messages);
       }
-function withStatus(object: object, status: object | undefined): object {
-  return status === undefined ? object : { ...object, status };
-}
-
-/** What is not asked for matches all. */
-function nameOf(query: URLSearchParams): { readonly kind?: string; readonly namespace?: string; readonly name?: string } {
-  return Object.fromEntries(['kind', 'namespace', 'name'].flatMap((field) => (query.get(field) === null ? [] : [[field, query.get(field)!]])));
-}
-
       if (error instanceof StoreError) throw new ApiFailure(STORE_STATUS[error.code], error.code, error.message, 'the store', error.next);
       if (error instanceof IdentityError) throw new ApiFailure(400, error.code, error.message, '', 'Correct the request');
       throw error;

@@ -48,11 +48,15 @@ export interface Message {
   line: number;
 }
 
-/** POST /api/v1/apply {documents: [{file, text}], dryRun?, namespace?} -> ApplyResult. 422 with the same shape when refused (nothing is changed). */
+/**
+ * POST /api/v1/apply {documents: [{file, text}], dryRun?, namespace?, ifRevision?} -> ApplyResult. 422 with the same shape when refused (nothing is
+ * changed); 409 CHANGED where `ifRevision` is not the present revision.
+ */
 export interface ApplyRequest {
   documents: { file: string; text: string }[];
   dryRun?: boolean;
   namespace?: string;
+  ifRevision?: string;
 }
 export interface ApplyResult {
   applied: { group: string; kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
@@ -62,11 +66,48 @@ export interface ApplyResult {
   /** To ask /api/v1/wait with. */
   revision: string;
 }
-/**  */
 /**
  * DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; KIND as `rig get` takes it ("Gateway.networking.istio.io": with its group where the name
  * alone is of two); NAMESPACE is "-" for cluster-scoped kinds.
  */
+/** One resource of a revision, or of what lies between two. `diff`: unified, of YAML; '' or absent where it is not asked for. */
+export interface ResourceChange {
+  group: string;
+  kind: string;
+  namespace: string;
+  name: string;
+  change: 'created' | 'configured' | 'deleted';
+  diff?: string;
+}
+/** GET /api/v1/history?limit=&kind=&namespace=&name= -> RevisionView[], newest first; a filter leaves out revisions that touched nothing of it. */
+export interface RevisionView {
+  revision: string;
+  timeMs: number;
+  /** '' : not known. */
+  by: string;
+  /** "apply", "delete", "folder", "undo to 12"; '' : not known. */
+  how: string;
+  changes: ResourceChange[];
+}
+/** GET /api/v1/diff?from=A[&to=B] -> DiffView; without `to`: to what is in force. 410 NOT_KEPT. */
+export interface DiffView {
+  from: string;
+  to: string;
+  changes: ResourceChange[];
+}
+/** POST /api/v1/undo {revision?, dryRun?} -> UndoResult: what was in force after `revision` (default: before the last one), as a new revision. 422 as apply. */
+export interface UndoRequest {
+  revision?: string;
+  dryRun?: boolean;
+}
+export interface UndoResult {
+  /** The revision whose state it is again. */
+  to: string;
+  changes: ResourceChange[];
+  messages: Message[];
+  revision: string;
+}
+
 /** GET /api/v1/wait?revision=R&timeoutMs=N -> WaitResult (200 also when it timed out). */
 export interface WaitResult {
   done: boolean;

@@ -1,5 +1,7 @@
+import { readResources } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { memoryKeyValue } from '../store/key-value.ts';
+import { createRevisionStore } from '../store/revision-store.ts';
 import { openConfiguration } from '../testing/configuration.ts';
 import { type ConfigChange, ConfigError } from './configuration.ts';
 
@@ -144,5 +146,97 @@ describe('delete and find', () => {
     await expect(configuration.delete('Gateway', 'default', 'g')).rejects.toMatchObject({ code: 'AMBIGUOUS' });
     await configuration.delete('gateways.networking.istio.io', 'default', 'g');
     expect(configuration.resources.map(({ apiVersion }) => apiVersion)).toEqual(['gateway.networking.k8s.io/v1']);
+  });
+});
+
+describe('history and undo', () => {
+  const hosts = (configuration: { resources: readonly { spec: unknown }[] }) =>
+    configuration.resources.map(({ spec }) => (spec as { host: string }).host).sort();
+  const versions = (text: string, version: string) => text.replaceAll(/\bv1\b(?!\n)/g, version);
+
+  test('what was in force once is in force again, as a new revision', async () => {
+    const changes: string[] = [];
+    const configuration = await openConfiguration({
+      onChange: ({ put, remove }) => changes.push([...put.map(({ metadata }) => `+${metadata.name}`), ...remove.map(({ name }) => `-${name}`)].join(' ')),
+    });
+    await configuration.apply(file(`${rule('a')}---\n${rule('b')}`), { by: 'ann' });
+    await configuration.apply(file(`${versions(rule('a'), 'v9').replace('host: a', 'host: a2')}---\n${rule('c')}`), { by: 'bob' });
+    await configuration.delete('DestinationRule', 'default', 'b', 'bob');
+    expect(hosts(configuration)).toEqual(['a2', 'c']);
+
+    expect(await configuration.undo({ by: 'ann' })).toMatchObject({ to: '2', revision: '4', changes: [{ name: 'b', change: 'created' }] });
+    expect(hosts(configuration)).toEqual(['a2', 'b', 'c']);
+    const dry = await configuration.undo({ to: '1', dryRun: true });
+    expect(dry).toMatchObject({
+      revision: '4',
+      changes: [
+        { name: 'a', change: 'configured', diff: expect.stringMatching(/-.*a2[\s\S]*\+.*host: a\n/) as string },
+        { name: 'c', change: 'deleted' },
+      ],
+    });
+    expect(hosts(configuration)).toEqual(['a2', 'b', 'c']);
+    await configuration.undo({ to: '1' });
+    expect(hosts(configuration)).toEqual(['a', 'b']);
+    expect(changes).toEqual(['+a +b', '+a +c', '-b', '+b', '+a -c']);
+    expect(await configuration.undo({ to: '1' })).toMatchObject({ changes: [], revision: '5' });
+
+    const told = await configuration.history({ limit: 10 });
+    expect(told.map(({ revision, by, how }) => `${revision} ${by} ${how}`)).toEqual([
+      '5  undo to 1',
+      '4 ann undo to 2',
+      '3 bob delete',
+      '2 bob apply',
+      '1 ann apply',
+    ]);
+    expect(told[4]!.changes).toMatchObject([{ kind: 'DestinationRule', namespace: 'default', name: 'a', change: 'created' }, { name: 'b' }]);
+    expect((await configuration.history({ kind: 'dr', name: 'b', limit: 10 })).map(({ revision }) => revision)).toEqual(['4', '3', '1']);
+    expect(await configuration.diff('2', '1')).toMatchObject({
+      from: '2',
+      to: '1',
+      changes: [
+        { name: 'a', change: 'configured' },
+        { name: 'c', change: 'deleted' },
+      ],
+    });
+    expect(await configuration.diff('1')).toMatchObject({ to: '5', changes: [] });
+  });
+
+  test('what would not be taken now is not restored, nor anything beside it', async () => {
+    const keyValue = memoryKeyValue();
+    const configuration = await openConfiguration({ keyValue });
+    await configuration.apply(file(rule('a')));
+    // As a version with other rules took it.
+    const object = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'old', namespace: 'default' }, spec: { hots: 'old' } };
+    const source = { manager: 'api', file: 'old.yaml', line: 1 } as const;
+    configuration.close();
+    await createRevisionStore(keyValue, { now: () => 0 }).transact([
+      { type: 'put', object, source },
+      { type: 'delete', key: { group: 'networking.istio.io', kind: 'DestinationRule', namespace: 'default', name: 'a' } },
+    ]);
+    const again = await openConfiguration({ keyValue });
+    await again.delete('DestinationRule', 'default', 'old');
+    const refused = again.undo({ to: '2' });
+    await expect(refused).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining('hots') as string, messages: expect.arrayContaining([expect.objectContaining({ level: 'Error', file: 'revision 2: DestinationRule default/old' })]) as unknown,
+    });
+    expect(again.resources).toEqual([]);
+    await expect(again.undo({ to: '1' })).resolves.toMatchObject({ changes: [{ name: 'a', change: 'created' }] });
+    await expect(again.undo({ to: '99' })).rejects.toMatchObject({ code: 'NOT_KEPT' });
+  });
+
+  test('of what a watched folder holds is left to the folder', async () => {
+    const keyValue = memoryKeyValue();
+    const first = await openConfiguration({ keyValue });
+    const { resources } = await readResources(file(rule('a')));
+    await first.applyFolder(resources, () => false);
+    await first.applyFolder([], () => false);
+    const watching = await openConfiguration({ keyValue, watchesFolder: true });
+    await expect(watching.undo()).rejects.toMatchObject({ code: 'IN_FOLDER', where: 'mesh.yaml:1' });
+  });
+
+  test('an apply that was judged by another revision is refused', async () => {
+    const configuration = await openConfiguration();
+    await configuration.apply(file(rule('a')), { ifRevision: '0' });
+    await expect(configuration.apply(file(rule('b')), { ifRevision: '0' })).rejects.toMatchObject({ code: 'CHANGED', where: 'revision 1' });
+    expect(hosts(configuration)).toEqual(['a']);
   });
 });

@@ -15,8 +15,9 @@ import {
   type SourceFile,
   type Validator,
 } from '@outrigger/resources';
-import type { ApplyResult, Message } from '../api/shapes.ts';
+import type { ApplyResult, DiffView, Message, RevisionView, UndoResult } from '../api/shapes.ts';
 import {
+  type Cause,
   groupOf,
   type NewObject,
   type ObjectKey,
@@ -27,8 +28,10 @@ import {
   type Write,
 } from '../store/resource-store.ts';
 import { manifestDiff } from './diff.ts';
+import { diffView, revisionView } from './history.ts';
+import { undoTo } from './undo.ts';
 
-export type ConfigErrorCode = 'REFUSED' | 'NOT_FOUND' | 'AMBIGUOUS' | 'IN_FOLDER' | 'UNKNOWN_KIND';
+export type ConfigErrorCode = 'REFUSED' | 'NOT_FOUND' | 'AMBIGUOUS' | 'IN_FOLDER' | 'UNKNOWN_KIND' | 'CHANGED';
 
 /** Why nothing was changed. `messages` are about what was sent. */
 export class ConfigError extends Error {
@@ -69,6 +72,24 @@ export interface ConfigurationOptions {
 export interface ApplyOptions {
   readonly dryRun?: boolean;
   readonly namespace?: string;
+  /** Refused with a `ConfigError` CHANGED where this is not the present revision: the caller has judged by that. */
+  readonly ifRevision?: string;
+  readonly by?: string;
+}
+
+export interface UndoOptions {
+  /** What it is to be again. Default: as it was before the last revision. */
+  readonly to?: string;
+  readonly dryRun?: boolean;
+  readonly by?: string;
+}
+
+export interface HistoryOptions {
+  /** As `find` takes them. */
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly limit: number;
 }
 
 interface InForce {
@@ -122,6 +143,7 @@ export class Configuration {
   /** Reads, validates and stores: all of it or, with a `ConfigError` REFUSED, nothing. Throws a `StoreError` too. */
   apply(files: readonly SourceFile[], options: ApplyOptions = {}): Promise<ApplyResult> {
     return this.#serially(async () => {
+      this.#refuseChanged(options.ifRevision);
       const read = await readResources(files, {
         validator: this.#validator,
         ...(options.namespace === undefined ? {} : { defaultNamespace: options.namespace }),
@@ -134,7 +156,7 @@ export class Configuration {
       let revision = this.#revision;
       if (options.dryRun !== true) {
         const writes = read.resources.map((resource): Write => ({ type: 'put', object: objectOf(resource), source: sourceOf(resource, 'api') }));
-        revision = (await this.#options.store.transact(writes)).revision;
+        revision = (await this.#options.store.transact(writes, causeOf('apply', options.by))).revision;
       }
       const messages = this.#messagesAbout(read.resources, before);
       return { applied: results, skipped: { ...read.skipped }, messages: [...messagesOf(read.problems), ...messages], revision };
@@ -149,12 +171,12 @@ export class Configuration {
       for (const [key, { item }] of this.#inForce) {
         if (item.source.manager === 'folder' && !wanted.has(key) && !keep(item.source)) writes.push({ type: 'delete', key: objectKeyOf(item) });
       }
-      return (await this.#options.store.transact(writes)).revision;
+      return (await this.#options.store.transact(writes, causeOf('folder', 'folder'))).revision;
     });
   }
 
   /** `kind` as `kindsNamed` takes it. */
-  delete(kind: string, namespace: string, name: string): Promise<string> {
+  delete(kind: string, namespace: string, name: string, by?: string): Promise<string> {
     return this.#serially(async () => {
       const found = this.find(kind, namespace, name);
       const where = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
@@ -165,7 +187,39 @@ export class Configuration {
       }
       const item = found[0]!;
       this.#refuseFolderOwned(resourceOf(item));
-      return (await this.#options.store.transact([{ type: 'delete', key: objectKeyOf(item) }])).revision;
+      return (await this.#options.store.transact([{ type: 'delete', key: objectKeyOf(item) }], causeOf('delete', by))).revision;
+    });
+  }
+
+  /** Newest first. Throws a `ConfigError` UNKNOWN_KIND. */
+  async history({ kind, namespace, name, limit }: HistoryOptions): Promise<RevisionView[]> {
+    const wanted = kind === undefined ? undefined : groupedKinds(kind);
+    const touches = (key: ObjectKey): boolean =>
+      (wanted === undefined || wanted.has(`${key.group}/${key.kind}`)) &&
+      (namespace === undefined || key.namespace === namespace) &&
+      (name === undefined || key.name === name);
+    return (await this.#options.store.history({ touches, limit })).map(revisionView);
+  }
+
+  /** What leads from one revision to another, default the present one. Throws a `StoreError` NOT_KEPT. */
+  async diff(from: string, to = this.#revision): Promise<DiffView> {
+    const { store } = this.#options;
+    return diffView(from, to, await store.at(from), await store.at(to));
+  }
+
+  /** Makes a new revision of a former state. Throws a `ConfigError` REFUSED or IN_FOLDER, a `StoreError` NOT_KEPT; nothing is changed then. */
+  undo(options: UndoOptions = {}): Promise<UndoResult> {
+    return this.#serially(async () => {
+      const to = options.to ?? String(Math.max(0, Number(this.#revision) - 1));
+      const { store } = this.#options;
+      const undo = await undoTo(to, this.items, await store.at(to), this.#validator);
+      if (undo.problems.some(({ level }) => level === 'Error')) throw refusal(undo.problems);
+      for (const item of undo.touched) this.#refuseFolderOwned(resourceOf(item), item.source);
+      const before = this.#analyze(this.resources);
+      let revision = this.#revision;
+      if (options.dryRun !== true) revision = (await store.transact(undo.writes, causeOf(`undo to ${to}`, options.by))).revision;
+      const messages = options.dryRun === true ? [] : this.#messagesAbout([], before);
+      return { to, changes: [...undo.changes], messages: [...messagesOf(undo.problems), ...messages], revision };
     });
   }
 
@@ -209,8 +263,17 @@ export class Configuration {
     return done;
   }
 
-  #refuseFolderOwned(resource: Resource): void {
-    const owned = this.#inForce.get(keyText(resource))?.item.source;
+  #refuseChanged(judged: string | undefined): void {
+    if (judged === undefined || judged === this.#revision) return;
+    throw new ConfigError(
+      'CHANGED',
+      `the configuration is at revision ${this.#revision} now, and was judged at ${judged}`,
+      `revision ${this.#revision}`,
+      'Run the command again: it judges by what is in force now',
+    );
+  }
+
+  #refuseFolderOwned(resource: Resource, owned = this.#inForce.get(keyText(resource))?.item.source): void {
     if (owned?.manager !== 'folder' || !this.#options.watchesFolder) return;
     const where = `${owned.file}:${owned.line}`;
     throw new ConfigError(
@@ -247,6 +310,10 @@ export class Configuration {
       .filter((message) => about.has(refKey(message.resource)) || !known.has(messageKey(message)))
       .map((message) => ({ ...message, level: message.level === 'Error' ? 'Warning' : message.level }));
   }
+}
+
+function causeOf(how: string, by = ''): Cause {
+  return { by, how };
 }
 
 function messageKey(message: AnalysisMessage): string {

@@ -78,13 +78,31 @@ export interface WatchEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: StoredObject;
   readonly source: Source;
+  /** Of what was modified: as it was before. Absent in what an older version wrote. */
+  readonly previous?: StoredItem;
+}
+
+/** Why there is a revision. */
+export interface Cause {
+  /** Who wrote: a user of the machine, "dashboard", "folder"; '' : not known. */
+  readonly by: string;
+  /** By what: "apply", "delete", "undo to 12"; '' : not known. */
+  readonly how: string;
 }
 
 /** What one transaction did. */
 export interface Revision {
   readonly revision: string;
   readonly timeMs: number;
+  readonly cause: Cause;
   readonly events: readonly WatchEvent[];
+}
+
+export interface HistoryQuery {
+  /** Only revisions that touched one of these. */
+  readonly touches?: (key: ObjectKey) => boolean;
+  /** At most so many, the newest. */
+  readonly limit?: number;
 }
 
 export interface Selector {
@@ -100,19 +118,26 @@ export interface ResourceStore {
   /** Sorted by kind, namespace, name; as of `resourceVersion`, from which to watch. */
   list(selector?: Selector): Promise<{ readonly items: readonly StoredItem[]; readonly resourceVersion: string }>;
   /** All writes or none, under one new revision; durable when it resolves. Throws a `StoreError`. */
-  transact(writes: readonly Write[]): Promise<Committed>;
+  transact(writes: readonly Write[], cause?: Cause): Promise<Committed>;
   /**
    * Calls back with each revision after `resourceVersion`, past ones first, in order and before `transact` resolves for its own.
    * Throws RELIST where those are not kept any more. Returns what ends it.
    */
   watch(resourceVersion: string, onRevision: (revision: Revision) => void): () => void;
-  /** The kept revisions that touched an object, oldest first. */
-  history(key: ObjectKey): Promise<readonly Revision[]>;
+  /** The kept revisions, newest first. */
+  history(query?: HistoryQuery): Promise<readonly Revision[]>;
+  /** Everything as it was after a revision. Throws NOT_KEPT. */
+  at(revision: string): Promise<readonly StoredItem[]>;
   close(): Promise<void>;
 }
 
 export function keyOf(object: NewObject | StoredObject): ObjectKey {
   return { group: groupOf(object.apiVersion), kind: object.kind, namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+}
+
+/** "group/Kind/namespace/name" */
+export function pathOf({ group, kind, namespace, name }: ObjectKey): string {
+  return `${group}/${kind}/${namespace}/${name}`;
 }
 
 export function groupOf(apiVersion: string): string {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type KeyValue, memoryKeyValue } from './key-value.ts';
+import { decodeRecord, encodeRecord } from './record.ts';
 import { recordsOf } from './records.ts';
 import { keyOf, type NewObject, type ResourceStore, type Revision, type Source, type Write } from './resource-store.ts';
 import { checkSchema, createRevisionStore } from './revision-store.ts';
@@ -22,9 +23,14 @@ const remove = (name: string, resourceVersion?: string): Write => ({
 let keyValue: KeyValue;
 let store: ResourceStore;
 let now = 0;
-const open = (historyRevisions?: number) => {
+const open = (historyRevisions?: number, historyBytes?: number) => {
   let uid = 0;
-  store = createRevisionStore(keyValue, { now: () => now, newUid: () => `uid-${++uid}`, ...(historyRevisions === undefined ? {} : { historyRevisions }) });
+  store = createRevisionStore(keyValue, {
+    now: () => now,
+    newUid: () => `uid-${++uid}`,
+    ...(historyRevisions === undefined ? {} : { historyRevisions }),
+    ...(historyBytes === undefined ? {} : { historyBytes }),
+  });
 };
 beforeEach(() => {
   keyValue = memoryKeyValue();
@@ -129,7 +135,69 @@ describe('watch', () => {
     store.watch('5', (revision) => seen.push(revision));
     expect(seen.map(({ revision }) => revision)).toEqual(['6', '7', '8']);
     expect(() => store.watch('4', () => {})).toThrow(expect.objectContaining({ code: 'RELIST' }) as Error);
-    expect((await store.history(keyOf(object('a')))).map(({ revision }) => revision)).toEqual(['6', '7', '8']);
+    expect((await store.history()).map(({ revision }) => revision)).toEqual(['8', '7', '6']);
+  });
+});
+
+describe('history', () => {
+  const specs = async (revision: string) => (await store.at(revision)).map(({ object }) => `${object.metadata.name} ${JSON.stringify(object['spec'])}`);
+
+  test('has what was there after each revision, who made it and by what, over a restart too', async () => {
+    await store.transact([put('a', { x: 1 })], { by: 'ann', how: 'apply' });
+    await store.transact([put('a', { x: 2 }), put('b')], { by: 'folder', how: 'folder' });
+    // Twice in one transaction.
+    await store.transact([put('a', { x: 3 }), put('a', { x: 4 }), remove('b')]);
+    open();
+    expect(await specs('0')).toEqual([]);
+    expect(await specs('1')).toEqual(['a {"x":1}']);
+    expect(await specs('2')).toEqual(['a {"x":2}', 'b {}']);
+    expect(await specs('3')).toEqual(['a {"x":4}']);
+    expect((await store.history()).map(({ cause, timeMs }) => [cause.by, cause.how, timeMs])).toEqual([
+      ['', '', now],
+      ['folder', 'folder', now],
+      ['ann', 'apply', now],
+    ]);
+    expect((await store.history({ touches: ({ name }) => name === 'b', limit: 1 })).map(({ revision }) => revision)).toEqual(['3']);
+  });
+
+  test('is bounded by bytes too, and has at least the last', async () => {
+    const revisions = async () => (await store.history()).map(({ revision }) => revision);
+    open(undefined, 3_000);
+    for (let step = 1; step <= 6; step++) await store.transact([put(`a${step}`, { padding: 'x'.repeat(1_000) })]);
+    expect(await revisions()).toEqual(['6', '5']);
+    expect([...keyValue.entries('revision/', 'revision/\uffff')]).toHaveLength(2);
+    await store.transact([put('b', { padding: 'x'.repeat(10_000) })]);
+    expect(await revisions()).toEqual(['7']);
+    open(undefined, 3_000);
+    await store.transact([put('c')]);
+    expect(await revisions()).toEqual(['8']);
+    await expect(store.at('5')).rejects.toMatchObject({ code: 'NOT_KEPT', message: expect.stringContaining('7') as string });
+    expect(await specs('7')).toHaveLength(7);
+  });
+
+  test.each(['9', '-1', 'x'])('of revision %s, which there is not, is refused', async (revision) => {
+    await store.transact([put('a')]);
+    await expect(store.at(revision)).rejects.toMatchObject({ code: 'NOT_KEPT', next: expect.stringContaining('rig history') as string });
+  });
+
+  test('that an older version wrote is not made up', async () => {
+    await store.transact([put('a', { x: 1 })]);
+    await store.transact([put('a', { x: 2 })]);
+    const key = 'revision/0000000000000002';
+    const { cause: _cause, ...entry } = decodeRecord<Revision>(key, keyValue.get(key)!);
+    const older = { ...entry, events: entry.events.map(({ previous: _previous, ...event }) => event) };
+    const state = encodeRecord({ revision: 2, compacted: 0 });
+    keyValue.write({
+      put: new Map([
+        [key, encodeRecord(older)],
+        ['meta/state', state],
+      ]),
+      remove: new Set(),
+    });
+    open();
+    expect((await store.history())[0]).toMatchObject({ revision: '2', cause: { by: '', how: '' } });
+    await expect(store.at('1')).rejects.toMatchObject({ code: 'NOT_KEPT' });
+    expect(await specs('2')).toEqual(['a {"x":2}']);
   });
 });
 

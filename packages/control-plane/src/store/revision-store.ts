@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterPrefix, type KeyValue } from './key-value.ts';
+import { notKept, takeBack } from './past.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import {
+  type Cause,
   type Committed,
   groupOf,
+  type HistoryQuery,
   keyOf,
   type NewObject,
   type ObjectKey,
+  pathOf,
   type ResourceStore,
   type Revision,
   type Selector,
@@ -25,6 +29,8 @@ const REVISIONS = 'revision/';
 const PRODUCT = 'outrigger';
 const SCHEMA_VERSION = 1;
 export const DEFAULT_HISTORY_REVISIONS = 10_000;
+/** On the disk. Of 1,000 resources of 2 KiB each it holds the last thirty changes of all of them. */
+export const DEFAULT_HISTORY_BYTES = 128 * 1024 * 1024;
 /** Old revisions removed by one write at most, so that no write pays for many. */
 const MAX_REMOVED_PER_WRITE = 64;
 /** As etcd has it for a request; a whole apply of thousands of resources fits. */
@@ -34,6 +40,8 @@ export interface RevisionStoreOptions {
   readonly now: () => number;
   /** Transactions kept for watches and undo. Default 10,000. */
   readonly historyRevisions?: number;
+  /** What they may take on the disk; the last one is kept however large. Default 128 MiB. */
+  readonly historyBytes?: number;
   readonly newUid?: () => string;
 }
 
@@ -53,7 +61,11 @@ interface State {
   readonly revision: number;
   /** Revisions up to here are no longer kept. */
   readonly compacted: number;
+  /** Of the revisions that are kept. */
+  readonly historyBytes: number;
 }
+
+const UNKNOWN_CAUSE: Cause = { by: '', how: '' };
 
 /** Stamps a new file, refuses one that is not ours or newer than we are. */
 export function checkSchema(keyValue: KeyValue, where: string): void {
@@ -83,9 +95,9 @@ export function checkSchema(keyValue: KeyValue, where: string): void {
 /** A `ResourceStore` of append-only revisions; what is current is kept in memory too. */
 export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOptions): ResourceStore {
   const historyRevisions = options.historyRevisions ?? DEFAULT_HISTORY_REVISIONS;
+  const mostHistoryBytes = options.historyBytes ?? DEFAULT_HISTORY_BYTES;
   const newUid = options.newUid ?? randomUUID;
-  const stateRecord = keyValue.get(STATE_KEY);
-  let state: State = stateRecord === undefined ? { revision: 0, compacted: 0 } : decodeRecord<State>(STATE_KEY, stateRecord);
+  let state = readState(keyValue);
   const current = new Map<string, StoredItem>();
   for (const [key, record] of keyValue.entries(CURRENT, afterPrefix(CURRENT))) current.set(key, freeze(decodeRecord<StoredItem>(key, record)));
   const watchers = new Set<(revision: Revision) => void>();
@@ -93,12 +105,33 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
 
   function revisionsAfter(revision: number): Revision[] {
     const revisions: Revision[] = [];
-    for (const [key, record] of keyValue.entries(revisionKey(revision + 1), afterPrefix(REVISIONS)))
-      revisions.push(freeze(decodeRecord<Revision>(key, record)));
+    for (const [key, record] of keyValue.entries(revisionKey(revision + 1), afterPrefix(REVISIONS))) revisions.push(revisionOf(key, record));
     return revisions;
   }
 
-  function commit(writes: readonly Write[]): Committed {
+  function* newestFirst(after: number): Generator<Revision> {
+    for (let number = state.revision; number > after; number--) {
+      const key = revisionKey(number);
+      const record = keyValue.get(key);
+      if (record !== undefined) yield revisionOf(key, record);
+    }
+  }
+
+  /** What of the history goes so that `added` bytes of a new revision find room. */
+  function compact(revision: number, added: number, remove: Set<string>): State {
+    let { compacted, historyBytes } = state;
+    historyBytes += added;
+    const last = Math.min(revision - 1, compacted + MAX_REMOVED_PER_WRITE);
+    while (compacted < last && (compacted < revision - historyRevisions || historyBytes > mostHistoryBytes)) {
+      compacted += 1;
+      const key = revisionKey(compacted);
+      historyBytes -= keyValue.get(key)?.length ?? 0;
+      remove.add(key);
+    }
+    return { revision, compacted, historyBytes };
+  }
+
+  function commit(writes: readonly Write[], cause: Cause): Committed {
     if (closed) throw new StoreError('CLOSED', 'The store is closed.', 'Start the control plane again.');
     if (writes.length > MAX_WRITES)
       throw new StoreError('INVALID_OBJECT', `One write holds ${writes.length} objects; the most is ${MAX_WRITES}.`, 'Apply them in several parts.');
@@ -111,7 +144,8 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
       const { result, item } = perform(write, before, String(revision), options.now(), newUid);
       if (item !== before) next.set(key, item);
       const type = EVENT_TYPES[result.change];
-      if (type !== undefined) events.push({ type, object: result.object, source: (item ?? before)!.source });
+      if (type !== undefined)
+        events.push({ type, object: result.object, source: (item ?? before)!.source, ...(type === 'MODIFIED' ? { previous: before! } : {}) });
       return result;
     });
     if (next.size === 0) return { revision: String(state.revision), results };
@@ -123,12 +157,11 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
       else put.set(key, encodeRecord(item));
     }
     let nextState = state;
-    const entry: Revision = freeze({ revision: String(revision), timeMs: options.now(), events });
+    const entry: Revision = freeze({ revision: String(revision), timeMs: options.now(), cause: { by: cause.by, how: cause.how }, events });
     if (events.length > 0) {
-      const compacted = Math.max(state.compacted, Math.min(revision - historyRevisions, state.compacted + MAX_REMOVED_PER_WRITE));
-      for (let old = state.compacted + 1; old <= compacted; old++) remove.add(revisionKey(old));
-      nextState = { revision, compacted };
-      put.set(revisionKey(revision), encodeRecord(entry));
+      const record = encodeRecord(entry);
+      nextState = compact(revision, record.length, remove);
+      put.set(revisionKey(revision), record);
       put.set(STATE_KEY, encodeRecord(nextState));
     }
     keyValue.write({ put, remove });
@@ -148,7 +181,7 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
       const items = [...current.values()].filter(({ object }) => matches(object, selector));
       return { items: items.sort(byName), resourceVersion: String(state.revision) };
     },
-    transact: async (writes) => commit(writes),
+    transact: async (writes, cause = UNKNOWN_CAUSE) => commit(writes, cause),
     watch(resourceVersion, onRevision) {
       const from = Number(resourceVersion);
       if (!Number.isInteger(from) || from < state.compacted || from > state.revision) {
@@ -162,15 +195,43 @@ export function createRevisionStore(keyValue: KeyValue, options: RevisionStoreOp
       watchers.add(onRevision);
       return () => watchers.delete(onRevision);
     },
-    async history(key) {
-      const wanted = currentKey(key);
-      return revisionsAfter(state.compacted).filter((revision) => revision.events.some((event) => currentKey(keyOf(event.object)) === wanted));
+    async history({ touches, limit = Number.POSITIVE_INFINITY }: HistoryQuery = {}) {
+      const found: Revision[] = [];
+      for (const revision of newestFirst(state.compacted)) {
+        if (found.length >= limit) break;
+        if (touches === undefined || revision.events.some(({ object }) => touches(keyOf(object)))) found.push(revision);
+      }
+      return found;
+    },
+    async at(revision) {
+      const wanted = Number(revision);
+      if (!Number.isInteger(wanted) || wanted < 0 || wanted > state.revision) throw notKept(`There is no revision ${revision}; the last is ${state.revision}.`);
+      if (wanted < state.compacted) throw notKept(`Revision ${revision} is not kept any more; the oldest that is, is ${state.compacted}.`);
+      const items = new Map(current);
+      for (const later of newestFirst(wanted)) takeBack(items, later, currentKey);
+      return [...items.values()].sort(byName);
     },
     async close() {
       closed = true;
       watchers.clear();
     },
   };
+}
+
+function readState(keyValue: KeyValue): State {
+  const record = keyValue.get(STATE_KEY);
+  if (record === undefined) return { revision: 0, compacted: 0, historyBytes: 0 };
+  const kept = decodeRecord<Omit<State, 'historyBytes'> & Partial<State>>(STATE_KEY, record);
+  if (kept.historyBytes !== undefined) return { ...kept, historyBytes: kept.historyBytes };
+  // Of a version that did not count.
+  let historyBytes = 0;
+  for (const [, revision] of keyValue.entries(REVISIONS, afterPrefix(REVISIONS))) historyBytes += revision.length;
+  return { ...kept, historyBytes };
+}
+
+function revisionOf(key: string, record: Uint8Array): Revision {
+  const { cause = UNKNOWN_CAUSE, ...rest } = decodeRecord<Omit<Revision, 'cause'> & Partial<Revision>>(key, record);
+  return freeze({ ...rest, cause });
 }
 
 function perform(
@@ -259,7 +320,7 @@ function checkName(object: NewObject): void {
 }
 
 function currentKey(key: ObjectKey): string {
-  return `${CURRENT}${key.group}/${key.kind}/${key.namespace}/${key.name}`;
+  return CURRENT + pathOf(key);
 }
 
 /** Sixteen digits sort as numbers do. */

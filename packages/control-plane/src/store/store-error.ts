@@ -4,6 +4,8 @@ export type StoreErrorCode =
   | 'NOT_FOUND'
   /** A watch asked for revisions that are no longer kept, or that are not of this store: list again, then watch. HTTP 410 in Kubernetes. */
   | 'RELIST'
+  /** There is no such revision, or its content is not kept any more. HTTP 410. */
+  | 'NOT_KEPT'
   | 'INVALID_OBJECT'
   | 'DISK_FULL'
   | 'WRITE_FAILED'

@@ -1,5 +1,5 @@
 import type { Store } from '../open-store.ts';
-import { keyOf, type NewObject, type Source, type Write } from '../resource-store.ts';
+import { keyOf, type NewObject, type Source, type StoredItem, type Write } from '../resource-store.ts';
 
 /** Items that are there at once: each step makes one and deletes the one of so many steps before. */
 const LIVING_ITEMS = 20;
@@ -35,6 +35,21 @@ export async function snapshotOf(store: Store): Promise<Snapshot> {
   const faults: string[] = [];
   const { items, resourceVersion } = await store.resources.list();
   const step = Number(resourceVersion);
+  faults.push(...faultsOf(items, step));
+  // What was is kept as whole as what is.
+  const past = Math.max(0, step - 7);
+  faults.push(...faultsOf(await store.resources.at(String(past)), past).map((fault) => `${fault} in the past of step ${step}`));
+  let last = Math.max(0, step - 10);
+  store.resources.watch(String(last), ({ revision }) => {
+    if (Number(revision) !== last + 1) faults.push(`revision ${revision} follows ${last}`);
+    last = Number(revision);
+  })();
+  if (last !== step) faults.push(`the last revision is ${last}, not ${step}`);
+  return { step, counter: store.records<number>('setting').get('counter') ?? 0, faults };
+}
+
+function faultsOf(items: readonly StoredItem[], step: number): string[] {
+  const faults: string[] = [];
   const found = new Map(items.map((item) => [item.object.metadata.name, item.object]));
   const expected = step === 0 ? [] : [...TRIPLET, ...Array.from({ length: Math.min(step, LIVING_ITEMS) }, (_, index) => `item-${step - index}`)];
   for (const name of expected) {
@@ -45,11 +60,5 @@ export async function snapshotOf(store: Store): Promise<Snapshot> {
     found.delete(name);
   }
   for (const name of found.keys()) faults.push(`${name} should be gone`);
-  let last = Math.max(0, step - 10);
-  store.resources.watch(String(last), ({ revision }) => {
-    if (Number(revision) !== last + 1) faults.push(`revision ${revision} follows ${last}`);
-    last = Number(revision);
-  })();
-  if (last !== step) faults.push(`the last revision is ${last}, not ${step}`);
-  return { step, counter: store.records<number>('setting').get('counter') ?? 0, faults };
+  return faults;
 }
