@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ProxyNode, parseSecretName } from '@outrigger/translate';
+import { type MeshSettings, type OutboundPolicy, type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
 import { fromWorkload } from '../../packages/cli/src/simulate/outbound.ts';
 import type { Outcome } from '../../packages/cli/src/simulate/outcome.ts';
 import { atGateway } from '../../packages/cli/src/simulate/simulate.ts';
-import { type World, worldOf } from '../../packages/cli/src/simulate/world.ts';
+import { type Addresses, type World, worldOf } from '../../packages/cli/src/simulate/world.ts';
 import { boundPorts } from './gateway-services.ts';
 import { type GroupResult, type Judged, readCaseResources, runSuites } from './group.ts';
 
@@ -44,8 +44,16 @@ export interface IstioSimulation {
     readonly namespace: string;
     readonly labels: Readonly<Record<string, string>>;
     readonly ipAddresses?: readonly string[];
+    readonly metadata?: Readonly<Record<string, string | boolean>>;
   };
-  readonly meshConfig?: { readonly outboundTrafficPolicy?: { readonly mode?: string }; readonly inboundTrafficPolicy?: { readonly mode?: string } };
+  readonly meshConfig?: {
+    readonly rootNamespace?: string;
+    readonly trustDomain?: string;
+    readonly trustDomainAliases?: readonly string[];
+    readonly outboundTrafficPolicy?: { readonly mode?: OutboundPolicy };
+    readonly inboundTrafficPolicy?: { readonly mode?: string };
+  };
+  readonly addresses?: Readonly<Record<string, string | readonly string[]>>;
   readonly calls: readonly IstioCall[];
 }
 
@@ -75,14 +83,13 @@ export interface Prepared {
 
 export async function prepare(folder: string, simulation: IstioSimulation): Promise<Prepared> {
   const { resources, others } = await readCaseResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
-  const { proxy, meshConfig } = simulation;
-  const policy = meshConfig?.outboundTrafficPolicy;
-  // The enumeration's first value is what a policy without a mode has.
-  const outboundPolicy = policy !== undefined && (policy.mode ?? 'REGISTRY_ONLY') === 'REGISTRY_ONLY' ? 'REGISTRY_ONLY' : 'ALLOW_ANY';
+  const { proxy } = simulation;
+  const settings = settingsOf(simulation);
   const addresses = proxy.ipAddresses ?? [];
-  const all = worldOf(resources, others, { outboundPolicy });
+  const options = { addressesFor: allocatedAddresses(simulation) };
+  const all = worldOf(resources, others, settings, options);
   const bound = proxy.type === 'router' ? boundPorts(all, proxy.namespace, addresses, proxy.labels) : undefined;
-  const world = bound === undefined ? all : worldOf(bound.resources, others, { outboundPolicy });
+  const world = bound === undefined ? all : worldOf(bound.resources, others, settings, options);
   const workload = bound?.service ?? WORKLOAD;
   const who = { namespace: proxy.namespace, workload, labels: proxy.labels, addresses };
   const ports = inboundPorts(world, who);
@@ -91,27 +98,43 @@ export async function prepare(folder: string, simulation: IstioSimulation): Prom
     workload,
     labels: bound?.labels ?? proxy.labels,
     inbound: ports,
+    addresses,
     ...(bound === undefined ? {} : { gatewayPorts: {} }),
   });
   return { simulation, world, node, ports, targets: bound?.ports ?? new Map() };
+}
+
+function settingsOf({ meshConfig = {} }: IstioSimulation): Partial<MeshSettings> {
+  const { rootNamespace, trustDomain, trustDomainAliases, outboundTrafficPolicy } = meshConfig;
+  return {
+    ...(rootNamespace === undefined ? {} : { rootNamespace }),
+    ...(trustDomain === undefined ? {} : { trustDomain }),
+    ...(trustDomainAliases === undefined ? {} : { trustDomainAliases }),
+    // The enumeration's first value is what a policy without a mode has.
+    outboundPolicy: outboundTrafficPolicy === undefined ? 'ALLOW_ANY' : (outboundTrafficPolicy.mode ?? 'REGISTRY_ONLY'),
+  };
+}
+
+/** Hosts have them for proxies that answer the names of their workload. */
+function allocatedAddresses({ addresses = {}, proxy }: IstioSimulation): Addresses {
+  const answers = String(proxy.metadata?.['DNS_CAPTURE']) === 'true' && String(proxy.metadata?.['DNS_AUTO_ALLOCATE'] ?? true) === 'true';
+  return ({ hostname }) => (answers ? [addresses[hostname] ?? []].flat() : []);
 }
 
 export function judgeCall(prepared: Prepared, { Call: asked, Result }: IstioCall): Judged {
   const call = callOf(asked);
   if (asked.CallMode === 'gateway') return compare(atGateway(prepared.world, bound(prepared, asked.Port), call), Result, prepared, asked);
   if (asked.CallMode === 'outbound') return compare(fromWorkload(prepared.world, prepared.node, call), Result, prepared, asked);
-  const { outcome, known } = toWorkload(prepared.world, prepared.node, call);
-  const clusters = known ? outcome.xds.clusters : outcome.xds.clusters.map(() => 'InboundPassthroughCluster');
-  return compare({ ...outcome, xds: { ...outcome.xds, clusters } }, Result, prepared, asked);
+  return compare(toWorkload(prepared.world, prepared.node, call), Result, prepared, asked);
 }
 
 /** A server on several ports listens on each of them: here on the one that is called. */
-function bound({ node, targets }: Prepared, called: number): ProxyNode {
+export function bound({ node, targets }: Prepared, called: number): ProxyNode {
   const portMap = Object.fromEntries([...targets].map(([port, own]) => [port, own.has(called) ? called : [...own][0]!]));
   return { ...node, gateway: { address: '0.0.0.0', portMap, portOffset: 0 } };
 }
 
-function callOf(asked: IstioCall['Call']): Call {
+export function callOf(asked: IstioCall['Call']): Call {
   const { TLS, Sni = '', Alpn } = asked;
   const tls =
     TLS === 'plaintext'
@@ -132,6 +155,7 @@ function callOf(asked: IstioCall['Call']): Call {
           authority: asked.HostHeader ?? ANY_HOST,
           path: asked.Path ?? '/',
           headers: [],
+          plainProtocol: asked.Protocol === 'http2' ? ('h2c' as const) : ('http/1.1' as const),
         };
   return { address: asked.Address ?? '', port: asked.Port, tls, request };
 }
@@ -145,7 +169,7 @@ function compare(outcome: Outcome, wanted: IstioCall['Result'], { simulation, po
   else if (HTTP_ERRORS.has(wanted.Error) || HTTP_ERRORS.has(error)) {
     if (error !== wanted.Error) return `${error}, not ${wanted.Error}`;
   }
-  const clusters = clustersOf(outcome, simulation, asked);
+  const { clusters } = outcome.xds;
   if (wanted.ClusterMatched !== undefined && !(clusters.length === 1 && clusters[0] === wanted.ClusterMatched))
     return `cluster ${clusters.join(', ') || `none (${outcome.decision})`}, not ${wanted.ClusterMatched}`;
   if (wanted.VirtualHostMatched !== undefined && outcome.xds.virtualHost !== wanted.VirtualHostMatched)
@@ -164,12 +188,6 @@ function compare(outcome: Outcome, wanted: IstioCall['Result'], { simulation, po
   if (wanted.ServerCertificate !== undefined && file !== wanted.ServerCertificate)
     return `certificate ${file || 'of no file'}, not ${wanted.ServerCertificate}`;
   return undefined;
-}
-
-/** With ALLOW_ANY_DYNAMIC_DNS a request out of the mesh goes to what its Host header resolves to. */
-function clustersOf({ xds }: Outcome, { meshConfig }: IstioSimulation, { TLS, Protocol }: IstioCall['Call']): readonly string[] {
-  const dynamic = meshConfig?.outboundTrafficPolicy?.mode === 'ALLOW_ANY_DYNAMIC_DNS' && TLS === 'plaintext' && Protocol !== 'tcp';
-  return dynamic ? xds.clusters.map((name) => (name === 'PassthroughCluster' ? 'AllowAnyDynamicDNSCluster' : name)) : xds.clusters;
 }
 
 /** undefined: it is carried. */

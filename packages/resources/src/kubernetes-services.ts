@@ -43,6 +43,7 @@ function serviceOf(document: KubernetesDocument, clusterDomain: string): Kuberne
       namespace,
       ports,
       addresses: clusterIps(spec),
+      ...(text(field(spec, 'clusterIP')) === 'None' ? { headless: true } : {}),
       resolution: 'STATIC',
       location: 'MESH_INTERNAL',
       exportTo: exportTo === '' ? ['*'] : exportTo.split(',').map((target) => target.trim()),
@@ -58,9 +59,15 @@ function serviceOf(document: KubernetesDocument, clusterDomain: string): Kuberne
 /** An ExternalName of a service of the files has that one's ports. */
 function aliased(one: KubernetesService, document: KubernetesDocument, byHost: ReadonlyMap<string, KubernetesService>): KubernetesService {
   if (text(field(document.value, 'spec', 'type')) !== 'ExternalName') return one;
-  const target = byHost.get(text(field(document.value, 'spec', 'externalName')).toLowerCase());
+  const aliasOf = text(field(document.value, 'spec', 'externalName'))
+    .toLowerCase()
+    .replace(/\.$/, '');
+  const target = byHost.get(aliasOf);
   const ports = one.service.ports.length > 0 ? one.service.ports : (target?.service.ports ?? []);
-  return { ...one, service: { ...one.service, ports, resolution: target === undefined ? 'DNS' : 'STATIC', addresses: [] } };
+  return {
+    ...one,
+    service: { ...one.service, ports, resolution: target === undefined ? 'DNS' : 'STATIC', addresses: [], ...(aliasOf === '' ? {} : { aliasOf }) },
+  };
 }
 
 function clusterIps(spec: Json | undefined): readonly string[] {

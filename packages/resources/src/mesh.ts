@@ -28,6 +28,10 @@ export interface Service {
   /** "." this namespace, "*" all, or namespace names. */
   readonly exportTo: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Its name stands for the addresses of its instances (Kubernetes' clusterIP None). */
+  readonly headless?: boolean;
+  /** The host that it is another name of (Kubernetes' ExternalName). */
+  readonly aliasOf?: string;
   /** Identities that its endpoints may show; SPIFFE ids. Empty: those of its instances. */
   readonly subjectAltNames: readonly string[];
   readonly creationTimestamp: string;

@@ -1,5 +1,8 @@
 export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
-export { inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundCluster } from './cluster-name.ts';
+export { VIRTUAL_INBOUND } from './capture/inbound.ts';
+export { VIRTUAL_OUTBOUND } from './capture/outbound.ts';
+export { parseCaptureListener } from './capture/places.ts';
+export { BLACK_HOLE_CLUSTER, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundCluster } from './cluster-name.ts';
 export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
@@ -20,6 +23,7 @@ export {
 } from './mesh.ts';
 export {
   bareNode,
+  type Capture,
   type DataPlane,
   type GatewayBinding,
   type HostPort,
@@ -32,7 +36,7 @@ export {
   type UpstreamPort,
 } from './node.ts';
 export { INVALID_BACKEND } from './routes/destination.ts';
-export { defaultSettings, type MeshSettings } from './settings.ts';
+export { defaultSettings, type MeshSettings, type OutboundPolicy } from './settings.ts';
 export {
   cluster,
   clusterNames,
@@ -40,7 +44,6 @@ export {
   listener,
   listenerNames,
   routeConfiguration,
-  servicesAt,
   shareKey,
   sidecarOf,
   type TranslatedMessage,

@@ -1,6 +1,6 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
- * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", "routes:HOST", "gateway-api:KIND", or one of the
+ * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", "delegate:NAMESPACE/NAME", "routes:HOST", "gateway-api:KIND", or one of the
  * sets "services", "virtualservices", "destinationrules", "gateways".
  */
 export type Key = string;
@@ -19,6 +19,8 @@ export const keys = {
   sidecar: (namespace: string): Key => `sidecar:${namespace}`,
   /** VirtualServices that are bound to a gateway: "NAMESPACE/NAME". */
   boundVirtualServices: (gateway: string): Key => `bound:${gateway}`,
+  /** A VirtualService without hosts, "NAMESPACE/NAME". */
+  delegate: (name: string): Key => `delegate:${name}`,
   gateways: 'gateways' as Key,
   /** Routes of Gateway API that a service is the parent of. */
   serviceRoutes: (hostname: string): Key => `routes:${hostname}`,

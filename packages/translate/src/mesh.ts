@@ -56,6 +56,8 @@ export interface Mesh {
   readonly serviceRoutes: PersistentMap<readonly Resource<ApiRouteSpec>[]>;
   /** By the gateway that they name: "NAMESPACE/NAME". */
   readonly boundVirtualServices: PersistentMap<readonly VirtualService[]>;
+  /** Those without hosts, by "NAMESPACE/NAME". */
+  readonly delegates: PersistentMap<readonly VirtualService[]>;
   /** By id. */
   readonly instanceById: PersistentMap<Instance>;
   /** By `refKey`. */
@@ -101,6 +103,7 @@ export function buildMesh(input: MeshInput): Mesh {
     gatewayApi: PersistentMap.empty(),
     serviceRoutes: PersistentMap.empty(),
     boundVirtualServices: PersistentMap.empty(),
+    delegates: PersistentMap.empty(),
     instanceById: PersistentMap.empty(),
     resources: PersistentMap.empty(),
   };
@@ -124,6 +127,7 @@ interface Filing {
   readonly index:
     | 'virtualServices'
     | 'boundVirtualServices'
+    | 'delegates'
     | 'destinationRules'
     | 'peerAuthentications'
     | 'authorizationPolicies'
@@ -139,6 +143,8 @@ interface Filing {
 function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[] {
   const { namespace } = resource.metadata;
   if (isKind(resource, 'VirtualService')) {
+    if ((resource.spec.hosts?.length ?? 0) === 0)
+      return [{ index: 'delegates', under: [`${namespace}/${resource.metadata.name}`], keyOf: keys.delegate, all: keys.allVirtualServices }];
     const gateways = gatewayNames(resource.spec.gateways, namespace);
     const bound: Filing = { index: 'boundVirtualServices', under: gateways.filter((name) => name !== MESH_GATEWAY), keyOf: keys.boundVirtualServices };
     if (!gateways.includes(MESH_GATEWAY)) return [bound];
@@ -175,6 +181,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
   const lists: Record<Filing['index'], Map<string, Resource[]>> = {
     virtualServices: new Map(),
     boundVirtualServices: new Map(),
+    delegates: new Map(),
     destinationRules: new Map(),
     peerAuthentications: new Map(),
     authorizationPolicies: new Map(),
@@ -233,6 +240,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     gatewayApi: indexed('gatewayApi', mesh.gatewayApi),
     serviceRoutes: indexed('serviceRoutes', mesh.serviceRoutes),
     boundVirtualServices: indexed('boundVirtualServices', mesh.boundVirtualServices),
+    delegates: indexed('delegates', mesh.delegates),
     resources: mesh.resources.with(stored),
   };
 }

@@ -40,6 +40,16 @@ export interface GatewayBinding {
   readonly portOffset: number;
 }
 
+/** Connections that the kernel turns round into a sidecar, which learns from it where they were going. */
+export interface Capture {
+  /** Where the workload's own calls arrive. */
+  readonly outbound: HostPort;
+  /** Where calls to the workload arrive. */
+  readonly inbound: HostPort;
+  /** The workload's own addresses. */
+  readonly addresses: readonly string[];
+}
+
 /** A proxy (or proxyless client) as its Node says: what docs/xds.md calls Node.metadata, decoded. */
 export interface ProxyNode {
   readonly id: string;
@@ -63,6 +73,8 @@ export interface ProxyNode {
   readonly certificates: boolean;
   /** A gateway: no application, listeners as `Gateway` resources say. undefined: a sidecar. */
   readonly gateway: GatewayBinding | undefined;
+  /** undefined: applications name the proxy or its ports themselves. */
+  readonly capture: Capture | undefined;
 }
 
 /** A proxy of ours that stands beside `name`, with nothing that is not said. */
@@ -86,6 +98,7 @@ export function bareNode(namespace: string, name: string, more: Partial<ProxyNod
     otlp: undefined,
     certificates: false,
     gateway: undefined,
+    capture: undefined,
     ...more,
   };
 }
@@ -99,6 +112,7 @@ const MAX_UPSTREAMS = 256;
 const MAX_INBOUND = 256;
 const MAX_LABELS = 256;
 const MAX_PORT_MAP = 256;
+const MAX_ADDRESSES = 16;
 
 /** Decodes a Node. Throws a `NodeError` that names the key. */
 export function parseNode(node: Node): ProxyNode {
@@ -145,6 +159,7 @@ export function parseNode(node: Node): ProxyNode {
     otlp: metadata['OTLP'] === undefined ? undefined : hostPort(metadata['OTLP'], 'OTLP', node.id),
     certificates: metadata['CERTIFICATES'] === true,
     gateway: gatewayOf(metadata, node.id),
+    capture: captureOf(metadata['CAPTURE'], node.id),
   };
 }
 
@@ -174,6 +189,28 @@ export function nodeMetadata(node: ProxyNode): JsonObject {
     ...(node.gateway === undefined
       ? {}
       : { ROLE: 'gateway', BIND: node.gateway.address, PORT_MAP: { ...node.gateway.portMap }, PORT_OFFSET: node.gateway.portOffset }),
+    ...(node.capture === undefined
+      ? {}
+      : {
+          CAPTURE: {
+            outbound: hostPortText(node.capture.outbound),
+            inbound: hostPortText(node.capture.inbound),
+            addresses: [...node.capture.addresses],
+          },
+        }),
+  };
+}
+
+function captureOf(value: JsonValue | undefined, id: string): Capture | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new NodeError(`Node.metadata.CAPTURE of ${id} must be an object`);
+  const addresses = value['addresses'] ?? [];
+  if (!Array.isArray(addresses) || addresses.length > MAX_ADDRESSES)
+    throw new NodeError(`Node.metadata.CAPTURE.addresses of ${id} must be a list of at most ${MAX_ADDRESSES}`);
+  return {
+    outbound: hostPort(value['outbound'], 'CAPTURE.outbound', id),
+    inbound: hostPort(value['inbound'], 'CAPTURE.inbound', id),
+    addresses: addresses.map((address, index) => textOf(address, `CAPTURE.addresses[${index}]`, id)),
   };
 }
 

@@ -115,6 +115,12 @@ export class Reader {
     return this.#mesh.boundVirtualServices.get(gateway) ?? [];
   }
 
+  /** What other VirtualServices delegate to, by "NAMESPACE/NAME". */
+  delegate(name: string): VirtualService | undefined {
+    this.keys.add(keys.delegate(name));
+    return this.#mesh.delegates.get(name)?.[0];
+  }
+
   /** What a translation asks for again and again, worked out once. */
   once<Value>(what: symbol, make: () => Value): Value {
     if (!this.#known.has(what)) this.#known.set(what, make());

@@ -8,40 +8,54 @@ import {
   type ServicePort,
   type TlsMatchAttributes,
 } from '@outrigger/resources';
-import { outboundCluster } from './cluster-name.ts';
+import { tunneling } from './clusters/tunneling.ts';
 import { gatewayNames } from './gateways/names.ts';
 import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
-import { resolveDestination } from './routes/destination.ts';
+import { resolveDestination, serviceDestination } from './routes/destination.ts';
 import type { Visibility } from './visibility.ts';
 
 type Clusters =
   | { readonly case: 'cluster'; readonly value: string }
   | { readonly case: 'weightedClusters'; readonly value: { readonly clusters: { readonly name: string; readonly weight: number }[] } };
 
+/** Where opaque bytes go, and how. */
+export interface Connections {
+  readonly clusters: Clusters;
+  readonly tunnel: ReturnType<typeof tunneling>;
+}
+
+/** Connections to the whole of a service. */
+export function serviceConnections(reader: Reader, visibility: Visibility, service: Service, port: number): Connections {
+  const destination = serviceDestination(visibility, service, port);
+  return { clusters: { case: 'cluster', value: destination.cluster }, tunnel: tunneling(reader, visibility, destination) };
+}
+
 /** Where connections to a TCP port of a service go: as its VirtualService's tcp (or, on TLS ports, tls) routes say. */
-export function tcpClusters(reader: Reader, visibility: Visibility, service: Service, port: ServicePort): Clusters {
-  const plain: Clusters = { case: 'cluster', value: outboundCluster(port.port, '', service.hostname) };
-  const virtualService = visibility.virtualService(service.hostname);
-  if (virtualService === undefined) return plain;
-  const found = matching(reader, virtualService, service, port);
-  if (found === undefined) return plain;
-  reader.uses(virtualService);
-  return destinationClusters(reader, visibility, virtualService, found, port.port);
+export function tcpConnections(reader: Reader, visibility: Visibility, service: Service, port: ServicePort): Connections {
+  for (const virtualService of visibility.connectionServices(service.hostname)) {
+    const found = matching(reader, virtualService, service, port);
+    if (found === undefined) continue;
+    reader.uses(virtualService);
+    return routedConnections(reader, visibility, virtualService, found, port.port);
+  }
+  return serviceConnections(reader, visibility, service, port.port);
 }
 
 /** Where a route of opaque bytes leads. */
-export function destinationClusters(reader: Reader, visibility: Visibility, owner: Resource, { route, field }: FoundRoute, port: number): Clusters {
+export function routedConnections(reader: Reader, visibility: Visibility, owner: Resource, { route, field }: FoundRoute, port: number): Connections {
   const destinations = route.map((entry, index) => ({
     entry,
     at: resolveDestination(reader, visibility, owner, `${field}.route[${index}].destination`, entry.destination, port),
   }));
-  if (destinations.length === 1) return { case: 'cluster', value: destinations[0]!.at.cluster };
-  return {
-    case: 'weightedClusters',
-    value: { clusters: destinations.filter(({ entry }) => (entry.weight ?? 0) > 0).map(({ entry, at }) => ({ name: at.cluster, weight: entry.weight! })) },
-  };
+  if (destinations.length === 1) {
+    const { at } = destinations[0]!;
+    return { clusters: { case: 'cluster', value: at.cluster }, tunnel: tunneling(reader, visibility, at) };
+  }
+  const clusters = destinations.filter(({ entry }) => (entry.weight ?? 0) > 0).map(({ entry, at }) => ({ name: at.cluster, weight: entry.weight! }));
+  // A tunnel is of a whole connection, whichever of them it goes to.
+  return { clusters: { case: 'weightedClusters', value: { clusters } }, tunnel: {} };
 }
 
 /** A route, and where in its resource it stands. */
@@ -75,21 +89,33 @@ export function matchingTcpRoute(reader: Reader, virtualService: VirtualService,
   return undefined;
 }
 
+type ConnectionMatch = L4MatchAttributes & Partial<TlsMatchAttributes>;
+
+/** Whether a match holds for connections of the node to a port, wherever they go: subnets are the listener's to look at. */
+export function meshConnection(reader: Reader, virtualService: VirtualService, match: ConnectionMatch, port: number): boolean {
+  return comesBy(reader, virtualService, match, port, MESH_GATEWAY);
+}
+
+function comesBy({ node }: Reader, { metadata }: VirtualService, match: ConnectionMatch, port: number, gateway: string): boolean {
+  if ((match.gateways?.length ?? 0) > 0 && !gatewayNames(match.gateways, metadata.namespace).includes(gateway)) return false;
+  if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
+  if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== node.namespace) return false;
+  return matchesLabels(match.sourceLabels, node.labels);
+}
+
 export function matchesConnection(
   reader: Reader,
   virtualService: VirtualService,
   field: string,
-  match: L4MatchAttributes & Partial<TlsMatchAttributes>,
+  match: ConnectionMatch,
   port: number,
   gateway: string,
 ): boolean {
-  if ((match.gateways?.length ?? 0) > 0 && !gatewayNames(match.gateways, virtualService.metadata.namespace).includes(gateway)) return false;
-  if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
-  if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== reader.node.namespace) return false;
+  if (!comesBy(reader, virtualService, match, port, gateway)) return false;
   if ((match.destinationSubnets?.length ?? 0) > 0 || (match.sourceSubnet ?? '') !== '') {
     // Not knowing the address means not matching: the route is for some connections only.
     reader.ignored(virtualService, `${field}.match`, 'subnets are not known where a connection is made by name: this match never holds');
     return false;
   }
-  return matchesLabels(match.sourceLabels, reader.node.labels);
+  return true;
 }

@@ -1,15 +1,27 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Service } from '@outrigger/resources';
 import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { HTTP_TUNNEL, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER } from './cluster-name.ts';
+import { VIRTUAL_INBOUND, virtualInbound } from './capture/inbound.ts';
+import { captureListener, VIRTUAL_OUTBOUND, virtualOutbound } from './capture/outbound.ts';
+import { captureListenerNames } from './capture/places.ts';
+import {
+  BLACK_HOLE_CLUSTER,
+  DYNAMIC_DNS_CLUSTER,
+  HTTP_TUNNEL,
+  INBOUND_PASSTHROUGH_CLUSTER,
+  inboundCluster,
+  outboundCluster,
+  PASSTHROUGH_CLUSTER,
+} from './cluster-name.ts';
 import { clusterNamed } from './clusters/cluster.ts';
 import { endpointAssignment } from './clusters/endpoints.ts';
 import { mergedRules } from './clusters/traffic-policy.ts';
+import { autoPassthroughClusters } from './gateways/auto-passthrough.ts';
 import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
+import { gatewayPorts } from './gateways/ports.ts';
 import { apiListener, GRPC_SERVER_PREFIX, serverListener } from './listeners/grpc.ts';
 import { inboundListener, inboundListenerName } from './listeners/inbound.ts';
 import { forwardProxy, PROXY_LISTENER, tunnel, upstream, upstreamListenerName } from './listeners/outbound.ts';
@@ -39,9 +51,12 @@ export function listenerNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
     const reader = new Reader(mesh, node);
     return { names: gatewayListenerNames(reader), keys: reader.keys };
   }
-  const names = [...node.inbound.map(inboundListenerName), ...node.upstreams.map(upstreamListenerName)];
+  const names = node.upstreams.map(upstreamListenerName);
   if (node.httpProxy !== undefined) names.push(PROXY_LISTENER, HTTP_TUNNEL);
-  return { names, keys: new Set() };
+  if (node.capture === undefined) return { names: [...node.inbound.map(inboundListenerName), ...names], keys: new Set() };
+  const reader = new Reader(mesh, node);
+  names.push(VIRTUAL_OUTBOUND, VIRTUAL_INBOUND, ...captureListenerNames(reader, new Visibility(reader)));
+  return { names, keys: reader.keys };
 }
 
 /** Names of the clusters that a wildcard subscription gets: all that the node may use. Costs what the node may see. */
@@ -49,9 +64,11 @@ export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
   const reader = new Reader(mesh, node);
   const visibility = new Visibility(reader);
   const names = node.inbound.map(({ application }) => inboundCluster(application.port));
-  if (node.httpProxy !== undefined) {
-    names.push(HTTP_TUNNEL);
-    if (visibility.outboundPolicy === 'ALLOW_ANY') names.push(PASSTHROUGH_CLUSTER);
+  if (node.httpProxy !== undefined) names.push(HTTP_TUNNEL);
+  if (node.capture !== undefined) names.push(INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER);
+  if (node.httpProxy !== undefined || node.capture !== undefined) {
+    if (visibility.outboundPolicy !== 'REGISTRY_ONLY') names.push(PASSTHROUGH_CLUSTER);
+    if (node.capture !== undefined && visibility.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS') names.push(DYNAMIC_DNS_CLUSTER);
   }
   for (const service of visibility.services()) {
     const subsets = [...mergedRules(visibility, service).subsets.keys()];
@@ -60,13 +77,14 @@ export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
       for (const subset of ['', ...subsets]) names.push(outboundCluster(port, subset, service.hostname));
     }
   }
+  if (node.gateway !== undefined)
+    names.push(
+      ...autoPassthroughClusters(
+        visibility,
+        gatewayPorts(reader).flatMap(({ servers }) => servers),
+      ),
+    );
   return { names: [...new Set(names)], keys: reader.keys };
-}
-
-/** The services that a node sees on a port, one for each hostname. */
-export function servicesAt(mesh: Mesh, node: ProxyNode, port: number): readonly Service[] {
-  const visibility = new Visibility(new Reader(mesh, node));
-  return [...visibility.services()].filter((service) => service.ports.some((candidate) => candidate.port === port) && visibility.port(service, port));
 }
 
 /** The Sidecar that holds for a node. */
@@ -85,10 +103,15 @@ function listenerNamed(reader: Reader, name: string): Listener | undefined {
   if (node.gateway !== undefined) return gatewayListener(reader, name);
   if (name === PROXY_LISTENER) return forwardProxy(reader);
   if (name === HTTP_TUNNEL) return tunnel(reader);
-  const port = node.inbound.find((candidate) => inboundListenerName(candidate) === name);
-  if (port !== undefined) return inboundListener(reader, port);
   const declared = node.upstreams.find((candidate) => upstreamListenerName(candidate) === name);
-  return declared === undefined ? undefined : upstream(reader, declared);
+  if (declared !== undefined) return upstream(reader, declared);
+  if (node.capture !== undefined) {
+    if (name === VIRTUAL_INBOUND) return virtualInbound(reader);
+    const visibility = new Visibility(reader);
+    return name === VIRTUAL_OUTBOUND ? virtualOutbound(reader, visibility) : captureListener(reader, visibility, name);
+  }
+  const port = node.inbound.find((candidate) => inboundListenerName(candidate) === name);
+  return port === undefined ? undefined : inboundListener(reader, port);
 }
 
 export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): Translated<RouteConfiguration> {
@@ -145,10 +168,10 @@ export function shareKey(node: ProxyNode, typeUrl: string): string {
     case TypeUrl.endpoint:
       return JSON.stringify([...workload, node.locality]);
     case TypeUrl.cluster:
-      return JSON.stringify([...workload, node.certificates, node.httpProxy !== undefined, node.inbound]);
+      return JSON.stringify([...workload, node.certificates, node.httpProxy !== undefined, node.capture !== undefined, node.inbound]);
     case TypeUrl.route:
     case TypeUrl.virtualHost:
-      return JSON.stringify([...workload, node.workload, node.service, node.version, node.onDemand, node.httpProxy !== undefined]);
+      return JSON.stringify([...workload, node.workload, node.service, node.version, node.onDemand, node.httpProxy !== undefined, node.capture !== undefined]);
     default:
       return node.id;
   }

@@ -1,14 +1,27 @@
-import { isExportedTo, matchesLabels, type Service } from '@outrigger/resources';
+import { type Destination, isExportedTo, matchesLabels, type Protocol, protocolOf, type Service } from '@outrigger/resources';
 import { coveringHosts, covers, fullHost } from './hosts.ts';
-import type { DestinationRule, Sidecar, VirtualService } from './mesh.ts';
+import { byAge, type DestinationRule, type Sidecar, type VirtualService } from './mesh.ts';
+import { isHttp } from './protocols.ts';
 import type { Reader } from './reader.ts';
+import { httpRules } from './routes/delegate.ts';
+import type { OutboundPolicy } from './settings.ts';
 
 /** Name of the proxy's scope: what of the mesh its Sidecar lets it see. */
 interface EgressHost {
   readonly namespace: string;
   readonly host: string;
-  /** Of the egress listener; undefined: every port. */
+  /** Of the egress listener; undefined: every port that no other listener has. */
   readonly port: number | undefined;
+}
+
+/** A port that a Sidecar's egress names, and how it is listened on. */
+export interface EgressPort {
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** '' : the addresses of its services. */
+  readonly bind: string;
+  /** Not a port of redirected connections, but one that the proxy itself binds. */
+  readonly bound: boolean;
 }
 
 /** What one node may see: exportTo of every resource, and its Sidecar. */
@@ -25,18 +38,39 @@ export class Visibility {
     if (this.sidecar !== undefined) reader.uses(this.sidecar);
   }
 
-  get outboundPolicy(): 'ALLOW_ANY' | 'REGISTRY_ONLY' {
-    return this.sidecar?.spec.outboundTrafficPolicy?.mode ?? this.#reader.settings.outboundPolicy;
+  get outboundPolicy(): OutboundPolicy {
+    const own = this.sidecar?.spec.outboundTrafficPolicy;
+    // The enumeration's first value is what a policy without a mode has.
+    return own === undefined ? this.#reader.settings.outboundPolicy : (own.mode ?? 'REGISTRY_ONLY');
   }
 
-  #imports(namespace: string, host: string, port?: number): boolean {
-    if (this.#egress === undefined) return true;
-    return this.#egress.some(
-      (egress) =>
-        (egress.namespace === '*' || egress.namespace === namespace) &&
-        covers(egress.host, host) &&
-        (port === undefined || egress.port === undefined || egress.port === port),
-    );
+  /** Whether a listener of the Sidecar's egress names the port. */
+  namesPort(port: number): boolean {
+    return this.#egress?.some((egress) => egress.port === port) ?? false;
+  }
+
+  /** The listener of the Sidecar's egress that names the port and imports the service; undefined: none does. */
+  egressPort({ namespace, hostname }: Pick<Service, 'namespace' | 'hostname'>, port: number): EgressPort | undefined {
+    const { egress = [] } = this.sidecar?.spec ?? {};
+    const found = egress.find((listener) => listener.port?.number === port);
+    if (found === undefined || !this.#imports(namespace, hostname, this.#scopeOf(port))) return undefined;
+    const { name = '', protocol } = found.port!;
+    return { port, protocol: protocolOf(name, protocol, '', port), bind: found.bind ?? '', bound: found.captureMode === 'NONE' };
+  }
+
+  #imports(namespace: string, host: string, scope: readonly EgressHost[] | undefined = this.#egress): boolean {
+    if (scope === undefined) return true;
+    return scope.some((egress) => (egress.namespace === '*' || egress.namespace === namespace) && covers(egress.host, host));
+  }
+
+  /** A listener that names a port has it for itself. */
+  #scopeOf(port: number): readonly EgressHost[] | undefined {
+    const named = this.#egress?.filter((egress) => egress.port === port) ?? [];
+    return named.length > 0 ? named : this.#catchAll;
+  }
+
+  get #catchAll(): readonly EgressHost[] | undefined {
+    return this.#egress?.filter((egress) => egress.port === undefined);
   }
 
   /** The service that the node means by a full host name: its own namespace's first, then the oldest. */
@@ -64,7 +98,16 @@ export class Visibility {
 
   /** Whether the port of a service is in scope: an egress listener may name one. */
   port(service: Service, port: number): boolean {
-    return this.#imports(service.namespace, service.hostname, port) || this.#isDestination(service.hostname);
+    return this.imports(service, port) || this.#isDestination(service.hostname);
+  }
+
+  /** The same, for what is called by its own name and not only a destination of routes. */
+  imports(service: Service, port: number): boolean {
+    const { namespace, hostname, addresses } = service;
+    if (this.#imports(namespace, hostname, this.#scopeOf(port))) return true;
+    // What has an address of its own shares its port with nobody.
+    const declared = service.ports.find((candidate) => candidate.port === port);
+    return declared !== undefined && !isHttp(declared.protocol) && addresses.length > 0 && this.#imports(namespace, hostname, this.#catchAll);
   }
 
   /** A VirtualService that is imported brings the services that it routes to with it. */
@@ -81,8 +124,8 @@ export class Visibility {
     for (const [host, list] of this.#reader.allVirtualServices()) {
       for (const virtualService of list) {
         if (!this.#sees(virtualService, host)) continue;
-        for (const { host: destination } of destinationsOf(virtualService))
-          found.add(fullHost(destination, virtualService.metadata.namespace, this.#reader.settings.domainSuffix));
+        for (const { host: destination, namespace } of destinationsOf(this.#reader, virtualService))
+          found.add(fullHost(destination, namespace, this.#reader.settings.domainSuffix));
       }
     }
     return found;
@@ -100,18 +143,32 @@ export class Visibility {
     return isExportedTo(virtualService.spec.exportTo, namespace, this.#reader.node.namespace) && this.#imports(namespace, host);
   }
 
-  /** The VirtualService for a host: the most specific host wins, of equal ones the oldest. */
-  virtualService(host: string): VirtualService | undefined {
-    for (const candidate of coveringHosts(host)) {
-      const found = this.#reader.virtualServices(candidate).find((virtualService) => this.#sees(virtualService, host));
-      if (found !== undefined) return found;
-    }
-    return undefined;
+  /** The VirtualServices for a host, the likeliest first: the most specific host, of equal ones the oldest. */
+  *virtualServices(host: string): IterableIterator<VirtualService> {
+    for (const candidate of coveringHosts(host))
+      for (const virtualService of this.#reader.virtualServices(candidate)) if (this.#sees(virtualService, host)) yield virtualService;
   }
 
-  /** Hosts with a VirtualService that the node sees. */
-  *virtualServiceHosts(): IterableIterator<string> {
-    for (const [host, list] of this.#reader.allVirtualServices()) if (list.some((virtualService) => this.#sees(virtualService, host))) yield host;
+  /** The one that has a host's requests. */
+  virtualService(host: string): VirtualService | undefined {
+    return this.virtualServices(host).next().value;
+  }
+
+  /** Those that speak of a host's connections, oldest first; under a wildcard service those too that name one of its hosts. */
+  connectionServices(host: string): readonly VirtualService[] {
+    const found = new Set(this.virtualServices(host));
+    if (host.startsWith('*'))
+      for (const [named, list] of this.#reader.allVirtualServices())
+        if (covers(host, named)) for (const virtualService of list) if (this.#sees(virtualService, named)) found.add(virtualService);
+    return [...found].sort(byAge);
+  }
+
+  /** Hosts with a VirtualService that the node sees, and the oldest for each. */
+  *virtualServiceHosts(): IterableIterator<readonly [string, VirtualService]> {
+    for (const [host, list] of this.#reader.allVirtualServices()) {
+      const oldest = list.find((virtualService) => this.#sees(virtualService, host));
+      if (oldest !== undefined) yield [host, oldest];
+    }
   }
 
   /**
@@ -152,7 +209,7 @@ function sidecarOf(reader: Reader): Sidecar | undefined {
 }
 
 function egressOf(sidecar: Sidecar, reader: Reader): readonly EgressHost[] | undefined {
-  const { ingress, egress, inboundConnectionPool, outboundTrafficPolicy } = sidecar.spec;
+  const { ingress, egress, inboundConnectionPool } = sidecar.spec;
   if (ingress !== undefined && ingress.length > 0)
     reader.ignored(
       sidecar,
@@ -160,11 +217,10 @@ function egressOf(sidecar: Sidecar, reader: Reader): readonly EgressHost[] | und
       "inbound listeners come from the ports that the workload registered; its tls is in effect where the mesh's own is off",
     );
   if (inboundConnectionPool !== undefined) reader.ignored(sidecar, 'spec.inboundConnectionPool', 'connections to the application are not limited yet');
-  if (outboundTrafficPolicy?.egressProxy !== undefined) reader.ignored(sidecar, 'spec.outboundTrafficPolicy.egressProxy', 'unknown hosts are called directly');
   if (egress === undefined || egress.length === 0) return undefined;
   const hosts: EgressHost[] = [];
   for (const [index, listener] of egress.entries()) {
-    if (listener.bind !== undefined && listener.bind !== '')
+    if (listener.bind !== undefined && listener.bind !== '' && reader.node.capture === undefined)
       reader.ignored(sidecar, `spec.egress[${index}].bind`, 'calls come through HTTP_PROXY and declared upstream ports, not through bound addresses');
     for (const text of listener.hosts) {
       const slash = text.indexOf('/');
@@ -176,16 +232,24 @@ function egressOf(sidecar: Sidecar, reader: Reader): readonly EgressHost[] | und
   return hosts;
 }
 
-/** Every destination that a VirtualService names. */
-export function destinationsOf(virtualService: VirtualService): readonly { readonly host: string }[] {
-  const { http, tls, tcp } = virtualService.spec;
+/** Every destination that a VirtualService names, or one that it delegates to, and the namespace in which it is named. */
+function destinationsOf(reader: Reader, virtualService: VirtualService): readonly { readonly host: string; readonly namespace: string }[] {
+  const { tls, tcp } = virtualService.spec;
+  const named = ({ metadata }: VirtualService, destinations: readonly Destination[]) =>
+    destinations.map(({ host }) => ({ host, namespace: metadata.namespace }));
   return [
-    ...(http ?? []).flatMap((route) => [
-      ...(route.route ?? []).map(({ destination }) => destination),
-      ...(route.mirror === undefined ? [] : [route.mirror]),
-      ...(route.mirrors ?? []).map(({ destination }) => destination),
-    ]),
-    ...(tls ?? []).flatMap((route) => (route.route ?? []).map(({ destination }) => destination)),
-    ...(tcp ?? []).flatMap((route) => (route.route ?? []).map(({ destination }) => destination)),
+    ...httpRules(reader, virtualService).flatMap(({ rule, owner }) =>
+      named(owner, [
+        ...(rule.route ?? []).map(({ destination }) => destination),
+        ...(rule.mirror === undefined ? [] : [rule.mirror]),
+        ...(rule.mirrors ?? []).map(({ destination }) => destination),
+      ]),
+    ),
+    ...[...(tls ?? []), ...(tcp ?? [])].flatMap(({ route = [] }) =>
+      named(
+        virtualService,
+        route.map(({ destination }) => destination),
+      ),
+    ),
   ];
 }

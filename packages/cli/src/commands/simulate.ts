@@ -1,16 +1,17 @@
-import { GATEWAY_NAME_LABEL, ofKind, type Resource, readResources } from '@outrigger/resources';
+import { GATEWAY_NAME_LABEL, type JsonObject, ofKind, parseSettings, problemText, type Resource, readResources } from '@outrigger/resources';
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import type { Call } from '../simulate/call.ts';
 import { explain } from '../simulate/explain.ts';
 import { inboundPorts, labelsOf, toWorkload } from '../simulate/inbound.ts';
+import { meshConfigOf } from '../simulate/mesh-config.ts';
 import { proxyNode } from '../simulate/node.ts';
 import { fromWorkload } from '../simulate/outbound.ts';
 import type { Outcome } from '../simulate/outcome.ts';
 import { parseRequest } from '../simulate/parse-request.ts';
 import { atGateway } from '../simulate/simulate.ts';
-import { type World, worldOf } from '../simulate/world.ts';
+import { clusterAddresses, type World, workloadAccount, worldOf } from '../simulate/world.ts';
 
 export interface SimulateOptions {
   readonly files: readonly string[];
@@ -22,23 +23,30 @@ export interface SimulateOptions {
   readonly header: readonly string[];
   readonly mtls?: boolean;
   readonly plaintext?: boolean;
-  readonly outboundPolicy: string;
+  readonly outboundPolicy?: string;
+  readonly meshConfig?: string;
   readonly output: OutputFormat;
 }
 
 /** What would become of one request, with no mesh running: the translation and the tables that the proxy runs. */
 export async function simulate(options: SimulateOptions): Promise<void> {
-  const asked = [options.from, options.gateway, options.to].filter((one) => one !== undefined);
+  // With --to, --from says who calls.
+  const asked = [options.to === undefined ? options.from : undefined, options.gateway, options.to].filter((one) => one !== undefined);
   if (asked.length !== 1) throw usage('say who is asked', 'one of --from NS/WORKLOAD, --gateway NS/NAME or --to NS/WORKLOAD:PORT');
   if (options.to === undefined && (options.mtls === true || options.plaintext === true))
     throw usage('--mtls and --plaintext are about a connection to a workload', 'give --to NS/WORKLOAD:PORT');
+  if (options.plaintext === true && options.from !== undefined) throw usage('in plain text nobody says who calls', 'leave out --from or --plaintext');
   if (options.mtls === true && options.plaintext === true) throw usage('a connection is of --mtls or of --plaintext, not both', 'leave one out');
-  if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
-    throw usage(`--outbound-policy ${options.outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
+  const { outboundPolicy } = options;
+  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
+    throw usage(`--outbound-policy ${outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
   const call = parseRequest(options.request ?? (options.to === undefined ? '' : 'GET /'), options.header, options.to !== undefined);
   const read = await readResources(readConfigFiles(options.files), { defaultNamespace: options.namespace });
   const problems = read.problems.filter(({ level }) => level === 'Error');
-  const world = worldOf(read.resources, read.others, { outboundPolicy: options.outboundPolicy });
+  const world = worldOf(read.resources, read.others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
+    addressesFor: clusterAddresses(read.others),
+    meshConfig: meshConfigOf(options.meshConfig === undefined ? {} : readSettings(options.meshConfig)),
+  });
   const outcome = simulated(world, options, call);
   const assumed = [...outcome.assumed, ...problems.map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`)];
   const told = { ...outcome, assumed };
@@ -48,8 +56,8 @@ export async function simulate(options: SimulateOptions): Promise<void> {
 }
 
 function simulated(world: World, { from, gateway, to, mtls, plaintext }: SimulateOptions, call: Call): Outcome {
-  if (from !== undefined) {
-    const [namespace, workload] = pair('--from', from);
+  if (from !== undefined && to === undefined) {
+    const { namespace, workload } = workloadNamed(from);
     return fromWorkload(world, proxyNode({ namespace, workload, labels: labelsOf(world, namespace, workload) }), call);
   }
   if (gateway !== undefined) {
@@ -62,10 +70,26 @@ function simulated(world: World, { from, gateway, to, mtls, plaintext }: Simulat
   const labels = labelsOf(world, namespace, workload);
   const addresses = world.instances.filter((instance) => instance.namespace === namespace && instance.workload === workload).map(({ address }) => address);
   const inbound = inboundPorts(world, { namespace, workload, labels, addresses });
-  const peer = `spiffe://cluster.local/ns/${namespace}/sa/default`;
+  const caller = from === undefined ? { namespace, workload: '' } : workloadNamed(from);
+  const peer = `spiffe://${world.mesh.settings.trustDomain}/ns/${caller.namespace}/sa/${workloadAccount(world.others, caller.namespace, caller.workload)}`;
   const secure = mtls === true || (plaintext !== true && call.tls === undefined);
-  const tls = secure ? { sni: '', alpn: ['istio', 'istio-http/1.1'], certificate: 'mesh' as const, peer } : call.tls;
-  return toWorkload(world, proxyNode({ namespace, workload, labels, inbound }), { ...call, port: Number(port), tls }).outcome;
+  const tls = secure ? { sni: '', alpn: [call.request === undefined ? 'istio' : 'istio-http/1.1'], certificate: 'mesh' as const, peer } : call.tls;
+  return toWorkload(world, proxyNode({ namespace, workload, labels, inbound, addresses }), { ...call, port: Number(port), tls });
+}
+
+function workloadNamed(from: string): { readonly namespace: string; readonly workload: string } {
+  const [namespace, workload] = pair('--from', from);
+  return { namespace, workload };
+}
+
+/** MeshConfig, as Istio's ConfigMap has it. */
+function readSettings(path: string): JsonObject {
+  const [file] = readConfigFiles([path]);
+  const { settings, problems } = parseSettings(file!);
+  const [problem] = problems;
+  if (problem !== undefined)
+    throw new CliError(`--mesh-config ${problemText(problem)}`, { next: 'give MeshConfig as YAML or JSON', exitCode: ExitCode.failed });
+  return settings.value;
 }
 
 /** Of Istio's Gateways those with one selector are one proxy. */

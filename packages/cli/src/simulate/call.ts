@@ -33,4 +33,8 @@ export interface CallRequest {
   readonly path: string;
   /** name, value, name, value ... */
   readonly headers: readonly string[];
+  /** Without TLS; default "http/1.1". "h2c" is HTTP/2. */
+  readonly plainProtocol?: 'http/1.1' | 'h2c';
+  /** Those of the backend's answer; none: it says nothing but 200. */
+  readonly backendHeaders?: readonly string[];
 }

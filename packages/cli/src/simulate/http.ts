@@ -35,12 +35,14 @@ export interface HttpContext {
   readonly facts: FilteredStream['connectionFacts'];
   readonly request: CallRequest;
   readonly matched: (place: Place | undefined, route: Route) => Matched;
+  /** false: what passed the request over is not told, which costs more than all else. */
+  readonly explained?: boolean;
 }
 
 /** No chance at all: what only some of the requests get, this one does not. It is told beside the decision. */
 const LEAST_LIKELY = 0xffff_ffff;
 
-export function routeRequest({ manager, routes, facts, request, matched }: HttpContext): Outcome {
+export function routeRequest({ manager, routes, facts, request, matched, explained = true }: HttpContext): Outcome {
   const head = headOf(request);
   const normal = normalizePath(head.path, manager);
   if (normal.verdict === 'reject') return answered('direct-response', 400, head, [], ['the path cannot be normalized: 400']);
@@ -54,7 +56,7 @@ export function routeRequest({ manager, routes, facts, request, matched }: HttpC
     ...(message === undefined ? {} : { matched: matched(routes.places.get(message), message), faults: faultsOf(message), ...resilience(message) }),
     xds: { listener: '', filterChain: '', virtualHost: host?.name ?? '', route: entry?.name ?? '', clusters: [] },
   };
-  if (host !== null) steps.push(...passedOver(routes, host.name, message, head));
+  if (host !== null && explained) steps.push(...passedOver(routes, host.name, message, head));
   if (message !== undefined) steps.push(`route ${entry!.name}: ${base.matched!.resource || 'made by the mesh'} ${base.matched!.rule}`.trimEnd());
   const stream = streamOf(head, facts, entry);
   const verdict = runFilters(manager, entry, stream);
@@ -71,7 +73,7 @@ export function routeRequest({ manager, routes, facts, request, matched }: HttpC
     return finish(answered(decision, status, head, headers, []), [why]);
   }
   if (entry === null) return finish(answered('no-route', 404, head, [], []), [host === null ? '404' : 'no route of it matches: 404']);
-  return finish(acted(entry, head, stream, manager, base.matched?.resource ?? ''), []);
+  return finish(acted(entry, head, stream, manager, base.matched?.resource ?? '', request.backendHeaders ?? []), []);
 }
 
 /** More would tell nobody anything. */
@@ -86,6 +88,11 @@ function passedOver({ configuration, places }: Routes, hostName: string, taken: 
     return `not ${place === undefined ? route.name : `${place.resource.kind} ${place.resource.namespace}/${place.resource.name} ${place.field}`}: ${whyNot(route, head)}`;
   });
   return before.length > MAX_PASSED_OVER ? [...told, `nor ${before.length - MAX_PASSED_OVER} more`] : told;
+}
+
+/** A request that nobody looks into. */
+export function sentAsIs(request: CallRequest): SentRequest {
+  return sentRequest(headOf(request));
 }
 
 function headOf(request: CallRequest): RequestHead {
@@ -159,7 +166,14 @@ function runFilters(
   return { authorization, answer: undefined };
 }
 
-function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, manager: HttpManagerConfig, owner: string): Outcome {
+function acted(
+  entry: RouteEntry,
+  head: RequestHead,
+  stream: FilteredStream,
+  manager: HttpManagerConfig,
+  owner: string,
+  backendHeaders: readonly string[],
+): Outcome {
   const { redirect, direct, mirrors } = entry.fields;
   const responseOf = (status: number): ResponseHead => Object.assign(new ResponseHead(), { status });
   if (redirect !== null) {
@@ -173,7 +187,7 @@ function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, man
     const response = responseOf(direct.status);
     entry.finalizeResponse(response.headers, null, EMPTY_STREAM);
     // A route of Gateway API has no answers of its own: this one stands for backends that are none.
-    const decision = direct.status === 500 && /^(HTTP|GRPC)Route /.test(owner) ? 'invalid-backend' : 'direct-response';
+    const decision = /^(HTTP|GRPC)Route /.test(owner) ? 'invalid-backend' : 'direct-response';
     return answered(decision, direct.status, head, response.headers, []);
   }
   const choices = entry.fields.clusters;
@@ -185,6 +199,7 @@ function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, man
   });
   const first = choices[0]!;
   const response = responseOf(200);
+  response.headers.push(...backendHeaders);
   entry.finalizeResponse(response.headers, first, EMPTY_STREAM);
   for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
   const destinations = choices.map((choice, index) => {
@@ -201,7 +216,7 @@ function acted(entry: RouteEntry, head: RequestHead, stream: FilteredStream, man
     const parsed = parseOutboundCluster(cluster);
     return parsed === undefined ? [] : [{ host: parsed.host, port: parsed.port, percent: fraction.ratio * 100 }];
   });
-  if (real.length === 0) return answered('invalid-backend', 500, head, [], []);
+  if (real.length === 0) return answered('invalid-backend', entry.fields.clusterNotFoundStatus, head, [], []);
   return outcome({
     decision: clusters.every(leavesMesh) ? 'passthrough' : 'route',
     status: 200,
@@ -265,7 +280,12 @@ function resilience(route: Route): Pick<Outcome, 'retries' | 'timeoutMs'> {
     retries:
       retryPolicy === undefined
         ? null
-        : { attempts: retryPolicy.numRetries ?? 1, on: retryPolicy.retryOn, perTryTimeoutMs: durationMs(retryPolicy.perTryTimeout) },
+        : {
+            attempts: retryPolicy.numRetries ?? 1,
+            on: retryPolicy.retryOn,
+            codes: retryPolicy.retriableStatusCodes,
+            perTryTimeoutMs: durationMs(retryPolicy.perTryTimeout),
+          },
   };
 }
 

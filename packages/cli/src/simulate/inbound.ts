@@ -1,10 +1,10 @@
-import { kubernetesServices, protocolOf } from '@outrigger/resources';
-import { type InboundPort, type ProxyNode, sidecarOf } from '@outrigger/translate';
+import { type Instance, kubernetesServices, protocolOf } from '@outrigger/resources';
+import { type InboundPort, listener, type ProxyNode, sidecarOf, VIRTUAL_INBOUND } from '@outrigger/translate';
 import type { Call } from './call.ts';
 import { selects, targetPort } from './kubernetes-instances.ts';
 import { proxyNode } from './node.ts';
 import type { Outcome } from './outcome.ts';
-import { atWorkload } from './simulate.ts';
+import { throughListener } from './simulate.ts';
 import { type World, workloadLabels } from './world.ts';
 
 const ANYWHERE = '0.0.0.0';
@@ -37,10 +37,9 @@ export function inboundPorts(world: World, who: WorkloadIdentity): readonly Work
     add(name, protocolOf(name, protocol, '', number), number, number, defaultEndpoint ?? '');
   }
   if (ingress.length > 0) return [...ports.values()];
-  for (const instance of world.instances) {
-    if (!who.addresses.includes(instance.address)) continue;
+  // Of services that want one port of the workload the oldest has it.
+  for (const instance of world.instances.filter(({ address }) => who.addresses.includes(address)).sort(byAge(world)))
     for (const { name, protocol, servicePort, applicationPort } of instance.ports) add(name, protocol, servicePort, applicationPort);
-  }
   if (who.addresses.length > 0) return [...ports.values()];
   const pod = world.others.find(({ kind, name }) => kind === 'Pod' && name === who.workload);
   for (const one of kubernetesServices(world.others)) {
@@ -53,15 +52,15 @@ export function inboundPorts(world: World, who: WorkloadIdentity): readonly Work
   return [...ports.values()];
 }
 
-/** A port that nobody knows is let through to the application, under the same mutual TLS. */
-export function unknownPort(port: number): InboundPort {
-  return { name: '', protocol: 'UNSUPPORTED', servicePort: port, mesh: { host: ANYWHERE, port }, application: { host: LOOPBACK, port } };
+function byAge({ services }: World): (a: Instance, b: Instance) => number {
+  const keys = new Map(services.map(({ hostname, creationTimestamp, name, namespace }) => [hostname, `${creationTimestamp} ${name}.${namespace}`]));
+  const keyOf = (instance: Instance): string => keys.get(instance.services[0] ?? '') ?? '';
+  return (a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0);
 }
 
-export function toWorkload(world: World, node: ProxyNode, call: Call): { readonly outcome: Outcome; readonly known: boolean } {
-  const known = node.inbound.some(({ application }) => application.port === call.port);
-  const asked = known ? node : { ...node, inbound: [...node.inbound, unknownPort(call.port)] };
-  return { outcome: atWorkload(world, asked, call), known };
+/** What the proxy beside a workload does with a connection to it, which the kernel turns round into it. */
+export function toWorkload(world: World, node: ProxyNode, call: Call): Outcome {
+  return throughListener(world, node, listener(world.mesh, node, VIRTUAL_INBOUND), call);
 }
 
 /** As the files say, else as `rig run` labels what it starts. */

@@ -1,14 +1,14 @@
 import { field, type Json, type KubernetesDocument, list, type Metadata, namespaceOf, type Resource, text } from '@outrigger/resources';
 
-const CLASS = 'istio';
+const DEFAULT_CLASS = 'istio';
 const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
 const NAME = 'kubernetes-ingress';
 /** Labels of the workload that serves Ingresses. */
 const SELECTOR = { istio: 'ingressgateway' };
 
-/** Kubernetes' Ingresses of the class "istio", as one Gateway and a VirtualService for each of their rules. */
-export function ingressResources(documents: readonly KubernetesDocument[], rootNamespace = 'istio-system'): readonly Resource[] {
-  const all = documents.filter((document) => document.kind === 'Ingress' && classOf(document) === CLASS);
+/** Kubernetes' Ingresses of a class, as one Gateway and a VirtualService for each of their rules. */
+export function ingressResources(documents: readonly KubernetesDocument[], rootNamespace = 'istio-system', ingressClass = DEFAULT_CLASS): readonly Resource[] {
+  const all = documents.filter((document) => document.kind === 'Ingress' && classOf(document) === ingressClass);
   if (all.length === 0) return [];
   return [
     gatewayOf(all, rootNamespace),

@@ -60,6 +60,8 @@ export interface Fault {
 export interface Retries {
   readonly attempts: number;
   readonly on: string;
+  /** Status codes that are tried again beside what `on` names. */
+  readonly codes: readonly number[];
   readonly perTryTimeoutMs: number;
 }
 

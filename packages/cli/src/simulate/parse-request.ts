@@ -32,6 +32,8 @@ export function parseRequest(text: string, headers: readonly string[], toWorkloa
       authority: host ?? url.host,
       path: path === '' ? '/' : path.startsWith('?') ? `/${path}` : path,
       headers: pairs.filter(([name]) => name.toLowerCase() !== 'host').flat(),
+      // gRPC is HTTP/2.
+      plainProtocol: pairs.some(([name, value]) => name.toLowerCase() === 'content-type' && value.startsWith('application/grpc')) ? 'h2c' : 'http/1.1',
     },
   };
 }

@@ -100,7 +100,7 @@ const received = (request: string, secure: boolean): Outcome => {
   const inbound = inboundPorts(world, { namespace: 'shop', workload: 'orders', labels, addresses: [] });
   const call = parseRequest(request, [], true);
   const tls = secure ? { sni: '', alpn: ['istio'], certificate: 'mesh' as const, peer: 'spiffe://cluster.local/ns/shop/sa/web' } : undefined;
-  return toWorkload(world, proxyNode({ namespace: 'shop', workload: 'orders', labels, inbound }), { ...call, port: 8080, tls }).outcome;
+  return toWorkload(world, proxyNode({ namespace: 'shop', workload: 'orders', labels, inbound }), { ...call, port: 8080, tls });
 };
 
 describe('a call of a workload', () => {

@@ -1,17 +1,28 @@
 import { create } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { type ConnectionFacts, type FilterChainConfig, parseIp } from '@outrigger/proxy/pure';
+import { type ConnectionFacts, type FilterChainConfig, type HttpManagerConfig, parseIp, type TcpProxyConfig } from '@outrigger/proxy/pure';
 import { type Resource, type ResourceRef, refKey, refOf, refText } from '@outrigger/resources';
-import { listener, listenerNames, type Mesh, type Place, type ProxyNode, routeConfiguration } from '@outrigger/translate';
+import {
+  BLACK_HOLE_CLUSTER,
+  INVALID_BACKEND,
+  listener,
+  listenerNames,
+  type Mesh,
+  type Place,
+  type ProxyNode,
+  routeConfiguration,
+  type Translated,
+} from '@outrigger/translate';
 import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import type { FilterChain } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import type { Call } from './call.ts';
 import { clientVerifier } from './client-certificate.ts';
-import { accept, SOMEBODY } from './connection.ts';
+import { type Accepted, accept, SOMEBODY } from './connection.ts';
 import { withDestinationTls } from './destination-tls.ts';
-import { type Routes, routeRequest } from './http.ts';
+import { type Routes, routeRequest, sentAsIs } from './http.ts';
 import { type Matched, type Outcome, outcome } from './outcome.ts';
 import { leavesMesh, targetOf } from './target.ts';
 import type { World } from './world.ts';
@@ -19,85 +30,116 @@ import type { World } from './world.ts';
 /** What a gateway does with a connection to one of its ports, and with the request on it. */
 export function atGateway(world: World, node: ProxyNode, call: Call): Outcome {
   const found = listenerNames(world.mesh, node).names.find((name) => name.endsWith(`_${call.port}`));
-  const message = found === undefined ? undefined : listener(world.mesh, node, found).message;
-  if (message === undefined) return outcome({ decision: 'no-listener', explanation: [`the gateway does not listen on port ${call.port}`] });
-  return throughListener(world, node, message, call);
+  if (found === undefined) return outcome({ decision: 'no-listener', explanation: [`the gateway does not listen on port ${call.port}`] });
+  return throughListener(world, node, listener(world.mesh, node, found), call);
 }
 
-/** What the proxy beside a workload does with a connection to a port of it. */
-export function atWorkload(world: World, node: ProxyNode, call: Call): Outcome {
-  const port = node.inbound.find(({ application }) => application.port === call.port);
-  const message = port === undefined ? undefined : listener(world.mesh, node, `inbound_${port.mesh.host}_${port.mesh.port}`).message;
-  if (message === undefined) return outcome({ decision: 'no-listener', explanation: [`the workload has no port ${call.port}`] });
-  return throughListener(world, node, message, call);
-}
-
-export function throughListener(world: World, node: ProxyNode, message: Listener, call: Call): Outcome {
+/** What becomes of a connection that a listener takes. */
+export function throughListener(world: World, node: ProxyNode, translated: Translated<Listener>, call: Call): Outcome {
+  const { name, message } = translated;
+  if (message === undefined) return outcome({ decision: 'no-listener', explanation: [`there is no listener ${name}`] });
   const accepted = accept(message, call, clientVerifier(world.others));
-  const mtls = accepted.kind === 'chain' && accepted.authenticated;
-  if (accepted.kind !== 'chain') return named(outcome({ decision: accepted.kind, explanation: [accepted.why] }), message, '');
-  const { chain, terminated } = accepted;
-  const opaque = call.tls !== undefined && !terminated;
-  const result = withDestinationTls(world, node, throughChain(world, node, message, chain, call, { opaque, mtls }));
+  const result =
+    accepted.kind === 'chain'
+      ? throughChain(world, node, translated, accepted, call)
+      : outcome({ decision: accepted.kind, explanation: [accepted.why], assumed: world.assumed });
+  return { ...result, xds: { ...result.xds, listener: name, filterChain: accepted.kind === 'chain' ? accepted.chain.name : '' } };
+}
+
+type TakenBy = Extract<Accepted, { readonly kind: 'chain' }>;
+
+function throughChain(world: World, node: ProxyNode, translated: Translated<Listener>, accepted: TakenBy, call: Call): Outcome {
+  const { chain, terminated, authenticated } = accepted;
+  const carried =
+    chain.filter.kind === 'tcp' ? asBytes(world, translated, accepted, chain.filter.tcp, call) : asRequest(world, node, accepted, chain.filter.http, call);
   const source = chain.tls?.certificates[0];
-  const certificate = terminated && source?.kind === 'sds' ? source.name : '';
-  return named({ ...result, mtls, certificate, tlsTerminated: terminated, assumed: world.assumed }, message, chain.name);
+  return {
+    ...withDestinationTls(world, node, withDialled(carried, call)),
+    mtls: authenticated,
+    certificate: terminated && source?.kind === 'sds' ? source.name : '',
+    tlsTerminated: terminated,
+    assumed: world.assumed,
+  };
 }
 
-function named(result: Outcome, { name }: Listener, filterChain: string): Outcome {
-  return { ...result, xds: { ...result.xds, listener: name, filterChain } };
-}
-
-function throughChain(
+function asBytes(
   world: World,
-  node: ProxyNode,
-  message: Listener,
-  chain: FilterChainConfig,
+  { sources, places }: Translated<Listener>,
+  { message, authenticated }: TakenBy,
+  { policies, clusters }: TcpProxyConfig,
   call: Call,
-  { opaque, mtls }: { readonly opaque: boolean; readonly mtls: boolean },
 ): Outcome {
-  const facts = factsOf(call, mtls);
-  const { filter } = chain;
-  if (filter.kind === 'tcp') {
-    for (const policy of filter.tcp.policies) {
-      const verdict = policy.decide(facts, null);
-      if (!verdict.allowed)
-        return outcome({
-          decision: 'denied',
-          authorization: { allowed: false, policy: verdict.policy },
-          explanation: [`authorization closes the connection: ${verdict.policy || 'no policy allows it'}`],
-        });
-    }
-    return connected(filter.tcp.clusters, ownerOf(world, listener(world.mesh, node, message.name).sources));
+  const facts = factsOf(call, authenticated);
+  for (const policy of policies) {
+    const verdict = policy.decide(facts, null);
+    if (!verdict.allowed)
+      return outcome({
+        decision: 'denied',
+        authorization: { allowed: false, policy: verdict.policy },
+        explanation: [`authorization closes the connection: ${verdict.policy || 'no policy allows it'}`],
+      });
   }
+  if (clusters.every(({ name }) => name === BLACK_HOLE_CLUSTER))
+    return outcome({
+      decision: 'no-filter-chain',
+      explanation: [`nothing in the files has ${call.address || 'that address'} and port ${call.port}, and the connection is closed`],
+      xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters: [BLACK_HOLE_CLUSTER] },
+    });
+  const place = places.get(message);
+  return connected(clusters, place === undefined ? ownerOf(world, sources) : placeOf(world.resources, place));
+}
+
+function asRequest(world: World, node: ProxyNode, { message, chain, terminated, authenticated }: TakenBy, manager: HttpManagerConfig, call: Call): Outcome {
+  const opaque = call.tls !== undefined && !terminated;
   if (opaque || call.request === undefined)
     return outcome({
       decision: 'tls-error',
       explanation: [opaque ? 'requests of HTTP are wanted here, and TLS comes' : 'requests of HTTP are wanted here, and other bytes come'],
     });
   const routes = routesOf(world.mesh, node, message, chain);
-  return routeRequest({ manager: filter.http, routes, facts, request: call.request, matched: (place, route) => matchedOf(world.resources, place, route) });
+  return routeRequest({
+    manager,
+    routes,
+    facts: factsOf(call, authenticated),
+    request: call.request,
+    matched: (place, route) => matchedOf(world.resources, place, route),
+  });
 }
 
-/** Connections that are carried as they are. */
-export function connected(clusters: readonly { readonly name: string; readonly weight: number }[], matched: Matched | null): Outcome {
+/** What goes on to where it was sent goes there, and a request as it is. */
+function withDialled(result: Outcome, { host, address, port, tls, request }: Call): Outcome {
+  const destinations = result.destinations.map((destination) => (destination.port === 0 ? { ...destination, host: host || address, port } : destination));
+  const unseen = result.decision === 'passthrough' && result.request === null && request !== undefined && tls === undefined;
+  return { ...result, destinations, ...(unseen ? { status: 200, request: sentAsIs(request), response: { status: 200, headers: {} } } : {}) };
+}
+
+/** Connections that are carried as they are; those of a backend that is none are closed. */
+function connected(clusters: readonly { readonly name: string; readonly weight: number }[], matched: Matched | null): Outcome {
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
+  const destinations = clusters.map(({ name, weight }) => ({ ...targetOf(name), weight: clusters.length === 1 ? 100 : (weight * 100) / total }));
+  const refused = destinations
+    .filter(({ host }) => host === INVALID_BACKEND)
+    .map(({ weight }) => `${weight.toFixed(0)} % of connections are closed: a backend is none`);
   return outcome({
     decision: clusters.every(({ name }) => leavesMesh(name)) ? 'passthrough' : 'route',
     matched,
-    destinations: clusters.map(({ name, weight }) => ({ ...targetOf(name), weight: clusters.length === 1 ? 100 : (weight * 100) / total })),
-    explanation: [`the connection is carried to ${clusters.map(({ name }) => name).join(', ')}`],
+    destinations: destinations.filter(({ host }) => host !== INVALID_BACKEND),
+    explanation: [`the connection is carried to ${clusters.map(({ name }) => name).join(', ')}`, ...refused],
     xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters: clusters.map(({ name }) => name) },
   });
 }
 
 /** Routes of opaque bytes have no messages of their own: what the listener is made of is told. */
-export function ownerOf({ resources }: World, sources: readonly ResourceRef[]): Matched | null {
+function ownerOf({ resources }: World, sources: readonly ResourceRef[]): Matched | null {
   const route = sources.find(({ kind }) => kind.endsWith('Route') || kind === 'VirtualService');
   return route === undefined ? null : { resource: refText(route), ...writtenAt(resources, route), rule: '' };
 }
 
-export function matchedOf(resources: readonly Resource[], place: Place | undefined, route: Route): Matched {
+function placeOf(resources: readonly Resource[], { resource, field }: Place): Matched {
+  return { resource: refText(resource), ...writtenAt(resources, resource, field), rule: field };
+}
+
+function matchedOf(resources: readonly Resource[], place: Place | undefined, route: Route): Matched {
   if (place === undefined) return { resource: '', file: '', line: 0, rule: route.name };
   const name = route.name === 'default' ? '' : ` (${route.name})`;
   return { resource: refText(place.resource), ...writtenAt(resources, place.resource, place.field), rule: `${place.field}${name}` };
@@ -108,20 +150,19 @@ function writtenAt(resources: readonly Resource[], ref: ResourceRef, field = '')
   return { file: written?.origin?.file ?? '', line: (field === '' ? undefined : written?.lineOf?.(field)) ?? written?.origin?.line ?? 0 };
 }
 
-function routesOf(mesh: Mesh, node: ProxyNode, message: Listener, chain: FilterChainConfig): Routes {
+function routesOf(mesh: Mesh, node: ProxyNode, written: FilterChain, chain: FilterChainConfig): Routes {
   if (chain.filter.kind === 'http' && chain.filter.http.routes.kind === 'rds') {
     const { message: configuration, places } = routeConfiguration(mesh, node, chain.filter.http.routes.name);
     return { configuration: configuration ?? create(RouteConfigurationSchema, {}), places };
   }
-  const written = message.filterChains.find(({ name }) => name === chain.name);
-  for (const { configType } of written?.filters ?? []) {
+  for (const { configType } of written.filters) {
     const manager = configType.case === 'typedConfig' ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
     if (manager?.routeSpecifier.case === 'routeConfig') return { configuration: manager.routeSpecifier.value, places: new Map() };
   }
   return { configuration: create(RouteConfigurationSchema, {}), places: new Map() };
 }
 
-export function factsOf(call: Call, mtls: boolean): ConnectionFacts {
+function factsOf(call: Call, mtls: boolean): ConnectionFacts {
   const source = parseIp(SOMEBODY);
   return {
     destinationIp: parseIp(call.address === '' ? SOMEBODY : call.address),

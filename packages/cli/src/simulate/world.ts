@@ -15,10 +15,12 @@ import {
   type Service,
   servicesOf,
   stringMap,
+  text,
 } from '@outrigger/resources';
 import { buildMesh, type Mesh, type MeshSettings } from '@outrigger/translate';
 import { ingressResources } from './ingress.ts';
 import { kubernetesInstances } from './kubernetes-instances.ts';
+import { exported, type MeshConfig, meshConfigOf } from './mesh-config.ts';
 
 /** All that a simulation looks at. */
 export interface World {
@@ -31,17 +33,44 @@ export interface World {
   readonly assumed: readonly string[];
 }
 
+/** Addresses of a service that says none of its own. */
+export type Addresses = (service: Service, index: number) => readonly string[];
+
+const NO_ADDRESS: Addresses = () => [];
+
+/** A cluster gives each of its Services an address; here one of a range that nobody has. */
+export function clusterAddresses(others: readonly KubernetesDocument[]): Addresses {
+  const hosts = new Set(kubernetesServices(others).map(({ service }) => service.hostname));
+  return ({ hostname }, index) => (hosts.has(hostname) ? [`240.240.${(index + 1) >> 8}.${(index + 1) & 0xff}`] : []);
+}
+
+export interface WorldOptions {
+  readonly addressesFor?: Addresses;
+  readonly meshConfig?: MeshConfig;
+}
+
 /** The mesh that files describe, nothing else being there. `others` are the Kubernetes objects among them. */
-export function worldOf(written: readonly Resource[], others: readonly KubernetesDocument[], settings: Partial<MeshSettings> = {}): World {
-  const assumed: string[] = [];
-  const resources = [...written, ...ingressResources(others)];
+export function worldOf(
+  written: readonly Resource[],
+  others: readonly KubernetesDocument[],
+  settings: Partial<MeshSettings> = {},
+  { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}) }: WorldOptions = {},
+): World {
+  const { exportTo, ingressClass, unread } = meshConfig;
+  const assumed = unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`);
+  const ingresses = ingressClass === '' ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingressClass);
+  const resources = exported([...written, ...ingresses], exportTo);
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
   const kubernetes = kubernetesServices(others);
-  const services = [...servicesOf(resources), ...kubernetes.map(({ service }) => service)];
+  const services = [...servicesOf(resources), ...kubernetes.map(({ service }) => service)].map((service, index) =>
+    service.addresses.length > 0 || service.headless === true || service.aliasOf !== undefined
+      ? service
+      : { ...service, addresses: addressesFor(service, index) },
+  );
   const instances = [...instancesOf(resources), ...kubernetesInstances(kubernetes, others)];
   const namespaceLabels = Object.fromEntries(others.filter(({ kind }) => kind === 'Namespace').map((namespace) => [namespace.name, labelsOf(namespace)]));
   return {
-    mesh: buildMesh({ config, services, instances, settings: { namespaceLabels, ...settings } }),
+    mesh: buildMesh({ config, services, instances, settings: { namespaceLabels, ...meshConfig.settings, ...settings } }),
     resources,
     others,
     services,
@@ -77,11 +106,22 @@ function classesNamed(resources: readonly Resource[], assumed: string[]): readon
 
 /** The labels of a workload: of a pod or a pod template of that name. undefined: there is none of it. */
 export function workloadLabels(others: readonly KubernetesDocument[], namespace: string, name: string): Readonly<Record<string, string>> | undefined {
+  const labels = podField(others, namespace, name, 'metadata', 'labels');
+  return labels === undefined ? undefined : stringMap(labels);
+}
+
+/** As whom a workload of that name is known. */
+export function workloadAccount(others: readonly KubernetesDocument[], namespace: string, name: string): string {
+  return text(podField(others, namespace, name, 'spec', 'serviceAccountName')) || 'default';
+}
+
+/** A field of the first pod of that name, or pod template, that has it. */
+function podField(others: readonly KubernetesDocument[], namespace: string, name: string, ...path: readonly string[]): Json | undefined {
   for (const document of others) {
     if (document.name !== name || namespaceOf(document) !== namespace) continue;
-    const labels: Json | undefined =
-      document.kind === 'Pod' ? (field(document.value, 'metadata', 'labels') ?? {}) : field(document.value, 'spec', 'template', 'metadata', 'labels');
-    if (labels !== undefined) return stringMap(labels);
+    const found = document.kind === 'Pod' ? field(document.value, ...path) : field(document.value, 'spec', 'template', ...path);
+    if (found !== undefined) return found;
+    if (document.kind === 'Pod') return {};
   }
   return undefined;
 }

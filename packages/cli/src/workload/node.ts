@@ -41,6 +41,8 @@ export function nodeOf(options: WorkloadOptions, addresses: NodeAddresses): Prox
     otlp: options.otlp === '' ? undefined : hostPort(options.otlp, '--otlp'),
     certificates: false,
     gateway: gateway === undefined ? undefined : { address: gateway.address, portMap: gateway.portMap, portOffset: gateway.portOffset },
+    // Nothing is redirected off Kubernetes.
+    capture: undefined,
   };
 }
 

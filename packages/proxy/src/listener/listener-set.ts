@@ -5,6 +5,7 @@ import { listenerSteps } from '../xds/compile-listener.ts';
 import type { ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
 import { ListenerError } from './listen-socket.ts';
 import { Listener } from './listener.ts';
+import { listenerAt } from './listener-at.ts';
 import type { ListenerParts } from './listener-parts.ts';
 
 /** A listener that was replaced or removed keeps its idle connections so long, ms: an HTTP/1 client may be sending on one. */
@@ -93,15 +94,7 @@ export class ListenerSet {
 
   /** Whose address that is, or "any address" of that port. */
   at(ip: string, port: number): Listener | undefined {
-    let wildcard: Listener | undefined;
-    for (const listener of this.#listeners.values()) {
-      for (const address of addressesOf(listener.config)) {
-        if (address.kind !== 'socket' || address.port !== port) continue;
-        if (address.host === ip) return listener;
-        if (address.host === '0.0.0.0' || address.host === '::') wildcard ??= listener;
-      }
-    }
-    return wildcard;
+    return listenerAt(this.#listeners.values(), ({ config }) => addressesOf(config).filter((address) => address.kind === 'socket'), ip, port);
   }
 
   remove(name: string): void {

@@ -316,7 +316,6 @@ describe('a DestinationRule', () => {
       meshOf({
         config: [
           rule({
-            tunnel: { targetHost: 'a', targetPort: 1 },
             loadBalancer: { simple: 'PASSTHROUGH' },
             tls: { mode: 'SIMPLE', credentialName: 'secret' },
             outlierDetection: { interval: 'often' },
@@ -330,7 +329,6 @@ describe('a DestinationRule', () => {
       'spec.trafficPolicy.loadBalancer.simple none',
       'spec.trafficPolicy.outlierDetection.interval none',
       'spec.trafficPolicy.tls.credentialName none',
-      'spec.trafficPolicy.tunnel none',
     ]);
   });
 });

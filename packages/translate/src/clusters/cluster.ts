@@ -8,10 +8,9 @@ import {
   ClusterSchema,
 } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
-import { ClusterConfigSchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { socketAddress } from '../addresses.ts';
-import { HTTP_TUNNEL, inboundCluster, type OutboundName, PASSTHROUGH_CLUSTER, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
+import { HTTP_TUNNEL, inboundCluster, isSniCluster, type OutboundName, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import { durationOf } from '../durations.ts';
 import { fullHost } from '../hosts.ts';
 import { http1Options } from '../http1.ts';
@@ -19,11 +18,11 @@ import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
 import { Visibility } from '../visibility.ts';
-import { dnsCache } from './dns-cache.ts';
 import { dnsAssignment, inSubset, takesMeshTls } from './endpoints.ts';
 import { loadBalancer } from './load-balancer.ts';
+import { dynamicForwardProxy, originalDestination, outwardClusterNamed } from './outward-clusters.ts';
 import { breakerMetadata, circuitBreakers, OUTRIGGER_METADATA, outlierDetection } from './resilience.ts';
-import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
+import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules, NO_POLICY } from './traffic-policy.ts';
 import { transportSecurity } from './transport-security.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -33,12 +32,11 @@ type ClusterInit = Init<typeof ClusterSchema>;
 
 /** One cluster by its name; undefined where the node has none of that name. */
 export function clusterNamed(reader: Reader, name: string): Cluster | undefined {
-  if (name === PASSTHROUGH_CLUSTER) return passthroughCluster(reader);
   if (name === HTTP_TUNNEL) return reader.node.httpProxy === undefined ? undefined : tunnelCluster();
   const applicationPort = parseInboundCluster(name);
   if (applicationPort !== undefined) return inbound(reader, applicationPort);
   const parsed = parseOutboundCluster(name);
-  return parsed === undefined ? undefined : outbound(reader, name, parsed);
+  return parsed === undefined ? outwardClusterNamed(reader, name) : outbound(reader, name, parsed);
 }
 
 function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster | undefined {
@@ -50,7 +48,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   const subset = parsed.subset === '' ? undefined : merged.subsets.get(parsed.subset);
   if (parsed.subset !== '' && subset === undefined) return undefined;
   for (const rule of merged.rules) reader.uses(rule);
-  const policy = effectivePolicy(reader, merged, parsed.port, subset);
+  const policy = effectivePolicy(merged, parsed.port, subset);
   const everyone = reader.identities(service.hostname);
   const own = inSubset(everyone, subset);
   // A subset that is empty for a moment keeps its cluster as it was: one that changes is made anew, and forgets what it knew of its endpoints.
@@ -76,8 +74,13 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
     circuitBreakers: circuitBreakers(reader.node, policy),
     outlierDetection: outlierDetection(reader, policy),
     ...(grpc ? {} : keepalive(reader, policy)),
-    ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
-    ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2 }),
+    // What is passed through has its protocol and its TLS from its client.
+    ...(isSniCluster(name)
+      ? {}
+      : {
+          ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
+          ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2 }),
+        }),
     metadata: { filterMetadata: { istio: istioMetadata(service, merged.rules[0]?.metadata), [OUTRIGGER_METADATA]: breakerMetadata } },
   });
 }
@@ -124,19 +127,11 @@ function discovery(reader: Reader, service: Service, parsed: OutboundName, subse
         ...dns,
         loadAssignment: dnsAssignment(reader, service, parsed, subset, name, 1),
       };
+    case 'NONE':
+      return { clusterDiscoveryType: reader.node.capture === undefined ? dynamicForwardProxy() : originalDestination };
     default:
       return { clusterDiscoveryType: dynamicForwardProxy() };
   }
-}
-
-function dynamicForwardProxy(): Exclude<ClusterInit['clusterDiscoveryType'], undefined> {
-  return {
-    case: 'clusterType',
-    value: {
-      name: 'envoy.clusters.dynamic_forward_proxy',
-      typedConfig: any(ClusterConfigSchema, { clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache }, allowInsecureClusterOptions: true }),
-    },
-  };
 }
 
 function connectTimeout(reader: Reader, policy: EffectivePolicy) {
@@ -215,31 +210,6 @@ function protocolOptions(reader: Reader, policy: EffectivePolicy, http2: boolean
   };
 }
 
-function passthroughCluster(reader: Reader): Cluster | undefined {
-  if (new Visibility(reader).outboundPolicy !== 'ALLOW_ANY') return undefined;
-  return create(ClusterSchema, {
-    name: PASSTHROUGH_CLUSTER,
-    clusterDiscoveryType: dynamicForwardProxy(),
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    connectTimeout: milliseconds(PASSTHROUGH_CONNECT_TIMEOUT_MS),
-    circuitBreakers: circuitBreakers(reader.node, {
-      loadBalancer: undefined,
-      connectionPool: undefined,
-      outlierDetection: undefined,
-      tls: undefined,
-      retryBudget: undefined,
-    }),
-    typedExtensionProtocolOptions: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
-        upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'httpProtocolOptions', value: http1Options(reader.node) } } },
-      }),
-    },
-  });
-}
-
-/** The world outside is further away than the mesh. */
-const PASSTHROUGH_CONNECT_TIMEOUT_MS = 10_000;
-
 function tunnelCluster(): Cluster {
   return create(ClusterSchema, {
     name: HTTP_TUNNEL,
@@ -282,13 +252,7 @@ function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
       clusterName: name,
       endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(port.application.host, port.application.port) } } }] }],
     },
-    circuitBreakers: circuitBreakers(reader.node, {
-      loadBalancer: undefined,
-      connectionPool: undefined,
-      outlierDetection: undefined,
-      tls: undefined,
-      retryBudget: undefined,
-    }),
+    circuitBreakers: circuitBreakers(reader.node, NO_POLICY),
     ...(isHttp(port.protocol)
       ? {
           typedExtensionProtocolOptions: {

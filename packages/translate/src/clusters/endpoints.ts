@@ -2,14 +2,14 @@ import { create } from '@bufbuild/protobuf';
 import { type Health, type Instance, matchesLabels, type Service } from '@outrigger/resources';
 import { HealthStatus } from '@outrigger/xds/protos/envoy/config/core/v3/health_check';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import type { LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
+import type { LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { endpointAddress } from '../addresses.ts';
 import { type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { inboundTlsMode } from '../security/peer-authentication.ts';
 import { Visibility } from '../visibility.ts';
-import { placeLocalities } from './locality.ts';
+import { type LocatedEndpoint, placeLocalities } from './locality.ts';
 import { effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
 
 const healthStatus: Readonly<Record<Health, HealthStatus>> = {
@@ -45,7 +45,7 @@ export function endpointAssignment(reader: Reader, name: string): ClusterLoadAss
   const subset = parsed.subset === '' ? undefined : merged.subsets.get(parsed.subset);
   if (parsed.subset !== '' && subset === undefined) return undefined;
   if (subset !== undefined) reader.uses(subset.rule);
-  const policy = effectivePolicy(reader, merged, parsed.port, subset);
+  const policy = effectivePolicy(merged, parsed.port, subset);
   const instances = inSubset(reader.instances(service.hostname), subset);
   return create(ClusterLoadAssignmentSchema, {
     clusterName: name,
@@ -79,15 +79,12 @@ function localities(
   parsed: OutboundName,
   setting: Parameters<typeof placeLocalities>[2],
 ): Init<typeof LocalityLbEndpointsSchema>[] {
-  const byLocality = new Map<string, Init<typeof LbEndpointSchema>[]>();
-  for (const instance of instances) {
+  const located = instances.flatMap((instance): LocatedEndpoint[] => {
     const port = instance.ports.find(({ servicePort }) => servicePort === parsed.port);
-    if (port === undefined && !instance.address.startsWith('unix://')) continue;
-    const list = byLocality.get(instance.locality) ?? [];
-    byLocality.set(instance.locality, list);
+    if (port === undefined && !instance.address.startsWith('unix://')) return [];
     const version = instance.labels['version'] ?? '';
     const service = parsed.host.split('.', 1)[0];
-    list.push({
+    const endpoint = {
       hostIdentifier: { case: 'endpoint', value: { address: endpointAddress(instance.address, port?.meshPort ?? 0) } },
       healthStatus: healthStatus[instance.health],
       loadBalancingWeight: instance.weight || 1,
@@ -97,7 +94,8 @@ function localities(
           istio: { workload: `${instance.workload};${instance.namespace};${service};${version};` },
         },
       },
-    });
-  }
-  return placeLocalities(byLocality, reader.node.locality, setting);
+    } as const;
+    return [{ endpoint, locality: instance.locality, labels: instance.labels }];
+  });
+  return placeLocalities(located, reader.node, setting);
 }

@@ -1,6 +1,5 @@
 import type { ClientTlsSettings, ConnectionPoolSettings, LoadBalancerSettings, OutlierDetection, Service, Subset, TrafficPolicy } from '@outrigger/resources';
 import type { DestinationRule } from '../mesh.ts';
-import type { Reader } from '../reader.ts';
 import type { Visibility } from '../visibility.ts';
 
 /** A field of a DestinationRule, with where it stands: notes name it. */
@@ -17,9 +16,19 @@ export interface EffectivePolicy {
   readonly outlierDetection: Placed<OutlierDetection> | undefined;
   readonly tls: Placed<ClientTlsSettings> | undefined;
   readonly retryBudget: Placed<NonNullable<TrafficPolicy['retryBudget']>> | undefined;
+  readonly tunnel: Placed<NonNullable<TrafficPolicy['tunnel']>> | undefined;
+  readonly proxyProtocol: Placed<NonNullable<TrafficPolicy['proxyProtocol']>> | undefined;
 }
 
-const nothing: EffectivePolicy = { loadBalancer: undefined, connectionPool: undefined, outlierDetection: undefined, tls: undefined, retryBudget: undefined };
+export const NO_POLICY: EffectivePolicy = {
+  loadBalancer: undefined,
+  connectionPool: undefined,
+  outlierDetection: undefined,
+  tls: undefined,
+  retryBudget: undefined,
+  tunnel: undefined,
+  proxyProtocol: undefined,
+};
 
 /** A subset of the merged rules, and where it stands. */
 export interface FoundSubset {
@@ -45,16 +54,14 @@ export function mergedRules(visibility: Visibility, service: Pick<Service, 'host
   return { rules, subsets };
 }
 
-export function effectivePolicy(reader: Reader, merged: MergedRules, port: number, subset: FoundSubset | undefined): EffectivePolicy {
+export function effectivePolicy(merged: MergedRules, port: number, subset: FoundSubset | undefined): EffectivePolicy {
   const holder = merged.rules.find(({ spec }) => spec.trafficPolicy !== undefined);
-  const whole = holder === undefined ? nothing : overlay(reader, nothing, holder.spec.trafficPolicy!, holder, 'spec.trafficPolicy', port);
+  const whole = holder === undefined ? NO_POLICY : overlay(NO_POLICY, holder.spec.trafficPolicy!, holder, 'spec.trafficPolicy', port);
   if (subset?.subset.trafficPolicy === undefined) return whole;
-  return overlay(reader, whole, subset.subset.trafficPolicy, subset.rule, `${subset.field}.trafficPolicy`, port);
+  return overlay(whole, subset.subset.trafficPolicy, subset.rule, `${subset.field}.trafficPolicy`, port);
 }
 
-function overlay(reader: Reader, below: EffectivePolicy, policy: TrafficPolicy, rule: DestinationRule, field: string, port: number): EffectivePolicy {
-  if (policy.tunnel !== undefined) reader.ignored(rule, `${field}.tunnel`, 'tunnels to a destination are not made yet');
-  if (policy.proxyProtocol !== undefined) reader.ignored(rule, `${field}.proxyProtocol`, 'PROXY protocol is not sent yet');
+function overlay(below: EffectivePolicy, policy: TrafficPolicy, rule: DestinationRule, field: string, port: number): EffectivePolicy {
   const placed = <T>(value: T | undefined, name: string, at = field): Placed<T> | undefined =>
     value === undefined || value === null ? undefined : { value, rule, field: `${at}.${name}` };
   const merged: EffectivePolicy = {
@@ -63,6 +70,8 @@ function overlay(reader: Reader, below: EffectivePolicy, policy: TrafficPolicy, 
     outlierDetection: placed(policy.outlierDetection, 'outlierDetection') ?? below.outlierDetection,
     tls: placed(policy.tls, 'tls') ?? below.tls,
     retryBudget: placed(policy.retryBudget, 'retryBudget') ?? below.retryBudget,
+    tunnel: placed(policy.tunnel, 'tunnel') ?? below.tunnel,
+    proxyProtocol: placed(policy.proxyProtocol, 'proxyProtocol') ?? below.proxyProtocol,
   };
   const index = (policy.portLevelSettings ?? []).findIndex((settings) => settings.port?.number === port);
   if (index < 0) return merged;
@@ -70,10 +79,10 @@ function overlay(reader: Reader, below: EffectivePolicy, policy: TrafficPolicy, 
   const settings = policy.portLevelSettings![index]!;
   const at = `${field}.portLevelSettings[${index}]`;
   return {
+    ...merged,
     loadBalancer: placed(settings.loadBalancer, 'loadBalancer', at),
     connectionPool: placed(settings.connectionPool, 'connectionPool', at),
     outlierDetection: placed(settings.outlierDetection, 'outlierDetection', at),
     tls: placed(settings.tls, 'tls', at),
-    retryBudget: merged.retryBudget,
   };
 }

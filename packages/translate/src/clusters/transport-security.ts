@@ -1,8 +1,10 @@
 import type { Instance, Service, ServicePort } from '@outrigger/resources';
 import type { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { ProxyProtocolConfig_Version } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
+import { ProxyProtocolUpstreamTransportSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
-import type { OutboundName } from '../cluster-name.ts';
-import { any, type Init } from '../messages.ts';
+import { type OutboundName, sniCluster } from '../cluster-name.ts';
+import { any, filter, type Init } from '../messages.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
 import { backendTls } from './backend-tls.ts';
@@ -32,16 +34,32 @@ const ALPN = {
   tcp: ['istio'],
 } as const;
 
+const PROXY_SOCKET = 'envoy.transport_sockets.upstream_proxy_protocol';
+
 /** Where no instance is known nobody is who we look for. */
 const NOBODY = 'spiffe://nobody.invalid/';
 
-/** How connections to a cluster are secured: mesh mTLS to what has a sidecar, plain text to the rest, or as a DestinationRule says. */
+/** How connections to a cluster begin: secured, and behind a PROXY header where a DestinationRule asks for one. */
 export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
+  const secured = security(reader, upstream);
+  const placed = upstream.policy.proxyProtocol;
+  if (placed === undefined) return secured;
+  if (reader.node.dataPlane === 'grpc' || (secured.transportSocketMatches !== undefined && upstream.meshed.length > 0)) {
+    reader.ignored(placed.rule, placed.field, reader.node.dataPlane === 'grpc' ? 'gRPC clients send no PROXY header' : 'a sidecar takes no PROXY header');
+    return secured;
+  }
+  const version = ProxyProtocolConfig_Version[placed.value.version ?? 'V1'];
+  const transportSocket = secured.transportSocket ?? rawBuffer;
+  return { transportSocket: filter(PROXY_SOCKET, ProxyProtocolUpstreamTransportSchema, { config: { version }, transportSocket }) };
+}
+
+/** Mesh mTLS to what has a sidecar, plain text to the rest, or as a DestinationRule says. */
+function security(reader: Reader, upstream: Upstream): Fields {
   const { service, port, parsed, policy, http2 } = upstream;
   const placed = policy.tls;
   const alpn = http2 ? ALPN.http2 : isHttp(port.protocol) ? ALPN.http : ALPN.tcp;
   const ids = service.subjectAltNames.length > 0 ? service.subjectAltNames : idsOf(upstream.meshed);
-  const sni = `outbound_.${parsed.port}_.${parsed.subset}_.${parsed.host}`;
+  const sni = sniCluster(parsed.port, parsed.subset, parsed.host);
   if (reader.node.dataPlane === 'grpc') return grpcSecurity(reader, upstream, ids);
   const mutual = (exact = ids, name = sni): TransportSocketInit => upstreamMeshTls({ exact: exact.length > 0 ? exact : [NOBODY] }, alpn, name);
   switch (placed?.value.mode) {

@@ -1,15 +1,16 @@
+import type { Resource } from '@outrigger/resources';
 import type { FilterChainSchema, FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
-import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
-import { accessLogs } from '../listeners/access-log.ts';
 import { connectionManager, outboundFilters } from '../listeners/connection-manager.ts';
 import { rds } from '../listeners/outbound.ts';
+import { outboundTcpProxy } from '../listeners/tcp-proxy.ts';
 import type { VirtualService } from '../mesh.ts';
-import { filter, type Init } from '../messages.ts';
+import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { httpAuthorization, tcpAuthorization } from '../security/authorization.ts';
-import { destinationClusters, type FoundRoute, matchesConnection, matchingTcpRoute } from '../tcp-route.ts';
+import { type FoundRoute, matchesConnection, matchingTcpRoute, routedConnections } from '../tcp-route.ts';
 import type { Visibility } from '../visibility.ts';
 import { connectionRoutes } from './api/connections.ts';
+import { autoPassthroughChains } from './auto-passthrough.ts';
 import type { GatewayPort } from './ports.ts';
 import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
 import { serverTls } from './server-tls.ts';
@@ -18,25 +19,44 @@ type Chain = Init<typeof FilterChainSchema>;
 type NetworkFilter = Init<typeof FilterSchema>;
 
 const HTTP_ALPN = ['h2', 'http/1.1'];
-/** As often as a connection that cannot have reached anybody. */
-const TCP_CONNECT_ATTEMPTS = 4;
 
 export function filterChains(reader: Reader, visibility: Visibility, port: GatewayPort): readonly Chain[] {
   if (port.family === 'http') return [{ filters: [requestRouting(reader, port, port.servers[0]!)] }];
-  const taken = new Set<string>();
+  const taken = new Set(port.servers.filter(routesRequests).flatMap(({ hosts }) => hosts.map(({ host }) => host)));
   return port.servers.flatMap((server) => {
     if (routesRequests(server)) return [terminated(reader, server, [requestRouting(reader, port, server)])];
+    if (server.tls?.kind === 'auto-passthrough') return autoPassthroughChains(reader, visibility, server);
     if (server.tls?.kind === 'passthrough') return passthroughChains(reader, visibility, port, server, taken);
     const found = tcpRoutes(reader, visibility, server);
     // Only names tell connections apart, and an Istio server has one route for all of its own.
     const taking = server.listener !== undefined && server.tls !== undefined ? found : found.slice(0, 1);
-    return taking.map(({ virtualService, route }) => {
-      reader.uses(virtualService);
+    return taking.flatMap(({ virtualService, route }) => {
       const filters = connectionRouting(reader, visibility, port, virtualService, route);
-      if (server.tls === undefined) return { filters };
-      return terminated(reader, server, filters, server.listener === undefined ? undefined : virtualService.spec.hosts);
+      if (server.tls === undefined || server.listener === undefined) {
+        reader.uses(virtualService);
+        return [server.tls === undefined ? { filters } : terminated(reader, server, filters)];
+      }
+      const names = untaken(reader, virtualService, port, virtualService.spec.hosts ?? [], taken, 'spec');
+      if (names.length === 0) return [];
+      reader.uses(virtualService);
+      return [terminated(reader, server, filters, names)];
     });
   });
+}
+
+/** Of two routes for one name the first has it. */
+function untaken(
+  reader: Reader,
+  route: Resource,
+  { declaredPort }: GatewayPort,
+  hosts: readonly string[],
+  taken: Set<string>,
+  field: string,
+): readonly string[] {
+  const names = hosts.map((host) => host.toLowerCase()).filter((host) => !taken.has(host));
+  if (names.length === 0) reader.ignored(route, field, `port ${declaredPort}: an older route has ${hosts.join(', ')}`);
+  for (const name of names) taken.add(name);
+  return names;
 }
 
 /** The server's hosts as names of the TLS handshake; none: any name, or no name at all. */
@@ -76,12 +96,11 @@ function portsOf({ address, port, declaredPort }: GatewayPort) {
 function connectionRouting(reader: Reader, visibility: Visibility, port: GatewayPort, virtualService: VirtualService, route: FoundRoute): NetworkFilter[] {
   return [
     ...tcpAuthorization(reader, portsOf(port)),
-    filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
-      statPrefix: `${virtualService.metadata.namespace}/${virtualService.metadata.name}`,
-      clusterSpecifier: destinationClusters(reader, visibility, virtualService, route, port.declaredPort),
-      maxConnectAttempts: TCP_CONNECT_ATTEMPTS,
-      accessLog: accessLogs(reader.node, 'tcp'),
-    }),
+    outboundTcpProxy(
+      reader.node,
+      `${virtualService.metadata.namespace}/${virtualService.metadata.name}`,
+      routedConnections(reader, visibility, virtualService, route, port.declaredPort),
+    ),
   ];
 }
 
@@ -105,7 +124,7 @@ function tcpRoutes(reader: Reader, visibility: Visibility, server: GatewayServer
   });
 }
 
-/** By the name that a client asks for, which is all that is looked at. Of two routes for one name the first has it. */
+/** By the name that a client asks for, which is all that is looked at. */
 function passthroughChains(reader: Reader, visibility: Visibility, port: GatewayPort, server: GatewayServer, taken: Set<string>): Chain[] {
   const chains: Chain[] = [];
   for (const virtualService of bound(reader, visibility, server)) {
@@ -113,15 +132,11 @@ function passthroughChains(reader: Reader, visibility: Visibility, port: Gateway
       const field = `spec.tls[${index}]`;
       for (const one of match) {
         if (route.length === 0 || !matchesConnection(reader, virtualService, `${field}.match`, one, server.port, server.name)) continue;
-        const names = one.sniHosts.map((host) => host.toLowerCase()).filter((host) => !taken.has(host));
-        if (names.length === 0) {
-          reader.ignored(virtualService, field, `port ${server.port}: an older route has ${one.sniHosts.join(', ')}`);
-          continue;
-        }
-        for (const name of names) taken.add(name);
+        const names = untaken(reader, virtualService, port, one.sniHosts, taken, field);
+        if (names.length === 0) continue;
         reader.uses(virtualService);
         chains.push({
-          filterChainMatch: { transportProtocol: 'tls', serverNames: names.includes('*') ? [] : names },
+          filterChainMatch: { transportProtocol: 'tls', serverNames: names.includes('*') ? [] : [...names] },
           filters: connectionRouting(reader, visibility, port, virtualService, { route, field }),
         });
       }

@@ -56,7 +56,7 @@ export function tlsOf(tls: ServerTlsSettings): ServerTls | string {
   const mode = tls.mode ?? 'PASSTHROUGH';
   if (mode === 'PASSTHROUGH') return { kind: 'passthrough' };
   if (mode === 'ISTIO_MUTUAL') return { kind: 'mesh' };
-  if (mode === 'AUTO_PASSTHROUGH') return 'AUTO_PASSTHROUGH joins networks of meshes, which is not in effect yet';
+  if (mode === 'AUTO_PASSTHROUGH') return { kind: 'auto-passthrough' };
   const named = tls.credentialNames !== undefined && tls.credentialNames.length > 0 ? tls.credentialNames : tls.credentialName ? [tls.credentialName] : [];
   const files = [...(tls.serverCertificate ? [tls] : []), ...(tls.tlsCertificates ?? [])];
   const certificates =

@@ -53,8 +53,9 @@ function boundAt({ node }: Reader, { bind, port }: GatewayServer): { readonly ad
 function conflictOf(present: GatewayPort, server: GatewayServer): string | undefined {
   const first = present.servers[0]!;
   const owner = `${first.name} (${first.field})`;
-  if (present.declaredPort !== server.port) return `${present.port} stands for port ${present.declaredPort} here`;
   const family = familyOf(server);
+  const shares = family !== 'tcp' && server.listener === undefined && first.listener === undefined;
+  if (present.declaredPort !== server.port && !shares) return `${present.port} stands for port ${present.declaredPort} here`;
   if (family !== present.family) return `${owner} serves ${first.protocol} there`;
   if (family === 'tcp') return `${owner} takes every connection there`;
   if (family === 'http') {

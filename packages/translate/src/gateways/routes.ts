@@ -12,9 +12,11 @@ import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './
 
 /** The routes of all servers that have this name for them; undefined where the gateway has none. */
 export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration | undefined {
-  const servers = gatewayPorts(reader)
-    .flatMap((port) => port.servers)
-    .filter((server) => routesRequests(server) && routeNameOf(server) === name);
+  const servers = gatewayPorts(reader).flatMap(({ family, servers: all }) => {
+    // Those of plain HTTP are one, whatever port each of them names.
+    if (family === 'http') return routeNameOf(all[0]!) === name ? all : [];
+    return all.filter((server) => routesRequests(server) && routeNameOf(server) === name);
+  });
   if (servers.length === 0) return undefined;
   const visibility = new Visibility(reader);
   const hosts = new Map<string, VirtualHost>();
@@ -48,10 +50,13 @@ function addVirtualServices(reader: Reader, visibility: Visibility, server: Gate
     const named = (virtualService.spec.hosts ?? []).map((host) => fullHost(host, namespace, reader.settings.domainSuffix));
     const shared = sharedHosts(server, named, namespace);
     if (shared.length === 0 || (virtualService.spec.http?.length ?? 0) === 0) continue;
-    reader.uses(virtualService);
     for (const domain of shared) {
       const target = { host: domain, port: server.port, service: undefined };
-      hostAt(hosts, domain, server.port).routes.push(...virtualServiceRoutes(reader, visibility, virtualService, target, server.name));
+      const routes = virtualServiceRoutes(reader, visibility, virtualService, target, server.name);
+      // One whose rules are all for other ports or gateways says nothing of the host.
+      if (routes.length === 0) continue;
+      reader.uses(virtualService);
+      hostAt(hosts, domain, server.port).routes.push(...routes);
     }
   }
 }

@@ -19,7 +19,7 @@ const SECRET_WAIT_MS = 1_000;
 
 /** The TLS of one server; undefined where it is not ended here. */
 export function serverTls(reader: Reader, tls: ServerTls, alpn: readonly string[]): TransportSocketInit | undefined {
-  if (tls.kind === 'passthrough') return undefined;
+  if (tls.kind === 'passthrough' || tls.kind === 'auto-passthrough') return undefined;
   if (tls.kind === 'mesh') {
     const { trustDomain, trustDomainAliases } = reader.settings;
     return downstreamMeshTls({ prefix: [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/`) }, alpn);

@@ -11,6 +11,7 @@ export interface ServerHost {
 /** TLS that a gateway ends by certificates of its machine, or (`mesh`) by its own identity, or looks only at the name of. */
 export type ServerTls =
   | { readonly kind: 'passthrough' }
+  | { readonly kind: 'auto-passthrough' }
   | { readonly kind: 'mesh' }
   | {
       readonly kind: 'terminate';
@@ -55,7 +56,7 @@ export function familyOf({ protocol, tls }: GatewayServer): Family {
 
 /** Whether requests are routed one by one. */
 export function routesRequests(server: GatewayServer): boolean {
-  return isHttp(server.protocol) || (server.protocol === 'HTTPS' && server.tls !== undefined && server.tls.kind !== 'passthrough');
+  return isHttp(server.protocol) || (server.protocol === 'HTTPS' && (server.tls?.kind === 'mesh' || server.tls?.kind === 'terminate'));
 }
 
 /** Istio's names: "http.80", "https.443.PORTNAME.GATEWAY.NAMESPACE", with the address where it is not the gateway's. */

@@ -4,24 +4,20 @@ import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_so
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import type { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
-import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { socketAddress } from '../addresses.ts';
 import { HTTP_TUNNEL } from '../cluster-name.ts';
-import { filter, type Init } from '../messages.ts';
+import type { Init } from '../messages.ts';
 import type { UpstreamPort } from '../node.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
 import { PROXY_ROUTE } from '../routes/virtual-host.ts';
-import { tcpClusters } from '../tcp-route.ts';
+import { tcpConnections } from '../tcp-route.ts';
 import { upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
-import { accessLogs } from './access-log.ts';
 import { connectionManager, outboundFilters } from './connection-manager.ts';
+import { outboundTcpProxy } from './tcp-proxy.ts';
 
 export const PROXY_LISTENER = 'http_proxy';
-
-/** As often as a request that cannot have reached anybody. */
-const TCP_CONNECT_ATTEMPTS = 4;
 
 export function upstreamListenerName({ address }: UpstreamPort): string {
   return `upstream_${address.host}_${address.port}`;
@@ -88,15 +84,7 @@ export function upstream(reader: Reader, declared: UpstreamPort): Listener {
             upgrades: ['websocket'],
           }),
         ]
-      : [
-          filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
-            statPrefix: name,
-            clusterSpecifier: tcpClusters(reader, visibility, target.service, target.port),
-            // Before a byte of the application's has left.
-            maxConnectAttempts: TCP_CONNECT_ATTEMPTS,
-            accessLog: accessLogs(node, 'tcp'),
-          }),
-        ];
+      : [outboundTcpProxy(node, name, tcpConnections(reader, visibility, target.service, target.port))];
   return create(ListenerSchema, {
     name,
     address: socketAddress(declared.address.host, declared.address.port),

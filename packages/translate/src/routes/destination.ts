@@ -18,6 +18,12 @@ export interface ResolvedDestination {
   readonly subset: string;
 }
 
+/** The whole of a service. An alias leads to what it stands for. */
+export function serviceDestination(visibility: Visibility, service: Service, port: number, subset = ''): ResolvedDestination {
+  const meant = (service.aliasOf === undefined ? undefined : visibility.service(service.aliasOf)) ?? service;
+  return { cluster: outboundCluster(port, subset, meant.hostname), service: meant, port, subset };
+}
+
 /** Where a destination of a route leads; `owner` is the resource that the route is of. One that leads nowhere is noted; its cluster does not exist. */
 export function resolveDestination(
   reader: Reader,
@@ -36,14 +42,16 @@ export function resolveDestination(
   else if (!service.ports.some((candidate) => candidate.port === port)) reader.ignored(owner, `${field}.port`, `service ${host} has no port ${port}`);
   else if (subset !== '' && !mergedRules(visibility, service).subsets.has(subset))
     reader.ignored(owner, `${field}.subset`, `no DestinationRule of ${host} has a subset ${subset}`);
-  return { cluster: outboundCluster(port, subset, host), service, port, subset };
+  return service === undefined
+    ? { cluster: outboundCluster(port, subset, host), service, port, subset }
+    : serviceDestination(visibility, service, port, subset);
 }
 
 /** What a consistent hash of a destination's DestinationRule looks at. */
 export function hashPolicy(reader: Reader, visibility: Visibility, destination: ResolvedDestination): Init<typeof RouteAction_HashPolicySchema>[] {
   if (destination.service === undefined) return [];
   const merged = mergedRules(visibility, destination.service);
-  const placed = effectivePolicy(reader, merged, destination.port, merged.subsets.get(destination.subset)).loadBalancer;
+  const placed = effectivePolicy(merged, destination.port, merged.subsets.get(destination.subset)).loadBalancer;
   const hash = placed?.value.consistentHash;
   if (placed === undefined || hash === undefined) return [];
   reader.uses(placed.rule);

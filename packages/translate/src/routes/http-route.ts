@@ -7,7 +7,6 @@ import {
   type RouteActionSchema,
   RouteSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { outboundCluster } from '../cluster-name.ts';
 import { OUTRIGGER_METADATA } from '../clusters/resilience.ts';
 import { durationOf } from '../durations.ts';
 import { serviceRoutes } from '../gateways/api/service-routes.ts';
@@ -15,7 +14,8 @@ import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import type { Visibility } from '../visibility.ts';
-import { hashPolicy, type ResolvedDestination, resolveDestination } from './destination.ts';
+import { httpRules } from './delegate.ts';
+import { hashPolicy, type ResolvedDestination, resolveDestination, serviceDestination } from './destination.ts';
 import { fraction, perFilterConfig } from './filters.ts';
 import { headerFields, hostOperation, overwrite, PEER_HEADER, peerHeader } from './headers.ts';
 import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
@@ -40,30 +40,31 @@ export interface RoutedHost {
 export function httpRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
   const attached = serviceRoutes(reader, visibility, target);
   if (attached !== undefined) return [...attached];
-  const virtualService = visibility.virtualService(target.host);
-  const http = virtualService?.spec.http;
-  if (virtualService === undefined || http === undefined || http.length === 0)
-    return target.service === undefined ? [] : defaultRoutes(reader, visibility, target);
-  reader.uses(virtualService);
-  return virtualServiceRoutes(reader, visibility, virtualService, target, MESH_GATEWAY);
+  for (const virtualService of visibility.virtualServices(target.host)) {
+    const routes = virtualServiceRoutes(reader, visibility, virtualService, target, MESH_GATEWAY);
+    // One whose rules are all for others says nothing of these requests.
+    if (routes.length === 0) continue;
+    reader.uses(virtualService);
+    return routes;
+  }
+  return target.service === undefined ? [] : defaultRoutes(reader, visibility, target);
 }
 
 /** The routes of a VirtualService for what comes by one gateway. */
 export function virtualServiceRoutes(reader: Reader, visibility: Visibility, virtualService: VirtualService, target: RoutedHost, gateway: string): Route[] {
-  const http = virtualService.spec.http ?? [];
+  const rules = httpRules(reader, virtualService);
   const routes: Route[] = [];
-  for (const [index, route] of http.entries()) {
-    const field = `spec.http[${index}]`;
-    const matches = route.match ?? [];
+  for (const [index, { rule, owner, field }] of rules.entries()) {
+    const matches = rule.match ?? [];
     if (matches.length === 0) {
-      routes.push(...routesOf(reader, visibility, virtualService, field, route, undefined, target));
+      routes.push(...routesOf(reader, visibility, owner, field, rule, undefined, target));
       // Everything ends here: Envoy would never look further.
-      if (index + 1 < http.length) reader.ignored(virtualService, `spec.http[${index + 1}]`, `${field} matches every request, so later routes get none`);
+      const next = rules[index + 1];
+      if (next !== undefined) reader.ignored(next.owner, next.field, `${field} matches every request, so later routes get none`);
       break;
     }
     for (const [at, match] of matches.entries()) {
-      if (appliesTo(reader, match, virtualService.metadata, target.port, gateway))
-        routes.push(...routesOf(reader, visibility, virtualService, field, route, at, target));
+      if (appliesTo(reader, match, owner.metadata, target.port, gateway)) routes.push(...routesOf(reader, visibility, owner, field, rule, at, target));
     }
   }
   return routes;
@@ -71,7 +72,7 @@ export function virtualServiceRoutes(reader: Reader, visibility: Visibility, vir
 
 function defaultRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): Route[] {
   const service = target.service!;
-  const destination: ResolvedDestination = { cluster: outboundCluster(target.port, '', target.host), service, port: target.port, subset: '' };
+  const destination = serviceDestination(visibility, service, target.port);
   const action: ActionInit = {
     clusterSpecifier: { case: 'cluster', value: destination.cluster },
     hashPolicy: hashPolicy(reader, visibility, destination),
@@ -150,10 +151,6 @@ function routesFor(
     typedPerFilterConfig: perFilterConfig(reader, owner, field, route),
   };
   if (reader.node.dataPlane === 'grpc') noteForGrpc(reader, owner, field, route);
-  if (route.delegate !== undefined) {
-    reader.ignored(owner, `${field}.delegate`, 'delegation is not in effect yet: the route is left out');
-    return [];
-  }
   if (route.redirect !== undefined)
     return [create(RouteSchema, { ...base, match: matcher, action: redirect(route, target), metadata: { filterMetadata: metadata } })];
   if (route.directResponse !== undefined) {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { capturedRoutes } from '../capture/route-table.ts';
 import { gatewayRoutes } from '../gateways/routes.ts';
 import { parseAuthority } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
@@ -12,6 +13,8 @@ import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.
 export function routeConfigurationNamed(reader: Reader, name: string): RouteConfiguration | undefined {
   if (reader.node.gateway !== undefined) return gatewayRoutes(reader, name);
   const visibility = new Visibility(reader);
+  const captured = reader.node.capture === undefined ? undefined : capturedRoutes(reader, visibility, name);
+  if (captured !== undefined) return captured;
   if (name === PROXY_ROUTE) return reader.node.httpProxy === undefined ? undefined : forwardProxy(reader, visibility);
   const upstream = /^upstream\|(\d{1,5})\|([^|]+)$/.exec(name);
   const parsed = upstream === null ? parseAuthority(name) : { host: upstream[2]!, port: Number(upstream[1]) };

@@ -201,8 +201,9 @@ describe('matches', () => {
     ['other labels', { sourceLabels: { app: 'batch' } }],
     ['another namespace', { sourceNamespace: 'prod' }],
     ['gateways alone', { gateways: ['gw'] }],
-  ])('%s: no route here', (_, match) => {
-    expect(routesFor({ match: [match], ...toOrder })).toEqual([]);
+  ])('%s: the rule says nothing here', (_, match) => {
+    const routes = routesFor({ name: 'rule', match: [match], ...toOrder });
+    expect(routes.map(({ name }) => name)).toEqual(['default']);
   });
 
   test('each match is a route; after one for everything come none, and that is said', () => {
@@ -350,7 +351,7 @@ describe('what has no effect is said', () => {
       'has no port 1',
     ],
     ['a time that is none', { ...toOrder, timeout: 'soon' }, 'spec.http[0].timeout', '"soon" is no duration'],
-    ['delegation', { delegate: { name: 'a' } }, 'spec.http[0].delegate', 'not in effect'],
+    ['delegation to nobody', { delegate: { name: 'a' } }, 'spec.http[0].delegate', 'no VirtualService default/a'],
     ['retries elsewhere', { ...toOrder, retries: { attempts: 1, retryRemoteLocalities: true } }, 'spec.http[0].retries.retryRemoteLocalities', 'priorities'],
   ])('%s', (_, http, field, message) => {
     const { notes } = hostOf([resource('VirtualService', 'order', { hosts: ['order-service'], http: [http] }), subsets]);

@@ -8,13 +8,13 @@ import {
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { isIp } from '../addresses.ts';
-import { HTTP_TUNNEL, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
+import { HTTP_TUNNEL } from '../cluster-name.ts';
 import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
 import { type Init, milliseconds } from '../messages.ts';
-import type { ProxyNode } from '../node.ts';
+import { outwardCluster } from '../outward.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
-import { tcpClusters } from '../tcp-route.ts';
+import { tcpConnections } from '../tcp-route.ts';
 import type { Visibility } from '../visibility.ts';
 import { GIVEN_UP_HEADER, PEER_HEADER, signature } from './headers.ts';
 import { httpRoutes } from './http-route.ts';
@@ -45,7 +45,7 @@ export function serviceVirtualHost(reader: Reader, visibility: Visibility, servi
   const target = { host: service.hostname, port: port.port, service };
   const routes = httpRoutes(reader, visibility, target);
   // What is no HTTP is not looked into: its bytes go straight to the service.
-  const connect = isHttp(port.protocol) ? connectTo(HTTP_TUNNEL) : connectRoute(tcpClusters(reader, visibility, service, port));
+  const connect = isHttp(port.protocol) ? connectTo(HTTP_TUNNEL) : connectRoute(tcpConnections(reader, visibility, service, port).clusters);
   return create(VirtualHostSchema, {
     name: `${service.hostname}:${port.port}`,
     domains: domainsOf(callNames(service, reader.node.namespace, reader.settings.domainSuffix), port.port),
@@ -65,13 +65,14 @@ export function virtualServiceHost(reader: Reader, visibility: Visibility, host:
 }
 
 /** What happens with hosts that are no service of the mesh. */
-export function unknownVirtualHost(node: ProxyNode, visibility: Visibility, domains: readonly string[]): VirtualHost {
-  if (visibility.outboundPolicy === 'REGISTRY_ONLY') {
+export function unknownVirtualHost(reader: Reader, visibility: Visibility, domains: readonly string[]): VirtualHost {
+  const outward = outwardCluster(reader, visibility, 'requests');
+  if (outward === undefined) {
     const refuse = { case: 'directResponse', value: { status: 502 } } as const;
     return create(VirtualHostSchema, {
       name: 'block_all',
       domains: [...domains],
-      responseHeadersToAdd: [signature(node, 'http_request_denied', 'block_all')],
+      responseHeadersToAdd: [signature(reader.node, 'http_request_denied', 'block_all')],
       routes: [
         { name: 'block_all', match: { pathSpecifier: { case: 'connectMatcher', value: {} } }, action: refuse },
         { name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '' } }, action: refuse },
@@ -82,11 +83,11 @@ export function unknownVirtualHost(node: ProxyNode, visibility: Visibility, doma
     name: 'allow_any',
     domains: [...domains],
     routes: [
-      connectTo(PASSTHROUGH_CLUSTER),
+      connectTo(outward),
       {
         name: 'allow_any',
         match: { pathSpecifier: { case: 'prefix', value: '' } },
-        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH_CLUSTER }, timeout: milliseconds(0) } },
+        action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: outward }, timeout: milliseconds(0) } },
         requestHeadersToRemove: [PEER_HEADER],
       },
     ],
@@ -143,7 +144,7 @@ export function virtualHostFor(reader: Reader, visibility: Visibility, authority
     if (visibility.virtualService(host)?.spec.http === undefined) continue;
     return { virtualHost: virtualServiceHost(reader, visibility, host, port, [domain]), names: [authority] };
   }
-  return { virtualHost: unknownVirtualHost(reader.node, visibility, [domain]), names: [authority] };
+  return { virtualHost: unknownVirtualHost(reader, visibility, [domain]), names: [authority] };
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
@@ -160,11 +161,11 @@ export function allVirtualHosts(reader: Reader, visibility: Visibility): Virtual
   for (const service of services)
     for (const port of service.ports) if (visibility.port(service, port.port)) push(serviceVirtualHost(reader, visibility, service, port));
   const known = new Set(services.map(({ hostname }) => hostname));
-  for (const host of [...visibility.virtualServiceHosts()].sort()) {
+  for (const host of [...visibility.virtualServiceHosts()].map(([named]) => named).sort()) {
     if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
     push(virtualServiceHost(reader, visibility, host, HTTP_PORT, [host, host.startsWith('*') ? `${host}:${HTTP_PORT}` : `${host}:*`]));
   }
-  push(unknownVirtualHost(reader.node, visibility, ['*']));
+  push(unknownVirtualHost(reader, visibility, ['*']));
   return found;
 }
 

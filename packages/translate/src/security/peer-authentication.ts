@@ -10,6 +10,15 @@ function selects({ spec }: PeerAuthentication): boolean {
   return Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
 }
 
+/** The ports for which a policy that selects the workload has a mode of their own. */
+export function portsWithMode(
+  reader: Reader,
+  { namespace, labels }: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+): readonly number[] {
+  const own = reader.peerAuthentications(namespace).find((policy) => selects(policy) && matchesLabels(policy.spec.selector?.matchLabels, labels));
+  return Object.keys(own?.spec.portLevelMtls ?? {}).map(Number);
+}
+
 /**
  * What a workload takes on its own port `applicationPort`: the port's mode, else the workload's, else the namespace's, else the
  * root namespace's; the oldest of each; UNSET looks further. Without any: PERMISSIVE.

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { buildMesh, changeMesh } from '../mesh.ts';
+import { nodeMetadata, parseNode } from '../node.ts';
+import { instance, node, resource, service } from '../testing/shop.ts';
+import { cluster, clusterNames, listener, listenerNames, routeConfiguration } from '../translate.ts';
+
+const capture = { outbound: { host: '0.0.0.0', port: 15_001 }, inbound: { host: '0.0.0.0', port: 15_006 }, addresses: ['10.1.0.1'] };
+const web = node('web', { httpProxy: undefined, capture });
+const db = service('db', 5432, 'TCP', { addresses: ['10.0.0.2'] });
+const mesh = buildMesh({ config: [], services: [service('one', 80, 'HTTP', { addresses: ['10.0.0.1'] }), db], instances: [] });
+
+describe('a proxy whose connections are redirected', () => {
+  it('says so in its node', () => {
+    const metadata = nodeMetadata(web);
+    expect(parseNode({ $typeName: 'envoy.config.core.v3.Node', id: web.id, metadata } as never).capture).toEqual(capture);
+    expect(() => parseNode({ $typeName: 'envoy.config.core.v3.Node', id: web.id, metadata: { ...metadata, CAPTURE: { outbound: 'x' } } } as never)).toThrow(
+      'CAPTURE.outbound',
+    );
+  });
+
+  it('listens once for each way, and for the addresses of services without binding them', () => {
+    expect(listenerNames(mesh, web).names).toEqual(['virtualOutbound', 'virtualInbound', '0.0.0.0_80', '10.0.0.2_5432']);
+    expect(listener(mesh, web, 'virtualOutbound').message).toMatchObject({ useOriginalDst: true });
+    expect(listener(mesh, web, '10.0.0.2_5432').message).toMatchObject({ bindToPort: false, filterChains: [{}] });
+    expect(listener(mesh, web, '10.0.0.3_5432').message).toBeUndefined();
+  });
+
+  it('has clusters for where connections were going', () => {
+    const names = clusterNames(mesh, web).names;
+    for (const name of ['PassthroughCluster', 'InboundPassthroughCluster', 'BlackHoleCluster']) {
+      expect(names).toContain(name);
+      expect(cluster(mesh, web, name).message?.name).toBe(name);
+      if (name !== 'PassthroughCluster') expect(cluster(mesh, node('web'), name).message).toBeUndefined();
+    }
+  });
+
+  it('keeps the listener of an address when another service changes', () => {
+    const { keys } = listener(mesh, web, '10.0.0.2_5432');
+    const other = changeMesh(mesh, { putServices: [service('one', 81, 'HTTP', { addresses: ['10.0.0.1'] })] }).touched;
+    expect(keys.intersection(other)).toEqual(new Set());
+    const own = changeMesh(mesh, { putServices: [{ ...db, ports: [] }] }).touched;
+    expect(keys.intersection(own).size).toBeGreaterThan(0);
+  });
+
+  it('binds a port where the Sidecar says that nothing is redirected', () => {
+    const sidecar = resource('Sidecar', 'web', { egress: [{ port: { number: 5432, protocol: 'TCP', name: 'tcp' }, captureMode: 'NONE', hosts: ['*/*'] }] });
+    const bound = buildMesh({ config: [sidecar], services: [db], instances: [] });
+    expect(listener(bound, web, '127.0.0.1_5432').message).toMatchObject({ bindToPort: true });
+  });
+
+  it('of two services at one address and port the older has the connections', () => {
+    const younger = service('a', 5432, 'TCP', { addresses: ['10.0.0.2'], creationTimestamp: '2027-01-01T00:00:00Z' });
+    const both = buildMesh({ config: [], services: [younger, db], instances: [] });
+    const { message } = listener(both, web, '10.0.0.2_5432');
+    expect(message!.filterChains).toHaveLength(1);
+    expect(
+      JSON.stringify(message, (_, value) =>
+        value instanceof Uint8Array ? new TextDecoder().decode(value) : typeof value === 'bigint' ? String(value) : value,
+      ),
+    ).toContain('outbound|5432||db');
+  });
+
+  it('has the names of a headless service and of its instances', () => {
+    const head = service('head', 80, 'HTTP', { headless: true });
+    const headless = buildMesh({ config: [], services: [head], instances: [instance('head', '', 1, 80, 80, { address: '10.1.0.9' })] });
+    const [host] = routeConfiguration(headless, web, '80').message!.virtualHosts;
+    expect(host!.domains).toEqual(expect.arrayContaining(['head', '*.head', 'head.default.svc.cluster.local', '*.head.default.svc.cluster.local']));
+  });
+});

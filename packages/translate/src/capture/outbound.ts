@@ -1,0 +1,172 @@
+import { create } from '@bufbuild/protobuf';
+import type { Protocol } from '@outrigger/resources';
+import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
+import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { type FilterChain, type FilterChainMatch, FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { HttpInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/http_inspector/v3/http_inspector';
+import { TlsInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector';
+import { socketAddress } from '../addresses.ts';
+import { BLACK_HOLE_CLUSTER } from '../cluster-name.ts';
+import { connectionManager, outboundFilters } from '../listeners/connection-manager.ts';
+import { SILENT_CALLER_MS } from '../listeners/inbound.ts';
+import { PLAIN_HTTP } from '../listeners/inbound-chains.ts';
+import { rds } from '../listeners/outbound.ts';
+import { carriedTo } from '../listeners/tcp-proxy.ts';
+import { filter, milliseconds } from '../messages.ts';
+import { outwardCluster } from '../outward.ts';
+import { isHttp } from '../protocols.ts';
+import type { Reader } from '../reader.ts';
+import { unknownVirtualHost } from '../routes/virtual-host.ts';
+import type { Visibility } from '../visibility.ts';
+import { connectionChains } from './connection-chains.ts';
+import { ANY_ADDRESS, type CapturedPort, capturedAt, captureListenerName, parseCaptureListener } from './places.ts';
+
+export const VIRTUAL_OUTBOUND = 'virtualOutbound';
+
+/** How much of what comes at a place is looked at. */
+type Kind = 'http' | 'tcp' | 'auto';
+
+function kindOf(protocol: Protocol): Kind {
+  if (isHttp(protocol)) return 'http';
+  return protocol === 'UNSUPPORTED' ? 'auto' : 'tcp';
+}
+
+/** Protocols in which the server may speak first: nobody is made to wait for the client's bytes because of others at the place. */
+function speaksFirst(protocol: Protocol): boolean {
+  return protocol === 'MONGO' || protocol === 'MYSQL';
+}
+
+/** Where the kernel turns the workload's calls to: goes on to the listener for the address that was dialled; for what has none it is an address outside the mesh. */
+export function virtualOutbound(reader: Reader, visibility: Visibility): Listener | undefined {
+  const { capture } = reader.node;
+  if (capture === undefined) return undefined;
+  const requests = outwardCluster(reader, visibility, 'requests');
+  const connections = outwardCluster(reader, visibility, 'connections');
+  return create(ListenerSchema, {
+    name: VIRTUAL_OUTBOUND,
+    address: socketAddress(capture.outbound.host, capture.outbound.port),
+    useOriginalDst: true,
+    listenerFilters: requests === connections ? [] : inspectors(true),
+    ...patience(requests !== connections),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [loopGuard(reader, VIRTUAL_OUTBOUND, capture.outbound.port), ...(requests === connections ? [] : [unknownRequests(reader, visibility)])],
+    defaultFilterChain: outward(reader, visibility, 'virtualOutbound-catchall-tcp'),
+  });
+}
+
+/** What is sent to a port where the proxy itself listens would come back for ever. */
+export function loopGuard(reader: Reader, listener: string, port: number): FilterChain {
+  return create(FilterChainSchema, {
+    name: `${listener}-blackhole`,
+    filterChainMatch: { destinationPort: port },
+    filters: [carriedTo(reader.node, BLACK_HOLE_CLUSTER)],
+  });
+}
+
+function outward(reader: Reader, visibility: Visibility, name: string): FilterChain {
+  return create(FilterChainSchema, { name, filters: [carriedTo(reader.node, outwardCluster(reader, visibility, 'connections') ?? BLACK_HOLE_CLUSTER)] });
+}
+
+/** Requests to hosts of which nothing is known, where their host says more than their address. */
+function unknownRequests(reader: Reader, visibility: Visibility): FilterChain {
+  const name = 'virtualOutbound-catchall-http';
+  const routes = { name, validateClusters: false, virtualHosts: [unknownVirtualHost(reader, visibility, ['*'])] };
+  return create(FilterChainSchema, {
+    name,
+    filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
+    filters: [manager(reader, name, { case: 'routeConfig', value: routes })],
+  });
+}
+
+/** One address and port of services, or a port of any address. Not bound: connections come from the listener above. */
+export function captureListener(reader: Reader, visibility: Visibility, name: string): Listener | undefined {
+  const place = parseCaptureListener(name);
+  if (place === undefined || reader.node.capture === undefined) return undefined;
+  const { address, port } = place;
+  const captured = capturedAt(reader, visibility, address, port);
+  if (captured.length === 0) return undefined;
+  const chains = chainsAt(reader, visibility, captured, address, port);
+  const last = chains.find(matchesAll) ?? outward(reader, visibility, 'passthrough');
+  const others = chains.filter((chain) => chain !== last);
+  const sniffed = others.some(({ filterChainMatch }) => (filterChainMatch?.applicationProtocols.length ?? 0) > 0);
+  const named = others.some(({ filterChainMatch }) => (filterChainMatch?.transportProtocol ?? '') !== '');
+  return create(ListenerSchema, {
+    name,
+    address: socketAddress(address, port),
+    bindToPort: captured.some(({ bound }) => bound),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    listenerFilters: named ? inspectors(sniffed) : [],
+    ...patience(named),
+    ...(others.length === 0 ? { filterChains: [last] } : { filterChains: others, defaultFilterChain: last }),
+  });
+}
+
+/** What is learnt of a connection before its chain is chosen. */
+export function inspectors(http: boolean) {
+  return [
+    filter('envoy.filters.listener.tls_inspector', TlsInspectorSchema),
+    ...(http ? [filter('envoy.filters.listener.http_inspector', HttpInspectorSchema)] : []),
+  ];
+}
+
+function patience(inspected: boolean) {
+  return inspected ? { listenerFiltersTimeout: milliseconds(SILENT_CALLER_MS), continueOnListenerFiltersTimeout: true } : {};
+}
+
+function manager(reader: Reader, statPrefix: string, routes: Parameters<typeof connectionManager>[1]['routes']) {
+  return connectionManager(reader.node, { statPrefix, routes, direction: 'outbound', filters: outboundFilters(true), upgrades: ['websocket'] });
+}
+
+/** Services that share a place: requests are told apart by host, connections by what their chains match. Of two that match the same the older has it. */
+function chainsAt(reader: Reader, visibility: Visibility, captured: readonly CapturedPort[], address: string, port: number): readonly FilterChain[] {
+  let chains: FilterChain[] = [];
+  let kind: Kind | undefined;
+  const first = captured[0]!.protocol;
+  for (const one of captured) {
+    const incoming = kindOf(one.protocol);
+    if (kind !== undefined) {
+      if (incoming === 'http' ? kind !== 'tcp' : incoming === 'auto' && kind === 'auto') continue;
+      if (one.protocol !== first && (speaksFirst(one.protocol) || speaksFirst(first))) continue;
+    }
+    const made = [
+      ...(incoming === 'http' ? [] : connectionChains(reader, visibility, one, address)),
+      ...(incoming === 'tcp' ? [] : [requestChain(reader, one, incoming === 'auto', address, port)]),
+    ];
+    if (kind === undefined || (incoming === 'auto' && kind === 'http')) chains = made;
+    else for (const chain of made) if (!chains.some((other) => sameMatch(chain, other))) chains.push(chain);
+    // At any address what is no request goes on to where it was sent.
+    if (kind === undefined) kind = incoming === 'http' && address === ANY_ADDRESS ? 'auto' : incoming;
+    else if (kind !== incoming) kind = 'auto';
+  }
+  return chains;
+}
+
+/** What is no request is not taken, unless the address is known to be for requests alone. */
+function requestChain(reader: Reader, { service }: CapturedPort, sniffed: boolean, address: string, port: number): FilterChain {
+  const routes = sniffed && address !== ANY_ADDRESS ? `${service.hostname}:${port}` : String(port);
+  return create(FilterChainSchema, {
+    ...(sniffed || address === ANY_ADDRESS ? { filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP } } : {}),
+    filters: [manager(reader, `outbound_${captureListenerName(address, port)}`, rds(routes))],
+  });
+}
+
+function matchesAll({ filterChainMatch }: FilterChain): boolean {
+  return filterChainMatch === undefined;
+}
+
+function sameMatch(a: FilterChain, b: FilterChain): boolean {
+  return matchKey(a.filterChainMatch) === matchKey(b.filterChainMatch);
+}
+
+function matchKey(match: FilterChainMatch | undefined): string {
+  if (match === undefined) return '';
+  const ranges = match.prefixRanges.map(({ addressPrefix, prefixLen }) => networkOf(addressPrefix, prefixLen ?? 0)).sort();
+  return JSON.stringify([ranges, match.serverNames, match.transportProtocol, match.applicationProtocols]);
+}
+
+/** "10.1.2.3/8" and "10.9.9.9/8" are one network, as an Envoy sees it too. */
+function networkOf(address: string, length: number): string {
+  if (address.includes(':')) return `${address}/${length}`;
+  const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  return `${Math.floor(bits / 2 ** (32 - length))}/${length}`;
+}

@@ -1,0 +1,66 @@
+import { create } from '@bufbuild/protobuf';
+import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { ClusterConfigSchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
+import { BLACK_HOLE_CLUSTER, DYNAMIC_DNS_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
+import { http1Options } from '../http1.ts';
+import { any, type Init, milliseconds } from '../messages.ts';
+import type { Reader } from '../reader.ts';
+import { Visibility } from '../visibility.ts';
+import { dnsCache } from './dns-cache.ts';
+import { circuitBreakers } from './resilience.ts';
+import { NO_POLICY } from './traffic-policy.ts';
+
+/** The world outside is further away than the mesh. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+export function dynamicForwardProxy(): NonNullable<Init<typeof ClusterSchema>['clusterDiscoveryType']> {
+  return {
+    case: 'clusterType',
+    value: {
+      name: 'envoy.clusters.dynamic_forward_proxy',
+      typedConfig: any(ClusterConfigSchema, { clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: dnsCache }, allowInsecureClusterOptions: true }),
+    },
+  };
+}
+
+/** Where a captured connection was going: what the kernel says. */
+export const originalDestination = { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST } as const;
+
+/** Clusters of what is no service's: to the host or the address that was named, or to nobody. undefined: the node has none of that name. */
+export function outwardClusterNamed(reader: Reader, name: string): Cluster | undefined {
+  const captured = reader.node.capture !== undefined;
+  switch (name) {
+    case PASSTHROUGH_CLUSTER:
+      if (new Visibility(reader).outboundPolicy === 'REGISTRY_ONLY') return undefined;
+      return outward(reader, name, captured ? originalDestination : dynamicForwardProxy());
+    case DYNAMIC_DNS_CLUSTER:
+      return captured && new Visibility(reader).outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? outward(reader, name, dynamicForwardProxy()) : undefined;
+    case INBOUND_PASSTHROUGH_CLUSTER:
+      return captured ? outward(reader, name, originalDestination) : undefined;
+    case BLACK_HOLE_CLUSTER:
+      return captured ? create(ClusterSchema, { name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC } }) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function outward(reader: Reader, name: string, discovery: NonNullable<Init<typeof ClusterSchema>['clusterDiscoveryType']>): Cluster {
+  const { node } = reader;
+  const http1 = http1Options(node);
+  return create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: discovery,
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
+    circuitBreakers: circuitBreakers(node, NO_POLICY),
+    typedExtensionProtocolOptions: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {
+        upstreamProtocolOptions:
+          node.capture === undefined
+            ? { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'httpProtocolOptions', value: http1 } } }
+            : { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: http1, http2ProtocolOptions: {} } },
+      }),
+    },
+  });
+}
