@@ -220,10 +220,10 @@ function clusterSpecifier(destinations: readonly Weighted[], route: RouteRule): 
           weight: entry.weight!,
           ...headerFields(entry.headers),
           ...(host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: host } as const }),
-  return { case: 'weightedClusters', value: route.sticky === undefined ? weighted : chooseByHash(weighted) };
         };
       }),
   };
+  return { case: 'weightedClusters', value: route.sticky === undefined ? weighted : chooseByHash(weighted) };
 }
 
 function rewrite(route: RouteRule, single: HttpRouteDestination | undefined): Pick<ActionInit, 'prefixRewrite' | 'regexRewrite' | 'hostRewriteSpecifier'> {
