@@ -32,6 +32,7 @@ export interface ApiParts extends RolloutParts {
   readonly events: Events;
   readonly services: () => ServiceView[];
   readonly problems: () => Problem[];
+  readonly attached: () => MeshView['attached'];
   /** The dashboard's address with a fresh one-time token. */
   readonly dashboardUrl: () => string;
   /** Of the control plane itself, as Prometheus reads them. */
@@ -57,10 +58,10 @@ export function apiRoutes(parts: ApiParts): Route[] {
       }
       return push.progress.wait(revision, queryNumber(query, 'timeoutMs', DEFAULT_WAIT_MS, 0, MAX_WAIT_MS));
     }),
+    ...rolloutRoutes(parts, guarded),
     get(/^\/metrics$/, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(parts.metrics());
     }),
-    ...rolloutRoutes(parts, guarded),
     {
       method: 'GET',
       path: /^\/events$/,
@@ -71,6 +72,16 @@ export function apiRoutes(parts: ApiParts): Route[] {
           cancelled.addEventListener('abort', () => resolve());
         });
       },
+    },
+    get(/^\/mesh$/, () => meshView(parts)),
+    {
+      method: 'GET',
+      path: /^\/request-samples$/,
+      socketOnly: true,
+      handle: guarded(({ query, response }) => {
+        const text = telemetry.samples.textSince(queryNumber(query, 'sinceMs', 0, 0, Number.MAX_SAFE_INTEGER));
+        response.writeHead(200, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }).end(text);
+      }),
     },
     get(/^\/history$/, ({ query }) => configuration.history({ ...nameOf(query), limit: queryNumber(query, 'limit', DEFAULT_HISTORY, 1, MAX_HISTORY) })),
     get(/^\/diff$/, ({ query }) => {
@@ -127,7 +138,7 @@ async function apply(configuration: Configuration, body: unknown, by: string): P
   }
 }
 
-function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearchParams): ResourceView[] {
+function resourceViews({ configuration, mesh, push, rollouts }: ApiParts, query: URLSearchParams): ResourceView[] {
   const { kind, namespace, name } = nameOf(query);
   const selected = new Set(configuration.find(kind, namespace, name));
   const chosen = configuration.items.map((item, index) => ({ item, resource: configuration.resources[index]! })).filter(({ item }) => selected.has(item));
@@ -152,6 +163,10 @@ function resourceViews({ configuration, mesh, push }: ApiParts, query: URLSearch
       status: (isKind(resource, 'Rollout') ? rollouts.statusOf(resource.metadata.namespace, resource.metadata.name) : undefined) ?? statuses[index]!.status,
     }))
     .sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+}
+
+function withStatus(object: object, status: object | undefined): object {
+  return status === undefined ? object : { ...object, status };
 }
 
 /** What is not asked for matches all. */

@@ -191,6 +191,45 @@ export interface Problem {
   sinceMs: number;
 }
 
+/** The head of a request as it came to a sidecar's routes, and what became of it. Secrets in it are hashed, its body is not in it. */
+export interface RequestSample {
+  atMs: number;
+  method: string;
+  scheme: string;
+  authority: string;
+  path: string;
+  /** name, value, name, value ... */
+  headers: string[];
+  listener: string;
+  /** "ip:port" that the connection was made to. */
+  address: string;
+  remote: string;
+  tls: boolean;
+  sni: string;
+  alpn: string;
+  /** SPIFFE id of the client's certificate; '' : none. */
+  peer: string;
+  /** 0: it was not over. */
+  status: number;
+  /** Envoy's response flags, as bits. */
+  flags: number;
+  route: string;
+  cluster: string;
+}
+/** What one sidecar chose in some seconds: `samples` of `seen` requests, each with the same chance. */
+export interface SampleWindow {
+  node: string;
+  direction: 'inbound' | 'outbound';
+  startMs: number;
+  endMs: number;
+  seen: number;
+  samples: RequestSample[];
+}
+/** GET /api/v1/request-samples?sinceMs=UNIX_MS -> RequestSamplesView (Unix socket or bearer token only). */
+export interface RequestSamplesView {
+  windows: SampleWindow[];
+}
+
 /** POST /api/v1/tokens TokenRequest -> TokenCreated; the token's text is in that answer alone. GET /api/v1/tokens -> TokenView[]; DELETE /api/v1/tokens/ID. */
 export interface TokenRequest {
   namespace: string;

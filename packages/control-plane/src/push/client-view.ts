@@ -65,6 +65,11 @@ export class ClientView implements ResourceView {
     return this.#refused;
   }
 
+  /** Types of which it has all that there are for it. */
+  get wildcards(): Iterable<TypeUrl> {
+    return this.#wildcards.keys();
+  }
+
   *entries(): IterableIterator<Entry<ClientView>> {
     for (const entries of this.#entries.values()) yield* entries.values();
   }

@@ -18,9 +18,7 @@ import { WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { ServiceView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
 import type { Records } from '../store/records.ts';
-
-/** Kinds that declare services and instances. */
-const DECLARING: ReadonlySet<string> = new Set(['ServiceEntry', 'WorkloadEntry', 'WorkloadGroup']);
+import { DECLARING, type Existing } from './declared.ts';
 
 export interface WorldOptions {
   readonly clock: Clock;
@@ -67,6 +65,11 @@ export class World {
 
   seen(): { readonly services: Service[]; readonly instances: Instance[] } {
     return { services: [...this.#merged.services()], instances: [...this.#merged.instances()] };
+  }
+
+  /** What registered itself, without what the configuration declares. */
+  attached(): Existing {
+    return { services: [...this.#attached.services()], instances: [...this.#attached.instances()] };
   }
 
   /** Registered ones alone: those that have a sidecar to be asked. */

@@ -8,6 +8,7 @@ import type { Clock, LogEntry } from '../options.ts';
 import { accessLogRoutes, type Directory } from './access-logs.ts';
 import { type BreakerStates, breakersOf, breakersOfEnvoy } from './breakers.ts';
 import { fetchPage } from './fetch-page.ts';
+import { RequestSamples, readSamplesPage } from './request-samples.ts';
 import { Series } from './series.ts';
 import { type Group, graphOf, topRows } from './views.ts';
 import { type Edge, type Party, type Traffic, type Unreached, Windows } from './windows.ts';
@@ -17,11 +18,11 @@ const CONCURRENCY = 32;
 /** A sidecar that says nothing for so long is a problem; shorter, it is starting or ending. */
 const SILENT_MS = 10_000;
 const METRICS_PATH = '/metrics';
-const ENVOY_CLUSTERS_PATH = '/clusters?format=json';
 const FINE_METRICS_PATH = '/metrics?buckets=fine';
 const SAMPLES_PATH = '/request_samples';
 /** As often as a sidecar has new ones. */
 const SAMPLES_INTERVAL_MS = 5_000;
+const ENVOY_CLUSTERS_PATH = '/clusters?format=json';
 
 export interface TelemetryOptions {
   readonly clock: Clock;
@@ -29,13 +30,12 @@ export interface TelemetryOptions {
   readonly intervalMs: number;
   readonly world: { registered(): Iterable<RegisteredInstance> };
   readonly onChange: () => void;
-  /** Default: over HTTP. */
   /** Who looks at what is seen beyond the last minute's sums. */
   readonly watcher?: TrafficWatcher;
+  /** Default: over HTTP. */
   readonly fetch?: (hostPort: string, path: string) => Promise<string>;
 }
 
-interface Target {
 export interface TrafficWatcher {
   /** Whether every bucket of this service's histograms is wanted. */
   watches(service: string, namespace: string): boolean;
@@ -43,14 +43,19 @@ export interface TrafficWatcher {
   seenUnreached(unreached: Unreached): void;
 }
 
+interface Target {
   readonly series: Series;
   breakers: BreakerStates;
   lastGoodMs: number;
   failure: string;
+  samplesAskedMs: number;
+  /** End of the last window that came. */
+  samplesUntilMs: number;
 }
 
 /** The telemetry role: asks every sidecar what it counted, takes the Envoys' access logs, and sums both up. */
 export class Telemetry {
+  readonly samples = new RequestSamples();
   readonly #options: TelemetryOptions;
   readonly #fetch: (hostPort: string, path: string) => Promise<string>;
   readonly #windows = new Windows();
@@ -120,6 +125,7 @@ export class Telemetry {
     metrics.counter('outrigger_scrapes_total', 'Pages of sidecars that were read.').with().add(this.#scrapes);
     metrics.counter('outrigger_scrape_failures_total', 'Pages of sidecars that could not be read.').with().add(this.#failures);
     metrics.gauge('outrigger_telemetry_edges', 'Edges of the last minute that are kept.').with().set(this.#windows.edges);
+    metrics.gauge('outrigger_request_samples_bytes', 'Of the heads of requests that are kept for replay.').with().set(this.samples.bytes);
     metrics.counter('outrigger_telemetry_dropped_total', 'Observations for which there was no room.').with().add(this.#windows.dropped);
   }
 
@@ -127,7 +133,7 @@ export class Telemetry {
     const { clock } = this.#options;
     let target = this.#targets.get(instance.id);
     if (target === undefined) {
-      target = { series: new Series(), breakers: new Map(), lastGoodMs: clock.now(), failure: '' };
+      target = { series: new Series(), breakers: new Map(), lastGoodMs: clock.now(), failure: '', samplesAskedMs: 0, samplesUntilMs: 0 };
       this.#targets.set(instance.id, target);
     }
     try {
@@ -154,12 +160,6 @@ export class Telemetry {
     }
   }
 
-  #groups(): Group[] {
-    const states = new Map<string, 1 | 2>();
-    for (const { breakers } of this.#targets.values()) {
-      for (const [endpoint, state] of breakers) if (state === 2 || !states.has(endpoint)) states.set(endpoint, state);
-    }
-    const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
   async #takeSamples(target: Target, hostPort: string, node: string): Promise<void> {
     const { clock } = this.#options;
     if (clock.now() - target.samplesAskedMs < SAMPLES_INTERVAL_MS) return;
@@ -180,6 +180,12 @@ export class Telemetry {
     this.#options.watcher?.seen(edge, traffic, unreached);
   }
 
+  #groups(): Group[] {
+    const states = new Map<string, 1 | 2>();
+    for (const { breakers } of this.#targets.values()) {
+      for (const [endpoint, state] of breakers) if (state === 2 || !states.has(endpoint)) states.set(endpoint, state);
+    }
+    const groups = new Map<string, { -readonly [Field in keyof Group]: Group[Field] }>();
     for (const entry of this.#options.world.registered()) {
       // One that only calls is called by nobody.
       const gateway = isGateway(entry.registration);

@@ -6,6 +6,7 @@ import type { Faults } from '../engine/faults.ts';
 import type { LogControl, ProxyState } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
+import type { RequestSamples } from '../observe/request-samples.ts';
 import type { OverloadControl } from '../overload/overload-control.ts';
 import type { SecretTable } from '../tls/secrets.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
@@ -31,6 +32,7 @@ export interface AdminSource {
   readonly cache: () => LastGoodCache | undefined;
   readonly slots: () => Iterable<RouteSlot>;
   readonly registry: MetricRegistry;
+  readonly samples: RequestSamples;
   readonly breakers: BreakerGauge;
   /** undefined: it has its process for itself. */
   readonly loop: LoopFigures | undefined;
@@ -71,6 +73,13 @@ const prometheus: AdminPage = {
   },
 };
 
+/** Where `rig plan --replay` has its requests from. */
+export const SAMPLES_PATH = '/request_samples';
+const samples: AdminPage = {
+  help: 'heads of requests, a fair choice of those of the last two minutes; ?since=UNIX_MS',
+  render: ({ samples, nowUnixMs }, query) => ({ json: { windows: samples.since(Number(query.get('since') ?? 0), nowUnixMs()) } }),
+};
+
 /** The admin interface, with Envoy's paths where Envoy has the page. */
 export const ADMIN_PAGES: Readonly<Record<string, AdminPage>> = {
   '/ready': {
@@ -98,6 +107,7 @@ export const ADMIN_PAGES: Readonly<Record<string, AdminPage>> = {
     render: (source, query) => (query.get('format') === 'prometheus' ? prometheus.render(source, query) : statsAnswer(source, query)),
   },
   '/stats/prometheus': prometheus,
+  [SAMPLES_PATH]: samples,
   '/memory': { help: 'memory of the process', render: () => ({ json: memoryJson() }) },
   '/logging': { help: 'level of the log; ?level=LEVEL', post: true, render: loggingAnswer },
   '/reset_counters': { help: 'all counters of /stats to 0', post: true, render: (source) => done(() => resetCounters(source)) },
@@ -116,7 +126,7 @@ function done(act: () => void): AdminAnswer {
   return { text: 'OK\n' };
 }
 
-export const METRICS_PAGES: Readonly<Record<string, AdminPage>> = { '/metrics': prometheus, '/stats/prometheus': prometheus };
+export const METRICS_PAGES: Readonly<Record<string, AdminPage>> = { '/metrics': prometheus, '/stats/prometheus': prometheus, [SAMPLES_PATH]: samples };
 
 function routesJson(slots: Iterable<RouteSlot>): object {
   return {

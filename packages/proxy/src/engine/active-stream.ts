@@ -85,7 +85,10 @@ export class ActiveStream extends AttemptedStream {
     if (manager.config.maxStreamDurationMs > 0) this.#durationTimer = manager.runtime.wheel.arm(manager.config.maxStreamDurationMs, this, Timer.DURATION);
     if (entry.kind === 'refuse') this.reply(entry.status, '', entry.details, 0);
     else if (entry.kind === 'redirect') this.#direct(307, ['location', entry.path], NOTHING, 'direct_response');
-    else this.matchRoute();
+    else {
+      manager.recorder.begin(this);
+      this.matchRoute();
+    }
   }
 
   /** Before anything is spent on it. */

@@ -1,6 +1,7 @@
 import type { StreamInfo, TraceContext } from '@outrigger/telemetry';
 import type { HeaderList, RequestHead, ResponseHead } from '../http/message.ts';
 import type { HttpConnection } from '../listener/http-connection.ts';
+import type { RequestSample } from '../observe/request-samples.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { UpstreamHost } from '../upstream/upstream-host.ts';
@@ -22,6 +23,8 @@ export abstract class StreamRecord implements StreamInfo {
   /** Its client, where that is another than the other end of the connection. */
   client: TrustedClient | null = null;
   trace: TraceContext | null = null;
+  /** It was chosen for one. */
+  sample: RequestSample | null = null;
   /** x-outrigger-peer as it came, only over mTLS. */
   sourcePeer = '';
   route: RouteEntry | null = null;

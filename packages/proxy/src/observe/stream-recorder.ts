@@ -1,6 +1,9 @@
 import type { ActiveStream } from '../engine/active-stream.ts';
 
-/** Told of each stream that is over: metrics, access log, spans. */
+/** Told of each stream: metrics, access log, spans, samples. */
 export interface StreamRecorder {
+  /** Its head is whole and as it came; nothing is decided. */
+  begin(stream: ActiveStream): void;
+  /** It is over. */
   record(stream: ActiveStream): void;
 }

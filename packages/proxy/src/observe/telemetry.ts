@@ -10,6 +10,7 @@ import type { HttpManagerConfig, ListenerConfig } from '../xds/listener-config.t
 import { AccessLogFiles, type AccessLogger, writeTo } from './access-logs.ts';
 import { HttpMetrics } from './http-metrics.ts';
 import type { NodeIdentity } from './node-identity.ts';
+import { finishSample, RequestSamples } from './request-samples.ts';
 import type { StreamRecorder } from './stream-recorder.ts';
 import { TcpMetrics } from './tcp-metrics.ts';
 import { connectionRecord, tcpRecord } from './tcp-record.ts';
@@ -18,6 +19,7 @@ import { connectionRecord, tcpRecord } from './tcp-record.ts';
 export class ProxyTelemetry {
   readonly registry = new MetricRegistry();
   readonly tcp: TcpMetrics;
+  readonly samples = new RequestSamples();
   readonly #http: HttpMetrics;
   readonly #files: AccessLogFiles;
   readonly #exporters = new Map<string, OtlpExporter>();
@@ -33,9 +35,9 @@ export class ProxyTelemetry {
   }
 
   /** What records the streams of one connection manager. */
-  recorder(config: HttpManagerConfig): StreamRecorder {
+  recorder(config: HttpManagerConfig, listener: string): StreamRecorder {
     const loggers = this.#files.loggers(config.accessLogs);
-    return new HttpRecorder(this.#http, loggers, this.#files, this.#exporterOf(config));
+    return new HttpRecorder(this.#http, loggers, this.#files, this.#exporterOf(config), this.samples, listener);
   }
 
   async close(): Promise<void> {
@@ -105,16 +107,32 @@ class HttpRecorder implements StreamRecorder {
   readonly #loggers: readonly AccessLogger[];
   readonly #files: AccessLogFiles;
   readonly #exporter: OtlpExporter | null;
+  readonly #samples: RequestSamples;
+  readonly #listener: string;
 
-  constructor(metrics: HttpMetrics, loggers: readonly AccessLogger[], files: AccessLogFiles, exporter: OtlpExporter | null) {
+  constructor(
+    metrics: HttpMetrics,
+    loggers: readonly AccessLogger[],
+    files: AccessLogFiles,
+    exporter: OtlpExporter | null,
+    samples: RequestSamples,
+    listener: string,
+  ) {
     this.#metrics = metrics;
     this.#loggers = loggers;
     this.#files = files;
     this.#exporter = exporter;
+    this.#samples = samples;
+    this.#listener = listener;
+  }
+
+  begin(stream: ActiveStream): void {
+    this.#samples.offer(stream, this.#listener);
   }
 
   record(stream: ActiveStream): void {
     this.#metrics.record(stream);
+    if (stream.sample !== null) finishSample(stream.sample, stream);
     const loggers = this.#loggers;
     if (loggers.length > 0) {
       writeTo(loggers, stream, stream.dice);

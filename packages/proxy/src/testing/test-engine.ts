@@ -130,15 +130,16 @@ export class TestEngine {
         runtime: this.runtime,
         clusters: this.clusters,
         tcpRecorder: this.telemetry.tcp,
-        makeManager: (http, { direction, bufferLimitBytes }) => {
+        makeManager: (http, { name, direction, bufferLimitBytes }) => {
           const { routes } = http;
           const slot = routes.kind === 'inline' ? new RouteSlot(routes.table.name, routes.table) : this.slot(routes.name);
-          const telemetry = this.telemetry.recorder(http);
+          const telemetry = this.telemetry.recorder(http, name);
+          const begin = telemetry.begin.bind(telemetry);
           const record = (stream: StreamInfo & Parameters<typeof telemetry.record>[0]): void => {
             this.records.push(recordOf(stream));
             telemetry.record(stream);
           };
-          const manager = new HttpManager(this.runtime, http, this.clusters, slot, { record }, direction, bufferLimitBytes);
+          const manager = new HttpManager(this.runtime, http, this.clusters, slot, { begin, record }, direction, bufferLimitBytes);
           const link = manager.link.bind(manager);
           manager.link = (stream) => {
             this.begun++;

@@ -1,6 +1,7 @@
-import type { AdminAnswer, AdminPage } from '../admin/pages.ts';
+import { type AdminAnswer, type AdminPage, SAMPLES_PATH } from '../admin/pages.ts';
 import { type Stat, statsPage } from '../admin/stats-page.ts';
 import { type ClustersJson, mergeClustersJson, mergeClustersText, mergeMemory, mergeStats } from './merge-pages.ts';
+import type { SampleWindow } from '../observe/request-samples.ts';
 import { mergePrometheus } from './merge-prometheus.ts';
 
 /** What the pages of several workers are made of. */
@@ -42,6 +43,14 @@ const prometheus: Page = {
   render: async (source, query) => ({ text: mergePrometheus((await source.ask('/stats/prometheus', query.toString())).map(({ text }) => text ?? '')) }),
 };
 
+const samples: Page = {
+  help: 'heads of requests, a fair choice of those of the last two minutes; ?since=UNIX_MS',
+  render: async (source, query) => {
+    const answers = await source.ask(SAMPLES_PATH, query.toString());
+    return { json: { windows: answers.flatMap(({ json }) => (json as { readonly windows: readonly SampleWindow[] }).windows) } };
+  },
+};
+
 /** One admin interface for all workers, with the paths of the one that a single process has. */
 export const WORKERS_PAGES: Readonly<Record<string, Page>> = {
   '/ready': {
@@ -79,6 +88,7 @@ export const WORKERS_PAGES: Readonly<Record<string, Page>> = {
     },
   },
   '/stats/prometheus': prometheus,
+  [SAMPLES_PATH]: samples,
   '/memory': {
     help: 'memory of all workers',
     render: async (source) => ({ json: mergeMemory((await source.ask('/memory', '')).map(({ json }) => json as Record<string, string>)) }),
@@ -98,4 +108,8 @@ export const WORKERS_PAGES: Readonly<Record<string, Page>> = {
   },
 };
 
-export const WORKERS_METRICS_PAGES: Readonly<Record<string, Page>> = { '/metrics': prometheus, '/stats/prometheus': prometheus };
+export const WORKERS_METRICS_PAGES: Readonly<Record<string, Page>> = {
+  '/metrics': prometheus,
+  '/stats/prometheus': prometheus,
+  [SAMPLES_PATH]: samples,
+};

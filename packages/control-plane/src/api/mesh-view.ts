@@ -1,0 +1,48 @@
+import type { MeshSettings, ProxyNode } from '@outrigger/translate';
+import type { Configuration } from '../config/configuration.ts';
+import type { MeshState } from '../push/mesh-state.ts';
+import type { PushSource } from '../push/push-source.ts';
+import type { Existing } from '../registry/declared.ts';
+import type { StoredItem } from '../store/resource-store.ts';
+
+export { worldWith } from '../registry/declared.ts';
+
+/** GET /api/v1/mesh: all that translation looks at, so that `rig plan` can ask it what a change would do. */
+export interface MeshView {
+  readonly revision: string;
+  readonly settings: MeshSettings;
+  readonly resources: readonly StoredItem[];
+  /** What registered itself, without what the resources declare. */
+  readonly attached: Existing;
+  readonly proxies: readonly MeshProxy[];
+}
+
+export interface MeshProxy {
+  readonly node: ProxyNode;
+  /** Names by type URL: what it has asked for. */
+  readonly subscribed: Readonly<Record<string, readonly string[]>>;
+  /** Type URLs of which it has all that there are for it. */
+  readonly wildcards: readonly string[];
+}
+
+export interface MeshViewParts {
+  readonly configuration: Configuration;
+  readonly mesh: MeshState;
+  readonly push: PushSource;
+  readonly attached: () => Existing;
+}
+
+export function meshView({ configuration, mesh, push, attached }: MeshViewParts): MeshView {
+  return {
+    revision: configuration.revision,
+    settings: mesh.current.settings,
+    resources: configuration.items,
+    attached: attached(),
+    proxies: [...push.proxies.connectedNodes()].map(({ node }): MeshProxy => {
+      const view = push.proxies.current(node.id);
+      const subscribed: Record<string, string[]> = {};
+      for (const { typeUrl, name } of view?.entries() ?? []) (subscribed[typeUrl] ??= []).push(name);
+      return { node, subscribed, wildcards: [...(view?.wildcards ?? [])] };
+    }),
+  };
+}
