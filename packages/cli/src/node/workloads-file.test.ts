@@ -108,9 +108,45 @@ test.each([
   expect(wrong(text)[0]).toMatch(new RegExp(`^w\\.yaml:${line}: `));
 });
 
-test('the example is one', () => {
-  const file = fileURLToPath(new URL('../../../../examples/node/workloads.yaml', import.meta.url));
+test('a gateway is a workload without an application', () => {
+  const { workloads, problems } = read(`
+- name: ingress
+  labels: {istio: ingressgateway}
+  gateway: {address: 127.0.0.1, portMap: {80: 8080, 443: 8443}, certificates: .}
+- name: egress
+  port: 8443
+  gateway:
+`);
+  expect(problems).toEqual([]);
+  expect(workloads.map(({ options }) => options.gateway)).toEqual([
+    { address: '127.0.0.1', portMap: { 80: 8080, 443: 8443 }, portOffset: 0, certificates: folder },
+    { address: '0.0.0.0', portMap: {}, portOffset: 0, certificates: undefined },
+  ]);
+  expect(
+    wrong(`- name: a
+  gateway: {portMap: {80: x}}
+- name: b
+  gateway: {ports: 1}
+- name: c
+  command: [cat]
+  gateway: {}
+- name: d
+  gateway: yes
+`),
+  ).toEqual([
+    'w.yaml:2: gateway.portMap 80=x: not PORT=PORT; for example 80=8080',
+    'w.yaml:4: gateway.ports is nothing that a gateway has; it may have address, portMap, portOffset, certificates',
+    'w.yaml:6: a gateway has no application; take "command:" away, or "gateway:"',
+    'w.yaml:9: gateway is no mapping; write "gateway: {portMap: {80: 8080}}", or "gateway: {}"',
+  ]);
+});
+
+test.each([
+  ['node', ['web-19001', 'order-service-v1-19002', 'ledger-19003']],
+  ['bookinfo', ['productpage-v1-9180', 'details-v1-9181', 'reviews-v1-9182', 'reviews-v2-9183', 'reviews-v3-9184', 'ratings-v1-9185', 'ingressgateway']],
+])('the file of examples/%s is one', (example, instances) => {
+  const file = fileURLToPath(new URL(`../../../../examples/${example}/workloads.yaml`, import.meta.url));
   const { workloads, problems } = readWorkloads(readFileSync(file, 'utf8'), file);
   expect(problems).toEqual([]);
-  expect(workloads.map(({ options }) => options.instance)).toEqual(['web-19001', 'order-service-v1-19002', 'ledger-19003']);
+  expect(workloads.map(({ options }) => options.instance)).toEqual(instances);
 });

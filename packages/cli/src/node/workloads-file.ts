@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { CliError, ExitCode } from '../error.ts';
+import { type GatewayOptions, gatewayOptions } from '../gateway/options.ts';
 import { hostPort } from '../workload/control-plane.ts';
 import {
   instanceName,
@@ -64,11 +65,14 @@ const fields = [
   'otlp',
   'maxConnections',
   'joinTokenFile',
+  'gateway',
   'command',
   'env',
   'cwd',
 ] as const;
 type Field = (typeof fields)[number];
+
+const gatewayFields = ['address', 'portMap', 'portOffset', 'certificates'];
 
 /** All that is wrong, at once. `file` is for paths that are relative to its folder. */
 export function readWorkloads(text: string, file: string): ReadWorkloads {
@@ -168,6 +172,9 @@ class Entry {
         `dataPlane ${dataPlane}: a shared process runs Outrigger's own proxy alone`,
         'take this line away, or run the workload by `rig run --data-plane envoy`',
       );
+    const gateway = this.#gateway();
+    if (gateway !== undefined && this.#values.has('command'))
+      this.#wrong(this.#lineAt('command'), 'a gateway has no application', 'take "command:" away, or "gateway:"');
     const workload: NodeWorkload = {
       options: {
         name,
@@ -183,6 +190,7 @@ class Entry {
         healthPath: this.#text('healthPath', healthPath, ''),
         certificateTtlSeconds: this.#count('certificateTtl', 'seconds'),
         otlp: this.#text('otlp', (text) => (hostPort(text, 'otlp') ? text : ''), ''),
+        ...(gateway === undefined ? {} : { gateway }),
       },
       command: this.#texts('command', (text) => text),
       env: this.#map('env', (key, value) => [key, value]),
@@ -191,6 +199,34 @@ class Entry {
       joinTokenFile: this.#text<string | undefined>('joinTokenFile', (text) => resolve(this.#folder, text), undefined),
     };
     return this.#problems.length === before ? workload : undefined;
+  }
+
+  /** The options of `rig gateway`, by the names that they have as properties. */
+  #gateway(): GatewayOptions | undefined {
+    const found = this.#values.get('gateway');
+    if (found === undefined) return undefined;
+    const given: unknown = found.value ?? {};
+    if (typeof given !== 'object' || Array.isArray(given)) {
+      this.#wrong(found.line, 'gateway is no mapping', 'write "gateway: {portMap: {80: 8080}}", or "gateway: {}"');
+      return undefined;
+    }
+    const unknown = Object.keys(given as object).find((name) => !gatewayFields.includes(name));
+    if (unknown !== undefined) this.#wrong(found.line, `gateway.${unknown} is nothing that a gateway has`, `it may have ${gatewayFields.join(', ')}`);
+    const { address = '0.0.0.0', portMap = {}, portOffset = 0, certificates } = given as Readonly<Record<string, unknown>>;
+    return this.#tried(
+      found.line,
+      () =>
+        gatewayOptions(
+          {
+            address: String(address),
+            portMap: Object.entries(portMap ?? {}).map(([port, bound]) => `${port}=${bound}`),
+            portOffset: String(portOffset),
+            ...(certificates === undefined ? {} : { certificates: resolve(this.#folder, String(certificates)) }),
+          },
+          { address: 'gateway.address', portMap: 'gateway.portMap', portOffset: 'gateway.portOffset', certificates: 'gateway.certificates' },
+        ),
+      undefined,
+    );
   }
 
   #directory(text: string): string {

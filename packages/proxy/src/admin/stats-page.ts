@@ -141,7 +141,9 @@ function addClusters(clusters: ClusterSet, stats: Stat[]): void {
       { name: `${at}.upstream_cx_total`, value: sum((host) => host.stats.connectTotal) },
       { name: `${at}.upstream_cx_connect_fail`, value: sum((host) => host.stats.connectFail) },
       { name: `${at}.upstream_rq_active`, value: sum((host) => host.activeRequests) },
+      { name: `${at}.upstream_cx_overflow`, value: limits.connectionOverflows },
       { name: `${at}.upstream_rq_pending_active`, value: limits.pendingRequests },
+      { name: `${at}.upstream_rq_pending_overflow`, value: limits.overflows },
       { name: `${at}.upstream_rq_total`, value: sum((host) => host.stats.requestTotal) },
       { name: `${at}.upstream_rq_timeout`, value: sum((host) => host.stats.requestTimeout) },
     );

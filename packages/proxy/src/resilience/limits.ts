@@ -36,6 +36,10 @@ export class ResourceLimits {
   pendingRequests = 0;
   requests = 0;
   retries = 0;
+  /** Requests that were turned away, for those that wait or for those under way. */
+  overflows = 0;
+  /** Connections that were not made. */
+  connectionOverflows = 0;
   readonly settings: LimitSettings;
 
   constructor(settings: LimitSettings) {
@@ -43,7 +47,10 @@ export class ResourceLimits {
   }
 
   tryConnection(): boolean {
-    if (this.connections >= this.settings.maxConnections) return false;
+    if (this.connections >= this.settings.maxConnections) {
+      this.connectionOverflows++;
+      return false;
+    }
     this.connections++;
     return true;
   }
@@ -53,7 +60,10 @@ export class ResourceLimits {
   }
 
   tryPendingRequest(): boolean {
-    if (this.pendingRequests >= this.settings.maxPendingRequests) return false;
+    if (this.pendingRequests >= this.settings.maxPendingRequests) {
+      this.overflows++;
+      return false;
+    }
     this.pendingRequests++;
     return true;
   }
@@ -63,7 +73,10 @@ export class ResourceLimits {
   }
 
   tryRequest(): boolean {
-    if (this.requests >= this.settings.maxRequests) return false;
+    if (this.requests >= this.settings.maxRequests) {
+      this.overflows++;
+      return false;
+    }
     this.requests++;
     return true;
   }
