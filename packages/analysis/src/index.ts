@@ -1,4 +1,5 @@
 export { type AnalyzeOptions, analyze, type Mesh, messagesOf } from './analyze.ts';
+export { type ApiGatewayNeed, apiGatewayNeeds } from './api-gateway-needs.ts';
 export { type AnalysisInput, analyzeInput, readAnalysisInput } from './input.ts';
 export type { Level, Message } from './message.ts';
 export { type EffectContext, effectContext, statusNotes, withoutEffect } from './status.ts';

@@ -96,9 +96,10 @@ export { type ParseResult, parseDocuments, parseSettings, type SettingsDocument,
 export { type Problem, type ProblemCode, problemText } from './problem.ts';
 export { protocolOf } from './protocol.ts';
 export { type ReadOptions, type ReadResult, readResources } from './read.ts';
-export { type Kind, kindOf, kinds } from './registry.ts';
+export { type Kind, kindOf, kinds, loadSchema } from './registry.ts';
 export { groupOf, type Metadata, type Origin, type Resource, type ResourceRef, refKey, refOf, refText } from './resource.ts';
 export { manifestOf, resourceFrom } from './restore.ts';
 export type { FieldError, FieldErrorType } from './schema/field-error.ts';
+export type { Schema } from './schema/structural.ts';
 export { servicesOf } from './services.ts';
 export { createValidator, type Validated, type ValidateOptions, type Validator } from './validator.ts';

@@ -28,7 +28,7 @@ export async function apply(options: ApplyOptions): Promise<void> {
   else {
     for (const message of result.messages) console.error(messageLine(message));
     for (const applied of result.applied) console.log(`${refText(applied)} ${applied.change}${options.dryRun ? ' (dry run)' : ''}`);
-    printSkipped(result.skipped);
+    printSkipped(result);
     if (result.applied.length === 0 && Object.keys(result.skipped).length === 0) console.log('these files hold no resource');
     if (waited) printWait(waited);
   }
@@ -88,7 +88,12 @@ export function printWait(waited: WaitResult): void {
   for (const { node, message } of waited.refused) console.log(`refused by ${node}: ${message}`);
 }
 
-function printSkipped(skipped: Readonly<Record<string, number>>): void {
+/** Nothing of them is the mesh's; a Service that no workload makes here is what routes will miss. */
+function printSkipped({ skipped, absentServices }: Pick<ApplyResult, 'skipped' | 'absentServices'>): void {
   const kinds = Object.entries(skipped);
-  if (kinds.length > 0) console.log(`left out, not of the mesh: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}`);
+  if (kinds.length === 0) return;
+  console.log(
+    `left out: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}. Kubernetes acts on these; here \`rig run\` and \`rig node\` start workloads (docs/from-istio.md)`,
+  );
+  if (absentServices.length > 0) console.log(`of these Services the mesh has none yet: ${absentServices.join(', ')}`);
 }

@@ -1,6 +1,8 @@
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { arch, platform } from 'node:os';
-import type { Problem, ProxyView, ServiceView, VersionInfo } from '@outrigger/control-plane/api';
+import { apiGatewayNeeds } from '@outrigger/analysis';
+import type { Problem, ProxyView, ResourceView, ServiceView, VersionInfo } from '@outrigger/control-plane/api';
+import { type JsonObject, refText, resourceFrom } from '@outrigger/resources';
 import { apiOf, apiSocket } from '../api/control-plane.ts';
 import { describe, ExitCode } from '../error.ts';
 import { duration, type OutputFormat, printJson } from '../output.ts';
@@ -11,6 +13,8 @@ interface Finding {
   readonly area: 'machine' | 'mesh';
   readonly what: string;
   readonly ok: boolean;
+  /** It is well, and there is something better. */
+  readonly hint?: true;
   readonly detail: string;
   readonly next: string;
 }
@@ -22,8 +26,8 @@ export async function check(options: { output: OutputFormat; state: string }): P
   const findings = [...(await machine(options.state)), ...(await mesh(options.state))];
   if (options.output === 'json') printJson(findings);
   else
-    for (const { what, ok, detail, next } of findings)
-      console.log(`${ok ? 'ok  ' : 'FAIL'} ${what}: ${detail}${ok || next === '' ? '' : `\n       next: ${next}`}`);
+    for (const { what, ok, hint, detail, next } of findings)
+      console.log(`${ok ? (hint ? 'hint' : 'ok  ') : 'FAIL'} ${what}: ${detail}${(ok && !hint) || next === '' ? '' : `\n       next: ${next}`}`);
   process.exitCode = findings.every(({ ok }) => ok) ? ExitCode.ok : ExitCode.failed;
 }
 
@@ -63,11 +67,12 @@ async function mesh(state: string): Promise<Finding[]> {
   if (!existsSync(apiSocket(state))) return [finding('control plane', true, 'none is running with this state directory', '')];
   const api = apiOf(state);
   try {
-    const [version, proxies, services, problems] = await Promise.all([
+    const [version, proxies, services, problems, resources] = await Promise.all([
       api.get<VersionInfo>('/version'),
       api.get<ProxyView[]>('/proxies'),
       api.get<ServiceView[]>('/services'),
       api.get<Problem[]>('/problems'),
+      api.get<ResourceView[]>('/resources'),
     ]);
     const registered = new Set(services.flatMap(({ instances }) => instances.map(({ id }) => id)));
     const nowMs = Date.now();
@@ -100,6 +105,11 @@ async function mesh(state: string): Promise<Finding[]> {
       );
     }
     for (const problem of problems) findings.push(finding(problem.where, false, problem.what, problem.next));
+    for (const { resource, need, by } of apiGatewayNeeds(resources.map(({ manifest }) => resourceFrom(manifest as JsonObject))))
+      findings.push({
+        ...finding(refText(resource), true, `${by}: ${need} are the work of an API gateway, which a gateway of the mesh is not`, 'docs/api-gateway.md'),
+        hint: true,
+      });
     return findings;
   } catch (error) {
     return [finding('control plane', false, describe(error), '`rig up` starts one')];

@@ -133,7 +133,7 @@ async function apply(configuration: Configuration, body: unknown, by: string): P
     return await configuration.apply(documents, { ...options, by });
   } catch (error) {
     if (!(error instanceof ConfigError) || error.code !== 'REFUSED') throw error;
-    const result: ApplyResult = { applied: [], skipped: {}, messages: [...error.messages], revision: configuration.revision };
+    const result: ApplyResult = { applied: [], skipped: {}, absentServices: [], messages: [...error.messages], revision: configuration.revision };
     throw new ApiFailure(422, 'REFUSED', `${error.message}; nothing was changed`, error.where, error.next, error.messages, { ...result });
   }
 }

@@ -62,6 +62,8 @@ export interface ApplyResult {
   applied: { group: string; kind: string; namespace: string; name: string; change: 'created' | 'configured' | 'unchanged'; diff?: string }[];
   /** Other Kubernetes kinds in the files, counted and left out: {"Deployment": 4}. */
   skipped: Record<string, number>;
+  /** Services of Kubernetes among them that the mesh does not have: NAME, or NAMESPACE/NAME outside of the namespace that was asked about. */
+  absentServices: string[];
   messages: Message[];
   /** To ask /api/v1/wait with. */
   revision: string;

@@ -94,6 +94,9 @@ describe('apply', () => {
     const configuration = await openConfiguration();
     const { applied, skipped } = await configuration.apply(file('apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n'));
     expect({ applied, skipped }).toEqual({ applied: [], skipped: { Deployment: 1 } });
+    const service = (name: string) => `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\n---\n`;
+    const { absentServices } = await configuration.apply(file(service('order-service') + service('nobody') + service('nobody')));
+    expect(absentServices).toEqual(['nobody', 'order-service']);
   });
 
   test('leaves what the watched folder holds to the folder, once one is watched', async () => {

@@ -1,6 +1,7 @@
 import { type Message as AnalysisMessage, analyze, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
 import {
   createValidator,
+  type KubernetesDocument,
   kinds,
   kindsNamed,
   manifestOf,
@@ -159,8 +160,26 @@ export class Configuration {
         revision = (await this.#options.store.transact(writes, causeOf('apply', options.by))).revision;
       }
       const messages = this.#messagesAbout(read.resources, before);
-      return { applied: results, skipped: { ...read.skipped }, messages: [...messagesOf(read.problems), ...messages], revision };
+      return {
+        applied: results,
+        skipped: { ...read.skipped },
+        absentServices: this.#absentServices(read.others, options.namespace ?? 'default'),
+        messages: [...messagesOf(read.problems), ...messages],
+        revision,
+      };
     });
+  }
+
+  /** Services that were written for Kubernetes, and that no workload or ServiceEntry makes here. */
+  #absentServices(others: readonly KubernetesDocument[], namespace: string): string[] {
+    const { clusterDomain } = this.#options;
+    const present = new Set(this.#options.world().services.map(({ hostname }) => hostname));
+    const names = others
+      .filter(({ kind, apiVersion }) => kind === 'Service' && apiVersion === 'v1')
+      .map(({ name, namespace: own }) => ({ name, namespace: own || namespace }))
+      .filter((service) => !present.has(`${service.name}.${service.namespace}.svc.${clusterDomain}`))
+      .map((service) => (service.namespace === namespace ? service.name : `${service.namespace}/${service.name}`));
+    return [...new Set(names)].sort();
   }
 
   /** The desired content of the watched folder: what it no longer holds is removed. One write. */
