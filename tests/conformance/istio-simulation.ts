@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type MeshSettings, type OutboundPolicy, type ProxyNode, parseSecretName } from '@outrigger/translate';
+import type { Json, JsonObject } from '@outrigger/resources';
+import { type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
+import { meshConfigOf } from '../../packages/cli/src/simulate/mesh-config.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
 import { fromWorkload } from '../../packages/cli/src/simulate/outbound.ts';
 import type { Outcome } from '../../packages/cli/src/simulate/outcome.ts';
@@ -46,13 +48,8 @@ export interface IstioSimulation {
     readonly ipAddresses?: readonly string[];
     readonly metadata?: Readonly<Record<string, string | boolean>>;
   };
-  readonly meshConfig?: {
-    readonly rootNamespace?: string;
-    readonly trustDomain?: string;
-    readonly trustDomainAliases?: readonly string[];
-    readonly outboundTrafficPolicy?: { readonly mode?: OutboundPolicy };
-    readonly inboundTrafficPolicy?: { readonly mode?: string };
-  };
+  readonly meshConfig?: JsonObject & { readonly inboundTrafficPolicy?: { readonly mode?: string } };
+  readonly settings?: Readonly<Record<string, Json>>;
   readonly addresses?: Readonly<Record<string, string | readonly string[]>>;
   readonly calls: readonly IstioCall[];
 }
@@ -84,12 +81,11 @@ export interface Prepared {
 export async function prepare(folder: string, simulation: IstioSimulation): Promise<Prepared> {
   const { resources, others } = await readCaseResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
   const { proxy } = simulation;
-  const settings = settingsOf(simulation);
   const addresses = proxy.ipAddresses ?? [];
-  const options = { addressesFor: allocatedAddresses(simulation) };
-  const all = worldOf(resources, others, settings, options);
+  const options = { addressesFor: allocatedAddresses(simulation), meshConfig: meshConfigOf(simulation.meshConfig ?? {}) };
+  const all = worldOf(resources, others, {}, options);
   const bound = proxy.type === 'router' ? boundPorts(all, proxy.namespace, addresses, proxy.labels) : undefined;
-  const world = bound === undefined ? all : worldOf(bound.resources, others, settings, options);
+  const world = bound === undefined ? all : worldOf(bound.resources, others, {}, options);
   const workload = bound?.service ?? WORKLOAD;
   const who = { namespace: proxy.namespace, workload, labels: proxy.labels, addresses };
   const ports = inboundPorts(world, who);
@@ -104,20 +100,10 @@ export async function prepare(folder: string, simulation: IstioSimulation): Prom
   return { simulation, world, node, ports, targets: bound?.ports ?? new Map() };
 }
 
-function settingsOf({ meshConfig = {} }: IstioSimulation): Partial<MeshSettings> {
-  const { rootNamespace, trustDomain, trustDomainAliases, outboundTrafficPolicy } = meshConfig;
-  return {
-    ...(rootNamespace === undefined ? {} : { rootNamespace }),
-    ...(trustDomain === undefined ? {} : { trustDomain }),
-    ...(trustDomainAliases === undefined ? {} : { trustDomainAliases }),
-    // The enumeration's first value is what a policy without a mode has.
-    outboundPolicy: outboundTrafficPolicy === undefined ? 'ALLOW_ANY' : (outboundTrafficPolicy.mode ?? 'REGISTRY_ONLY'),
-  };
-}
-
 /** Hosts have them for proxies that answer the names of their workload. */
-function allocatedAddresses({ addresses = {}, proxy }: IstioSimulation): Addresses {
-  const answers = String(proxy.metadata?.['DNS_CAPTURE']) === 'true' && String(proxy.metadata?.['DNS_AUTO_ALLOCATE'] ?? true) === 'true';
+function allocatedAddresses({ addresses = {}, proxy: { metadata = {} }, settings = {} }: IstioSimulation): Addresses {
+  const allocated = String(metadata['DNS_AUTO_ALLOCATE']) === 'true' || String(settings['PILOT_ENABLE_IP_AUTOALLOCATE'] ?? true) === 'true';
+  const answers = String(metadata['DNS_CAPTURE']) === 'true' && allocated;
   return ({ hostname }) => (answers ? [addresses[hostname] ?? []].flat() : []);
 }
 

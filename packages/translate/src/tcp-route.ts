@@ -8,7 +8,7 @@ import {
   type ServicePort,
   type TlsMatchAttributes,
 } from '@outrigger/resources';
-import { tunneling } from './clusters/tunneling.ts';
+import { tcpPolicy } from './clusters/tcp-policy.ts';
 import { gatewayNames } from './gateways/names.ts';
 import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
@@ -23,13 +23,13 @@ type Clusters =
 /** Where opaque bytes go, and how. */
 export interface Connections {
   readonly clusters: Clusters;
-  readonly tunnel: ReturnType<typeof tunneling>;
+  readonly policy: ReturnType<typeof tcpPolicy>;
 }
 
 /** Connections to the whole of a service. */
 export function serviceConnections(reader: Reader, visibility: Visibility, service: Service, port: number): Connections {
   const destination = serviceDestination(visibility, service, port);
-  return { clusters: { case: 'cluster', value: destination.cluster }, tunnel: tunneling(reader, visibility, destination) };
+  return { clusters: { case: 'cluster', value: destination.cluster }, policy: tcpPolicy(reader, visibility, destination) };
 }
 
 /** Where connections to a TCP port of a service go: as its VirtualService's tcp (or, on TLS ports, tls) routes say. */
@@ -51,11 +51,11 @@ export function routedConnections(reader: Reader, visibility: Visibility, owner:
   }));
   if (destinations.length === 1) {
     const { at } = destinations[0]!;
-    return { clusters: { case: 'cluster', value: at.cluster }, tunnel: tunneling(reader, visibility, at) };
+    return { clusters: { case: 'cluster', value: at.cluster }, policy: tcpPolicy(reader, visibility, at) };
   }
   const clusters = destinations.filter(({ entry }) => (entry.weight ?? 0) > 0).map(({ entry, at }) => ({ name: at.cluster, weight: entry.weight! }));
-  // A tunnel is of a whole connection, whichever of them it goes to.
-  return { clusters: { case: 'weightedClusters', value: { clusters } }, tunnel: {} };
+  // Said once for all of them, as none of them may mean it.
+  return { clusters: { case: 'weightedClusters', value: { clusters } }, policy: {} };
 }
 
 /** A route, and where in its resource it stands. */

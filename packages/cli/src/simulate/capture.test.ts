@@ -321,6 +321,8 @@ describe('what a workload may see', () => {
     const dynamic = { outboundPolicy: 'ALLOW_ANY_DYNAMIC_DNS' } as const;
     expect(await clusters([], { at: '1.1.1.1', port: 99, request: request('a.example') }, dynamic)).toEqual(['AllowAnyDynamicDNSCluster']);
     expect(await clusters([], { at: '1.1.1.1', port: 99 }, dynamic)).toEqual(['PassthroughCluster']);
+    const named = entry('one.example', { ports: [port('tls', 443)], resolution: 'DNS' });
+    expect(await clusters([named], { at: '1.1.1.1', port: 443, request: request('a.example') }, dynamic)).toEqual(['AllowAnyDynamicDNSCluster']);
   });
 });
 

@@ -40,16 +40,15 @@ function speaksFirst(protocol: Protocol): boolean {
 export function virtualOutbound(reader: Reader, visibility: Visibility): Listener | undefined {
   const { capture } = reader.node;
   if (capture === undefined) return undefined;
-  const requests = outwardCluster(reader, visibility, 'requests');
-  const connections = outwardCluster(reader, visibility, 'connections');
+  const requests = unknownRequests(reader, visibility);
   return create(ListenerSchema, {
     name: VIRTUAL_OUTBOUND,
     address: socketAddress(capture.outbound.host, capture.outbound.port),
     useOriginalDst: true,
-    listenerFilters: requests === connections ? [] : inspectors(true),
-    ...patience(requests !== connections),
+    listenerFilters: requests.length === 0 ? [] : inspectors(true),
+    ...patience(requests.length > 0),
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [loopGuard(reader, VIRTUAL_OUTBOUND, capture.outbound.port), ...(requests === connections ? [] : [unknownRequests(reader, visibility)])],
+    filterChains: [loopGuard(reader, VIRTUAL_OUTBOUND, capture.outbound.port), ...requests],
     defaultFilterChain: outward(reader, visibility, 'virtualOutbound-catchall-tcp'),
   });
 }
@@ -68,14 +67,17 @@ function outward(reader: Reader, visibility: Visibility, name: string): FilterCh
 }
 
 /** Requests to hosts of which nothing is known, where their host says more than their address. */
-function unknownRequests(reader: Reader, visibility: Visibility): FilterChain {
-  const name = 'virtualOutbound-catchall-http';
+function unknownRequests(reader: Reader, visibility: Visibility): FilterChain[] {
+  if (outwardCluster(reader, visibility, 'requests') === outwardCluster(reader, visibility, 'connections')) return [];
+  const name = 'catchall-http';
   const routes = { name, validateClusters: false, virtualHosts: [unknownVirtualHost(reader, visibility, ['*'])] };
-  return create(FilterChainSchema, {
-    name,
-    filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
-    filters: [manager(reader, name, { case: 'routeConfig', value: routes })],
-  });
+  return [
+    create(FilterChainSchema, {
+      name,
+      filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
+      filters: [manager(reader, name, { case: 'routeConfig', value: routes })],
+    }),
+  ];
 }
 
 /** One address and port of services, or a port of any address. Not bound: connections come from the listener above. */
@@ -86,9 +88,12 @@ export function captureListener(reader: Reader, visibility: Visibility, name: st
   const captured = capturedAt(reader, visibility, address, port);
   if (captured.length === 0) return undefined;
   const chains = chainsAt(reader, visibility, captured, address, port);
-  const last = chains.find(matchesAll) ?? outward(reader, visibility, 'passthrough');
-  const others = chains.filter((chain) => chain !== last);
-  const sniffed = others.some(({ filterChainMatch }) => (filterChainMatch?.applicationProtocols.length ?? 0) > 0);
+  const own = chains.find(matchesAll);
+  const others = chains.filter((chain) => chain !== own);
+  const looksAtRequests = ({ filterChainMatch }: FilterChain): boolean => (filterChainMatch?.applicationProtocols.length ?? 0) > 0;
+  if (own === undefined && !others.some(looksAtRequests)) others.push(...unknownRequests(reader, visibility));
+  const last = own ?? outward(reader, visibility, 'passthrough');
+  const sniffed = others.some(looksAtRequests);
   const named = others.some(({ filterChainMatch }) => (filterChainMatch?.transportProtocol ?? '') !== '');
   return create(ListenerSchema, {
     name,

@@ -2,6 +2,7 @@ import { createRegistry, fromBinary, toJson } from '@bufbuild/protobuf';
 import type { DestinationRuleSpec, Instance, Resource, Service } from '@outrigger/resources';
 import { Cluster_LbPolicy, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ClusterConfigSchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
+import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { RawBufferSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
@@ -9,7 +10,7 @@ import { describe, expect, test } from 'vitest';
 import { buildMesh } from '../mesh.ts';
 import type { ProxyNode } from '../node.ts';
 import { instance, node, resource, service, shopInstances, shopServices, subsets } from '../testing/shop.ts';
-import { cluster, clusterNames, endpoints } from '../translate.ts';
+import { cluster, clusterNames, endpoints, listener } from '../translate.ts';
 
 const registry = createRegistry(ClusterConfigSchema, RawBufferSchema, UpstreamTlsContextSchema, HttpProtocolOptionsSchema);
 const payment = 'outbound|8080||payment-service.default.svc.cluster.local';
@@ -486,5 +487,36 @@ describe('ISTIO_MUTUAL to a gateway, whose resources say what it takes', () => {
   test('or those that the rule names', () => {
     const made = socket({ subjectAltNames: ['spiffe://other/ns/a/sa/b'] });
     expect([made.sni, names(made)]).toEqual(['outbound_.8080_._.payment-service.default.svc.cluster.local', ['spiffe://other/ns/a/sa/b']]);
+  });
+});
+
+describe('what a DestinationRule says of connections', () => {
+  const tcp = service('payment-service', 9000, 'TCP');
+  const declared = node('web', { upstreams: [{ service: 'payment-service', port: 9000, address: { host: '127.0.0.1', port: 7001 } }] });
+  const proxyOf = (policy: DestinationRuleSpec['trafficPolicy']) => {
+    const { message } = listener(buildMesh({ config: [rule(policy)], services: [tcp], instances: [] }), declared, 'upstream_127.0.0.1_7001');
+    const { configType } = message!.filterChains[0]!.filters[0]!;
+    return toJson(TcpProxySchema, fromBinary(TcpProxySchema, (configType.value as { value: Uint8Array }).value));
+  };
+
+  test('they go through the destination to somewhere else', () => {
+    expect(proxyOf({ tunnel: { protocol: 'POST', targetHost: 'a.example', targetPort: 443 } })).toMatchObject({
+      tunnelingConfig: { hostname: 'a.example:443', usePost: true },
+    });
+    expect(proxyOf(undefined)).not.toHaveProperty('tunnelingConfig');
+  });
+
+  test('one caller has one endpoint', () => {
+    expect(proxyOf({ loadBalancer: { consistentHash: { useSourceIp: true } } })).toMatchObject({ hashPolicy: [{ sourceIp: {} }] });
+  });
+
+  test.each<readonly [string, DestinationRuleSpec['trafficPolicy'], Partial<Instance>, boolean]>([
+    ['they begin with a PROXY header', { proxyProtocol: { version: 'V2' } }, { meshed: false }, true],
+    ['but not to a sidecar', { proxyProtocol: { version: 'V2' } }, {}, false],
+    ['but to a sidecar that is called in plain text', { proxyProtocol: { version: 'V1' }, tls: { mode: 'DISABLE' } }, {}, true],
+  ])('%s', (_, policy, more, sent) => {
+    const made = cluster(meshOf({ config: [rule(policy)], instances: [instance('payment-service', '', 1, 8080, 19_021, more)] }), node('web'), payment);
+    expect(made.message!.transportSocket?.name === 'envoy.transport_sockets.upstream_proxy_protocol').toBe(sent);
+    expect(made.notes.map(({ field }) => field)).toEqual(sent ? [] : ['spec.trafficPolicy.proxyProtocol']);
   });
 });

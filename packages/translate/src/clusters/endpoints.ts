@@ -4,7 +4,7 @@ import { HealthStatus } from '@outrigger/xds/protos/envoy/config/core/v3/health_
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import type { LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { endpointAddress } from '../addresses.ts';
-import { type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
+import { isSniCluster, type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { inboundTlsMode } from '../security/peer-authentication.ts';
@@ -46,7 +46,9 @@ export function endpointAssignment(reader: Reader, name: string): ClusterLoadAss
   if (parsed.subset !== '' && subset === undefined) return undefined;
   if (subset !== undefined) reader.uses(subset.rule);
   const policy = effectivePolicy(merged, parsed.port, subset);
-  const instances = inSubset(reader.instances(service.hostname), subset);
+  const all = inSubset(reader.instances(service.hostname), subset);
+  // What is passed through is taken for the mesh's TLS by its name alone: only who ends and checks that may get it.
+  const instances = isSniCluster(name) ? all.filter((instance) => takesMeshTls(reader, instance, parsed.port)) : all;
   return create(ClusterLoadAssignmentSchema, {
     clusterName: name,
     endpoints: localities(reader, instances, parsed, policy.loadBalancer?.value.localityLbSetting),

@@ -34,4 +34,9 @@ describe('a server that passes the mesh’s own TLS on', () => {
     expect(message!.transportSocket).toBeUndefined();
     expect(endpoints(mesh, edge, V1).message!.endpoints.flatMap(({ lbEndpoints }) => lbEndpoints)).toHaveLength(1);
   });
+
+  it('leads to nobody who takes no TLS of the mesh', () => {
+    const open = buildMesh({ config: [gateway, subsets], services: shopServices, instances: shopInstances.map((one) => ({ ...one, meshed: false })) });
+    expect(endpoints(open, edge, V1).message!.endpoints).toEqual([]);
+  });
 });

@@ -9,11 +9,11 @@ import { accessLogs } from './access-log.ts';
 const CONNECT_ATTEMPTS = 4;
 
 /** Connections that leave the workload, carried as they are. */
-export function outboundTcpProxy(node: ProxyNode, statPrefix: string, { clusters, tunnel }: Connections): Init<typeof FilterSchema> {
+export function outboundTcpProxy(node: ProxyNode, statPrefix: string, { clusters, policy }: Connections): Init<typeof FilterSchema> {
   return filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
     statPrefix,
     clusterSpecifier: clusters,
-    ...tunnel,
+    ...policy,
     maxConnectAttempts: CONNECT_ATTEMPTS,
     accessLog: accessLogs(node, 'tcp'),
   });
@@ -21,5 +21,5 @@ export function outboundTcpProxy(node: ProxyNode, statPrefix: string, { clusters
 
 /** All of them to one cluster. */
 export function carriedTo(node: ProxyNode, cluster: string): Init<typeof FilterSchema> {
-  return outboundTcpProxy(node, cluster, { clusters: { case: 'cluster', value: cluster }, tunnel: {} });
+  return outboundTcpProxy(node, cluster, { clusters: { case: 'cluster', value: cluster }, policy: {} });
 }

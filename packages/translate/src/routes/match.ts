@@ -24,6 +24,9 @@ export function headerMatcher(name: string, match: StringMatch): HeaderMatcherIn
   return { name, headerMatchSpecifier: { case: 'stringMatch', value: matcher } };
 }
 
+/** Stands for a claim of a request's token, not for a header. */
+const CLAIM = '@request.auth.claims';
+
 export const everyPath: RouteMatchInit = { pathSpecifier: { case: 'prefix', value: '/' } };
 
 /** Whether a match of a resource can hold at all for what comes by this gateway ("mesh": from a sidecar): source and port are known when routes are made. */
@@ -37,7 +40,10 @@ export function appliesTo(reader: Reader, match: HttpMatchRequest, { namespace }
 export function routeMatch(reader: Reader, owner: Resource, field: string, match: RouteMatch | undefined): RouteMatchInit {
   if (match === undefined) return everyPath;
   const headers: HeaderMatcherInit[] = [];
-  for (const name of sorted(match.headers)) headers.push(headerMatcher(headerName(name), match.headers![name]!));
+  for (const name of sorted(match.headers)) {
+    if (name.startsWith(CLAIM)) reader.ignored(owner, `${field}.headers`, 'claims of tokens are not read yet: a match by one never holds');
+    headers.push(headerMatcher(headerName(name), match.headers![name]!));
+  }
   for (const name of sorted(match.withoutHeaders)) {
     const matcher = headerMatcher(headerName(name), match.withoutHeaders![name]!);
     // Without the header the inverted match holds; Envoy would else say that an absent header matches nothing.
