@@ -1,4 +1,4 @@
-import type { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 
 export interface Shared {
   readonly output: () => Option;
@@ -6,8 +6,26 @@ export interface Shared {
   readonly mesh: () => string;
 }
 
-/** What was changed, and back: diff, history, undo. */
+/** What a change would do, what was changed, and back: plan, diff, history, undo. */
 export function changeCommands(program: Command, { output, example, mesh }: Shared): void {
+  example(
+    program
+      .command('plan')
+      .description('what a change would do before it is made: routes, destinations, access, proxies, real requests; risk first')
+      .option('-f, --filename <path...>', 'file, folder or - for standard input: what is to be')
+      .option('--from <path...>', 'with no mesh: what was before')
+      .option('--from-rev <revision>', 'with no mesh: a git revision of -f, as what was before')
+      .option('--to-rev <revision>', 'with --from-rev: another, as what is to be')
+      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option('--prune', 'with a mesh: what the files do not name is taken away')
+      .option('--replay <time|file>', 'run the requests of the last hours (1h), or of a file, through the tables before and after')
+      .option('--save-replay <file>', 'write those requests to a file, for CI')
+      .option('--outbound-policy <policy>', 'with no mesh: names outside it: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
+      .option('--fail-on <risk>', 'exit 1 from this risk on: low, medium, high', 'medium')
+      .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'markdown']).default('text'))
+      .action(async (options) => (await import('./commands/plan.ts')).plan({ ...options, state: mesh() })),
+    'rig plan -f mesh/ --replay 1h\nrig plan -f mesh/ --from-rev origin/main -o markdown',
+  );
   example(
     program
       .command('diff')

@@ -113,6 +113,14 @@ describe('a command line that rig does not know ends with 2:', () => {
     ['files and revisions at once', ['diff', '1', '-f', 'x'], 'files and revisions are compared each for themselves'],
     ['no number of revisions', ['history', '--limit', '0'], '--limit 0: no number of revisions'],
     ['no revision to undo to', ['undo', 'v1'], '"v1" is no revision'],
+    ['nothing to plan', ['plan'], 'what is planned is not said'],
+    ['a risk that is none', ['plan', '-f', 'x', '--fail-on', 'none'], '--fail-on none: no risk'],
+    ['two states before', ['plan', '-f', 'x', '--from', 'y', '--from-rev', 'z'], '--from and --from-rev each say what was before'],
+    ['a revision after alone', ['plan', '-f', 'x', '--to-rev', 'z'], '--to-rev needs --from-rev'],
+    ['--prune without a mesh', ['plan', '-f', 'x', '--from', 'y', '--prune'], '--prune is about a mesh that runs'],
+    ['a time of replay without a mesh', ['plan', '-f', 'x', '--from', 'y', '--replay', '1h'], '--replay of a time asks a mesh that runs'],
+    ['nothing to save', ['plan', '-f', 'x', '--save-replay', 'y'], '--save-replay writes what a mesh that runs has seen'],
+    ['a gate of no share', ['apply', '-f', 'x', '--replay-gate=much'], '--replay-gate=much: no share of requests'],
     ['no file', ['apply', '-f', '/nonexistent.yaml'], 'there is no such file'],
   ])('%s', async (_, args, message) => {
     const ended = await rig(...args);
@@ -176,6 +184,29 @@ test('history, a diff of two revisions, and undo', async () => {
   expect(await rig('diff', first!.revision)).toMatchObject({ code: 0, stdout: 'no difference\n' });
   expect((await rig('undo', first!.revision)).stdout).toContain('nothing to undo');
   expect(await rig('diff', '999')).toMatchObject({ code: 1, stderr: expect.stringContaining('There is no revision 999') as string });
+  await rig('delete', '-f', path('rule.yaml'));
+});
+
+test('plan of a mesh, of two folders, and of files that would be refused', async () => {
+  await rig('apply', '-f', path('rule.yaml'));
+  const against = await rig('plan', '-f', path('other.yaml'), '--fail-on', 'low');
+  expect(against).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(
+      /^risk: low\n {2}low: 1 resource is another, and no proxy is touched\n\nresources\n {2}~ DestinationRule default\/order-service\n/,
+    ) as string,
+  });
+  expect(await rig('plan', '-f', path('rule.yaml'), '--fail-on', 'low')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^risk: none\n/) as string });
+  expect((await rig('plan', '-f', path('networks.yaml').replace('networks', 'namespaced'), '--prune')).stderr).toContain('there is no such file');
+  const replayed = JSON.parse(
+    (await rig('plan', '-f', path('other.yaml'), '--replay', '1h', '--save-replay', path('traffic.json'), '-o', 'json')).stdout,
+  ) as unknown;
+  expect(replayed).toMatchObject({ risk: 'low', replay: { seen: 0, groups: [] } });
+  const offline = ['--state', path('nobody'), 'plan', '--from', path('rule.yaml'), '-f', path('other.yaml')];
+  expect((await rig(...offline, '--replay', path('traffic.json'), '-o', 'markdown')).stdout).toMatch(/^### Risk: /);
+  expect(await rig(...offline, '--replay', path('rule.yaml'))).toMatchObject({ code: 2, stderr: expect.stringContaining('no JSON') as string });
+  expect(await rig(...offline, '--replay', 'yesterday')).toMatchObject({ code: 2, stderr: expect.stringContaining('neither a time nor a file') as string });
+  expect(await rig('plan', '-f', path('misspelt.yaml'))).toMatchObject({ code: 1, stderr: expect.stringContaining('refused: 1 error') as string });
   await rig('delete', '-f', path('rule.yaml'));
 });
 

@@ -159,9 +159,16 @@ export async function main(argv: readonly string[]): Promise<void> {
       .description('write resources into the mesh, all or none')
       .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
       .option('--dry-run', 'validate and compare only')
+      .addOption(
+        new Option(
+          '--replay-gate [percent]',
+          'refuse where more than so many percent of the requests that were seen would fare otherwise (1 if not said), or off',
+        ).env('OUTRIGGER_REPLAY_GATE'),
+      )
+      .option('--replay-window <time>', 'which requests the gate judges by', '1h')
       .addOption(output())
       .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: mesh() })),
-    'rig apply -f canary.yaml --wait',
+    'rig apply -f canary.yaml --wait\nrig apply -f canary.yaml --replay-gate=0.5',
   );
   changeCommands(program, { output, example, mesh });
   example(

@@ -7,12 +7,15 @@ import { readConfigFiles } from '../files.ts';
 import { messageLine } from '../messages.ts';
 import { milliseconds, type OutputFormat, printJson } from '../output.ts';
 import { parseName } from '../workload/options.ts';
+import { DEFAULT_GATE_WINDOW, type GateAnswer, gatePercent, gateWindowMs, passReplayGate } from './replay-gate.ts';
 
 export interface ApplyOptions {
   filename: string[];
   namespace: string;
   wait?: boolean | string;
   dryRun?: boolean;
+  replayGate?: boolean | string;
+  replayWindow?: string;
   output: OutputFormat;
   state: string;
 }
@@ -22,9 +25,11 @@ const defaultWaitSeconds = 30;
 
 export async function apply(options: ApplyOptions): Promise<void> {
   const api = apiOf(options.state);
-  const result = await send(api, options, options.dryRun === true);
+  const percent = gatePercent(options.replayGate);
+  const gate = percent === undefined ? undefined : await gated(api, options, percent);
+  const result = await send(api, options, options.dryRun === true, gate?.revision);
   const waited = options.wait && !options.dryRun ? await waitFor(api, result.revision, options.wait) : undefined;
-  if (options.output === 'json') printJson(waited ? { ...result, wait: waited } : result);
+  if (options.output === 'json') printJson({ ...result, ...(waited ? { wait: waited } : {}), ...(gate ? { replay: gate.replay } : {}) });
   else {
     for (const message of result.messages) console.error(messageLine(message));
     for (const applied of result.applied) console.log(`${refText(applied)} ${applied.change}${options.dryRun ? ' (dry run)' : ''}`);
@@ -33,6 +38,16 @@ export async function apply(options: ApplyOptions): Promise<void> {
     if (waited) printWait(waited);
   }
   if (waited) process.exitCode = waitExitCode(waited);
+}
+
+/** Where requests that were really seen would fare otherwise, they are shown and nothing is sent. */
+async function gated(api: ApiClient, { filename, namespace, replayWindow = DEFAULT_GATE_WINDOW }: ApplyOptions, percent: number): Promise<GateAnswer> {
+  return passReplayGate(api, readConfigFiles(filename), {
+    namespace: parseName(namespace, '--namespace'),
+    percent,
+    windowMs: gateWindowMs(replayWindow),
+    print: (line) => console.error(line),
+  });
 }
 
 /** What apply would change, as a unified diff a resource. Exit code 1 where there is a difference. */
@@ -48,10 +63,20 @@ export async function diffOfFiles(options: Pick<ApplyOptions, 'filename' | 'name
   process.exitCode = changes.length > 0 ? ExitCode.failed : ExitCode.ok;
 }
 
-async function send(api: ApiClient, options: Pick<ApplyOptions, 'filename' | 'namespace' | 'output'>, dryRun: boolean): Promise<ApplyResult> {
+async function send(
+  api: ApiClient,
+  options: Pick<ApplyOptions, 'filename' | 'namespace' | 'output'>,
+  dryRun: boolean,
+  ifRevision?: string,
+): Promise<ApplyResult> {
   try {
     const namespace = parseName(options.namespace, '--namespace');
-    return await api.post<ApplyResult>('/apply', { documents: readConfigFiles(options.filename), dryRun, namespace });
+    return await api.post<ApplyResult>('/apply', {
+      documents: readConfigFiles(options.filename),
+      dryRun,
+      namespace,
+      ...(ifRevision === undefined ? {} : { ifRevision }),
+    });
   } catch (error) {
     if (!(error instanceof ApiFailure) || error.status !== 422) throw error;
     const messages = (error.body as Partial<ApplyResult>)?.messages ?? error.messages;

@@ -1,0 +1,68 @@
+import type { MeshView } from '@outrigger/control-plane/mesh-view';
+import type { ApiClient } from '../api/client.ts';
+import { CliError, ExitCode } from '../error.ts';
+import type { ConfigFile } from '../files.ts';
+import { replayLines } from '../plan/print.ts';
+import type { ReplayReport } from '../plan/replay.ts';
+import { percentText } from '../plan/risk.ts';
+import { inputOfMesh } from '../plan/sources.ts';
+import { durationMs, trafficOf } from '../plan/traffic.ts';
+import { made, valid } from './plan.ts';
+
+/** Of the requests that were seen, where nothing else is said. */
+export const DEFAULT_GATE_PERCENT = 1;
+export const DEFAULT_GATE_WINDOW = '1h';
+
+export interface GateAnswer {
+  /** The revision that was judged: an apply must be of it. */
+  readonly revision: string;
+  readonly replay: ReplayReport;
+}
+
+/** How many percent of the requests may change their fate; undefined: the gate is off. */
+export function gatePercent(gate: boolean | string | undefined): number | undefined {
+  if (gate === undefined || gate === false || gate === 'off') return undefined;
+  if (gate === true) return DEFAULT_GATE_PERCENT;
+  const percent = /^\d{1,3}(\.\d+)?$/.test(gate) ? Number(gate) : Number.NaN;
+  if (percent >= 0 && percent <= 100) return percent;
+  throw new CliError(`--replay-gate=${gate}: no share of requests`, {
+    next: 'a number of percent (--replay-gate=0.5), nothing for 1, or off',
+    exitCode: ExitCode.usage,
+  });
+}
+
+export function gateWindowMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms === undefined) throw new CliError(`--replay-window ${text}: no time`, { next: 'up to 24h, as in 90s, 15m or 1h', exitCode: ExitCode.usage });
+  return ms;
+}
+
+/** Runs what the mesh has really seen through its tables as they would be. Throws a `CliError` where more than `percent` of it would fare otherwise. */
+export async function passReplayGate(
+  api: ApiClient,
+  files: readonly ConfigFile[],
+  {
+    namespace,
+    percent,
+    windowMs,
+    print,
+  }: { readonly namespace: string; readonly percent: number; readonly windowMs: number; readonly print: (line: string) => void },
+): Promise<GateAnswer> {
+  const read = await valid(files, namespace);
+  const view = await api.get<MeshView>('/mesh', 30_000);
+  const nowMs = Date.now();
+  const plan = await made(inputOfMesh(view, read, { prune: false, nowMs }), await trafficOf(api, view, windowMs, nowMs));
+  const replay = plan.replay!;
+  const answer = { revision: view.revision, replay };
+  if (plan.proxies.length === 0 && replay.seen === 0) return answer;
+  if (replay.seen === 0)
+    throw new CliError('refused by the replay gate: no request was seen that it could judge by; nothing has been changed', {
+      next: 'apply again when there is traffic, or with --replay-gate=off',
+    });
+  if (replay.changedPercent <= percent) return answer;
+  for (const line of replayLines(replay)) print(line);
+  throw new CliError(
+    `refused by the replay gate: ${percentText(replay.changedPercent)} of the requests that were seen would fare otherwise, more than ${percent} %; nothing has been changed`,
+    { next: `mend what sends them elsewhere; or, where that is meant, --replay-gate=${Math.ceil(replay.changedPercent)} or --replay-gate=off` },
+  );
+}

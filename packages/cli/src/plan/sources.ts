@@ -1,0 +1,64 @@
+import { type AnalyzeOptions, analyze, messagesOf } from '@outrigger/analysis';
+import { type MeshView, worldWith } from '@outrigger/control-plane/mesh-view';
+import { instancesOf, type ReadResult, type Resource, refKey, refOf, resourceFrom, servicesOf } from '@outrigger/resources';
+import { buildMesh, type MeshSettings } from '@outrigger/translate';
+import { type World, worldOf } from '../simulate/world.ts';
+import { resourceDifferences, touchedBetween } from './differences.ts';
+import type { PlanInput, PlannedProxy, Side } from './input.ts';
+import { proxiesOf } from './proxies.ts';
+
+/** A mesh that runs, and what it would be with these resources. `prune`: what they do not name is taken away. */
+export function inputOfMesh(view: MeshView, read: ReadResult, { prune, nowMs }: { readonly prune: boolean; readonly nowMs: number }): PlanInput {
+  const present = view.resources.map(({ object, source }) => {
+    const manifest = object as unknown as Parameters<typeof resourceFrom>[0];
+    return source.file === '' ? resourceFrom(manifest) : resourceFrom(manifest, { file: source.file, line: source.line });
+  });
+  const before = new Map(present.map((resource) => [refKey(refOf(resource)), resource]));
+  const wanted = read.resources.map((resource) => stamped(resource, before.get(refKey(refOf(resource))), nowMs));
+  const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
+  const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
+  return inputOf(sideOfMesh(view, present, proxies), sideOfMesh(view, [...after.values()], proxies), []);
+}
+
+/** As the store would have it: age decides between resources that conflict. */
+function stamped(resource: Resource, present: Resource | undefined, nowMs: number): Resource {
+  const { creationTimestamp = new Date(nowMs).toISOString() } = present?.metadata ?? {};
+  return { ...resource, metadata: { ...resource.metadata, creationTimestamp } };
+}
+
+function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: readonly PlannedProxy[]): Side {
+  const { settings } = view;
+  const { services, instances } = worldWith(resources, view.attached, settings.trustDomain);
+  const world: World = { mesh: buildMesh({ config: resources, services, instances, settings }), resources, others: [], services, instances, assumed: [] };
+  const { rootNamespace, domainSuffix } = settings;
+  return { world, proxies, messages: analyze(resources, { services, instances }, { rootNamespace, clusterDomain: domainSuffix }) };
+}
+
+/** Two meshes of which only files tell. What of the former cannot be read is left out of it. */
+export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Partial<MeshSettings>): PlanInput {
+  const [old, now] = [sideOfFiles(before, settings), sideOfFiles(after, settings)];
+  const left = before.problems.filter(({ level }) => level === 'Error');
+  const assumed = [
+    'every proxy uses all that it may: no mesh was asked',
+    ...new Set([...old.world.assumed, ...now.world.assumed]),
+    ...left.map(({ file, line, message }) => `what ${file}:${line} said before is left out: ${message}`),
+  ];
+  return inputOf(old, now, assumed);
+}
+
+function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>): Side {
+  const world = worldOf(read.resources, read.others, settings);
+  const options: AnalyzeOptions = { others: read.others, statuses: read.statuses };
+  const mesh = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
+  return { world, proxies: proxiesOf(world), messages: [...messagesOf(read.problems), ...analyze([...read.resources, ...read.refused], mesh, options)] };
+}
+
+function inputOf(before: Side, after: Side, assumed: readonly string[]): PlanInput {
+  return {
+    before,
+    after,
+    touched: touchedBetween(before.world, after.world),
+    resources: resourceDifferences(before.world.resources, after.world.resources),
+    assumed,
+  };
+}
