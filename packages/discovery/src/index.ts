@@ -7,10 +7,12 @@ export {
   createAttachedRegistry,
 } from './registry/attached-registry.ts';
 export { checkRegistration, type RegistrationInput, type RegistrationPortInput } from './registry/check-registration.ts';
-export { type ConfigRegistry, createConfigRegistry } from './registry/config-registry.ts';
+export { type ConfigRegistry, type ConfigRegistryChange, createConfigRegistry } from './registry/config-registry.ts';
 export { createMergedRegistry, type MergedRegistry } from './registry/merged-registry.ts';
 export type { InstanceSource, RegisteredInstance } from './registry/registered-instance.ts';
 export type { DataPlane, Refusal, Registration, RegistrationPort } from './registry/registration.ts';
 export type { Registry, RegistryChange } from './registry/registry.ts';
 export type { RegistryStore } from './registry/registry-store.ts';
+export { createSelectingRegistry, type SelectingRegistry } from './registry/selecting-registry.ts';
 export { isGateway } from './registry/synthesize.ts';
+export { createWholeRegistry } from './registry/whole-registry.ts';

@@ -1,8 +1,9 @@
 export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
 export { durationMs } from './duration.ts';
+export { EntrySelectors, LabelledWorkloads } from './entry-selectors.ts';
 export { isExportedTo } from './export-to.ts';
 export { gatewayName, MESH_GATEWAY } from './gateway-name.ts';
-export { type InstanceOptions, instancesOf } from './instances.ts';
+export { type InstanceOptions, instancesOf, instancesOfEntry, instancesOfWorkload, type WorkloadSelection, workloadSelectionsOf } from './instances.ts';
 export { field, isJsonObject, type Json, type JsonObject, list, stringMap, text } from './json.ts';
 export { kindsNamed } from './kind-names.ts';
 export type {
@@ -42,8 +43,8 @@ export type {
 } from './kinds/gateway-api.ts';
 export { BUILT_IN_GATEWAY_CLASS, GATEWAY_CONTROLLER, GATEWAY_NAME_LABEL } from './kinds/gateway-api.ts';
 export { GATEWAY_API, groupOfKind, isKind, type KindInEffect, kindInEffect, ofKind, type SpecByKind } from './kinds/known.ts';
-export type {
 export { OUTRIGGER_API, parseRequirement, type Requirement, type RolloutSpec } from './kinds/rollout.ts';
+export type {
   AuthorizationAction,
   AuthorizationCondition,
   AuthorizationOperation,
@@ -102,4 +103,5 @@ export { manifestOf, resourceFrom } from './restore.ts';
 export type { FieldError, FieldErrorType } from './schema/field-error.ts';
 export type { Schema } from './schema/structural.ts';
 export { servicesOf } from './services.ts';
+export { editFields, type FieldEdit } from './syntax/edit.ts';
 export { createValidator, type Validated, type ValidateOptions, type Validator } from './validator.ts';

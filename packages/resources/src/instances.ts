@@ -1,57 +1,79 @@
+import { EntrySelectors, workloadLabels } from './entry-selectors.ts';
 import { ofKind } from './kinds/known.ts';
 import type { ServiceEntrySpec, WorkloadEntrySpec } from './kinds/workloads.ts';
-import type { Instance, InstancePort } from './mesh.ts';
+import type { Instance, InstancePort, Protocol } from './mesh.ts';
 import { protocolOf } from './protocol.ts';
 import type { Resource } from './resource.ts';
 
 export interface InstanceOptions {
-  /** Default "cluster.local". */
+  /** Default `TRUST_DOMAIN`. */
   readonly trustDomain?: string;
 }
 
+const TRUST_DOMAIN = 'cluster.local';
 const tlsModeLabel = 'security.istio.io/tlsMode';
 /** A port of a service that names none on the workload's side is the same there. */
 const noPorts: Readonly<Record<string, number>> = {};
 
 /**
  * The instances that ServiceEntry endpoints and WorkloadEntries declare; a WorkloadEntry belongs to the ServiceEntries of its
- * namespace whose workloadSelector matches its labels. Meshed where labelled `security.istio.io/tlsMode: istio`. A DNS service without
- * endpoints has its hosts themselves. A workload whose services want different ports of it for one service port is several instances.
+ * namespace whose workloadSelector matches its labels.
  */
-export function instancesOf(resources: readonly Resource[], { trustDomain = 'cluster.local' }: InstanceOptions = {}): readonly Instance[] {
-  const entries = ofKind(resources, 'ServiceEntry');
+export function instancesOf(resources: readonly Resource[], options: InstanceOptions = {}): readonly Instance[] {
+  const entries = new EntrySelectors();
   const instances: Instance[] = [];
-  for (const entry of entries) {
-    const { metadata, spec } = entry;
-    const endpoints = spec.endpoints ?? hostEndpoints(spec);
-    for (const [index, endpoint] of endpoints.entries()) {
-      const services = spec.endpoints === undefined ? [endpoint.address as string] : spec.hosts;
-      instances.push(
-        instance(
-          `${metadata.namespace}/${metadata.name}-${index + 1}`,
-          metadata.namespace,
-          metadata.name,
-          endpoint,
-          portsOf(spec, endpoint),
-          services,
-          trustDomain,
-        ),
-      );
-    }
+  for (const entry of ofKind(resources, 'ServiceEntry')) {
+    entries.put(entry);
+    instances.push(...instancesOfEntry(entry, options));
   }
-  for (const workload of ofKind(resources, 'WorkloadEntry')) {
-    const { name, namespace } = workload.metadata;
-    const labels = { ...workload.metadata.labels, ...workload.spec.labels };
-    const endpoint = { ...workload.spec, labels };
-    const memberships = entries.filter((entry) => entry.metadata.namespace === namespace && selects(entry.spec, labels));
-    const groups = compatible(memberships.map((entry) => ({ hosts: entry.spec.hosts, ports: portsOf(entry.spec, endpoint) })));
-    for (const [index, { hosts, ports }] of groups.entries()) {
-      instances.push(
-        instance(`${namespace}/${name}${index === 0 ? '' : `~${index + 1}`}`, namespace, workloadName(labels, name), endpoint, ports, hosts, trustDomain),
-      );
-    }
-  }
+  for (const workload of ofKind(resources, 'WorkloadEntry')) instances.push(...instancesOfWorkload(workload, entries.selecting(workload), options));
   return instances;
+}
+
+/** Of a ServiceEntry's own endpoints. A DNS service without any has its hosts themselves. Meshed where labelled `security.istio.io/tlsMode: istio`. */
+export function instancesOfEntry({ metadata, spec }: Resource<ServiceEntrySpec>, { trustDomain = TRUST_DOMAIN }: InstanceOptions = {}): readonly Instance[] {
+  return (spec.endpoints ?? hostEndpoints(spec)).map((endpoint, index) => {
+    const services = spec.endpoints === undefined ? [endpoint.address as string] : spec.hosts;
+    const id = `${metadata.namespace}/${metadata.name}-${index + 1}`;
+    return instance(id, metadata.namespace, metadata.name, endpoint, portsOf(spec, endpoint), services, trustDomain);
+  });
+}
+
+/** `entries`: those that select it, in their order. A workload whose services want different ports of it for one service port is several instances. */
+export function instancesOfWorkload(
+  workload: Resource<WorkloadEntrySpec>,
+  entries: readonly Resource<ServiceEntrySpec>[],
+  { trustDomain = TRUST_DOMAIN }: InstanceOptions = {},
+): readonly Instance[] {
+  const { name, namespace } = workload.metadata;
+  const labels = workloadLabels(workload);
+  const endpoint = { ...workload.spec, labels };
+  const groups = compatible(entries.map((entry) => ({ hosts: entry.spec.hosts, ports: portsOf(entry.spec, endpoint) })));
+  return groups.map(({ hosts, ports }, index) =>
+    instance(`${namespace}/${name}${index === 0 ? '' : `~${index + 1}`}`, namespace, workloadName(labels, name), endpoint, ports, hosts, trustDomain),
+  );
+}
+
+/** Which registered workloads a ServiceEntry selects as its endpoints, beside WorkloadEntries. */
+export interface WorkloadSelection {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly hosts: readonly string[];
+  readonly ports: readonly { readonly name: string; readonly number: number; readonly targetPort?: number; readonly protocol: Protocol }[];
+}
+
+export function workloadSelectionsOf(resources: readonly Resource[]): readonly WorkloadSelection[] {
+  return ofKind(resources, 'ServiceEntry').flatMap(({ metadata: { name, namespace }, spec }) => {
+    if (spec.workloadSelector === undefined) return [];
+    const ports = (spec.ports ?? []).map((port) => ({
+      name: port.name,
+      number: port.number,
+      ...(port.targetPort === undefined ? {} : { targetPort: port.targetPort }),
+      protocol: protocolOf(port.name, port.protocol, '', port.number),
+    }));
+    return [{ name, namespace, labels: spec.workloadSelector.labels ?? {}, hosts: spec.hosts, ports }];
+  });
 }
 
 interface Membership {
@@ -78,11 +100,6 @@ function compatible(memberships: readonly Membership[]): readonly Membership[] {
 
 function sameServicePort(left: InstancePort, right: InstancePort): boolean {
   return left.name === right.name && left.servicePort === right.servicePort;
-}
-
-function selects(spec: ServiceEntrySpec, labels: Readonly<Record<string, string>>): boolean {
-  if (spec.workloadSelector === undefined) return false;
-  return Object.entries(spec.workloadSelector.labels ?? {}).every(([key, value]) => labels[key] === value);
 }
 
 /** DNS resolves the hosts themselves where no endpoint is given; NONE and STATIC have nothing then. */

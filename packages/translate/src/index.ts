@@ -37,6 +37,8 @@ export {
 } from './node.ts';
 export { INVALID_BACKEND } from './routes/destination.ts';
 export { defaultSettings, type MeshSettings, type OutboundPolicy } from './settings.ts';
+export { isSameIn, SharedByNode } from './shared-by-node.ts';
+export type { NodeField } from './traced-node.ts';
 export {
   cluster,
   clusterNames,
@@ -44,7 +46,6 @@ export {
   listener,
   listenerNames,
   routeConfiguration,
-  shareKey,
   sidecarOf,
   type TranslatedMessage,
   translate,

@@ -13,11 +13,12 @@ import {
 } from './mesh.ts';
 import type { ProxyNode } from './node.ts';
 import type { MeshSettings } from './settings.ts';
+import { TracedNode } from './traced-node.ts';
 import type { Note, Place, Translated } from './translated.ts';
 
 /** The mesh as one translation reads it: what is looked at is written down, so that a result knows what it depends upon. */
 export class Reader {
-  readonly node: ProxyNode;
+  readonly #node: TracedNode;
   readonly keys = new Set<Key>();
   readonly #mesh: Mesh;
   readonly #sources = new Map<string, ResourceRef>();
@@ -27,7 +28,11 @@ export class Reader {
 
   constructor(mesh: Mesh, node: ProxyNode) {
     this.#mesh = mesh;
-    this.node = node;
+    this.#node = new TracedNode(node);
+  }
+
+  get node(): ProxyNode {
+    return this.#node;
   }
 
   get settings(): MeshSettings {
@@ -154,6 +159,15 @@ export class Reader {
   }
 
   result<Message>(name: string, message: Message | undefined, aliases: readonly string[] = []): Translated<Message> {
-    return { name, message, aliases, keys: this.keys, sources: [...this.#sources.values()], notes: [...this.#notes.values()], places: this.#places };
+    return {
+      name,
+      message,
+      aliases,
+      keys: this.keys,
+      reads: this.#node.reads,
+      sources: [...this.#sources.values()],
+      notes: [...this.#notes.values()],
+      places: this.#places,
+    };
   }
 }

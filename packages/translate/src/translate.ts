@@ -160,19 +160,3 @@ export function translate(mesh: Mesh, node: ProxyNode, typeUrl: string, name: st
       return undefined;
   }
 }
-
-/** Two nodes with the same share key get the same resource for the same name of that type: translate and encode once. */
-export function shareKey(node: ProxyNode, typeUrl: string): string {
-  const workload = [node.dataPlane, node.gateway !== undefined, node.namespace, JSON.stringify(Object.entries(node.labels).sort())];
-  switch (typeUrl) {
-    case TypeUrl.endpoint:
-      return JSON.stringify([...workload, node.locality]);
-    case TypeUrl.cluster:
-      return JSON.stringify([...workload, node.certificates, node.httpProxy !== undefined, node.capture !== undefined, node.inbound]);
-    case TypeUrl.route:
-    case TypeUrl.virtualHost:
-      return JSON.stringify([...workload, node.workload, node.service, node.version, node.onDemand, node.httpProxy !== undefined, node.capture !== undefined]);
-    default:
-      return node.id;
-  }
-}

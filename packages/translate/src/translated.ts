@@ -1,5 +1,6 @@
 import type { ResourceRef } from '@outrigger/resources';
 import type { Key } from './keys.ts';
+import type { NodeField } from './traced-node.ts';
 
 /** Something that a resource says and that this proxy does not do, or not exactly so. */
 export interface Note {
@@ -30,6 +31,8 @@ export interface Translated<Message> {
   readonly aliases: readonly string[];
   /** Everything that was looked at, found or not: when one of them is touched, translate again. */
   readonly keys: ReadonlySet<Key>;
+  /** What of the node was looked at: another that has the same there gets the same. */
+  readonly reads: ReadonlySet<NodeField>;
   /** The resources that shaped it: they are in effect on this node through it. */
   readonly sources: readonly ResourceRef[];
   readonly notes: readonly Note[];

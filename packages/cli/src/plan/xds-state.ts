@@ -6,10 +6,11 @@ import {
   type Key,
   listenerNames,
   type Mesh,
+  type NodeField,
   type Place,
   type ProxyNode,
   parseOutboundCluster,
-  shareKey,
+  SharedByNode,
   translate,
 } from '@outrigger/translate';
 import { packResource, TypeUrl } from '@outrigger/xds';
@@ -47,16 +48,22 @@ export interface XdsResource {
   readonly places: ReadonlyMap<object, Place>;
 }
 
+/** What was found, and what could change that. */
+interface Known {
+  readonly resource: XdsResource | undefined;
+  readonly keys: ReadonlySet<Key>;
+  readonly reads: ReadonlySet<NodeField>;
+}
+
 const NOTHING: ReadonlySet<Key> = new Set();
 
 /** What the proxies of one mesh have. What several share is translated once. */
 export class XdsState {
   readonly mesh: Mesh;
-  readonly #known = new Map<string, XdsResource | undefined>();
+  /** By type and name. */
+  readonly #known = new Map<string, SharedByNode<Known>>();
   readonly #earlier: XdsState | undefined;
   readonly #touched: ReadonlySet<Key> | undefined;
-  /** Of what is not there: what could make it be. */
-  readonly #missing = new Map<string, ReadonlySet<Key>>();
 
   /** `earlier`, where given, has the same resources but for those that hang on a touched key. */
   constructor(mesh: Mesh, earlier?: XdsState, touched?: ReadonlySet<Key>) {
@@ -66,30 +73,33 @@ export class XdsState {
   }
 
   get(node: ProxyNode, typeUrl: PlannedType, name: string): XdsResource | undefined {
-    const id = `${typeUrl}\n${shareKey(node, typeUrl)}\n${name}`;
-    if (this.#known.has(id)) return this.#known.get(id);
-    const same = this.#unchanged(id);
-    const found = same === 'unknown' ? this.#translate(id, node, typeUrl, name) : same;
-    this.#known.set(id, found);
-    return found;
-  }
-
-  #unchanged(id: string): XdsResource | undefined | 'unknown' {
-    if (this.#earlier === undefined || this.#touched === undefined || !this.#earlier.#known.has(id)) return 'unknown';
-    const before = this.#earlier.#known.get(id);
-    const keys = before?.keys ?? this.#earlier.#missing.get(id) ?? NOTHING;
-    return keys.isDisjointFrom(this.#touched) ? before : 'unknown';
-  }
-
-  #translate(id: string, node: ProxyNode, typeUrl: PlannedType, name: string): XdsResource | undefined {
-    const translated = translate(this.mesh, node, typeUrl, name);
-    if (translated?.message === undefined) {
-      this.#missing.set(id, translated?.keys ?? NOTHING);
-      return undefined;
+    const id = `${typeUrl}\n${name}`;
+    let shared = this.#known.get(id);
+    if (shared === undefined) {
+      shared = new SharedByNode();
+      this.#known.set(id, shared);
     }
-    const { message, keys, sources, aliases, places } = translated;
+    let known = shared.get(node);
+    if (known === undefined) {
+      known = this.#unchanged(id, node) ?? this.#translate(node, typeUrl, name);
+      shared.set(node, known.reads, known);
+    }
+    return known.resource;
+  }
+
+  #unchanged(id: string, node: ProxyNode): Known | undefined {
+    if (this.#earlier === undefined || this.#touched === undefined) return undefined;
+    const before = this.#earlier.#known.get(id)?.get(node);
+    return before?.keys.isDisjointFrom(this.#touched) ? before : undefined;
+  }
+
+  #translate(node: ProxyNode, typeUrl: PlannedType, name: string): Known {
+    const translated = translate(this.mesh, node, typeUrl, name);
+    if (translated === undefined) return { resource: undefined, keys: NOTHING, reads: new Set() };
+    const { message, keys, reads, sources, aliases, places } = translated;
+    if (message === undefined) return { resource: undefined, keys, reads };
     const { version, body } = packResource(SCHEMAS[typeUrl], translated.name, message as never, aliases);
-    return { typeUrl, name, message, version, bytes: body.value.length, keys, sources, places };
+    return { resource: { typeUrl, name, message, version, bytes: body.value.length, keys, sources, places }, keys, reads };
   }
 
   /** Everything that a proxy has, by `TYPE NAME`. */

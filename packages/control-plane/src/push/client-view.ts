@@ -1,7 +1,7 @@
 import type { Key, ProxyNode } from '@outrigger/translate';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { PUSHED_TYPES } from './encode.ts';
-import type { Entry, TranslationCache } from './translation-cache.ts';
+import type { Entry, Holder, TranslationCache } from './translation-cache.ts';
 
 export type Names = { readonly names: readonly string[]; readonly keys: ReadonlySet<Key> };
 
@@ -37,7 +37,7 @@ const MAX_REFUSED = 100;
 const WILDCARD = '*';
 
 /** What one connected client has subscribed to, and how much of it it has acknowledged. */
-export class ClientView implements ResourceView {
+export class ClientView implements ResourceView, Holder<ClientView> {
   readonly node: ProxyNode;
   readonly #context: ViewContext;
   readonly #changed: (typeUrl: TypeUrl, change: Change) => void;
@@ -87,11 +87,15 @@ export class ClientView implements ResourceView {
     }
     let entry = entries.get(name);
     if (entry === undefined) {
-      entry = this.#context.cache.acquire(this, this.node, typeUrl, name);
+      entry = this.#context.cache.acquire(this, typeUrl, name);
       entries.set(name, entry);
       this.#await(entry, this.#context.flush());
     }
     return entry.resource;
+  }
+
+  moved(from: Entry<ClientView>, to: Entry<ClientView>): void {
+    this.#entries.get(from.typeUrl)?.set(from.name, to);
   }
 
   wildcard(typeUrl: TypeUrl): Iterable<string> | 'pending' {
@@ -131,7 +135,7 @@ export class ClientView implements ResourceView {
   refreshWildcard(typeUrl: TypeUrl, touched: ReadonlySet<Key>): ReadonlySet<string> | undefined {
     const before = this.#wildcards.get(typeUrl);
     if (before === undefined) return undefined;
-    if (before !== 'failed' && ![...before.keys].some((key) => touched.has(key))) return undefined;
+    if (before !== 'failed' && before.keys.isDisjointFrom(touched)) return undefined;
     const after = this.#context.namesOf(this.node, typeUrl);
     if (after === 'failed') return undefined;
     this.#wildcards.set(typeUrl, after);

@@ -2,23 +2,26 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import {
   type AttachedRegistry,
   type ConfigRegistry,
+  type ConfigRegistryChange,
   createAttachedRegistry,
   createConfigRegistry,
   createMergedRegistry,
+  createSelectingRegistry,
   type MergedRegistry,
   type RegisteredInstance,
   type RegistryChange,
   type RegistryStore,
+  type SelectingRegistry,
   type TrustBundleSource,
   workloadService,
 } from '@outrigger/discovery';
-import { type Instance, instancesOf, type Resource, type Service, servicesOf } from '@outrigger/resources';
+import { type Instance, type Resource, type Service, workloadSelectionsOf } from '@outrigger/resources';
 import type { MeshChange } from '@outrigger/translate';
 import { WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { ServiceView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
 import type { Records } from '../store/records.ts';
-import { DECLARING, type Existing } from './declared.ts';
+import type { Existing } from './declared.ts';
 
 export interface WorldOptions {
   readonly clock: Clock;
@@ -33,11 +36,14 @@ export interface WorldOptions {
 export class World {
   readonly #options: WorldOptions;
   readonly #attached: AttachedRegistry;
+  readonly #selecting: SelectingRegistry;
   readonly #declared: ConfigRegistry;
   readonly #merged: MergedRegistry;
   /** What the mesh was told, by hostname. */
   readonly #toldServices = new Map<string, Service>();
   readonly #toldInstances = new Map<string, readonly Instance[]>();
+  /** Of how many of those lists an instance is, by id. */
+  readonly #told = new Map<string, number>();
 
   constructor(options: WorldOptions) {
     const { clock, trustDomain, log } = options;
@@ -48,8 +54,9 @@ export class World {
       store: registryStore(options.records),
       onStoreError: (error) => log({ level: 'error', part: 'registry', message: `an instance could not be kept: ${error.message}` }),
     });
-    this.#declared = createConfigRegistry();
-    this.#merged = createMergedRegistry(this.#declared, this.#attached);
+    this.#selecting = createSelectingRegistry(this.#attached);
+    this.#declared = createConfigRegistry({ trustDomain });
+    this.#merged = createMergedRegistry(this.#declared, this.#selecting);
     this.#merged.onChange((change) => options.onChange(this.#meshChange(change)));
     // Instances that were there before a restart are there until their agents have had time to come back.
     const hostnames = [...this.#merged.services()].map(({ hostname }) => hostname);
@@ -77,11 +84,10 @@ export class World {
     return this.#attached.entries();
   }
 
-  /** `kinds`: of what was put or removed; undefined: all is new. */
-  configChanged(resources: readonly Resource[], kinds?: ReadonlySet<string>): void {
-    if (kinds !== undefined && ![...kinds].some((kind) => DECLARING.has(kind))) return;
-    const declaring = resources.filter(({ kind }) => DECLARING.has(kind));
-    this.#declared.replace(servicesOf(declaring), instancesOf(declaring, { trustDomain: this.#options.trustDomain }));
+  /** `resources`: all of the configuration, the change in it. */
+  configChanged(change: ConfigRegistryChange, resources: () => readonly Resource[]): void {
+    this.#declared.change(change);
+    if ([...change.put, ...change.remove].some(({ kind }) => kind === 'ServiceEntry')) this.#selecting.select(workloadSelectionsOf(resources()));
   }
 
   views(): ServiceView[] {
@@ -93,7 +99,8 @@ export class World {
         namespace: service.namespace,
         ports: service.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
         instances: this.#merged.instancesOf(service.hostname).map((instance) => {
-          const entry = entries.get(instance.id);
+          // One that a ServiceEntry selects is that workload once more.
+          const entry = entries.get(instance.id.replace(/~.*$/, ''));
           return {
             id: instance.id,
             version: instance.labels.version ?? '',
@@ -112,6 +119,7 @@ export class World {
 
   stop(): void {
     this.#attached.close();
+    this.#selecting.close();
     this.#merged.close();
   }
 
@@ -131,20 +139,27 @@ export class World {
     const put = new Map<string, Instance>();
     const gone = new Set<string>();
     for (const hostname of change.endpoints) {
-      for (const { id } of this.#toldInstances.get(hostname) ?? []) gone.add(id);
+      for (const { id } of this.#toldInstances.get(hostname) ?? []) {
+        gone.add(id);
+        this.#forget(id);
+      }
       const now = this.#merged.instancesOf(hostname);
       if (now.length === 0) this.#toldInstances.delete(hostname);
       else this.#toldInstances.set(hostname, now);
-      for (const instance of now) put.set(instance.id, instance);
-    }
-    const removed = new Set([...gone].filter((id) => !put.has(id)));
-    // One that left this service may still be of another.
-    if (removed.size > 0) {
-      for (const instances of this.#toldInstances.values()) {
-        for (const { id } of instances) removed.delete(id);
+      for (const instance of now) {
+        put.set(instance.id, instance);
+        this.#told.set(instance.id, (this.#told.get(instance.id) ?? 0) + 1);
       }
     }
+    // One that left this service may still be of another.
+    const removed = new Set([...gone].filter((id) => !this.#told.has(id)));
     return { putServices, removeServices, putInstances: [...put.values()], removeInstances: [...removed] };
+  }
+
+  #forget(id: string): void {
+    const lists = this.#told.get(id) ?? 0;
+    if (lists <= 1) this.#told.delete(id);
+    else this.#told.set(id, lists - 1);
   }
 }
 

@@ -3,20 +3,20 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { registration } from '../testing/registrations.ts';
 import { type AttachedRegistry, createAttachedRegistry } from './attached-registry.ts';
-import { type ConfigRegistry, createConfigRegistry } from './config-registry.ts';
 import { createMergedRegistry, type MergedRegistry } from './merged-registry.ts';
 import { toInstance, toService } from './synthesize.ts';
+import { createWholeRegistry, type WholeRegistry } from './whole-registry.ts';
 
 const HOST = 'order-service.default.svc.cluster.local';
 const NAMING = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local' };
 
-let config: ConfigRegistry;
+let config: WholeRegistry;
 let attached: AttachedRegistry;
 let merged: MergedRegistry;
 let changes: { services: string[]; endpoints: string[] }[];
 
 beforeEach(() => {
-  config = createConfigRegistry();
+  config = createWholeRegistry();
   attached = createAttachedRegistry({ clock: new FakeClock(), trustDomain: 'cluster.local' });
   merged = createMergedRegistry(config, attached);
   changes = [];
@@ -31,7 +31,7 @@ function declared(instance: string, changes: Partial<Instance> = {}): Instance {
   return { ...toInstance(registration({ instance, address: '10.0.0.1', metricsAddress: '' }), 'HEALTHY', NAMING), ...changes };
 }
 
-describe('config registry', () => {
+describe('whole registry', () => {
   test('says exactly what differs', () => {
     config.replace([service(), service({ hostname: 'b' })], [declared('a', { services: [HOST] }), declared('b', { services: ['b'] })]);
     changes.length = 0;
