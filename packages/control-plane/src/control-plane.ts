@@ -140,6 +140,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     clock,
     log,
     intervalMs: options.scrapeIntervalMs,
+    requestSamples: options.requestSamples,
     world,
     watcher: rollouts,
     onChange: () => {

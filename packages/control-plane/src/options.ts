@@ -50,6 +50,8 @@ export interface ControlPlaneOptions {
   readonly certificateTtlMs?: number;
   /** From start to first scrape and between scrapes of the sidecars' metrics. Default 1 s. */
   readonly scrapeIntervalMs?: number;
+  /** Whether sidecars are asked for the heads of some of their requests, for `rig plan --replay`. Default true. */
+  readonly requestSamples?: boolean;
   /** Revisions of resources kept for watches and undo. Default 10,000. */
   readonly historyRevisions?: number;
   /** Default: nothing is logged. */

@@ -28,6 +28,7 @@ export interface SettledOptions {
   readonly dashboardDirectory: string | undefined;
   readonly certificateTtlMs: number | undefined;
   readonly scrapeIntervalMs: number;
+  readonly requestSamples: boolean;
   readonly historyRevisions: number | undefined;
   readonly log: (entry: LogEntry) => void;
   readonly clock: Clock;
@@ -70,6 +71,7 @@ export function settle(options: ControlPlaneOptions): SettledOptions {
     dashboardDirectory: options.dashboardDirectory,
     certificateTtlMs,
     scrapeIntervalMs,
+    requestSamples: options.requestSamples ?? true,
     historyRevisions,
     log: options.log ?? (() => {}),
     clock: options.clock ?? systemClock,

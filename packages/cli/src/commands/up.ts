@@ -15,6 +15,7 @@ export interface UpOptions {
   dashboardAddress: string;
   certificateTtl: string;
   externalName?: string[];
+  requestSamples: boolean;
   output: OutputFormat;
   state: string;
 }
@@ -54,6 +55,7 @@ export async function up(options: UpOptions): Promise<void> {
       ...(options.externalName === undefined ? {} : { externalNames: options.externalName }),
       ...(existsSync(dashboardDirectory) ? { dashboardDirectory } : {}),
       certificateTtlMs: ttlSeconds * 1000,
+      requestSamples: options.requestSamples,
       log: (entry) => {
         if (entry.level !== 'debug' || process.env['RIG_DEBUG']) process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
       },

@@ -22,6 +22,8 @@ const FINE_METRICS_PATH = '/metrics?buckets=fine';
 const SAMPLES_PATH = '/request_samples';
 /** As often as a sidecar has new ones. */
 const SAMPLES_INTERVAL_MS = 5_000;
+/** From all sidecars together, a second: what is read of each is less where there are many. */
+const MAX_SAMPLES_PER_SECOND = 1_000;
 const ENVOY_CLUSTERS_PATH = '/clusters?format=json';
 
 export interface TelemetryOptions {
@@ -30,6 +32,8 @@ export interface TelemetryOptions {
   readonly intervalMs: number;
   readonly world: { registered(): Iterable<RegisteredInstance> };
   readonly onChange: () => void;
+  /** Default true: heads of requests are collected, for replay. */
+  readonly requestSamples?: boolean;
   /** Who looks at what is seen beyond the last minute's sums. */
   readonly watcher?: TrafficWatcher;
   /** Default: over HTTP. */
@@ -60,6 +64,8 @@ export class Telemetry {
   readonly #fetch: (hostPort: string, path: string) => Promise<string>;
   readonly #windows = new Windows();
   readonly #targets = new Map<string, Target>();
+  /** That are asked. */
+  #sidecars = 0;
   #stop = () => {};
   #scrapes = 0;
   #failures = 0;
@@ -80,6 +86,7 @@ export class Telemetry {
   /** Asks everyone once. */
   async scrape(): Promise<void> {
     const entries = [...this.#options.world.registered()].filter(({ registration }) => registration.metricsAddress !== '');
+    this.#sidecars = entries.length;
     const present = new Set(entries.map(({ instance }) => instance.id));
     for (const id of this.#targets.keys()) if (!present.has(id)) this.#targets.delete(id);
     const queue = entries.values();
@@ -162,11 +169,13 @@ export class Telemetry {
 
   async #takeSamples(target: Target, hostPort: string, node: string): Promise<void> {
     const { clock } = this.#options;
-    if (clock.now() - target.samplesAskedMs < SAMPLES_INTERVAL_MS) return;
+    if (this.#options.requestSamples === false || clock.now() - target.samplesAskedMs < SAMPLES_INTERVAL_MS) return;
     target.samplesAskedMs = clock.now();
     let windows: ReturnType<typeof readSamplesPage>;
     try {
-      windows = readSamplesPage(await this.#fetch(hostPort, `${SAMPLES_PATH}?since=${target.samplesUntilMs}`), node);
+      // Of two windows each, one of either direction.
+      const most = Math.max(1, Math.floor((MAX_SAMPLES_PER_SECOND * SAMPLES_INTERVAL_MS) / 2_000 / this.#sidecars));
+      windows = readSamplesPage(await this.#fetch(hostPort, `${SAMPLES_PATH}?since=${target.samplesUntilMs}&most=${most}`), node);
     } catch {
       // A proxy of an older version has no such page, and is none the worse for it.
       return;

@@ -75,9 +75,13 @@ const prometheus: AdminPage = {
 
 /** Where `rig plan --replay` has its requests from. */
 export const SAMPLES_PATH = '/request_samples';
+export const SAMPLES_HELP = 'heads of requests, a fair choice of those of the last half minute; ?since=UNIX_MS, &most=PER_WINDOW';
 const samples: AdminPage = {
-  help: 'heads of requests, a fair choice of those of the last two minutes; ?since=UNIX_MS',
-  render: ({ samples, nowUnixMs }, query) => ({ json: { windows: samples.since(Number(query.get('since') ?? 0), nowUnixMs()) } }),
+  help: SAMPLES_HELP,
+  render: ({ samples, nowUnixMs }, query) => {
+    const most = Math.floor(Number(query.get('most')));
+    return { json: { windows: samples.since(Number(query.get('since') ?? 0), nowUnixMs(), most >= 1 ? most : undefined) } };
+  },
 };
 
 /** The admin interface, with Envoy's paths where Envoy has the page. */

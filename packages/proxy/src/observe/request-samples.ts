@@ -1,16 +1,17 @@
 import type { ActiveStream } from '../engine/active-stream.ts';
+import { ownText } from '../http/own-text.ts';
 import { SampleCleaner } from './sample-cleaner.ts';
 
 /** Requests are chosen anew in each of these times, which begin at the same moments in every process, ms. */
 export const SAMPLE_WINDOW_MS = 5_000;
 /** Chosen in one window at most, of either direction: every request of it with the same chance. */
 export const SAMPLES_PER_WINDOW = 32;
-/** Windows that are over are kept for whoever asks. */
-const KEPT_WINDOWS = 24;
+/** Windows of either direction that are over and kept for whoever asks. */
+const KEPT_WINDOWS = 6;
 /** Of one head; a larger one is counted and not kept. */
 const MAX_SAMPLE_BYTES = 8 * 1024;
 /** Of all windows that are kept; the oldest go first. */
-const MAX_KEPT_BYTES = 512 * 1024;
+const MAX_KEPT_BYTES = 128 * 1024;
 /** Of a sample's other fields, about. */
 const SAMPLE_OVERHEAD_BYTES = 256;
 
@@ -89,10 +90,12 @@ export class RequestSamples {
     this.#take(window, slot, stream, listener);
   }
 
-  /** Those of windows that were over by then, and ended after `sinceMs`. */
-  since(sinceMs: number, nowMs: number): readonly SampleWindow[] {
+  /** Those of windows that were over by then, and ended after `sinceMs`; `most` of each, if it has more. */
+  since(sinceMs: number, nowMs: number, most = SAMPLES_PER_WINDOW): readonly SampleWindow[] {
     for (const window of [this.#inbound, this.#outbound]) if (nowMs >= window.endMs) this.#open(window, nowMs);
-    return this.#kept.filter(({ window }) => window.endMs > sinceMs).map(({ window }) => window);
+    return this.#kept
+      .filter(({ window }) => window.endMs > sinceMs)
+      .map(({ window }) => (window.samples.length <= most ? window : { ...window, samples: spread(window.samples, most) }));
   }
 
   #take(window: OpenWindow, slot: number, stream: ActiveStream, listener: string): void {
@@ -107,7 +110,7 @@ export class RequestSamples {
       atMs: stream.startTimeMs,
       method: head.method,
       scheme: head.scheme,
-      authority: head.authority,
+      authority: ownText(head.authority),
       path,
       headers,
       listener,
@@ -141,6 +144,11 @@ export class RequestSamples {
     window.samples = [];
     window.bytes = 0;
   }
+}
+
+/** Some of them, from beginning to end. */
+function spread<T>(all: readonly T[], most: number): readonly T[] {
+  return Array.from({ length: most }, (_, index) => all[Math.floor((index * all.length) / most)]!);
 }
 
 /** When the request is over. */

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { ownText } from '../http/own-text.ts';
 
 /** Names of headers and of query parameters whose values let somebody in. */
 const SECRET =
@@ -18,20 +19,20 @@ export class SampleCleaner {
     for (let at = 0; at < headers.length; at += 2) {
       const name = headers[at]!;
       if (LEFT_OUT.test(name)) continue;
-      kept.push(name, SECRET.test(name) ? this.#hashed(headers[at + 1]!) : headers[at + 1]!);
+      kept.push(ownText(name), SECRET.test(name) ? this.#hashed(headers[at + 1]!) : ownText(headers[at + 1]!));
     }
     return kept;
   }
 
   path(path: string): string {
     const question = path.indexOf('?');
-    if (question < 0) return path;
+    if (question < 0) return ownText(path);
     const query = path.slice(question + 1).split('&');
     const cleaned = query.map((pair) => {
       const equals = pair.indexOf('=');
       return equals > 0 && SECRET.test(pair.slice(0, equals)) ? `${pair.slice(0, equals)}=${this.#hashed(pair.slice(equals + 1))}` : pair;
     });
-    return `${path.slice(0, question)}?${cleaned.join('&')}`;
+    return ownText(`${path.slice(0, question)}?${cleaned.join('&')}`);
   }
 
   #hashed(value: string): string {

@@ -1,7 +1,7 @@
-import { type AdminAnswer, type AdminPage, SAMPLES_PATH } from '../admin/pages.ts';
+import { type AdminAnswer, type AdminPage, SAMPLES_HELP, SAMPLES_PATH } from '../admin/pages.ts';
 import { type Stat, statsPage } from '../admin/stats-page.ts';
-import { type ClustersJson, mergeClustersJson, mergeClustersText, mergeMemory, mergeStats } from './merge-pages.ts';
 import type { SampleWindow } from '../observe/request-samples.ts';
+import { type ClustersJson, mergeClustersJson, mergeClustersText, mergeMemory, mergeStats } from './merge-pages.ts';
 import { mergePrometheus } from './merge-prometheus.ts';
 
 /** What the pages of several workers are made of. */
@@ -44,7 +44,7 @@ const prometheus: Page = {
 };
 
 const samples: Page = {
-  help: 'heads of requests, a fair choice of those of the last two minutes; ?since=UNIX_MS',
+  help: SAMPLES_HELP,
   render: async (source, query) => {
     const answers = await source.ask(SAMPLES_PATH, query.toString());
     return { json: { windows: answers.flatMap(({ json }) => (json as { readonly windows: readonly SampleWindow[] }).windows) } };
