@@ -30,6 +30,7 @@ export const fieldsThatDiffer: Readonly<Partial<Record<KindInEffect, Readonly<Re
   DestinationRule: {
     'trafficPolicy.loadBalancer.simple': { on: 'grpc', effect: 'differs', why: 'gRPC clients balance round robin' },
     'trafficPolicy.tls.mode': { on: 'grpc', effect: 'none', why: 'gRPC clients have the mesh identity or none' },
+    'trafficPolicy.proxyProtocol': { on: 'all', effect: 'differs', why: 'to what has no sidecar: a sidecar takes no PROXY header' },
     'trafficPolicy.outlierDetection.baseEjectionTime': {
       on: 'envoy',
       effect: 'differs',

@@ -13,8 +13,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'tcp[].match[].sourceSubnet': 'Istio does not act on it either',
   },
   DestinationRule: {
-    'trafficPolicy.tunnel': 'tunnels to a destination are not made yet',
-    'trafficPolicy.proxyProtocol': 'PROXY protocol is not sent yet',
     'trafficPolicy.loadBalancer.zoneAwareLbSetting': 'zone aware balancing comes later',
     'trafficPolicy.loadBalancer.backendUtilization': 'balancing by reported load comes later',
     'trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes': 'which status codes count as failures cannot be chosen yet',
@@ -32,7 +30,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   Sidecar: {
     ingress: "inbound listeners come from the ports that a workload registered; its tls is in effect where the mesh's own is off",
     inboundConnectionPool: 'connections to the application are not limited yet',
-    'outboundTrafficPolicy.egressProxy': 'unknown hosts are called directly',
     'egress[].bind': 'calls come through HTTP_PROXY or a declared upstream port',
     'egress[].captureMode': 'calls come through HTTP_PROXY or a declared upstream port',
   },

@@ -156,12 +156,12 @@ describe('statusNotes', () => {
       kind(
         'networking.istio.io/v1',
         'DestinationRule',
-        '{host: a, trafficPolicy: {proxyProtocol: {version: V2}, connectionPool: {tcp: {maxConnections: 1}}}, subsets: [{name: v1}, {name: v2, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}}]}',
+        '{host: a, trafficPolicy: {retryBudget: {percent: 20, budgetInterval: 10s}, connectionPool: {tcp: {maxConnections: 1}}}, subsets: [{name: v1}, {name: v2, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}}]}',
       ),
     );
     expect(statusNotes(resource!)).toEqual([
-      'spec.trafficPolicy.proxyProtocol is accepted, but not in effect in this version: PROXY protocol is not sent yet',
       'spec.subsets[1].trafficPolicy.tls.credentialName is accepted, but not in effect in this version: secrets by name are not served yet: give files',
+      'spec.trafficPolicy.retryBudget.budgetInterval is accepted, but not in effect in this version: the budget is a share of the requests that are under way',
     ]);
   });
 

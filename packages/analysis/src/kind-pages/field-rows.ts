@@ -13,39 +13,54 @@ const MIN_REPEATED = 4;
 
 const onPlane = { all: '', envoy: 'Envoy', grpc: 'gRPC without a proxy' };
 
-/** Every field of a spec: what it takes, and whether it does anything. What is of one shape with fields before it is referred to. */
+/** A field, and what is known of it. */
+interface Field {
+  readonly path: string;
+  readonly depth: number;
+  readonly schema: Schema;
+  readonly effect: string;
+  /** By its shape; undefined: it is said in one row. */
+  readonly shape: string | undefined;
+}
+
+/** Every field of a spec: what it takes, and whether it does anything. What is of one shape with a field nearer to the top is referred to that. */
 export function fieldRows(kind: KindInEffect, spec: Schema): readonly FieldRow[] {
+  const first = new Map<string, Field>();
+  eachField(kind, spec, (field) => {
+    const { shape, depth } = field;
+    if (shape !== undefined && depth < (first.get(shape)?.depth ?? Number.POSITIVE_INFINITY)) first.set(shape, field);
+    return true;
+  });
   const rows: FieldRow[] = [];
-  const seen = new Map<string, string>();
-  const walk = (schema: Schema, path: string, patterns: readonly string[]): void => {
-    for (const [name, child] of sorted(schema.properties ?? {})) {
-      const at = path === '' ? name : `${path}.${name}`;
+  eachField(kind, spec, ({ path, schema, effect, shape }) => {
+    const same = shape === undefined ? path : first.get(shape)!.path;
+    const repeated = same !== path && size(schema.items ?? schema) >= MIN_REPEATED;
+    rows.push({ path, type: repeated ? `${schema.items === undefined ? '' : 'list, '}as \`${same}\`` : typeOf(schema), effect });
+    return !repeated;
+  });
+  return rows;
+}
+
+/** `visit` says whether what is below the field is to be visited too. */
+function eachField(kind: KindInEffect, spec: Schema, visit: (field: Field) => boolean): void {
+  const walk = (parent: Schema, at: string, depth: number, patterns: readonly string[]): void => {
+    for (const [name, schema] of sorted(parent.properties ?? {})) {
+      const path = at === '' ? name : `${at}.${name}`;
       const under = patterns.map((pattern) => (pattern === '' ? name : `${pattern}.${name}`));
-      const item = child.items ?? child;
-      const type = typeOf(child);
+      const item = schema.items ?? schema;
       const { effect, whole } = effectOf(kind, under);
-      if (whole || !hasFields(item) || isPlain(item)) {
-        rows.push({ path: at, type, effect });
-        continue;
-      }
-      const shape = JSON.stringify(item);
-      const before = seen.get(shape);
-      if (before !== undefined && size(item) >= MIN_REPEATED) {
-        rows.push({ path: at, type: `${child.items === undefined ? '' : 'list, '}as \`${before}\``, effect });
-        continue;
-      }
-      seen.set(shape, before ?? at);
-      rows.push({ path: at, type, effect });
-      const suffix = child.items === undefined ? '' : '[]';
+      const one = whole || !hasFields(item) || isPlain(item);
+      if (!visit({ path, depth, schema, effect, shape: one ? undefined : JSON.stringify(item) }) || one) continue;
+      const suffix = schema.items === undefined ? '' : '[]';
       walk(
         item,
-        at + suffix,
+        path + suffix,
+        depth + 1,
         under.flatMap((pattern) => policyPatterns(pattern + suffix)),
       );
     }
   };
-  walk(spec, '', ['']);
-  return rows;
+  walk(spec, '', 0, ['']);
 }
 
 /** A traffic policy means the same at each level where one may stand. */

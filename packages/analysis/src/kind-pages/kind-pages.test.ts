@@ -15,7 +15,7 @@ test.each(kinds.map((kind) => [pageName(kind), kind] as const))('the page of %s 
 });
 
 test('the list of kinds has all of them, and there is no other page', async () => {
-  await expect(kindIndex(kinds)).toMatchFileSnapshot(join(folder, 'README.md'));
+  await expect(await kindIndex(kinds)).toMatchFileSnapshot(join(folder, 'README.md'));
   expect(readdirSync(folder).sort()).toEqual([...kinds.map((kind) => `${pageName(kind)}.md`), 'README.md'].sort());
 });
 
