@@ -1,6 +1,7 @@
 // `npm run bench:control-plane`: how long a change takes to reach everybody whom it concerns, and what that costs, as the mesh grows.
 //   -- --services 100,300,1000,3000 --seconds 20 --json
-// Each size: N services of ten endpoints, N delta-xDS sidecars (one in ten: state of the world) that use twenty services each, over real streams with mTLS.
+// Each size: N services of ten endpoints, N sidecars (delta xDS on demand; one in ten an Envoy's state of the world) that use twenty services each, over real streams
+// with mTLS.
 // The control plane has one core, everybody else the other.
 import { fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { cpuSeconds, loadCore, proxyCore, start, until } from '../measure.mjs';
 import { node, rig } from '../targets/mesh.mjs';
 import { Instances } from './instances.mjs';
-import { endpointYaml, hostOf, PORT, routeYaml, serviceYaml } from './mesh-config.mjs';
+import { endpointYaml, routeYaml, serviceYaml } from './mesh-config.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -139,7 +140,7 @@ async function measure(services) {
     const entries = [];
     for (let turn = 0; turn < SINGLE_CHANGES; turn++) {
       const index = (turn * 7) % Math.min(REGISTERED, services);
-      health.push({ name: endpointsName(index), ns: process.hrtime.bigint() });
+      health.push({ service: index, ns: process.hrtime.bigint() });
       instances.toggle(index);
       await wait(100);
     }
@@ -148,7 +149,7 @@ async function measure(services) {
     cpuBefore = cpuSeconds([controlPlane.pid]);
     for (let turn = 0; turn < SINGLE_CHANGES; turn++) {
       const index = (turn * 11) % services;
-      routes.push({ name: `upstream|${PORT}|${hostOf(index)}`, ns: process.hrtime.bigint() });
+      routes.push({ service: index, ns: process.hrtime.bigint() });
       await apply(routeYaml(index, turn + 1));
       await wait(50);
     }
@@ -158,7 +159,7 @@ async function measure(services) {
     cpuBefore = cpuSeconds([controlPlane.pid]);
     for (let turn = 0; turn < SINGLE_CHANGES; turn++) {
       const index = (turn * 13) % services;
-      entries.push({ name: endpointsName(index), ns: process.hrtime.bigint() });
+      entries.push({ service: index, ns: process.hrtime.bigint() });
       await apply(endpointYaml(index, turn % 10, turn + 2));
       await wait(50);
     }
@@ -175,7 +176,7 @@ async function measure(services) {
       const nowMs = performance.now();
       if (dueMs > nowMs) await wait(dueMs - nowMs);
       const index = turn % Math.min(REGISTERED, services);
-      storm.push({ name: endpointsName(index), ns: process.hrtime.bigint() });
+      storm.push({ service: index, ns: process.hrtime.bigint() });
       instances.toggle(index);
       // A client that has stopped reading is there from the middle on.
       if (turn === (CHANGES_PER_SECOND * seconds) >> 1) void groups[0].child.ask('stall', { count: Math.min(SLOW_CLIENTS, services >> 1) });
@@ -200,25 +201,21 @@ async function measure(services) {
   }
 }
 
-function endpointsName(index) {
-  return `outbound|${PORT}||${hostOf(index)}`;
-}
-
 /** From each change to what each subscriber of it got next; changes of one resource that were overtaken by the next one count until that. */
 function latencies(changes, arrivals, type, services, untilNs) {
-  const byName = new Map();
-  for (const change of changes) {
-    const list = byName.get(change.name);
-    if (list === undefined) byName.set(change.name, [change.ns]);
-    else list.push(change.ns);
+  const byService = new Map();
+  for (const { service, ns } of changes) {
+    const list = byService.get(service);
+    if (list === undefined) byService.set(service, [ns]);
+    else list.push(ns);
   }
   const ms = [];
   /** Each client's last arrival of each resource: the change that it answers is the first one after that. */
   const cursor = new Map();
-  for (const { name, type: arrived, ns, client } of arrivals) {
-    const times = arrived === type ? byName.get(name) : undefined;
+  for (const { service, type: arrived, ns, client } of arrivals) {
+    const times = arrived === type ? byService.get(service) : undefined;
     if (times === undefined || (untilNs !== undefined && ns > untilNs)) continue;
-    const key = `${client} ${name}`;
+    const key = `${client} ${service}`;
     let at = cursor.get(key) ?? 0;
     if (at >= times.length || times[at] > ns) continue;
     ms.push(Number(ns - times[at]) / 1e6);

@@ -7,8 +7,6 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { NodeSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
-import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -23,10 +21,17 @@ import { hostOf, PORT, serviceName, servicesOf } from './mesh-config.mjs';
 const TYPE = (name) => `type.googleapis.com/${name}`;
 const LISTENER = TYPE('envoy.config.listener.v3.Listener');
 const ROUTE = TYPE('envoy.config.route.v3.RouteConfiguration');
+const VIRTUAL_HOST = TYPE('envoy.config.route.v3.VirtualHost');
 const CLUSTER = TYPE('envoy.config.cluster.v3.Cluster');
 const ENDPOINT = TYPE('envoy.config.endpoint.v3.ClusterLoadAssignment');
 /** What is asked for once the one before it has come, as references lead a proxy. */
-const NEXT = { [LISTENER]: ROUTE, [ROUTE]: CLUSTER, [CLUSTER]: ENDPOINT };
+const NEXT = {
+  // As our proxy: a forward proxy whose virtual hosts come as they are used.
+  delta: { [LISTENER]: ROUTE, [ROUTE]: VIRTUAL_HOST, [VIRTUAL_HOST]: CLUSTER, [CLUSTER]: ENDPOINT },
+  // As an Envoy with a port for each service that it calls: VHDS is there in delta alone.
+  state: { [LISTENER]: ROUTE, [ROUTE]: CLUSTER, [CLUSTER]: ENDPOINT },
+};
+const PROXY_ROUTE = 'http_proxy';
 const SERVICE = '/envoy.service.discovery.v3.AggregatedDiscoveryService/';
 const FIRST_UPSTREAM_PORT = 20_000;
 /** Handshakes under way at once: a rollout's machines do not all begin in one millisecond. */
@@ -90,13 +95,27 @@ class Subscriber {
   }
 
   #names(typeUrl) {
-    if (typeUrl === LISTENER) return ['*'];
-    return this.#services.map((service) => (typeUrl === ROUTE ? `upstream|${PORT}|${hostOf(service)}` : `outbound|${PORT}||${hostOf(service)}`));
+    const hosts = this.#services.map(hostOf);
+    switch (typeUrl) {
+      case LISTENER:
+        return ['*'];
+      case ROUTE:
+        return this.#protocol === 'delta' ? [PROXY_ROUTE] : hosts.map((host) => `upstream|${PORT}|${host}`);
+      case VIRTUAL_HOST:
+        return hosts.map((host) => `${PROXY_ROUTE}/${host}:${PORT}`);
+      default:
+        return hosts.map((host) => `outbound|${PORT}||${host}`);
+    }
+  }
+
+  #awaited(typeUrl, names) {
+    if (typeUrl !== LISTENER) return names;
+    return this.#protocol === 'delta' ? [PROXY_ROUTE] : this.#services.map((_, at) => `upstream_127.0.0.1_${FIRST_UPSTREAM_PORT + at}`);
   }
 
   #subscribe(typeUrl, node) {
     const names = this.#names(typeUrl);
-    this.#waiting = new Set(typeUrl === LISTENER ? this.#services.map((_, at) => `upstream_127.0.0.1_${FIRST_UPSTREAM_PORT + at}`) : names);
+    this.#waiting = new Set(this.#awaited(typeUrl, names));
     if (this.#protocol === 'delta') this.#send(DeltaDiscoveryRequestSchema, { node, typeUrl, resourceNamesSubscribe: names });
     else this.#send(DiscoveryRequestSchema, { node, typeUrl, resourceNames: typeUrl === LISTENER ? [] : names });
   }
@@ -131,13 +150,14 @@ class Subscriber {
   #came(typeUrl, name, value, ns) {
     this.#waiting.delete(name);
     if (this.#ready !== undefined || value === undefined) return;
-    if (typeUrl === ENDPOINT) arrivals.push({ type: 'endpoints', name, mark: endpointMark(value), ns, client: this.#index });
-    else if (typeUrl === ROUTE) arrivals.push({ type: 'route', name, mark: routeMark(value), ns, client: this.#index });
+    const service = Number(/svc-(\d+)\./.exec(name)?.[1]);
+    if (typeUrl === ENDPOINT) arrivals.push({ type: 'endpoints', service, ns, client: this.#index });
+    else if (typeUrl === ROUTE || typeUrl === VIRTUAL_HOST) arrivals.push({ type: 'route', service, ns, client: this.#index });
   }
 
   #go(typeUrl) {
     if (this.#ready === undefined || this.#waiting.size > 0) return;
-    const next = NEXT[typeUrl];
+    const next = NEXT[this.#protocol][typeUrl];
     if (next !== undefined) return this.#subscribe(next);
     const ready = this.#ready;
     this.#ready = undefined;
@@ -157,9 +177,9 @@ class Subscriber {
         SERVICE: name,
         LABELS: { app: name },
         INSTANCE: `${name}-sidecar`,
-        DATA_PLANE: 'outrigger',
-        ON_DEMAND: true,
-        UPSTREAMS: upstreams,
+        DATA_PLANE: this.#protocol === 'delta' ? 'outrigger' : 'envoy',
+        ON_DEMAND: this.#protocol === 'delta',
+        ...(this.#protocol === 'delta' ? { HTTP_PROXY: '127.0.0.1:15000' } : { UPSTREAMS: upstreams }),
         INBOUND: [],
       },
     });
@@ -170,24 +190,6 @@ class Subscriber {
 function nameOf(value) {
   const length = value[1];
   return length < 128 ? Buffer.from(value.subarray(2, 2 + length)).toString() : Buffer.from(value.subarray(3, 3 + (length & 127) + (value[2] << 7))).toString();
-}
-
-/** The largest weight, and how many are healthy: each change has another. */
-function endpointMark(value) {
-  let weight = 0;
-  let healthy = 0;
-  for (const { lbEndpoints } of fromBinary(ClusterLoadAssignmentSchema, value).endpoints)
-    for (const { healthStatus, loadBalancingWeight } of lbEndpoints) {
-      weight = Math.max(weight, loadBalancingWeight ?? 0);
-      if (healthStatus <= 1) healthy++;
-    }
-  return `${weight}/${healthy}`;
-}
-
-function routeMark(value) {
-  for (const { routes } of fromBinary(RouteConfigurationSchema, value).virtualHosts)
-    for (const { requestHeadersToAdd } of routes) for (const { header } of requestHeadersToAdd) if (header?.key === 'x-turn') return header.value;
-  return '';
 }
 
 /** Runs them all, so many at once. */

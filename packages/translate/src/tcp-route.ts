@@ -100,7 +100,7 @@ function comesBy({ node }: Reader, { metadata }: VirtualService, match: Connecti
   if ((match.gateways?.length ?? 0) > 0 && !gatewayNames(match.gateways, metadata.namespace).includes(gateway)) return false;
   if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== node.namespace) return false;
-  return matchesLabels(match.sourceLabels, node.labels);
+  return match.sourceLabels === undefined || matchesLabels(match.sourceLabels, node.labels);
 }
 
 export function matchesConnection(

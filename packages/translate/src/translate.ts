@@ -123,7 +123,7 @@ export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): T
 export function virtualHost(mesh: Mesh, node: ProxyNode, name: string): Translated<VirtualHost> {
   const reader = new Reader(mesh, node);
   const prefix = `${PROXY_ROUTE}/`;
-  if (!name.startsWith(prefix) || node.httpProxy === undefined) return reader.result<VirtualHost>(name, undefined);
+  if (!name.startsWith(prefix)) return reader.result<VirtualHost>(name, undefined);
   const found = virtualHostFor(reader, new Visibility(reader), name.slice(prefix.length));
   if (found === undefined) return reader.result<VirtualHost>(name, undefined);
   const aliases = found.names.map((alias) => prefix + alias);

@@ -60,7 +60,27 @@ export const NO_MUTATIONS = new HeaderMutations([]);
 export function concatMutations(lists: readonly HeaderMutations[]): HeaderMutations {
   const filled = lists.filter((list) => !list.empty);
   if (filled.length === 0) return NO_MUTATIONS;
-  return filled.length === 1 ? filled[0]! : new HeaderMutations(filled.flatMap((list) => list.steps));
+  return filled.length === 1 ? filled[0]! : new HeaderMutations(settled(filled.flatMap((list) => list.steps)));
+}
+
+/**
+ * Where a route writes or removes a header and its route configuration then overwrites it if it is there, which of the two it comes to is known
+ * beforehand (x-outrigger-peer of each request is such a one).
+ */
+function settled(steps: readonly HeaderMutation[]): readonly HeaderMutation[] {
+  const result: HeaderMutation[] = [];
+  for (const step of steps) {
+    const at = step.kind === 'overwrite-if-exists' ? result.findLastIndex(({ name }) => name === step.name) : -1;
+    const before = result[at];
+    if (before?.kind === 'remove') continue;
+    if (before?.kind === 'overwrite' && isLiteral(before) && isLiteral(step)) result[at] = { ...step, kind: 'overwrite' };
+    else result.push(step);
+  }
+  return result;
+}
+
+function isLiteral({ format }: HeaderMutation): boolean {
+  return format?.literal !== undefined && format.literal !== '';
 }
 
 const KINDS: Readonly<Record<HeaderValueOption_HeaderAppendAction, MutationKind>> = {

@@ -6,7 +6,7 @@ import { callNames, covers, fullHost } from '../hosts.ts';
 import { byAge, type VirtualService } from '../mesh.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
-import { GIVEN_UP_HEADER } from '../routes/headers.ts';
+import { GIVEN_UP_HEADER, peerOf } from '../routes/headers.ts';
 import { httpRoutes } from '../routes/http-route.ts';
 import { unknownVirtualHost } from '../routes/virtual-host.ts';
 import type { Visibility } from '../visibility.ts';
@@ -25,13 +25,24 @@ export function capturedRoutes(reader: Reader, visibility: Visibility, name: str
   const [, host] = match;
   const port = Number(match[2]);
   const services = requestServices(visibility, port);
-  if (host === undefined) return table(name, [...sharedHosts(reader, visibility, services, port), unknownVirtualHost(reader, visibility, ['*'])]);
+  if (host === undefined) {
+    const shared = sharedHosts(reader, visibility, services, port);
+    // A VirtualService may be for every host.
+    const unknown = shared.some(({ domains }) => domains.includes('*')) ? [] : [unknownVirtualHost(reader, visibility, ['*'])];
+    return table(reader, name, [...shared, ...unknown]);
+  }
   const service = services.find(({ hostname }) => hostname === host);
-  return table(name, service === undefined ? [] : [virtualHost(reader, visibility, host, port, service, ['*'])]);
+  return table(reader, name, service === undefined ? [] : [virtualHost(reader, visibility, host, port, service, ['*'])]);
 }
 
-function table(name: string, virtualHosts: VirtualHost[]): RouteConfiguration {
-  return create(RouteConfigurationSchema, { name, validateClusters: false, ignorePortInHostMatching: true, virtualHosts });
+function table(reader: Reader, name: string, virtualHosts: VirtualHost[]): RouteConfiguration {
+  return create(RouteConfigurationSchema, {
+    name,
+    validateClusters: false,
+    ignorePortInHostMatching: true,
+    virtualHosts,
+    requestHeadersToAdd: peerOf(reader.node),
+  });
 }
 
 /** Services that take requests on a port, or may. */

@@ -1,18 +1,26 @@
 import { create } from '@bufbuild/protobuf';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
-import { type Route, type VirtualHost, VirtualHost_TlsRequirementType, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import {
+  type Route,
+  RouteSchema,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType,
+  VirtualHostSchema,
+} from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { fullHost } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
-import { GIVEN_UP_HEADER } from '../routes/headers.ts';
+import { GIVEN_UP_HEADER, peerOf } from '../routes/headers.ts';
 import { virtualServiceRoutes } from '../routes/http-route.ts';
+import { everyPath } from '../routes/match.ts';
 import { Visibility } from '../visibility.ts';
-import { apiRoutes } from './api/routes.ts';
+import { apiRoutes, misdirectedHosts } from './api/routes.ts';
 import { gatewayPorts } from './ports.ts';
 import { type GatewayServer, routeNameOf, routesRequests, sharedHosts } from './server.ts';
 
 /** The routes of all servers that have this name for them; undefined where the gateway has none. */
 export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration | undefined {
-  const servers = gatewayPorts(reader).flatMap(({ family, servers: all }) => {
+  const ports = gatewayPorts(reader);
+  const servers = ports.flatMap(({ family, servers: all }) => {
     // Those of plain HTTP are one, whatever port each of them names.
     if (family === 'http') return routeNameOf(all[0]!) === name ? all : [];
     return all.filter((server) => routesRequests(server) && routeNameOf(server) === name);
@@ -23,7 +31,7 @@ export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration 
   for (const server of servers) {
     reader.uses(server.gateway);
     if (server.listener === undefined) addVirtualServices(reader, visibility, server, hosts);
-    else for (const [domain, routes] of apiRoutes(reader, visibility, server, servers)) hostAt(hosts, domain, server.port).routes.push(...routes);
+    else addListener(reader, visibility, server, ports.find((port) => port.servers.includes(server))!.servers, hosts);
     if (server.httpsRedirect) redirectToTls(server, hosts);
   }
   if (servers.some(({ listener }) => listener === undefined)) for (const host of hosts.values()) host.routes = catchAllLast(host.routes);
@@ -32,7 +40,20 @@ export function gatewayRoutes(reader: Reader, name: string): RouteConfiguration 
     virtualHosts: hosts.size > 0 ? [...hosts.values()] : [{ name: `blackhole:${servers[0]!.port}`, domains: ['*'] }],
     validateClusters: false,
     ignorePortInHostMatching: true,
+    requestHeadersToAdd: peerOf(reader.node),
   });
+}
+
+const MISDIRECTED_STATUS = 421;
+
+function addListener(reader: Reader, visibility: Visibility, server: GatewayServer, ofPort: readonly GatewayServer[], hosts: Map<string, VirtualHost>): void {
+  const others = ofPort.filter((other) => other.listener !== undefined && routesRequests(other));
+  for (const [domain, routes] of apiRoutes(reader, visibility, server, others)) hostAt(hosts, domain, server.port).routes.push(...routes);
+  for (const domain of misdirectedHosts(server, others)) {
+    if (hosts.has(domain)) continue;
+    const action = { case: 'directResponse', value: { status: MISDIRECTED_STATUS } } as const;
+    hostAt(hosts, domain, server.port).routes.push(create(RouteSchema, { name: 'misdirected', match: everyPath, action }));
+  }
 }
 
 function hostAt(hosts: Map<string, VirtualHost>, domain: string, port: number): VirtualHost {

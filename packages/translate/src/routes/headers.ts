@@ -56,7 +56,16 @@ export const PEER_HEADER = 'x-outrigger-peer';
 /** Envoy's header, with which a proxy of the mesh says that retrying is of no use. */
 export const GIVEN_UP_HEADER = 'x-envoy-ratelimited';
 
-export function peerHeader(node: ProxyNode): string {
+/** What a route says who calls, until the route configuration says it: a route then is the same for all workloads. */
+const SOMEBODY = '-';
+
+/** Of a route to a meshed service. */
+export const namesPeer = overwrite(PEER_HEADER, SOMEBODY);
+
+/** Of a proxy's route configurations: nothing where the route has taken the header off. Runs after the routes' own (Envoy, most_specific_header_mutations_wins false). */
+export function peerOf(node: ProxyNode): HeaderValueOption[] {
+  if (node.dataPlane === 'grpc') return [];
   // "%" begins a command in Envoy's header values.
-  return [node.workload, node.namespace, node.service, node.version].join(';').replaceAll('%', '%%');
+  const value = [node.workload, node.namespace, node.service, node.version].join(';').replaceAll('%', '%%');
+  return [{ header: { key: PEER_HEADER, value }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS }];
 }

@@ -17,7 +17,7 @@ import type { Visibility } from '../visibility.ts';
 import { httpRules } from './delegate.ts';
 import { hashPolicy, type ResolvedDestination, resolveDestination, serviceDestination } from './destination.ts';
 import { fraction, perFilterConfig } from './filters.ts';
-import { headerFields, hostOperation, overwrite, PEER_HEADER, peerHeader } from './headers.ts';
+import { headerFields, hostOperation, namesPeer, overwrite, PEER_HEADER } from './headers.ts';
 import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
 import { type Retry, type RetryPolicyInit, retryOf, splitByIdempotency } from './retry.ts';
 import type { RouteRule } from './rule.ts';
@@ -92,7 +92,7 @@ function timeouts(reader: Reader, timeout: ReturnType<typeof durationOf>): Pick<
 function peerFields(reader: Reader, destinations: readonly ResolvedDestination[]): Pick<RouteInit, 'requestHeadersToAdd' | 'requestHeadersToRemove'> {
   if (reader.node.dataPlane === 'grpc') return {};
   const internal = destinations.length > 0 && destinations.every(({ service }) => service !== undefined && service.location === 'MESH_INTERNAL');
-  return internal ? { requestHeadersToAdd: [overwrite(PEER_HEADER, peerHeader(reader.node))] } : { requestHeadersToRemove: [PEER_HEADER] };
+  return internal ? { requestHeadersToAdd: [namesPeer] } : { requestHeadersToRemove: [PEER_HEADER] };
 }
 
 function finish(

@@ -34,7 +34,7 @@ export function appliesTo(reader: Reader, match: HttpMatchRequest, { namespace }
   if (match.gateways !== undefined && match.gateways.length > 0 && !gatewayNames(match.gateways, namespace).includes(gateway)) return false;
   if (match.port !== undefined && match.port !== 0 && match.port !== port) return false;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== '' && match.sourceNamespace !== reader.node.namespace) return false;
-  return matchesLabels(match.sourceLabels, reader.node.labels);
+  return match.sourceLabels === undefined || matchesLabels(match.sourceLabels, reader.node.labels);
 }
 
 export function routeMatch(reader: Reader, owner: Resource, field: string, match: RouteMatch | undefined): RouteMatchInit {

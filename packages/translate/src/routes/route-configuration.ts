@@ -7,6 +7,7 @@ import { parseAuthority } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
 import { absentVirtualHost, ambiguousVirtualHost, upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
+import { peerOf } from './headers.ts';
 import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.ts';
 
 /** "http_proxy", "upstream|PORT|HOST" (PORT 0: the only one), or for gRPC clients "HOST:PORT", or of a gateway what `routeNameOf` says; undefined where the node has none of that name. */
@@ -29,15 +30,16 @@ export function routeConfigurationNamed(reader: Reader, name: string): RouteConf
   }
   const virtualHost =
     target.port === undefined ? ambiguousVirtualHost(reader.node, target.service) : singleVirtualHost(reader, visibility, target.service, target.port);
-  return create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost] });
+  return create(RouteConfigurationSchema, { name, virtualHosts: [virtualHost], requestHeadersToAdd: peerOf(reader.node) });
 }
 
 function forwardProxy(reader: Reader, visibility: Visibility): RouteConfiguration {
   if (reader.node.onDemand) {
     return create(RouteConfigurationSchema, {
       name: PROXY_ROUTE,
+      requestHeadersToAdd: peerOf(reader.node),
       vhds: { configSource: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} } } },
     });
   }
-  return create(RouteConfigurationSchema, { name: PROXY_ROUTE, virtualHosts: allVirtualHosts(reader, visibility) });
+  return create(RouteConfigurationSchema, { name: PROXY_ROUTE, virtualHosts: allVirtualHosts(reader, visibility), requestHeadersToAdd: peerOf(reader.node) });
 }

@@ -1,5 +1,6 @@
 import { createRegistry, toJson } from '@bufbuild/protobuf';
 import type { HttpRoute, Resource, Service, VirtualServiceSpec } from '@outrigger/resources';
+import { HeaderValueOption_HeaderAppendAction } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type Route, RouteSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { PreviousHostsPredicateSchema } from '@outrigger/xds/protos/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts';
 import { describe, expect, test } from 'vitest';
@@ -102,7 +103,13 @@ describe('the virtual host that is found', () => {
     expect(new Set(domains).size).toBe(domains.length);
     expect(domains.at(-1)).toBe('*');
     expect(domains).toContain('plain');
-    expect(routeConfiguration(mesh, web, 'http_proxy').message).toMatchObject({ virtualHosts: [], vhds: {} });
+    expect(routeConfiguration(mesh, web, 'http_proxy').message).toMatchObject({
+      virtualHosts: [],
+      vhds: {},
+      requestHeadersToAdd: [
+        { header: { key: 'x-outrigger-peer', value: 'web;default;web;' }, appendAction: HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS },
+      ],
+    });
   });
 });
 
@@ -118,7 +125,7 @@ describe('without a VirtualService', () => {
         retryPolicy: { retryOn: '5xx,reset,connect-failure,refused-stream', numRetries: 3, retryBackOff: { baseInterval: '0.025s', maxInterval: '0.250s' } },
       },
       metadata: { filterMetadata: { 'outrigger.dev': { retry: { idempotentOnly: true, connectTimeoutRetries: 1 } } } },
-      requestHeadersToAdd: [{ header: { key: 'x-outrigger-peer', value: 'web;default;web;' }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' }],
+      requestHeadersToAdd: [{ header: { key: 'x-outrigger-peer', value: '-' }, appendAction: 'OVERWRITE_IF_EXISTS_OR_ADD' }],
     });
   });
 
