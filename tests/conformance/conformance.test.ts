@@ -16,12 +16,7 @@ const STANDING: Readonly<Record<string, { readonly passed: number; readonly fail
   'istio-validation': { passed: 57, failed: [] },
   'istio-analysis': { passed: 52, failed: [] },
   'istio-simulation': { passed: 242, failed: [] },
-  'gateway-api-cases': {
-    passed: 283,
-    failed: [
-      'HTTPRouteCORS: CORS preflight request requesting specific method and headers should be allowed and always echo the origin with allowCredentials set to true [4]',
-    ],
-  },
+  'gateway-api-cases': { passed: 284, failed: [] },
 };
 
 describe.skipIf(!present)(`the corpus${present ? '' : ' (skipped: it is not there)'}`, () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GATEWAY_NAME_LABEL, namespaceOf } from '@outrigger/resources';
+import type { ProxyNode } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { secretText } from '../../packages/cli/src/simulate/client-certificate.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
@@ -8,6 +9,7 @@ import { throughUpstream } from '../../packages/cli/src/simulate/outbound.ts';
 import type { Outcome, SentRequest, SimulatedDestination } from '../../packages/cli/src/simulate/outcome.ts';
 import { atGateway } from '../../packages/cli/src/simulate/simulate.ts';
 import { type World, worldOf } from '../../packages/cli/src/simulate/world.ts';
+import { type BackendBehavior, statusWith } from './backend-behavior.ts';
 import { type GroupResult, type Judged, readCaseResources, runSuites } from './group.ts';
 
 interface Expected {
@@ -54,7 +56,7 @@ export interface ApiCase {
   readonly ExpectedRequest?: Expected;
   readonly MirroredTo?: readonly { readonly Name: string; readonly Namespace: string; readonly Percent?: number }[];
   readonly Failure?: 'connection' | 'status' | 'grpc';
-  readonly BackendBehavior?: { readonly ResponseHeaders?: Readonly<Record<string, string>> };
+  readonly BackendBehavior?: BackendBehavior;
 }
 
 export interface ApiSuite {
@@ -68,12 +70,19 @@ const CLASS = 'outrigger';
 /** A name that nothing knows. */
 const UNKNOWN_HOST = 'unknown.invalid';
 const SHARE_TOLERANCE = 5;
-/** What a gRPC client makes of a status of HTTP: of those that the suite tells apart. */
+/** What a gRPC client makes of a status of HTTP (gRPC's http-grpc-status-mapping); of all others UNKNOWN. */
 const GRPC_CODES = new Map([
   [200, 0],
+  [400, 13],
+  [401, 16],
+  [403, 7],
   [404, 12],
+  [429, 14],
+  [502, 14],
   [503, 14],
+  [504, 14],
 ]);
+const GRPC_UNKNOWN = 2;
 const TIMEOUTS = [408, 504];
 
 export function gatewayApiGroup(corpus: string): Promise<GroupResult> {
@@ -95,7 +104,7 @@ export async function suiteWorld(folder: string, suite: ApiSuite): Promise<World
 }
 
 export function judgeCase(world: World, one: ApiCase): Judged {
-  const outcome = simulated(world, one);
+  const outcome = withBehavior(simulated(world, one), one);
   const said = `${outcome.decision} ${outcome.status}: ${outcome.explanation.join('; ')}`;
   const refused = outcome.status === 0 && ['no-listener', 'no-filter-chain', 'tls-error', 'denied'].includes(outcome.decision);
   if (one.Failure !== undefined) {
@@ -112,7 +121,15 @@ export function judgeCase(world: World, one: ApiCase): Judged {
   );
 }
 
-function simulated(world: World, one: ApiCase): Outcome {
+/** A proxy, and what comes to it. */
+export interface AskedProxy {
+  readonly node: ProxyNode;
+  readonly call: Call;
+  /** Of a mesh: the service that is called by an address that stands for it. */
+  readonly service: string | undefined;
+}
+
+export function askedProxy(world: World, one: ApiCase): AskedProxy {
   const { Host, Method = 'GET', Path = '/', Headers = {}, SNI, ClientCertificate } = one.Request ?? {};
   const secure = one.Scheme === 'https' || one.Scheme === 'tls';
   const [namespace = '', name = ''] = (one.Gateway ?? one.From ?? '').split('/');
@@ -131,11 +148,37 @@ function simulated(world: World, one: ApiCase): Outcome {
           peer: '',
         }
       : undefined,
-    request: one.Scheme === 'tcp' ? undefined : { method: grpc ? 'POST' : Method, scheme: secure ? 'https' : 'http', authority, path: Path, headers },
+    request:
+      one.Scheme === 'tcp'
+        ? undefined
+        : {
+            method: grpc ? 'POST' : Method,
+            scheme: secure ? 'https' : 'http',
+            authority,
+            path: Path,
+            headers,
+            backendHeaders: Object.entries(one.BackendBehavior?.ResponseHeaders ?? {}).flat(),
+          },
   };
-  if (one.Gateway !== undefined)
-    return atGateway(world, proxyNode({ namespace, workload: name, labels: { [GATEWAY_NAME_LABEL]: name }, gatewayPorts: {} }), call);
-  return throughUpstream(world, proxyNode({ namespace, workload: name, labels: { app: name } }), to ?? '', call);
+  return one.Gateway === undefined
+    ? { node: proxyNode({ namespace, workload: name, labels: { app: name } }), call, service: to ?? '' }
+    : { node: proxyNode({ namespace, workload: name, labels: { [GATEWAY_NAME_LABEL]: name }, gatewayPorts: {} }), call, service: undefined };
+}
+
+function simulated(world: World, one: ApiCase): Outcome {
+  const { node, call, service } = askedProxy(world, one);
+  return service === undefined ? atGateway(world, node, call) : throughUpstream(world, node, service, call);
+}
+
+/** What is simulated is answered 200; a backend that does something else is put in its place. */
+function withBehavior(outcome: Outcome, { BackendBehavior: behavior, Failure }: ApiCase): Outcome {
+  if (behavior === undefined || outcome.decision !== 'route' || outcome.status === 0) return outcome;
+  const status = statusWith(outcome, behavior);
+  return {
+    ...outcome,
+    status,
+    ...(status === outcome.status || Failure !== undefined ? {} : { response: outcome.response && { ...outcome.response, status } }),
+  };
 }
 
 function addressOf(world: World, service: string): string {
@@ -155,7 +198,7 @@ function judgeResponse(one: ApiCase, outcome: Outcome, said: string): Judged {
   // Of bytes that are not looked into nobody knows the status.
   const unseen = outcome.status === 0 && outcome.request === null && (one.Scheme === 'tls' || one.Scheme === 'tcp');
   if (StatusCodes !== undefined && !unseen && !allowed.includes(outcome.status)) return `status ${outcome.status}, not ${StatusCodes.join(' or ')} (${said})`;
-  if (GrpcCode !== undefined && GRPC_CODES.get(outcome.status) !== GrpcCode) return `gRPC code of ${said}, not ${GrpcCode}`;
+  if (GrpcCode !== undefined && (GRPC_CODES.get(outcome.status) ?? GRPC_UNKNOWN) !== GrpcCode) return `gRPC code of ${said}, not ${GrpcCode}`;
   const headers = outcome.response?.headers ?? {};
   for (const [name, value] of Object.entries(Headers))
     if (headers[name.toLowerCase()] !== value) return `response header ${name} is ${headers[name.toLowerCase()] ?? 'absent'}, not ${value}`;

@@ -19,7 +19,9 @@ export function clientVerifier(documents: readonly KubernetesDocument[]): Client
         : `certificates that ${certificate.signedBy} signed are not trusted here`;
     const authorities = asked.kind === 'credential' ? authoritiesOf(documents, asked.name) : undefined;
     if (authorities === undefined || certificate.pem === '') return undefined;
-    return isSignedBy(certificate.pem, authorities) ? undefined : 'the client certificate is not signed by an authority that is trusted here';
+    return isSignedBy(new X509Certificate(certificate.pem), authorities)
+      ? undefined
+      : 'the client certificate is not signed by an authority that is trusted here';
   };
 }
 
@@ -47,10 +49,10 @@ export function secretText(document: KubernetesDocument, key: string): string {
   return text(plain);
 }
 
-function isSignedBy(pem: string, authorities: string): boolean {
-  const client = new X509Certificate(pem);
+/** A certificate that is itself among the authorities is trusted as well. */
+export function isSignedBy(certificate: X509Certificate, authorities: string): boolean {
   return (authorities.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).some((one) => {
     const authority = new X509Certificate(one);
-    return client.checkIssued(authority) && client.verify(authority.publicKey);
+    return authority.fingerprint256 === certificate.fingerprint256 || (certificate.checkIssued(authority) && certificate.verify(authority.publicKey));
   });
 }

@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { cluster, outboundCluster, type ProxyNode, parseSecretName } from '@outrigger/translate';
+import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import { type UpstreamTlsContext, UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { authoritiesOf } from './client-certificate.ts';
 import type { DestinationTls, Outcome, SimulatedDestination } from './outcome.ts';
+import { untrustedServer } from './server-certificate.ts';
 import type { World } from './world.ts';
 
 /** How each destination is connected to; one whose authorities are not there is trusted by nobody. */
@@ -38,8 +40,20 @@ function tlsOf(world: World, node: ProxyNode, { host, port, subset }: SimulatedD
   const shown = parseSecretName(certificate);
   const mutual = certificate !== '' || (context.commonTlsContext?.tlsCertificates.length ?? 0) > 0;
   const tls: DestinationTls = { mode: mutual ? 'mutual' : 'simple', sni: context.sni, clientCertificate: shown?.kind === 'credential' ? shown.name : '' };
-  const refusal = missingAuthorities(world, context);
-  return refusal === undefined ? { tls } : { tls, refusal: `${host}:${port} is trusted by nobody: ${refusal}` };
+  const refusal = missingAuthorities(world, context) ?? untrusted(world, context, host);
+  return refusal === undefined ? { tls } : { tls, refusal: `${host}:${port} is not trusted: ${refusal}` };
+}
+
+/** By the certificates of its pods, where authorities are told that a gateway asks for by name. */
+function untrusted(world: World, context: UpstreamTlsContext, host: string): string | undefined {
+  const validation = context.commonTlsContext?.validationContextType;
+  const asked = validation?.case === 'combinedValidationContext' ? parseSecretName(validation.value.validationContextSdsSecretConfig?.name ?? '') : undefined;
+  if (validation?.case !== 'combinedValidationContext' || asked?.kind !== 'credential') return undefined;
+  const names = (validation.value.defaultValidationContext?.matchTypedSubjectAltNames ?? []).map(({ sanType, matcher }) => ({
+    kind: sanType === SubjectAltNameMatcher_SanType.URI ? ('uri' as const) : ('dns' as const),
+    name: String(matcher?.matchPattern.value ?? ''),
+  }));
+  return untrustedServer(world.others, host, { authorities: authoritiesOf(world.others, asked.name), names });
 }
 
 /** undefined: they are there, or are not of the files. */

@@ -65,6 +65,18 @@ describe('CORS', () => {
     ]);
   });
 
+  it.each<[string, string[], string[]]>([
+    [
+      'headers and methods that are asked for',
+      ['access-control-request-headers', 'x-a, x-b'],
+      ['access-control-allow-methods', 'POST', 'access-control-allow-headers', 'x-a, x-b'],
+    ],
+    ['no header where none is asked for', [], ['access-control-allow-methods', 'POST']],
+  ])('answers "*" by the %s', (_name, asked, expected) => {
+    const wild = policy({ allowMethods: '*', allowHeaders: '*', exposeHeaders: '', maxAge: '', allowCredentials: false });
+    expect(wild.preflightHeaders(request('https://a.example', 'OPTIONS', [...PREFLIGHT, ...asked])).slice(2)).toEqual(expected);
+  });
+
   it("puts its own word in the place of the application's", () => {
     const headers = ['Access-Control-Allow-Origin', '*', 'access-control-allow-credentials', 'true'];
     policy({ allowCredentials: false }).applyToResponse(request('https://a.example'), headers);

@@ -53,8 +53,10 @@ export class CorsPolicy {
     if (fields.allowPrivateNetwork && headerValue(head.headers, 'access-control-request-private-network') === 'true') {
       headers.push('access-control-allow-private-network', 'true');
     }
-    if (fields.allowMethods !== '') headers.push('access-control-allow-methods', fields.allowMethods);
-    if (fields.allowHeaders !== '') headers.push('access-control-allow-headers', fields.allowHeaders);
+    const methods = asAsked(fields.allowMethods, head, 'access-control-request-method');
+    if (methods !== '') headers.push('access-control-allow-methods', methods);
+    const names = asAsked(fields.allowHeaders, head, 'access-control-request-headers');
+    if (names !== '') headers.push('access-control-allow-headers', names);
     if (fields.maxAge !== '') headers.push('access-control-max-age', fields.maxAge);
     if (fields.exposeHeaders !== '') headers.push('access-control-expose-headers', fields.exposeHeaders);
     return headers;
@@ -68,6 +70,11 @@ export class CorsPolicy {
     else removeHeader(headers, 'access-control-allow-credentials');
     if (fields.exposeHeaders !== '') setHeader(headers, 'access-control-expose-headers', fields.exposeHeaders);
   }
+}
+
+/** "*" is what the browser asks for: with credentials it would take the star for a name. */
+function asAsked(allowed: string, head: RequestHead, header: string): string {
+  return allowed === '*' ? (headerValue(head.headers, header) ?? '') : allowed;
 }
 
 /** The filter's per-route message, or the older one of RouteAction and VirtualHost. */

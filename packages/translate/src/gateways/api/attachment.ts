@@ -2,6 +2,7 @@ import { type ApiListener, GATEWAY_API, type ParentReference, type Resource, ref
 import { covers } from '../../hosts.ts';
 import type { Reader } from '../../reader.ts';
 import { type ApiGateway, allowsNamespace, kindsTaken, ourGateways } from './gateways.ts';
+import { bySeniority } from './order.ts';
 
 export interface ApiRouteSpec {
   readonly parentRefs?: readonly ParentReference[];
@@ -21,10 +22,14 @@ export interface ParentResult {
   readonly parent: ParentReference;
   readonly gateway: ApiGateway;
   readonly attached: readonly Attached[];
-  readonly reason: 'Accepted' | 'NoMatchingParent' | 'NotAllowedByListeners' | 'NoMatchingListenerHostname';
+  readonly reason: 'Accepted' | 'NoMatchingParent' | 'NotAllowedByListeners' | 'NoMatchingListenerHostname' | 'HostnameConflict';
 }
 
+/** Kinds of which one alone may have a host name at a listener. */
+const REQUEST_ROUTES = ['HTTPRoute', 'GRPCRoute'] as const;
+
 const PARENTS = Symbol('parents');
+const ORDERED = Symbol('routes by seniority');
 
 /** Names that both take: the narrower of two where one covers the other. No names: any. */
 export function sharedHostnames(listener: string | undefined, route: readonly string[] | undefined): readonly string[] {
@@ -37,12 +42,42 @@ export function sharedHostnames(listener: string | undefined, route: readonly st
 export function parentsOf(reader: Reader, route: ApiRoute): readonly ParentResult[] {
   // Each listener asks it of every route.
   const known = reader.once(PARENTS, () => new Map<ApiRoute, readonly ParentResult[]>());
-  let parents = known.get(route);
-  if (parents === undefined) {
-    parents = foundParents(reader, route);
-    known.set(route, parents);
+  const found = known.get(route);
+  if (found !== undefined) return found;
+  if (REQUEST_ROUTES.some((kind) => kind === route.kind)) {
+    for (const [one, parents] of withoutConflicts(reader)) known.set(one, parents);
+    const parents = known.get(route);
+    if (parents !== undefined) return parents;
   }
+  const parents = foundParents(reader, route);
+  known.set(route, parents);
   return parents;
+}
+
+/** Of an HTTPRoute and a GRPCRoute with a host name in common the older one has the listener. */
+function* withoutConflicts(reader: Reader): Generator<readonly [ApiRoute, readonly ParentResult[]]> {
+  const [http, grpc] = REQUEST_ROUTES.map((kind) => reader.gatewayApi<ApiRouteSpec>(kind));
+  if (http!.length === 0 || grpc!.length === 0) {
+    for (const route of [...http!, ...grpc!]) yield [route, foundParents(reader, route)];
+    return;
+  }
+  const taken = new Map<ApiListener, { readonly kind: string; readonly hostname: string }[]>();
+  for (const route of [...http!, ...grpc!].sort(bySeniority)) {
+    const parents = foundParents(reader, route).map((parent) => {
+      const attached = parent.attached.filter(({ listener, hostnames }) => {
+        const others = (taken.get(listener) ?? []).filter(({ kind }) => kind !== route.kind);
+        return !hostnames.some((name) => others.some(({ hostname }) => covers(hostname, name) || covers(name, hostname)));
+      });
+      return attached.length > 0 || parent.attached.length === 0 ? { ...parent, attached } : { ...parent, attached, reason: 'HostnameConflict' as const };
+    });
+    for (const { attached } of parents)
+      for (const { listener, hostnames } of attached) {
+        const list = taken.get(listener) ?? [];
+        for (const hostname of hostnames) list.push({ kind: route.kind, hostname });
+        taken.set(listener, list);
+      }
+    yield [route, parents];
+  }
 }
 
 function foundParents(reader: Reader, route: ApiRoute): readonly ParentResult[] {
@@ -77,7 +112,10 @@ export function attachedTo<Spec extends ApiRouteSpec>(
   gateway: ApiGateway,
   listener: ApiListener,
 ): readonly { readonly route: Resource<Spec>; readonly hostnames: readonly string[] }[] {
-  return reader.gatewayApi<Spec>(kind).flatMap((route) => {
+  const ordered = reader.once(ORDERED, () => new Map<string, readonly ApiRoute[]>());
+  const routes = ordered.get(kind) ?? [...reader.gatewayApi<ApiRouteSpec>(kind)].sort(bySeniority);
+  ordered.set(kind, routes);
+  return (routes as readonly Resource<Spec>[]).flatMap((route) => {
     const hostnames = parentsOf(reader, route)
       .filter((parent) => isSame(parent.gateway, gateway))
       .flatMap(({ attached }) => attached.filter((one) => one.listener === listener).flatMap((one) => one.hostnames));

@@ -6,18 +6,21 @@ export interface OrderedRule {
   readonly route: Resource;
   readonly field: string;
   readonly rule: RouteRule;
+  /** What counts first stands first; more goes before less. */
+  readonly weight: readonly number[];
 }
 
-/** The longest path, a method, the most headers, the most query parameters; else as they stand, the oldest route first. */
+/** As the specification weighs matches; of equals as they stand, the oldest route first. */
 export function byPrecedence(a: OrderedRule, b: OrderedRule): number {
-  const [left, right] = [weightOf(a.rule), weightOf(b.rule)];
-  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return right[index]! - left[index]!;
+  for (let index = 0; index < a.weight.length; index++) if (a.weight[index] !== b.weight[index]) return (b.weight[index] ?? 0) - a.weight[index]!;
   return 0;
 }
 
-function weightOf({ match }: RouteRule): readonly number[] {
-  const { uri, method, headers, queryParams } = match![0]!;
-  const kind = uri?.exact !== undefined ? 3 : uri?.prefix !== undefined ? 2 : 1;
-  const length = (uri?.exact ?? uri?.prefix ?? uri?.regex ?? '').length;
-  return [kind, length, method === undefined ? 0 : 1, Object.keys(headers ?? {}).length, Object.keys(queryParams ?? {}).length];
+/** The oldest first, then by "{namespace}/{name}". */
+export function bySeniority({ metadata: a }: Resource, { metadata: b }: Resource): number {
+  return compare(a.creationTimestamp, b.creationTimestamp) || compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

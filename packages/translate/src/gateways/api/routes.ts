@@ -44,6 +44,16 @@ export function apiRoutes(
   );
 }
 
+/**
+ * Host names of the other listeners with TLS on its port, as far as they are not its own: a request for one of them came on the wrong connection, which
+ * a client keeps open because the certificate holds for both (RFC 9110 15.5.20).
+ */
+export function misdirectedHosts(server: GatewayServer, others: readonly GatewayServer[]): readonly string[] {
+  if (server.protocol !== 'HTTPS') return [];
+  const own = server.hosts[0]!.host;
+  return others.filter((other) => other.protocol === 'HTTPS' && other.hosts[0]!.host !== own).map((other) => other.hosts[0]!.host);
+}
+
 /** Listeners are isolated: a request is of the one with the most specific name, and of no other. */
 function isOthers(server: GatewayServer, others: readonly GatewayServer[], domain: string): boolean {
   const own = server.hosts[0]!.host;

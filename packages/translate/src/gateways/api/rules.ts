@@ -1,14 +1,10 @@
 import type {
-  ApiRouteFilter,
   BackendReference,
   GrpcApiRouteSpec,
-  HeaderModifier,
-  HeaderOperations,
   HttpApiMatch,
   HttpApiRule,
   HttpRouteDestination,
   NamedMatch,
-  PathModifier,
   Resource,
   StringMatch,
 } from '@outrigger/resources';
@@ -17,98 +13,59 @@ import { INVALID_BACKEND } from '../../routes/destination.ts';
 import type { RouteMatch, RouteRule } from '../../routes/rule.ts';
 import type { Visibility } from '../../visibility.ts';
 import { backendOf } from './references.ts';
+import { corsOf, filtersOfOnly, headersOf, mirrorsOf, redirectOf, rewriteOf, type ServedAt, unableFilter } from './rule-filters.ts';
 
-/** Where a rule of Gateway API is served: what redirects are completed from. */
-export interface ServedAt {
-  readonly port: number;
-  readonly scheme: 'http' | 'https';
-}
-
-const SERVER_ERROR = 500;
+/** What becomes of a request whose backends are none: 500 for a page, UNAVAILABLE for a call of gRPC, as its clients read 503. */
+const NO_BACKEND_STATUS: Readonly<Record<string, number>> = { HTTPRoute: 500, GRPCRoute: 503 };
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-/** "\" begins a group's number in a substitution. */
-const literal = (text: string): string => text.replaceAll('\\', '\\\\');
 
 /** One rule of an HTTPRoute for one of its matches, in the mesh's own terms. */
 export function httpRule(
   reader: Reader,
   visibility: Visibility,
   route: Resource,
+  field: string,
   rule: Omit<HttpApiRule, 'matches'>,
   match: HttpApiMatch,
   at: ServedAt,
 ): RouteRule {
   const prefix = match.path?.type === undefined || match.path.type === 'PathPrefix' ? (match.path?.value ?? '/') : undefined;
-  const filters = [...(rule.filters ?? []), ...filtersOfOnly(rule.backendRefs)];
-  const redirect = filters.find(({ requestRedirect }) => requestRedirect !== undefined)?.requestRedirect;
-  const rewrite = filters.find(({ urlRewrite }) => urlRewrite !== undefined)?.urlRewrite;
-  const { request, backendRequest } = rule.timeouts ?? {};
-  const cors = filters.find((filter) => filter.cors !== undefined)?.cors;
+  const filters = [...(rule.filters ?? []), ...filtersOfOnly(reader, route, field, rule.backendRefs)];
   const base: RouteRule = {
     ...(rule.name === undefined ? {} : { name: rule.name }),
     match: [matchOf(match)],
     headers: headersOf(filters),
-    ...(request === undefined && backendRequest === undefined ? {} : { timeout: request ?? backendRequest! }),
-    ...(rule.retry === undefined && (request === undefined || backendRequest === undefined)
+    ...timesOf(rule),
+    mirrors: mirrorsOf(reader, visibility, route, filters),
+    ...corsOf(filters),
+  };
+  const unable = unableFilter(filters);
+  if (unable !== undefined) {
+    reader.ignored(route, `${field}.filters`, `${unable.type} is no filter of this mesh: requests that the rule matches are refused`);
+    return { match: base.match!, directResponse: { status: NO_BACKEND_STATUS[route.kind]! } };
+  }
+  const redirect = redirectOf(filters, prefix, at);
+  if (redirect !== undefined) return { ...base, ...redirect };
+  return { ...base, ...rewriteOf(filters, prefix), ...backends(reader, visibility, route, field, rule.backendRefs) };
+}
+
+/** Tries that are not told to be repeated have the mesh's own retries, within the time that one of them has. */
+function timesOf({ timeouts: { request, backendRequest } = {}, retry }: Omit<HttpApiRule, 'matches'>): Pick<RouteRule, 'timeout' | 'retries'> {
+  const timeout = request ?? (retry === undefined ? backendRequest : undefined);
+  return {
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(retry === undefined && (request === undefined || backendRequest === undefined)
       ? {}
       : {
           retries: {
-            ...(rule.retry?.attempts === undefined ? {} : { attempts: rule.retry.attempts }),
-            ...(rule.retry === undefined ? {} : { retryOn: ['connect-failure', 'refused-stream', ...(rule.retry.codes ?? [])].join(',') }),
-            ...(rule.retry?.backoff === undefined ? {} : { backoff: rule.retry.backoff }),
+            ...(retry?.attempts === undefined ? {} : { attempts: retry.attempts }),
+            ...(retry === undefined ? {} : { retryOn: ['connect-failure', 'refused-stream', 'reset', ...(retry.codes ?? [])].join(',') }),
+            ...(retry?.backoff === undefined ? {} : { backoff: retry.backoff }),
             ...(backendRequest === undefined ? {} : { perTryTimeout: backendRequest }),
           },
         }),
-    mirrors: mirrorsOf(reader, visibility, route, filters),
-    ...(cors === undefined
-      ? {}
-      : {
-          corsPolicy: {
-            allowOrigins: (cors.allowOrigins ?? []).map((origin) =>
-              origin.includes('*') ? { regex: escaped(origin).replaceAll('\\*', '.*') } : { exact: origin },
-            ),
-            allowMethods: cors.allowMethods ?? [],
-            allowHeaders: cors.allowHeaders ?? [],
-            exposeHeaders: cors.exposeHeaders ?? [],
-            ...(cors.allowCredentials === undefined ? {} : { allowCredentials: cors.allowCredentials }),
-            maxAge: `${cors.maxAge ?? 5}s`,
-          },
-        }),
   };
-  if (redirect !== undefined) {
-    const scheme = redirect.scheme ?? at.scheme;
-    const port = redirect.port ?? (redirect.scheme === undefined ? at.port : usualPort(scheme));
-    return {
-      ...base,
-      redirect: {
-        ...(redirect.scheme === undefined ? {} : { scheme: redirect.scheme }),
-        ...(redirect.hostname === undefined ? {} : { authority: redirect.hostname }),
-        ...(port === usualPort(scheme) ? {} : { port }),
-        ...(redirect.path === undefined ? {} : pathRedirect(redirect.path, prefix)),
-        redirectCode: redirect.statusCode ?? 302,
-      },
-    };
-  }
-  return {
-    ...base,
-    ...(rewrite === undefined
-      ? {}
-      : {
-          rewrite: {
-            ...(rewrite.hostname === undefined ? {} : { authority: rewrite.hostname }),
-            ...(rewrite.path === undefined ? {} : { uriRegexRewrite: pathRewrite(rewrite.path, prefix) }),
-          },
-        }),
-    ...backends(reader, visibility, route, rule.backendRefs),
-  };
-}
-
-/** A path is rewritten, and a request redirected, by its route: filters of a backend do so where it is the only one. */
-function filtersOfOnly(references: readonly BackendReference[] | undefined): readonly ApiRouteFilter[] {
-  const taking = (references ?? []).filter(({ weight }) => weight !== 0);
-  if (taking.length !== 1) return [];
-  return (taking[0]!.filters ?? []).filter(({ urlRewrite, requestRedirect }) => urlRewrite !== undefined || requestRedirect !== undefined);
 }
 
 /** A rule of a GRPCRoute: its calls are requests of HTTP. */
@@ -116,6 +73,7 @@ export function grpcRule(
   reader: Reader,
   visibility: Visibility,
   route: Resource,
+  field: string,
   rule: NonNullable<GrpcApiRouteSpec['rules']>[number],
   match: NonNullable<NonNullable<GrpcApiRouteSpec['rules']>[number]['matches']>[number],
   at: ServedAt,
@@ -130,11 +88,7 @@ export function grpcRule(
         : type === 'Exact' && service !== ''
           ? { type: 'Exact', value: `/${service}/${method}` }
           : { type: 'RegularExpression', value: `/${part(service)}/${part(method)}` };
-  return httpRule(reader, visibility, route, rule, { path, headers: match.headers ?? [] }, at);
-}
-
-function usualPort(scheme: string): number {
-  return scheme === 'https' ? 443 : 80;
+  return httpRule(reader, visibility, route, field, rule, { path, headers: match.headers ?? [] }, at);
 }
 
 function matchOf({ path, headers = [], queryParams = [], method }: HttpApiMatch): RouteMatch {
@@ -158,30 +112,6 @@ function named(matches: readonly NamedMatch[], key: (name: string) => string): R
   return found;
 }
 
-function operations(modifier: HeaderModifier | undefined): HeaderOperations {
-  const pairs = (list: HeaderModifier['set']): Record<string, string> =>
-    Object.fromEntries((list ?? []).map(({ name, value }) => [name, value.replaceAll('%', '%%')]));
-  return { set: pairs(modifier?.set), add: pairs(modifier?.add), remove: modifier?.remove ?? [] };
-}
-
-function headersOf(filters: readonly ApiRouteFilter[]) {
-  return {
-    request: operations(filters.find(({ requestHeaderModifier }) => requestHeaderModifier !== undefined)?.requestHeaderModifier),
-    response: operations(filters.find(({ responseHeaderModifier }) => responseHeaderModifier !== undefined)?.responseHeaderModifier),
-  };
-}
-
-function mirrorsOf(reader: Reader, visibility: Visibility, route: Resource, filters: readonly ApiRouteFilter[]): NonNullable<RouteRule['mirrors']> {
-  return filters.flatMap(({ requestMirror }) => {
-    if (requestMirror === undefined) return [];
-    const { backendRef, percent, fraction } = requestMirror;
-    const backend = backendOf(reader, visibility, route, backendRef);
-    if ('reason' in backend) return [];
-    const value = fraction === undefined ? (percent ?? 100) : (fraction.numerator * 100) / (fraction.denominator ?? 100);
-    return [{ destination: { host: backend.service.hostname, port: { number: backend.port } }, percentage: { value } }];
-  });
-}
-
 /** A host by its name need not be a service yet, as in a VirtualService. */
 function unregistered(
   { kind, name, port = 0 }: BackendReference,
@@ -194,31 +124,22 @@ function backends(
   reader: Reader,
   visibility: Visibility,
   route: Resource,
+  field: string,
   references: readonly BackendReference[] | undefined,
 ): Pick<RouteRule, 'route' | 'directResponse'> {
-  const all = (references ?? []).map((reference) => ({
-    reference,
-    backend: unregistered(reference, backendOf(reader, visibility, route, reference)),
-    weight: reference.weight ?? 1,
-  }));
+  const all = (references ?? []).map((reference, index) => {
+    const unable = unableFilter(reference.filters);
+    if (unable !== undefined)
+      reader.ignored(route, `${field}.backendRefs[${index}].filters`, `${unable.type} is no filter of this mesh: its requests are refused`);
+    const found = unregistered(reference, backendOf(reader, visibility, route, reference));
+    return { reference, backend: unable === undefined ? found : undefined, weight: reference.weight ?? 1 };
+  });
   const weighted = all.filter(({ weight }) => weight > 0);
-  if (weighted.every(({ backend }) => 'reason' in backend)) return { directResponse: { status: SERVER_ERROR } };
+  if (weighted.every(({ backend }) => backend === undefined || 'reason' in backend)) return { directResponse: { status: NO_BACKEND_STATUS[route.kind]! } };
   return {
     route: weighted.map(({ reference, backend, weight }): HttpRouteDestination => {
-      const { service, port } = 'reason' in backend ? { service: { hostname: INVALID_BACKEND }, port: 1 } : backend;
+      const { service, port } = backend === undefined || 'reason' in backend ? { service: { hostname: INVALID_BACKEND }, port: 1 } : backend;
       return { destination: { host: service.hostname, port: { number: port } }, weight, headers: headersOf(reference.filters ?? []) };
     }),
   };
-}
-
-/** As a regular expression over the path, so that the slash between what is replaced and what stays is neither lost nor doubled. */
-function pathRewrite(path: PathModifier, prefix: string | undefined): { match: string; rewrite: string } {
-  if (path.type === 'ReplaceFullPath') return { match: '^/.*', rewrite: literal(path.replaceFullPath ?? '/') };
-  const before = escaped((prefix ?? '').replace(/\/+$/, ''));
-  const after = (path.replacePrefixMatch ?? '').replace(/\/+$/, '');
-  return after === '' ? { match: `^${before}/*`, rewrite: '/' } : { match: `^${before}(/.*)?`, rewrite: `${literal(after)}\\1` };
-}
-
-function pathRedirect(path: PathModifier, prefix: string | undefined): Pick<NonNullable<RouteRule['redirect']>, 'uri' | 'uriRegexRewrite'> {
-  return path.type === 'ReplaceFullPath' ? { uri: path.replaceFullPath ?? '/' } : { uriRegexRewrite: pathRewrite(path, prefix) };
 }

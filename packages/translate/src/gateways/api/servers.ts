@@ -5,6 +5,8 @@ import type { GatewayServer, ServerTls } from '../server.ts';
 import { type ApiGateway, ourGateways, servesGateway } from './gateways.ts';
 import { type BadReference, secretOf } from './references.ts';
 
+const INSECURE = 'AllowInsecureFallback';
+
 /** The listeners of the Gateway API Gateways that the node serves, as servers. */
 export function apiServers(reader: Reader): readonly GatewayServer[] {
   return ourGateways(reader)
@@ -48,16 +50,22 @@ export function tlsOf(reader: Reader, gateway: ApiGateway, listener: ApiListener
   const bad = secrets.find((secret) => typeof secret !== 'string');
   if (bad !== undefined) return bad;
   if (secrets.length === 0) return { reason: 'InvalidCertificateRef', message: 'no certificate is named' };
-  const { frontend } = gateway.spec.tls ?? {};
-  const validation = frontend?.perPort?.find(({ port }) => port === listener.port)?.tls?.validation ?? frontend?.default?.validation;
-  const authorities = validation?.caCertificateRefs?.[0];
-  const bundle = authorities === undefined ? undefined : secretOf(reader, gateway, authorities, ['ConfigMap', 'Secret']);
+  // It is of HTTPS alone: who clients of other protocols are is their backends' to ask.
+  const frontend = listener.protocol === 'HTTPS' ? gateway.spec.tls?.frontend : undefined;
+  const ofPort = frontend?.perPort?.find(({ port }) => port === listener.port);
+  // What is said of a port holds in the place of the default, nothing as well.
+  const validation = ofPort === undefined ? frontend?.default?.validation : ofPort.tls?.validation;
+  const references = validation?.mode === INSECURE ? [] : (validation?.caCertificateRefs ?? []);
+  if (validation?.mode === INSECURE)
+    reader.differs(gateway, 'spec.tls.frontend', `${INSECURE}: clients are not asked for a certificate, since one that is not valid would be taken as well`);
+  if (references.length > 1) reader.ignored(gateway, 'spec.tls.frontend', `of ${references.length} caCertificateRefs the first is heeded`);
+  const bundle = references[0] === undefined ? undefined : secretOf(reader, gateway, references[0], ['ConfigMap', 'Secret']);
   if (bundle !== undefined && typeof bundle !== 'string') return bundle;
   return {
     kind: 'terminate',
     certificates: (secrets as string[]).map(apiCredentialSecret),
     clientAuthorities: bundle === undefined ? undefined : apiCredentialSecret(`${bundle}-cacert`),
-    requireClientCertificate: bundle !== undefined && validation?.mode !== 'AllowInsecureFallback',
+    requireClientCertificate: bundle !== undefined,
     subjectAltNames: [],
     minProtocol: 'TLS_AUTO',
     maxProtocol: 'TLS_AUTO',

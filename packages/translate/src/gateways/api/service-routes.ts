@@ -2,7 +2,7 @@ import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_co
 import type { Reader } from '../../reader.ts';
 import { type RoutedHost, routesOf } from '../../routes/http-route.ts';
 import type { Visibility } from '../../visibility.ts';
-import { byPrecedence } from './order.ts';
+import { byPrecedence, bySeniority } from './order.ts';
 import { isService, serviceHost } from './parent-services.ts';
 import { rulesOf } from './rules-of.ts';
 
@@ -13,14 +13,16 @@ import { rulesOf } from './rules-of.ts';
 export function serviceRoutes(reader: Reader, visibility: Visibility, target: RoutedHost): readonly Route[] | undefined {
   const { domainSuffix } = reader.settings;
   const owner = target.service?.namespace;
-  const naming = reader
-    .serviceRoutes(target.host)
+  const portName = target.service?.ports.find(({ port }) => port === target.port)?.name;
+  const naming = [...reader.serviceRoutes(target.host)]
+    .sort(bySeniority)
     .filter(({ metadata, spec }) =>
       (spec.parentRefs ?? []).some(
         (parent) =>
           isService(parent) &&
           serviceHost(parent, metadata.namespace, domainSuffix) === target.host &&
-          (parent.port === undefined || parent.port === target.port),
+          (parent.port === undefined || parent.port === target.port) &&
+          (parent.sectionName === undefined || parent.sectionName === portName),
       ),
     );
   const consumers = naming.filter(({ metadata }) => metadata.namespace === reader.node.namespace);

@@ -31,7 +31,11 @@ const faults = (status: ApiStatus | undefined): readonly string[] =>
 
 describe('a gateway', () => {
   test('that is as it should be', () => {
-    const status = statusOf([gateway([http, tls('https')]), route(to('web')), route(to('web'), 'GRPCRoute')]);
+    const status = statusOf([
+      gateway([http, tls('https')]),
+      route({ hostnames: ['a.example.com'], ...to('web') }),
+      route({ hostnames: ['b.example.com'], ...to('web') }, 'GRPCRoute'),
+    ]);
     expect(status!.conditions).toEqual([
       { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' },
       { type: 'Programmed', status: 'True', reason: 'Programmed', message: '' },
@@ -149,4 +153,12 @@ describe('a route', () => {
   ])('%s', (_, of, expected) => {
     expect(faults(statusOf([of, edge]))).toEqual(expected);
   });
+});
+
+test('of an HTTPRoute and a GRPCRoute with a host in common the older one is accepted', () => {
+  const young = api('GRPCRoute', 'g', { parentRefs: [{ name: 'edge' }], ...to('web') });
+  const younger = { ...young, metadata: { ...young.metadata, creationTimestamp: '2026-11-25T00:00:00Z' } };
+  const config = [gateway([http]), route(to('web')), younger];
+  expect(faults(statusOf(config, config[1]))).toEqual([]);
+  expect(faults(statusOf(config, younger))).toEqual(['parent edge: Accepted (HostnameConflict)']);
 });

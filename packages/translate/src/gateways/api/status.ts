@@ -181,6 +181,7 @@ const notAccepted: Readonly<Record<string, string>> = {
   NoMatchingParent: 'there is no such Service, or no such listener of the Gateway, that takes routes of this kind',
   NotAllowedByListeners: 'no listener allows routes of this kind from this namespace',
   NoMatchingListenerHostname: 'no listener has a host name in common with it',
+  HostnameConflict: 'an older route of the other kind, HTTPRoute or GRPCRoute, has a host name of it at every listener',
 };
 
 function routeStatus(reader: Reader, route: Resource<ApiRouteSpec>): ApiStatus {
