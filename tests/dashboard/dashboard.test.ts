@@ -109,7 +109,7 @@ describe.skipIf(chromium === undefined)('the dashboard in Chromium', () => {
     expect((await mesh.rig(['rollout', 'start', 'orders', '--to', 'v2', '--steps', '30,100'])).code).toBe(0);
     await show('Overview');
     const panel = page.getByRole('listitem', { name: 'Rollout orders' });
-    await panel.getByText(/step 1 of 2 steps, watched for \d+ s of 60 s/).waitFor();
+    await panel.getByText(/step 1 of 2, watched for \d+ s of 60 s/).waitFor();
     await panel.getByText(/^30 % to v2: (waiting for success>=99%|good so far)/).waitFor();
     const cells = async (version: string): Promise<string[]> =>
       panel

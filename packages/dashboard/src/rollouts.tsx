@@ -1,6 +1,6 @@
 import type { RolloutArmView, RolloutView } from '@outrigger/control-plane/api';
 import { Card, Figure, Scrolling, State } from './parts.tsx';
-import { count, duration, type Grade, gradeOfSuccess, milliseconds, percent, serviceName } from './text.ts';
+import { duration, type Grade, gradeOfSuccess, milliseconds, percent, serviceName } from './text.ts';
 
 const phaseGrade: Record<RolloutView['phase'], Grade | 'plain'> = {
   waiting: 'unknown',
@@ -86,7 +86,7 @@ function Rollout({ rollout }: { rollout: RolloutView }) {
 }
 
 function Progress({ rollout: { step, steps, heldMs, everyMs } }: { rollout: RolloutView }) {
-  const where = step < 0 ? 'mirroring' : `step ${step + 1} of ${count(steps.length, 'step')}`;
+  const where = step < 0 ? 'mirroring' : `step ${step + 1} of ${steps.length}`;
   return (
     <span class="quiet">
       {where}, watched for {duration(heldMs)} of {duration(everyMs)}

@@ -17,7 +17,7 @@ const ORIGIN = 'rig rollout start';
 export function rolloutRoutes({ configuration, rollouts }: RolloutParts, guarded: (handle: Handler) => Handler): Route[] {
   return [
     { method: 'GET', path: /^\/rollouts$/, handle: guarded(() => rollouts.views()) },
-    { method: 'POST', path: /^\/rollouts$/, handle: guarded(({ body }) => start(configuration, rollouts, body)) },
+    { method: 'POST', path: /^\/rollouts$/, handle: guarded(({ body, caller }) => start(configuration, rollouts, body, caller)) },
     {
       method: 'POST',
       path: /^\/rollouts\/([^/]+)\/([^/]+)\/(pause|resume|promote|abort)$/,
@@ -33,7 +33,7 @@ export function rolloutRoutes({ configuration, rollouts }: RolloutParts, guarded
 }
 
 /** Writes the Rollout, where it can begin at once; else nothing is changed. */
-async function start(configuration: Configuration, rollouts: Rollouts, body: unknown): Promise<RolloutView> {
+async function start(configuration: Configuration, rollouts: Rollouts, body: unknown, by: string): Promise<RolloutView> {
   const { namespace, name, spec } = request(body);
   const text = JSON.stringify({ apiVersion: 'outrigger.dev/v1alpha1', kind: 'Rollout', metadata: { name, namespace }, spec });
   const file = { file: ORIGIN, text };
@@ -42,7 +42,7 @@ async function start(configuration: Configuration, rollouts: Rollouts, body: unk
   // What is not valid at all, apply refuses in its own words.
   const refusal = candidate === undefined ? undefined : rollouts.refusalOf(candidate);
   if (refusal !== undefined) throw new ApiFailure(409, 'REFUSED', `the rollout cannot begin: ${refusal.reason}`, `Rollout ${namespace}/${name}`, refusal.next);
-  const { applied } = await configuration.apply([file]);
+  const { applied } = await configuration.apply([file], { by });
   // The same once more is no change of what is written, but is meant to begin again.
   if (applied[0]?.change === 'unchanged') rollouts.again(namespace, name);
   const view = rollouts.view(namespace, name);

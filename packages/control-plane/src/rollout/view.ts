@@ -70,7 +70,7 @@ export function refusedView(resource: Resource<RolloutSpec>, reason: string): Ro
 }
 
 export function rolloutStatus(view: RolloutView): ResourceStatus {
-  const state = view.phase === 'waiting' ? 'without-effect' : view.phase === 'paused' || view.phase === 'progressing' ? 'pending' : 'in-effect';
+  const state = view.phase === 'waiting' ? 'without-effect' : view.phase === 'paused' ? 'pending' : 'in-effect';
   return { state, summary: view.verdict, acknowledged: 0, affected: 0, laggards: [], refused: [], notes: [] };
 }
 
