@@ -35,20 +35,16 @@ function cidr(text: string): Init<typeof CidrRangeSchema> {
   return { addressPrefix, prefixLen: length === undefined ? (addressPrefix.includes(':') ? 128 : 32) : Number(length) };
 }
 
-/** By the name that a client asks for, as the VirtualServices say; of two matches of one name and range the first has it. */
+/** By the name that a client asks for, as the VirtualServices say. */
 function tlsChains(reader: Reader, visibility: Visibility, captured: CapturedPort, address: string): FilterChain[] {
   const { service, port, ranges } = captured;
   const chains: FilterChain[] = [];
-  const taken = new Set<string>();
   for (const virtualService of visibility.connectionServices(service.hostname)) {
     for (const [index, { match, route = [] }] of (virtualService.spec.tls ?? []).entries()) {
       const field = `spec.tls[${index}]`;
       for (const one of match) {
         if (route.length === 0 || !meshConnection(reader, virtualService, one, port.port)) continue;
         const subnets = one.destinationSubnets?.length ? one.destinationSubnets : ranges;
-        const key = JSON.stringify([one.sniHosts, subnets]);
-        if (taken.has(key)) continue;
-        taken.add(key);
         chains.push(routed(reader, visibility, virtualService, { route, field }, captured, subnets, one.sniHosts));
       }
     }

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Protocol } from '@outrigger/resources';
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import { type FilterChain, type FilterChainMatch, FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
+import { type FilterChain, FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { HttpInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/http_inspector/v3/http_inspector';
 import { TlsInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector';
 import { socketAddress } from '../addresses.ts';
@@ -20,6 +20,7 @@ import { unknownVirtualHost } from '../routes/virtual-host.ts';
 import type { Visibility } from '../visibility.ts';
 import { connectionChains } from './connection-chains.ts';
 import { ANY_ADDRESS, type CapturedPort, capturedAt, captureListenerName, parseCaptureListener } from './places.ts';
+import { TakenMatches } from './taken-matches.ts';
 
 export const VIRTUAL_OUTBOUND = 'virtualOutbound';
 
@@ -125,6 +126,7 @@ function manager(reader: Reader, statPrefix: string, routes: Parameters<typeof c
 /** Services that share a place: requests are told apart by host, connections by what their chains match. Of two that match the same the older has it. */
 function chainsAt(reader: Reader, visibility: Visibility, captured: readonly CapturedPort[], address: string, port: number): readonly FilterChain[] {
   let chains: FilterChain[] = [];
+  let taken = new TakenMatches();
   let kind: Kind | undefined;
   const first = captured[0]!.protocol;
   for (const one of captured) {
@@ -137,8 +139,11 @@ function chainsAt(reader: Reader, visibility: Visibility, captured: readonly Cap
       ...(incoming === 'http' ? [] : connectionChains(reader, visibility, one, address)),
       ...(incoming === 'tcp' ? [] : [requestChain(reader, one, incoming === 'auto', address, port)]),
     ];
-    if (kind === undefined || (incoming === 'auto' && kind === 'http')) chains = made;
-    else for (const chain of made) if (!chains.some((other) => sameMatch(chain, other))) chains.push(chain);
+    if (incoming === 'auto' && kind === 'http') {
+      chains = [];
+      taken = new TakenMatches();
+    }
+    chains.push(...made.flatMap((chain) => taken.take(chain) ?? []));
     // At any address what is no request goes on to where it was sent.
     if (kind === undefined) kind = incoming === 'http' && address === ANY_ADDRESS ? 'auto' : incoming;
     else if (kind !== incoming) kind = 'auto';
@@ -157,21 +162,4 @@ function requestChain(reader: Reader, { service }: CapturedPort, sniffed: boolea
 
 function matchesAll({ filterChainMatch }: FilterChain): boolean {
   return filterChainMatch === undefined;
-}
-
-function sameMatch(a: FilterChain, b: FilterChain): boolean {
-  return matchKey(a.filterChainMatch) === matchKey(b.filterChainMatch);
-}
-
-function matchKey(match: FilterChainMatch | undefined): string {
-  if (match === undefined) return '';
-  const ranges = match.prefixRanges.map(({ addressPrefix, prefixLen }) => networkOf(addressPrefix, prefixLen ?? 0)).sort();
-  return JSON.stringify([ranges, match.serverNames, match.transportProtocol, match.applicationProtocols]);
-}
-
-/** "10.1.2.3/8" and "10.9.9.9/8" are one network, as an Envoy sees it too. */
-function networkOf(address: string, length: number): string {
-  if (address.includes(':')) return `${address}/${length}`;
-  const bits = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-  return `${Math.floor(bits / 2 ** (32 - length))}/${length}`;
 }

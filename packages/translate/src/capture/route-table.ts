@@ -25,12 +25,7 @@ export function capturedRoutes(reader: Reader, visibility: Visibility, name: str
   const [, host] = match;
   const port = Number(match[2]);
   const services = requestServices(visibility, port);
-  if (host === undefined) {
-    const shared = sharedHosts(reader, visibility, services, port);
-    // A VirtualService may be for every host.
-    const unknown = shared.some(({ domains }) => domains.includes('*')) ? [] : [unknownVirtualHost(reader, visibility, ['*'])];
-    return table(reader, name, [...shared, ...unknown]);
-  }
+  if (host === undefined) return table(reader, name, [...sharedHosts(reader, visibility, services, port), unknownVirtualHost(reader, visibility, ['*'])]);
   const service = services.find(({ hostname }) => hostname === host);
   return table(reader, name, service === undefined ? [] : [virtualHost(reader, visibility, host, port, service, ['*'])]);
 }
