@@ -221,14 +221,15 @@ export async function main(argv: readonly string[]): Promise<void> {
       .command('simulate')
       .description('what would become of a request, with no mesh running')
       .requiredOption('-f, --file <files...>', 'files, folders or - for standard input')
-      .option('--from <namespace/workload>', 'asked by the proxy beside a workload that calls')
+      .option('--from <namespace/workload>', 'asked by the proxy beside a workload that calls; with --to who calls')
       .option('--gateway <namespace/name>', 'asked by a gateway: a Gateway, of either API, or a ListenerSet')
       .option('--to <namespace/workload:port>', 'asked by the proxy beside a workload that is called')
       .option('--request <request>', "'METHOD URL', 'tcp HOST:PORT' or 'tls NAME:PORT'")
       .option('-H, --header <header>', "'NAME: VALUE', several times", several, [])
       .option('--mtls', 'with --to: over mutual TLS of the mesh (the default)')
       .option('--plaintext', 'with --to: without TLS')
-      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
+      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY (the default) or REGISTRY_ONLY')
+      .option('--mesh-config <file>', "the mesh's settings (MeshConfig)")
       .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
       .addOption(output())
       .action(async ({ file, ...options }) => (await import('./commands/simulate.ts')).simulate({ ...options, files: file })),
@@ -251,11 +252,11 @@ export async function main(argv: readonly string[]): Promise<void> {
       .action(async (options) => (await import('./commands/dashboard.ts')).dashboard({ ...options, state: mesh() })),
     'rig dashboard',
   );
+  rolloutCommands(program, { output, example, mesh });
   const token = program.command('token').description('join tokens, by which workloads elsewhere show who they are');
   example(
     token
       .command('create')
-  rolloutCommands(program, { output, example, mesh });
       .requiredOption('--name <name>', 'service account that it stands for')
       .option('--namespace <name>', 'namespace', 'default')
       .option('--ttl <seconds>', 'how long it can be used', '3600')
