@@ -81,6 +81,9 @@ export function messagesOf(problems: readonly Problem[]): readonly Message[] {
       resource: problem.resource ?? { group: '', kind: '', namespace: '', name: '' },
       file: problem.file,
       line: problem.line,
+      ...(problem.meant === undefined
+        ? {}
+        : { fix: 'name' in problem.meant ? { path: problem.field, rename: problem.meant.name } : { path: problem.field, value: problem.meant.value } }),
     }))
     .sort(byPlace);
 }

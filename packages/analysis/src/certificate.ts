@@ -1,17 +1,32 @@
 /** Why a PEM file is no certificate, or one out of its time; undefined where nothing is wrong. Without a clock, time is not looked at. */
 export function certificateProblem(pem: string, nowMs?: number): string | undefined {
+  const validity = readValidity(pem);
+  if (typeof validity === 'string') return validity;
+  if (nowMs === undefined) return undefined;
+  return nowMs < validity.fromMs ? 'it is not valid yet' : nowMs > validity.untilMs ? 'it has expired' : undefined;
+}
+
+/** When the first certificate of a PEM file expires; undefined: there is none. */
+export function certificateExpiryMs(pem: string): number | undefined {
+  const validity = readValidity(pem);
+  return typeof validity === 'string' ? undefined : validity.untilMs;
+}
+
+interface Validity {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** A text says why there is none. */
+function readValidity(pem: string): Validity | string {
   const body = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/.exec(pem)?.[1];
   if (body === undefined) return 'it has no certificate in PEM';
-  let bytes: Uint8Array;
   try {
-    bytes = Uint8Array.from(atob(body.replaceAll(/\s/g, '')), (character) => character.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(body.replaceAll(/\s/g, '')), (character) => character.charCodeAt(0));
+    return validityOf(bytes) ?? 'it is no X.509 certificate';
   } catch {
     return 'it is no base64';
   }
-  const validity = validityOf(bytes);
-  if (validity === undefined) return 'it is no X.509 certificate';
-  if (nowMs === undefined) return undefined;
-  return nowMs < validity.fromMs ? 'it is not valid yet' : nowMs > validity.untilMs ? 'it has expired' : undefined;
 }
 
 interface Element {
@@ -24,7 +39,7 @@ const VERSION = 0xa0;
 const UTC_TIME = 0x17;
 
 /** Certificate, its first part, and there: version (optional), serial number, algorithm, issuer, validity. */
-function validityOf(bytes: Uint8Array): { readonly fromMs: number; readonly untilMs: number } | undefined {
+function validityOf(bytes: Uint8Array): Validity | undefined {
   const certificate = elementsOf(bytes);
   if (certificate?.length !== 1 || certificate[0]?.tag !== SEQUENCE) return undefined;
   const signed = elementsOf(certificate[0].bytes)?.[0];

@@ -13,6 +13,7 @@ import {
   type KubernetesDocument,
   type KubernetesService,
   kubernetesServices,
+  matchesLabels,
   namespaceOf,
   ofKind,
   type Resource,
@@ -28,7 +29,7 @@ import {
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
 import { isAssumed, type KubernetesWorkload, kubernetesWorkloads, type Pod, podsOf, withAssumed } from './kubernetes.ts';
-import type { Message } from './message.ts';
+import type { Fix, Message } from './message.ts';
 import { isSuppressed } from './suppress.ts';
 import { type Argument, messageText } from './templates.ts';
 
@@ -56,6 +57,10 @@ export class Context {
   readonly #statuses: ReadonlyMap<string, Json>;
   readonly #byKind = new Map<string, readonly Resource[]>();
   #gateways: ReadonlyMap<string, Resource<GatewaySpec>> | undefined;
+  #othersByKind: ReadonlyMap<string, readonly KubernetesDocument[]> | undefined;
+  #namespaces: ReadonlyMap<string, KubernetesDocument> | undefined;
+  #entrySelectors: ReadonlyMap<string, readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[]> | undefined;
+  #selecting: ReadonlyMap<string, readonly KubernetesService[]> | undefined;
   #pods: readonly Pod[] | undefined;
   #workloads: ReadonlyMap<string, readonly KubernetesWorkload[]> | undefined;
 
@@ -92,7 +97,8 @@ export class Context {
   }
 
   otherOfKind(kind: string): readonly KubernetesDocument[] {
-    return this.others.filter((document) => document.kind === kind);
+    this.#othersByKind ??= Map.groupBy(this.others, (document) => document.kind);
+    return this.#othersByKind.get(kind) ?? [];
   }
 
   /** Pods as they are written, and the one of the ingress gateway that is taken to run. */
@@ -113,8 +119,30 @@ export class Context {
     return found?.selector === undefined ? undefined : { namespace: found.service.namespace, labels: found.selector };
   }
 
+  /** Hosts of the Services of Kubernetes that select a workload. */
+  hostsOf({ namespace, labels }: Pick<KubernetesWorkload, 'namespace' | 'labels'>): readonly string[] {
+    this.#selecting ??= Map.groupBy(
+      [...this.#kubernetesServices.values()].filter(({ selector }) => selector !== undefined && Object.keys(selector).length > 0),
+      ({ service }) => service.namespace,
+    );
+    return (this.#selecting.get(namespace) ?? []).filter(({ selector }) => matchesLabels(selector, labels)).map(({ service }) => service.hostname);
+  }
+
+  /** What the ServiceEntries of a host select by its workloadSelector. */
+  entrySelectorsOf(host: string): readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[] {
+    this.#entrySelectors ??= Map.groupBy(
+      this.ofKind('ServiceEntry').flatMap(({ metadata: { namespace }, spec }) => {
+        const labels = spec.workloadSelector?.labels;
+        return labels === undefined ? [] : (spec.hosts ?? []).map((name) => ({ host: name, namespace, labels }));
+      }),
+      (selector) => selector.host,
+    );
+    return this.#entrySelectors.get(host) ?? [];
+  }
+
   namespace(name: string): KubernetesDocument | undefined {
-    return this.otherOfKind('Namespace').find((document) => document.name === name);
+    this.#namespaces ??= new Map(this.otherOfKind('Namespace').map((document) => [document.name, document]));
+    return this.#namespaces.get(name);
   }
 
   /** The Gateway of Istio that a VirtualService of `namespace` names: "NAMESPACE/NAME", and itself where it is there. */
@@ -145,6 +173,14 @@ export class Context {
     if (isSuppressed(resource.metadata.annotations, code)) return;
     const line = resource.origin === undefined ? 0 : (resource.lineOf?.(field) ?? resource.origin.line);
     this.#say(refOf(resource), resource.origin?.file ?? '', line, code, args);
+  }
+
+  /** The same, with what to write in its place. */
+  reportWithFix(resource: Resource, field: string, fix: Fix | undefined, code: string, ...args: Argument[]): void {
+    const before = this.messages.length;
+    this.report(resource, field, code, ...args);
+    const message = this.messages[before];
+    if (fix !== undefined && message !== undefined && message.file !== '') this.messages[before] = { ...message, fix };
   }
 
   /** The same of a Kubernetes object. */

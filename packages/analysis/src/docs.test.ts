@@ -7,7 +7,10 @@ import { analyzers } from './registry.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../../docs/analysis.md'), 'utf8');
 const rows = new Map(
-  [...page.matchAll(/^\| ([A-Z]+\d+) +\| (\w+) +\| (\w+) +\| (.+?) +\| (.+?) +\|$/gm)].map(([, code, name, level, , by]) => [code, { name, level, by }]),
+  [...page.matchAll(/^\| \[([A-Z]+\d+)\]\(analysis\/\1\.md\) +\| (\w+) +\| (\w+) +\| (.+?) +\| (.+?) +\|$/gm)].map(([, code, name, level, , by]) => [
+    code,
+    { name, level, by },
+  ]),
 );
 
 /** Not found by looking at files: asked of a cluster, or of the analysis itself. */
@@ -17,7 +20,7 @@ test('the table of codes has each of them, with its level and whether it is repo
   const reported = new Set(analyzers.flatMap(({ codes }) => codes));
   const expected = [...templates, ...ownTemplates].map(({ code, name, level }): [string, object] => [
     code,
-    { name, level, by: reported.has(code) ? 'files' : (others[code] ?? 'not yet') },
+    { name, level, by: reported.has(code) ? 'files' : (others[code] ?? 'not from files') },
   ]);
   expect([...rows].sort()).toEqual(expected.sort());
 });

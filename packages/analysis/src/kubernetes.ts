@@ -16,6 +16,7 @@ import {
 export interface KubernetesWorkload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
 }
 
 export function kubernetesWorkloads(others: readonly KubernetesDocument[]): readonly KubernetesWorkload[] {
@@ -26,11 +27,16 @@ export function kubernetesWorkloads(others: readonly KubernetesDocument[]): read
       const topology = Object.fromEntries(Object.entries(node).filter(([key, value]) => key.startsWith('topology.') && value !== ''));
       const hostname = text(field(document.value, 'spec', 'nodeName'));
       const place = hostname === '' ? topology : { ...topology, 'kubernetes.io/hostname': hostname };
-      return [{ namespace: namespaceOf(document), labels: { ...place, ...labelsOf(document) } }];
+      return [{ namespace: namespaceOf(document), labels: { ...place, ...labelsOf(document) }, serviceAccount: accountOf(field(document.value, 'spec')) }];
     }
     const template = field(document.value, 'spec', 'template', 'metadata', 'labels');
-    return isJsonObject(template) ? [{ namespace: namespaceOf(document), labels: stringMap(template) }] : [];
+    const serviceAccount = accountOf(field(document.value, 'spec', 'template', 'spec'));
+    return isJsonObject(template) ? [{ namespace: namespaceOf(document), labels: stringMap(template), serviceAccount }] : [];
   });
+}
+
+function accountOf(spec: Json | undefined): string {
+  return text(field(spec, 'serviceAccountName')) || 'default';
 }
 
 export interface Container {

@@ -7,12 +7,17 @@ import { conditions } from './analyzers/conditions.ts';
 import { conflictingGateways } from './analyzers/conflicting-gateways.ts';
 import { conflictingHosts } from './analyzers/conflicting-hosts.ts';
 import { conflictingProtocols } from './analyzers/conflicting-protocols.ts';
+import { costlyRegexes } from './analyzers/costly-regexes.ts';
+import { delegates } from './analyzers/delegates.ts';
+import { deniedRoutes } from './analyzers/denied-routes.ts';
 import { deploymentServices } from './analyzers/deployment-services.ts';
 import { deprecations } from './analyzers/deprecations.ts';
 import { destinationHosts } from './analyzers/destination-hosts.ts';
 import { destinationRuleWorkloads } from './analyzers/destination-rule-workloads.ts';
 import { destinationSubsets } from './analyzers/destination-subsets.ts';
 import { envoyFilterPatches } from './analyzers/envoy-filter-patches.ts';
+import { expiringCertificates } from './analyzers/expiring-certificates.ts';
+import { exportsToNowhere } from './analyzers/exports-to-nowhere.ts';
 import { externalControlPlane } from './analyzers/external-control-plane.ts';
 import { gatewayApiVersions } from './analyzers/gateway-api-versions.ts';
 import { gatewayCertificates } from './analyzers/gateway-certificates.ts';
@@ -26,6 +31,8 @@ import { jwtClaimRoutes } from './analyzers/jwt-claim-routes.ts';
 import { kubernetesGatewaySelectors } from './analyzers/kubernetes-gateway-selectors.ts';
 import { lightstepTracing } from './analyzers/lightstep-tracing.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
+import { mtlsMismatches } from './analyzers/mtls-mismatches.ts';
+import { multipliedRetries } from './analyzers/multiplied-retries.ts';
 import { namespaceInjection } from './analyzers/namespace-injection.ts';
 import { proxyImages } from './analyzers/proxy-images.ts';
 import { serviceEntryAddresses } from './analyzers/service-entry-addresses.ts';
@@ -35,6 +42,7 @@ import { sidecarSelectors } from './analyzers/sidecar-selectors.ts';
 import { telemetryDefaults } from './analyzers/telemetry-defaults.ts';
 import { telemetryProviders } from './analyzers/telemetry-providers.ts';
 import { telemetrySelectors } from './analyzers/telemetry-selectors.ts';
+import { timeoutsBeyondCallers } from './analyzers/timeouts-beyond-callers.ts';
 import { unreachableRules } from './analyzers/unreachable-rules.ts';
 import { virtualServiceGateways } from './analyzers/virtual-service-gateways.ts';
 import { weightsWithoutEndpoints } from './analyzers/weights-without-endpoints.ts';
@@ -81,4 +89,12 @@ export const analyzers: readonly Analyzer[] = [
   shadowedRoutes,
   weightsWithoutEndpoints,
   hostsOwnedTwice,
+  costlyRegexes,
+  deniedRoutes,
+  expiringCertificates,
+  mtlsMismatches,
+  multipliedRetries,
+  timeoutsBeyondCallers,
+  delegates,
+  exportsToNowhere,
 ];

@@ -4,7 +4,7 @@ import { ownTemplates } from './own-templates.ts';
 
 export type Argument = string | number | readonly (string | number)[];
 
-interface Template {
+export interface Template {
   readonly code: string;
   readonly name: string;
   readonly level: Level;
@@ -14,6 +14,9 @@ interface Template {
 const byCode: ReadonlyMap<string, Template> = new Map(
   [...(templates as readonly { code: string; name: string; level: string; template: string }[]), ...ownTemplates].map((row) => [row.code, row as Template]),
 );
+
+/** Istio's codes and ours, by code. */
+export const allTemplates: readonly Template[] = [...byCode.values()].sort((a, b) => (a.code < b.code ? -1 : 1));
 
 /** Level and text of a code's message. */
 export function messageText(code: string, args: readonly Argument[]): { readonly level: Level; readonly text: string } {

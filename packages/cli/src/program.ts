@@ -211,6 +211,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks)")
       .option('--all-codes', 'those too that most meshes have on purpose')
       .option('--suppress <code=resource>', 'leave out: "IST0102=Namespace shop-*"; may be given again', (text, all: string[]) => [...all, text], [])
+      .option('--fix', 'write what is mechanical into the files, comments and formatting kept; without it the difference is shown')
       .addOption(output())
       .action(async (paths: string[], options) => (await import('./commands/analyze.ts')).analyzeFiles({ ...options, files: paths })),
     'rig analyze -o json mesh/',

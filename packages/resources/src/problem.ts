@@ -29,6 +29,8 @@ export interface Problem {
   readonly field: string;
   /** Absent where the document did not say what it is. */
   readonly resource?: ResourceRef;
+  /** What was likely meant by the field's name, or by its value. */
+  readonly meant?: { readonly name: string } | { readonly value: string };
 }
 
 /** "mesh.yaml:12: VirtualService default/shop: spec.http: Required value" */

@@ -87,12 +87,17 @@ export async function readResources(files: readonly SourceFile[], options: ReadO
 function fieldProblems(document: KubernetesDocument, options: ReadOptions, errors: readonly FieldError[]): Problem[] {
   const problems = errors
     .slice(0, maxProblemsPerDocument)
-    .map((error) => problemAt(document, options, { code: 'INVALID', field: error.field, message: error.message, next: nextFor(error) }));
+    .map((error) => problemAt(document, options, { code: 'INVALID', field: error.field, message: error.message, next: nextFor(error), ...meantBy(error) }));
   if (errors.length > maxProblemsPerDocument) {
     const rest = errors.length - maxProblemsPerDocument;
     problems.push(problemAt(document, options, { code: 'INVALID', field: '', message: `and ${rest} more errors`, next: 'correct these first' }));
   }
   return problems;
+}
+
+function meantBy({ type, suggestion }: FieldError): Pick<Problem, 'meant'> {
+  if (suggestion === undefined) return {};
+  return type === 'Unknown' ? { meant: { name: suggestion } } : type === 'NotSupported' ? { meant: { value: suggestion } } : {};
 }
 
 function nextFor(error: FieldError): string {
@@ -113,7 +118,7 @@ function nextFor(error: FieldError): string {
   }
 }
 
-function problemAt(document: KubernetesDocument, options: ReadOptions, problem: Pick<Problem, 'code' | 'field' | 'message' | 'next'>): Problem {
+function problemAt(document: KubernetesDocument, options: ReadOptions, problem: Pick<Problem, 'code' | 'field' | 'message' | 'next' | 'meant'>): Problem {
   const clusterScoped = kindOf(document.apiVersion, document.kind)?.scope === 'Cluster';
   const namespace = clusterScoped ? '' : document.namespace || (options.defaultNamespace ?? 'default');
   const resource: ResourceRef = { group: groupOf(document.apiVersion), kind: document.kind, namespace, name: document.name };

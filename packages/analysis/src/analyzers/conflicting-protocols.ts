@@ -8,7 +8,7 @@ interface Declared {
   readonly protocol: string;
 }
 
-/** ServiceEntries that give one port of one host different protocols. */
+/** ServiceEntries that give one port of one host different protocols; each is told once, of the first port. */
 export const conflictingProtocols: Analyzer = {
   name: 'serviceentry.ConflictingServiceEntryProtocolAnalyzer',
   codes: ['IST0177'],
@@ -19,15 +19,19 @@ export const conflictingProtocols: Analyzer = {
         for (const [index, port] of (resource.spec.ports ?? []).entries()) {
           const key = `${host} ${port.number}`;
           const declared = { resource, path: `spec.ports[${index}]`, protocol: (port.protocol ?? '').toUpperCase() };
-          byPort.set(key, [...(byPort.get(key) ?? []), declared]);
+          const list = byPort.get(key) ?? [];
+          list.push(declared);
+          byPort.set(key, list);
         }
       }
     }
+    const told = new Set<Resource>();
     for (const [key, all] of byPort) {
       const [host, port] = key.split(' ') as [string, string];
       for (const declared of all) {
         const conflicting = all.filter((other) => other === declared || (other.protocol !== declared.protocol && meet(other, declared)));
-        if (conflicting.length < 2) continue;
+        if (conflicting.length < 2 || told.has(declared.resource)) continue;
+        told.add(declared.resource);
         const names = conflicting.map(({ resource }) => `${resource.metadata.namespace}/${resource.metadata.name}`);
         context.report(
           declared.resource,

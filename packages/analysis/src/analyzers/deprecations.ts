@@ -10,10 +10,17 @@ export const deprecations: Analyzer = {
     for (const resource of context.ofKind('VirtualService')) {
       for (const [index, route] of (resource.spec.http ?? []).entries()) {
         if ((route.fault?.delay?.percent ?? 0) > 0) {
-          context.report(resource, `spec.http[${index}].fault.delay.percent`, 'IST0002', 'use of fault.delay.percent, write fault.delay.percentage.value');
+          const path = `spec.http[${index}].fault.delay.percent`;
+          const { percent = 0, percentage } = route.fault!.delay!;
+          // Beside its successor it is to be taken out, and which of the two is meant only a person knows.
+          const fix = percentage === undefined ? { path, rename: 'percentage', value: { value: percent } } : undefined;
+          context.reportWithFix(resource, path, fix, 'IST0002', 'use of fault.delay.percent, write fault.delay.percentage.value');
         }
-        if ((route.mirrorPercent ?? route.mirror_percent) !== undefined) {
-          context.report(resource, `spec.http[${index}].mirrorPercent`, 'IST0002', 'use of mirrorPercent, write mirrorPercentage.value');
+        const percent = route.mirrorPercent ?? route.mirror_percent;
+        if (percent !== undefined && percent !== null) {
+          const path = `spec.http[${index}].${route.mirrorPercent == null ? 'mirror_percent' : 'mirrorPercent'}`;
+          const fix = route.mirrorPercentage === undefined ? { path, rename: 'mirrorPercentage', value: { value: percent } } : undefined;
+          context.reportWithFix(resource, path, fix, 'IST0002', 'use of mirrorPercent, write mirrorPercentage.value');
         }
       }
     }

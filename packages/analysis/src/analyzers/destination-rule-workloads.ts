@@ -34,8 +34,9 @@ function namespaceOfHost(host: string): string {
 
 function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
   const registered = context.instances.filter((instance) => instance.services.includes(host)).map((instance) => instance.labels);
-  const selector = context.selectorOf(host);
-  if (selector === undefined) return registered;
-  const pods = (context.workloads.get(selector.namespace) ?? []).filter((workload) => matchesLabels(selector.labels, workload.labels));
-  return [...registered, ...pods.map((workload) => workload.labels)];
+  const selectors = [context.selectorOf(host), ...context.entrySelectorsOf(host)].filter((selector) => selector !== undefined);
+  const pods = selectors.flatMap(({ namespace, labels }) =>
+    (context.workloads.get(namespace) ?? []).filter((workload) => matchesLabels(labels, workload.labels)).map((workload) => workload.labels),
+  );
+  return [...registered, ...pods];
 }

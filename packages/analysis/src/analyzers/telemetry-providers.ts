@@ -11,7 +11,8 @@ export const telemetryProviders: Analyzer = {
     if (list(field(context.meshConfig, 'defaultProviders', 'accessLogging')).length > 0) return;
     for (const resource of context.ofOtherKind('telemetry.istio.io', 'Telemetry')) {
       for (const [index, logging] of list(field(resource.spec, 'accessLogging')).entries()) {
-        if (list(field(logging, 'providers')).length === 0)
+        // What is switched off needs nobody to write to.
+        if (field(logging, 'disabled') !== true && list(field(logging, 'providers')).length === 0)
           context.report(resource, `spec.accessLogging[${index}]`, 'IST0157', resource.metadata.name, resource.metadata.namespace);
       }
     }

@@ -35,6 +35,7 @@ const apiVersions: Readonly<Record<string, string>> = {
   EnvoyFilter: 'networking.istio.io/v1alpha3',
   Gateway: 'networking.istio.io/v1',
   MutatingWebhookConfiguration: 'admissionregistration.k8s.io/v1',
+  PeerAuthentication: 'security.istio.io/v1',
   ProxyConfig: 'networking.istio.io/v1beta1',
   RequestAuthentication: 'security.istio.io/v1',
   ServiceEntry: 'networking.istio.io/v1',

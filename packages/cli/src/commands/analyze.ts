@@ -1,4 +1,15 @@
-import { analyzeInput, type Level, readAnalysisInput, type Suppression, suppressionOf, withoutSuppressed } from '@outrigger/analysis';
+import { writeFileSync } from 'node:fs';
+import {
+  analyzeInput,
+  diffText,
+  fixedFiles,
+  type Level,
+  type Message,
+  readAnalysisInput,
+  type Suppression,
+  suppressionOf,
+  withoutSuppressed,
+} from '@outrigger/analysis';
 import { CliError, ExitCode } from '../error.ts';
 import { type ConfigFile, readConfigFiles } from '../files.ts';
 import { messageLine } from '../messages.ts';
@@ -16,22 +27,38 @@ export async function analyzeFiles(options: {
   meshNetworks?: string;
   allCodes?: boolean;
   suppress: readonly string[];
+  fix?: boolean;
 }): Promise<void> {
   const failOn = levels.find((level) => level.toLowerCase() === options.failOn.toLowerCase());
   if (failOn === undefined) throw new CliError(`--fail-on ${options.failOn}: no level`, { next: `one of ${levels.join(', ')}`, exitCode: ExitCode.usage });
   const suppressions = options.suppress.map(suppression);
-  const input = await readAnalysisInput(readConfigFiles(options.files), {
+  const files = readConfigFiles(options.files);
+  const input = await readAnalysisInput(files, {
     defaultNamespace: options.namespace,
     ...(options.meshConfig === undefined ? {} : { meshConfig: settings('--mesh-config', options.meshConfig) }),
     ...(options.meshNetworks === undefined ? {} : { meshNetworks: settings('--mesh-networks', options.meshNetworks) }),
   });
-  const messages = withoutSuppressed(analyzeInput(input, { allCodes: options.allCodes === true, nowMs: Date.now() }), suppressions);
+  const found = withoutSuppressed(analyzeInput(input, { allCodes: options.allCodes === true, nowMs: Date.now() }), suppressions);
+  const fixes = fixedFiles(files, found);
+  const messages = options.fix === true ? mend(found, fixes) : found;
   if (options.output === 'json') printJson(messages);
   else {
     for (const message of messages) console.log(messageLine(message));
-    if (messages.length === 0) console.log('no problem found');
+    if (found.length === 0) console.log('no problem found');
+    for (const fixed of fixes) console.log(`\n${diffText(fixed)}`);
+    if (fixes.length > 0) console.log(options.fix === true ? '\nwritten' : '\n`rig analyze --fix` writes this');
   }
   process.exitCode = messages.some(({ level }) => levels.indexOf(level) >= levels.indexOf(failOn)) ? ExitCode.failed : ExitCode.ok;
+}
+
+/** Writes the files; what is left is what nobody but a person can mend. */
+function mend(messages: readonly Message[], fixes: ReturnType<typeof fixedFiles>): readonly Message[] {
+  for (const { file, after } of fixes) {
+    if (file === '<stdin>') throw new CliError('--fix cannot write standard input', { next: 'name the file', exitCode: ExitCode.usage });
+    writeFileSync(file, after);
+  }
+  const fixed = new Set(fixes.flatMap((one) => one.messages));
+  return messages.filter((message) => !fixed.has(message));
 }
 
 function suppression(text: string): Suppression {
