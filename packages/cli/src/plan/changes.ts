@@ -1,11 +1,14 @@
-import type { Registry } from '@bufbuild/protobuf';
+import { equals, type Registry } from '@bufbuild/protobuf';
 import { refKey, refText } from '@outrigger/resources';
 import { type ProxyNode, parseOutboundCluster } from '@outrigger/translate';
 import { TypeUrl } from '@outrigger/xds';
+import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { ClusterLoadAssignment } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { PlanInput, PlannedProxy } from './input.ts';
 import { type FieldDifference, fieldDifferences } from './message-paths.ts';
+import type { Tables } from './tables.ts';
 import { routeLines, virtualHostsOf } from './virtual-hosts.ts';
 import { type PlannedType, SCHEMAS, type XdsResource, type XdsState } from './xds-state.ts';
 
@@ -18,6 +21,8 @@ export interface XdsChange {
   readonly change: Change;
   /** What is sent for it. */
   readonly bytes: number;
+  /** Why the proxy would refuse it; absent: it takes it. */
+  readonly refusal?: string;
 }
 
 export interface ProxyPlan {
@@ -50,6 +55,8 @@ export interface DestinationPlan {
 
 export interface PolicyPlan {
   readonly listener: string;
+  /** In front of the workload; else where its calls begin, or a gateway's. */
+  readonly inbound: boolean;
   readonly proxies: readonly string[];
   readonly change: Change;
   /** The resources that are another now and shape it: "AuthorizationPolicy shop/orders". */
@@ -98,8 +105,12 @@ class Grouped<T extends object> {
   }
 }
 
-/** What every proxy that is there before and after gets anew, and what that means for services. */
-export function changesOf(input: PlanInput, proxies: readonly PlannedProxy[], before: XdsState, after: XdsState, registry: Registry): Changes {
+/** What every proxy that is there before and after gets anew, and what that means for services. `tables`: those of `after`. */
+export function changesOf(
+  input: PlanInput,
+  proxies: readonly PlannedProxy[],
+  { before, after, tables, registry }: { readonly before: XdsState; readonly after: XdsState; readonly tables: Tables; readonly registry: Registry },
+): Changes {
   const routes = new Grouped<Omit<RoutePlan, 'proxies'>>();
   const destinations = new Grouped<Omit<DestinationPlan, 'proxies'>>();
   const policies = new Grouped<Omit<PolicyPlan, 'proxies'>>();
@@ -114,12 +125,13 @@ export function changesOf(input: PlanInput, proxies: readonly PlannedProxy[], be
       if (from?.version === to?.version) continue;
       const { typeUrl, name } = (to ?? from)!;
       const change: Change = from === undefined ? 'added' : to === undefined ? 'removed' : 'changed';
-      changes.push({ type: DISCOVERY[typeUrl], name, change, bytes: to?.bytes ?? 0 });
+      const refusal = to === undefined || node.dataPlane !== 'outrigger' ? undefined : tables.refusal(node, to);
+      changes.push({ type: DISCOVERY[typeUrl], name, change, bytes: to?.bytes ?? 0, ...(refusal === undefined ? {} : { refusal }) });
       if (typeUrl === TypeUrl.route || typeUrl === TypeUrl.virtualHost) {
-        for (const route of routePlans(from, to)) routes.add(node.gateway === undefined ? hostOf(route.host) : gatewayText(node), route, workload);
+        for (const route of routePlans(from, to, registry)) routes.add(node.gateway === undefined ? hostOf(route.host) : gatewayText(node), route, workload);
       } else if (typeUrl === TypeUrl.listener) {
         const sources = [...(from?.sources ?? []), ...(to?.sources ?? [])].filter((source) => changed.has(refKey(source))).map(refText);
-        policies.add(ownerOf(node, before), { listener: name, change, because: [...new Set(sources)].sort() }, workload);
+        policies.add(ownerOf(node, before), { listener: name, inbound: isInbound(to ?? from!), change, because: [...new Set(sources)].sort() }, workload);
       } else if (typeUrl === TypeUrl.cluster) {
         const fields = from === undefined || to === undefined ? [] : fieldDifferences(SCHEMAS[typeUrl], from.message, to.message, registry);
         destinations.add(clusterService(name, node, before), { cluster: name, change, fields, endpoints: null }, workload);
@@ -138,18 +150,35 @@ export function changesOf(input: PlanInput, proxies: readonly PlannedProxy[], be
   };
 }
 
-function routePlans(from: XdsResource | undefined, to: XdsResource | undefined): Omit<RoutePlan, 'proxies'>[] {
+function routePlans(from: XdsResource | undefined, to: XdsResource | undefined, registry: Registry): Omit<RoutePlan, 'proxies'>[] {
   const hosts = (resource: XdsResource | undefined): Map<string, VirtualHost> =>
     new Map((resource === undefined ? [] : virtualHostsOf(resource.message)).map((host) => [host.name, host]));
   const [old, now] = [hosts(from), hosts(to)];
   return [...new Set([...old.keys(), ...now.keys()])].flatMap((host): Omit<RoutePlan, 'proxies'>[] => {
     const [was, is] = [old.get(host), now.get(host)];
-    const before = was === undefined ? [] : routeLines(was);
-    const after = is === undefined ? [] : routeLines(is);
-    const domains = (one: VirtualHost | undefined): string => JSON.stringify(one?.domains ?? []);
-    if (JSON.stringify(before) === JSON.stringify(after) && domains(was) === domains(is)) return [];
-    return [{ host, change: was === undefined ? 'added' : is === undefined ? 'removed' : 'changed', before, after }];
+    if (was === undefined || is === undefined) {
+      const change = was === undefined ? 'added' : 'removed';
+      return [{ host, change, before: was === undefined ? [] : routeLines(was), after: is === undefined ? [] : routeLines(is) }];
+    }
+    if (equals(VirtualHostSchema, was, is)) return [];
+    const [before, after] = [routeLines(was), routeLines(is)];
+    if (JSON.stringify(before) !== JSON.stringify(after)) return [{ host, change: 'changed', before, after }];
+    // Of what the lines do not have.
+    const fields = fieldDifferences(VirtualHostSchema, was, is, registry);
+    const line = (field: string, value: string | undefined): string[] => (value === undefined ? [] : [`${field}: ${value}`]);
+    return [
+      {
+        host,
+        change: 'changed',
+        before: [...before, ...fields.flatMap(({ field, before: value }) => line(field, value))],
+        after: [...after, ...fields.flatMap(({ field, after: value }) => line(field, value))],
+      },
+    ];
   });
+}
+
+function isInbound({ message }: XdsResource): boolean {
+  return (message as Listener).trafficDirection === TrafficDirection.INBOUND;
 }
 
 function endpointChange(from: XdsResource | undefined, to: XdsResource | undefined): { readonly added: number; readonly removed: number } {

@@ -102,7 +102,8 @@ describe('a plan of two states of files', () => {
 
   test('a route that leads nowhere is of high risk', async () => {
     const absent = await planned([routes(to(['v1', 100]))], [routes('[{match: [{uri: {prefix: /api}}], route: [{destination: {host: orders, subset: v1}}]}]')]);
-    expect(planText(absent)).toContain('- /*');
+    expect(absent.reasons[0]).toEqual({ risk: 'high', reason: `some requests to ${HOST}:8080 have no route any more (404)` });
+    expect(planText(absent)).toMatch(/\n {4}- \/\* -> .*\n {4}\+ \/api\* -> /);
     const answered = await planned(
       [routes(to(['v1', 100]))],
       [routes('[{match: [{uri: {prefix: /old}}], directResponse: {status: 404}}, {route: [{destination: {host: orders, subset: v1}}]}]')],
@@ -111,6 +112,25 @@ describe('a plan of two states of files', () => {
     expect(answered.reasons[0]).toEqual({ risk: 'high', reason: `a route of ${HOST}:8080 would lead nowhere` });
     const missing = await planned([routes(to(['v1', 100]))], [routes(to(['v1', 50], ['v9', 50]))]);
     expect(missing).toMatchObject({ risk: 'high', messages: { new: [expect.objectContaining({ code: 'IST0101', level: 'Error', file: 'after.yaml' })] } });
+  });
+
+  test('connections that are no requests move too, and what no line has is told field by field', async () => {
+    const tcp = [
+      deployment('db-v1', 'db'),
+      'apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {selector: {app: db}, ports: [{name: tcp, port: 5432}]}\n',
+    ];
+    const target = (host: string) =>
+      `apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: db}\nspec: {hosts: [db], tcp: [{route: [{destination: {host: ${host}}}]}]}\n`;
+    const connections = await planned([...tcp, target('db')], [...tcp, target('orders')]);
+    expect(connections.risk).toBe('medium');
+    expect(connections.services.find(({ service }) => service.startsWith('db.'))?.routes[0]).toMatchObject({
+      before: expect.arrayContaining([`connections -> db.default.svc.cluster.local:5432`]) as unknown,
+      after: expect.arrayContaining([`connections -> ${HOST}:8080`]) as unknown,
+    });
+    const cors = (origin: string) => [routes(`[{corsPolicy: {allowOrigins: [{exact: "${origin}"}]}, route: [{destination: {host: orders, subset: v1}}]}]`)];
+    const { services, risk } = await planned(cors('https://a.example'), cors('https://b.example'));
+    expect(risk).toBe('medium');
+    expect(services[0]!.routes[0]!.after.join('\n')).toMatch(/allowOriginStringMatch.*: https:\/\/b\.example$/m);
   });
 
   test('says who loses and who gains access, by asking the tables of the called', async () => {

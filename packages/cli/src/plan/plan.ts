@@ -41,8 +41,8 @@ export function planOf(input: PlanInput, registry: Registry, traffic?: Traffic):
   const now = new XdsState(after.world.mesh, old, input.touched);
   const compiled = new CompiledXds();
   const oldTables = new Tables(old, compiled);
-  const newTables = new Tables(now, compiled);
-  const { proxies, services } = changesOf(input, staying, old, now, registry);
+  const newTables = new Tables(now, compiled, oldTables);
+  const { proxies, services } = changesOf(input, staying, { before: old, after: now, tables: newTables, registry });
   const access = accessChanges({ mesh: before.world.mesh, state: old, tables: oldTables }, { mesh: after.world.mesh, state: now, tables: newTables }, staying);
   const messages = messageDifferences(before.messages, after.messages);
   const replayed = traffic === undefined ? undefined : replay(traffic, oldTables, newTables);

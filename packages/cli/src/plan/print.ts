@@ -98,6 +98,9 @@ function proxyLines(plan: Plan): string[] {
   return [
     head,
     ...(rows.length === 0 ? [] : table(['  PROXY', 'XDS', 'CHANGES'], rows).split('\n')),
+    ...proxies.flatMap(({ proxy, changes }) =>
+      changes.flatMap(({ type, name, refusal }) => (refusal === undefined ? [] : [`  ${proxy} would refuse ${type} ${name}: ${refusal}`])),
+    ),
     ...(proxies.length > MAX_LISTED_PROXIES ? [`  and ${proxies.length - MAX_LISTED_PROXIES} more`] : []),
     ...(newProxies.length === 0 ? [] : [`  new: ${some(newProxies)}`]),
     ...(goneProxies.length === 0 ? [] : [`  gone: ${some(goneProxies)}`]),

@@ -2,6 +2,7 @@ import type { Message } from '@outrigger/analysis';
 import type { AccessChange } from './access.ts';
 import type { ProxyPlan, ServicePlan } from './changes.ts';
 import type { ReplayReport } from './replay.ts';
+import { leavesSome } from './virtual-hosts.ts';
 
 export const RISKS = ['none', 'low', 'medium', 'high'] as const;
 export type Risk = (typeof RISKS)[number];
@@ -30,7 +31,7 @@ export interface Judged {
 
 /**
  * The rules by which a plan is judged, the gravest first; docs/changes.md has them for people.
- * High: somebody loses access, a route or a listener goes, a route leads nowhere, a new error, or real requests would have fared otherwise.
+ * High: somebody loses access, a route or a listener goes, requests have no route, a route leads nowhere, a new error, or real requests would have fared otherwise.
  * Medium: requests go elsewhere or are treated otherwise, somebody gains access, a new warning, half of a large mesh is touched.
  */
 export function reasonsOf(judged: Judged): Reason[] {
@@ -39,11 +40,15 @@ export function reasonsOf(judged: Judged): Reason[] {
   const add = (risk: Risk, count: number, reason: (count: number) => string): void => {
     if (count > 0) found.push({ risk, reason: reason(count) });
   };
+  const refused = proxies.filter(({ changes }) => changes.some(({ refusal }) => refusal !== undefined));
+  add('high', refused.length, (count) => `${names(refused.map(({ proxy }) => proxy))} would refuse what ${plural(count, 'it is', 'they are')} sent`);
   const loses = access.filter(({ change }) => change === 'loses');
   add('high', loses.length, () => `${callers(loses)} ${verb(callersIn(loses), 'loses', 'lose')} access to ${targets(loses)}`);
   const routes = services.flatMap((service) => service.routes);
   const nowhere = routes.filter(({ before, after }) => after.some(leadsNowhere) && !before.some(leadsNowhere));
   add('high', nowhere.length, () => `a route of ${hosts(nowhere)} would lead nowhere`);
+  const left = routes.filter((route) => !nowhere.includes(route) && route.change === 'changed' && !leavesSome(route.before) && leavesSome(route.after));
+  add('high', left.length, () => `some requests to ${hosts(left)} have no route any more (404)`);
   const gone = routes.filter(({ change, before, after }) => change === 'removed' || (after.length === 0 && before.length > 0));
   add('high', gone.length, () => `${hosts(gone)} ${verb(gone.length, 'has', 'have')} no routes any more`);
   const shut = services.flatMap(({ policies }) => policies).filter(({ change }) => change === 'removed');
@@ -58,13 +63,17 @@ export function reasonsOf(judged: Judged): Reason[] {
         reason: `${percentText(percent)} of ${replay.seen} requests that were seen would have fared otherwise`,
       });
   }
-  const moved = routes.filter((route) => !nowhere.includes(route) && !gone.includes(route));
-  add('medium', moved.filter(({ change }) => change === 'changed').length, () => `requests to ${hosts(moved)} are routed otherwise`);
+  const moved = routes.filter((route) => route.change === 'changed' && !nowhere.includes(route) && !left.includes(route) && !gone.includes(route));
+  add('medium', moved.length, () => `requests to ${hosts(moved)} are routed otherwise`);
   const gains = access.filter(({ change }) => change === 'gains');
   add('medium', gains.length, () => `${callers(gains)} ${verb(callersIn(gains), 'gains', 'gain')} access to ${targets(gains)}`);
   const treated = services.filter(({ destinations }) => destinations.some(({ change, fields }) => change === 'removed' || fields.length > 0));
   add('medium', treated.length, () => `connections to ${names(treated.map(({ service }) => service))} are made or judged otherwise`);
-  const guarded = services.filter(({ policies }) => policies.some(({ change }) => change === 'changed'));
+  const changedListeners = (inbound: boolean): readonly ServicePlan[] =>
+    services.filter(({ policies }) => policies.some((policy) => policy.change === 'changed' && policy.inbound === inbound));
+  const carried = changedListeners(false);
+  add('medium', carried.length, () => `what ${names(carried.map(({ service }) => service))} takes is carried on otherwise`);
+  const guarded = changedListeners(true);
   add('medium', guarded.length, () => `what is let in at ${names(guarded.map(({ service }) => service))} is decided otherwise`);
   const warnings = newMessages.filter(({ level }) => level === 'Warning');
   add('medium', warnings.length, (count) => `${count} new ${plural(count, 'warning', 'warnings')} of analysis: ${names(warnings.map(({ code }) => code))}`);

@@ -56,6 +56,9 @@ interface CompiledRoutes extends Routes {
 const CLIENT_PORT = 40_000;
 const UNKNOWN_ADDRESS = '192.0.2.1';
 
+/** The proxy's own words. */
+class RefusedXds extends Error {}
+
 /** What is compiled of xDS, for all tables that have it. */
 export class CompiledXds {
   readonly listeners = new Map<XdsResource, Compiled>();
@@ -66,11 +69,14 @@ export class CompiledXds {
 export class Tables {
   readonly #state: XdsState;
   readonly #compiledXds: CompiledXds;
+  readonly #earlier: Tables | undefined;
   readonly #deciding = new Map<string, readonly (XdsResource | undefined)[]>();
 
-  constructor(state: XdsState, compiled: CompiledXds) {
+  /** `earlier`: what a proxy keeps where it refuses what would be new. */
+  constructor(state: XdsState, compiled: CompiledXds, earlier?: Tables) {
     this.#state = state;
     this.#compiledXds = compiled;
+    this.#earlier = earlier;
   }
 
   /** All that decides about a request: where two tables have the same, they decide the same. */
@@ -87,6 +93,28 @@ export class Tables {
   }
 
   decide(node: ProxyNode, seen: SeenRequest): Outcome {
+    try {
+      return this.#decide(node, seen);
+    } catch (error) {
+      if (!(error instanceof RefusedXds)) throw error;
+      return this.#earlier?.decide(node, seen) ?? outcome({ decision: 'no-listener', explanation: [error.message] });
+    }
+  }
+
+  /** Why a proxy of ours would refuse what it is sent; undefined: it takes it. */
+  refusal(node: ProxyNode, resource: XdsResource): string | undefined {
+    try {
+      if (resource.typeUrl === TypeUrl.listener) this.#listener(node, resource.name);
+      else if (resource.typeUrl === TypeUrl.route) this.#compiled(resource, resource.message as RouteConfiguration);
+      else if (resource.typeUrl === TypeUrl.virtualHost) this.#compiled(resource, tableOfOne(resource));
+      return undefined;
+    } catch (error) {
+      if (error instanceof RefusedXds) return error.message;
+      throw error;
+    }
+  }
+
+  #decide(node: ProxyNode, seen: SeenRequest): Outcome {
     const found = this.#listener(node, seen.listener);
     if (found === undefined) return outcome({ decision: 'no-listener', explanation: [`there is no listener ${seen.listener}`] });
     const origin = new ConnectionOrigin(seen.address || UNKNOWN_ADDRESS, seen.port, seen.remote || UNKNOWN_ADDRESS, CLIENT_PORT);
@@ -139,7 +167,7 @@ export class Tables {
     let compiled = listeners.get(resource);
     if (compiled === undefined) {
       const result = compileListener(resource.message as Listener, node.id);
-      if (!result.ok) throw new Error(`listener ${name} of ${node.id} is not one that the proxy takes: ${describeErrors(result.errors)}`);
+      if (!result.ok) throw new RefusedXds(describeErrors(result.errors));
       compiled = { listener: result.value, matcher: new FilterChainMatcher(result.value.filterChains, result.value.defaultFilterChain), resource };
       listeners.set(resource, compiled);
     }
@@ -164,8 +192,7 @@ export class Tables {
     const configuration = resource.message as RouteConfiguration;
     if (configuration.vhds === undefined) return this.#compiled(resource, configuration);
     if (host === undefined) return undefined;
-    const virtualHosts = [{ ...(host.message as VirtualHost), domains: ['*'] }];
-    return this.#compiled(host, create(RouteConfigurationSchema, { name: configuration.name, virtualHosts }));
+    return this.#compiled(host, tableOfOne(host));
   }
 
   #compiled(resource: XdsResource, configuration: RouteConfiguration): CompiledRoutes {
@@ -173,11 +200,16 @@ export class Tables {
     const known = routes.get(resource);
     if (known !== undefined) return known;
     const result = compileRouteConfiguration(configuration);
-    if (!result.ok) throw new Error(`routes ${resource.name} are not such as the proxy takes: ${describeErrors(result.errors)}`);
+    if (!result.ok) throw new RefusedXds(describeErrors(result.errors));
     const compiled: CompiledRoutes = { table: result.value, configuration, places: resource.places };
     routes.set(resource, compiled);
     return compiled;
   }
+}
+
+/** For a virtual host that came by itself, which is found by its name before. */
+function tableOfOne({ name, message }: XdsResource): RouteConfiguration {
+  return create(RouteConfigurationSchema, { name, virtualHosts: [{ ...(message as VirtualHost), domains: ['*'] }] });
 }
 
 /** Bytes that are no requests. */

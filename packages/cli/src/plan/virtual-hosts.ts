@@ -14,6 +14,9 @@ import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/
 import type { StringMatcher } from '@outrigger/xds/protos/envoy/type/matcher/v3/string';
 import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
 
+/** The listener inside a proxy that takes what comes out of a CONNECT to a port of HTTP. */
+const HTTP_TUNNEL = 'http_tunnel';
+
 export function virtualHostsOf(message: Message): readonly VirtualHost[] {
   if (isMessage(message, VirtualHostSchema)) return [message];
   return isMessage(message, RouteConfigurationSchema) ? message.virtualHosts : [];
@@ -23,12 +26,19 @@ export function clustersNamed({ routes }: VirtualHost): ReadonlySet<string> {
   return new Set(routes.flatMap(({ action }) => (action.case === 'route' ? targetsOf(action.value).map(({ cluster }) => cluster) : [])));
 }
 
-/** A route each line, in order, as a person would say it. Those that only CONNECT takes are left out: they follow the others. */
+/** A route each line, in order, as a person would say it. Where CONNECT only makes a way for requests, those say it all. */
 export function routeLines({ routes, requireTls }: VirtualHost): string[] {
-  const lines = routes
-    .filter(({ match }) => match?.pathSpecifier.case !== 'connectMatcher')
-    .map((route) => `${matchText(route.match)} -> ${actionText(route)}`);
+  const lines = routes.filter((route) => !isTunnelForRequests(route)).map((route) => `${matchText(route.match)} -> ${actionText(route)}`);
   return requireTls === 0 ? lines : ['without TLS -> redirect to https', ...lines];
+}
+
+/** Whether some request has no route of a virtual host that would be asked for it. */
+export function leavesSome(lines: readonly string[]): boolean {
+  return lines.length > 0 && !lines.some((line) => /^\/?\* ->|^connections ->/.test(line));
+}
+
+function isTunnelForRequests({ match, action }: Route): boolean {
+  return match?.pathSpecifier.case === 'connectMatcher' && action.case === 'route' && targetsOf(action.value).every(({ cluster }) => cluster === HTTP_TUNNEL);
 }
 
 interface Target {
@@ -51,6 +61,7 @@ function clusterText(name: string): string {
 
 function matchText(match: RouteMatch | undefined): string {
   if (match === undefined) return 'nothing';
+  if (match.pathSpecifier.case === 'connectMatcher') return 'connections';
   const method = match.headers.find(({ name }) => name === ':method');
   const parts = [
     ...(method === undefined ? [] : [headerValueText(method)]),
