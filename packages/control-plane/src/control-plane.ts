@@ -87,7 +87,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     log,
     records: store.records('rollout'),
     resources: () => configuration.resources,
-    world: () => world.seen(),
+    world: { service: (hostname) => world.service(hostname), instancesOf: (hostname) => world.instancesOf(hostname) },
     domainSuffix: CLUSTER_DOMAIN,
     change: (change) => mesh.change(change, clock.now()),
     onChange: () => {
@@ -188,7 +188,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       services: () => world.views(),
       attached: () => world.attached(),
       rollouts,
-      problems: () => problemsOf({ folder, mesh, push, registered: world.registered(), telemetry }),
+      problems: () => [...problemsOf({ folder, mesh, push, registered: world.registered(), telemetry }), ...rollouts.problems],
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),

@@ -70,8 +70,18 @@ export class World {
     return (router) => void router.service(WorkloadService, service);
   }
 
-  seen(): { readonly services: Service[]; readonly instances: Instance[] } {
-    return { services: [...this.#merged.services()], instances: [...this.#merged.instances()] };
+  /** The same until something changes. */
+  seen(): Existing {
+    this.#seen ??= { services: [...this.#merged.services()], instances: [...this.#merged.instances()] };
+    return this.#seen;
+  }
+
+  service(hostname: string): Service | undefined {
+    return this.#merged.service(hostname);
+  }
+
+  instancesOf(hostname: string): readonly Instance[] {
+    return this.#merged.instancesOf(hostname);
   }
 
   /** What registered itself, without what the configuration declares. */

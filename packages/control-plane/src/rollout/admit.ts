@@ -5,8 +5,8 @@ import type { ArmKey } from './evidence.ts';
 import { overlay, subsetLabels } from './overlay.ts';
 
 export interface RolloutWorld {
-  readonly services: readonly Service[];
-  readonly instances: readonly Instance[];
+  service(hostname: string): Service | undefined;
+  instancesOf(hostname: string): readonly Instance[];
 }
 
 /** The two versions of a rollout as they are in the mesh now. */
@@ -37,7 +37,7 @@ export function armsOf(
   input: { readonly resources: readonly Resource[]; readonly world: RolloutWorld; readonly domainSuffix: string },
 ): Arms {
   const labelsOf = subsetLabels({ ...input, service });
-  const all = input.world.instances.filter((instance) => instance.services.includes(service.hostname));
+  const all = input.world.instancesOf(service.hostname);
   const selected = (subset: string): Instance[] => all.filter((instance) => matchesLabels(labelsOf(subset), instance.labels));
   const [old, fresh] = [selected(from), selected(to)];
   const healthy = (instances: readonly Instance[]): number => instances.filter(({ health }) => health === 'HEALTHY').length;
@@ -72,14 +72,12 @@ export function admit(
 ): { readonly from: string; readonly arms: Arms; readonly routes: readonly string[] } | Refusal {
   const hostname = hostOf(rollout, input.domainSuffix);
   const { to, sticky } = rollout.spec;
-  const service = input.world.services.find((candidate) => candidate.hostname === hostname);
+  const service = input.world.service(hostname);
   if (service === undefined)
     return { reason: `there is no service ${hostname}`, next: 'rig top lists what there is; a service of another namespace has its full name' };
   if (input.other !== undefined)
     return { reason: `rollout ${input.other} of ${service.name} is under way`, next: `Wait until it is over, or end it: rig rollout abort ${input.other}` };
-  const versions = [
-    ...new Set(input.world.instances.filter(({ services }) => services.includes(hostname)).map(({ labels }) => labels['version'] ?? '')),
-  ].filter((version) => version !== '');
+  const versions = [...new Set(input.world.instancesOf(hostname).map(({ labels }) => labels['version'] ?? ''))].filter((version) => version !== '');
   const others = versions.filter((version) => version !== to);
   const at = input.at === to ? undefined : input.at;
   const from = rollout.spec.from ?? at ?? (others.length === 1 ? others[0] : undefined);

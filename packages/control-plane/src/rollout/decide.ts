@@ -70,6 +70,8 @@ const MAX_GAP_MS = 5_000;
 /** A version without an instance for so long is gone; shorter, it starts again. */
 export const GONE_MS = 10_000;
 const MAX_HISTORY = 50;
+/** Why somebody's pause is one. */
+export const BY_HAND = 'by hand';
 
 export function planOf(spec: RolloutSpec, from: string): RolloutPlan {
   return {
@@ -111,7 +113,8 @@ export function observe(plan: RolloutPlan, before: RolloutState, seen: Observati
   const gapMs = Math.min(MAX_GAP_MS, Math.max(0, seen.nowMs - before.seenAtMs));
   if (isOver(before)) return { ...before, seenAtMs: seen.nowMs };
   const [from, to] = [added(before.from, seen.from), added(before.to, seen.to)];
-  const goneMs = seen.present.to > 0 ? 0 : before.goneMs + gapMs;
+  // Where the old version is gone too, there is nothing to go back to.
+  const goneMs = seen.present.to > 0 || seen.present.from === 0 ? 0 : before.goneMs + gapMs;
   const heldMs = before.phase === 'paused' ? before.heldMs : before.heldMs + gapMs;
   const checks = judge(from, to, termsOf(plan, before.step));
   const state: RolloutState = { ...before, from, to, goneMs, heldMs, checks, seenAtMs: seen.nowMs };
@@ -121,7 +124,7 @@ export function observe(plan: RolloutPlan, before: RolloutState, seen: Observati
   if (goneMs >= GONE_MS) return ended(state, seen.nowMs, 'rolled-back', `no healthy instance of ${plan.to} is left`);
   if (state.phase === 'paused') return state;
   if (seen.conflict !== undefined) return paused(state, seen.nowMs, seen.conflict);
-  if (heldMs >= plan.everyMs && goneMs === 0 && checks.every((check) => check.state === 'pass' || check.state === 'not-judged'))
+  if (heldMs >= plan.everyMs && seen.present.to > 0 && checks.every((check) => check.state === 'pass' || check.state === 'not-judged'))
     return passed(plan, state, seen.nowMs);
   if (heldMs >= plan.deadlineMs) {
     const open = checks.find((check) => check.state === 'undecided');
@@ -139,14 +142,14 @@ export function act(plan: RolloutPlan, state: RolloutState, action: RolloutActio
   if (isOver(state)) return `it is over: ${phaseText(state.phase)}`;
   switch (action) {
     case 'pause':
-      return state.phase === 'paused' ? 'it is paused already' : paused(state, nowMs, 'by hand');
+      return state.phase === 'paused' ? 'it is paused already' : paused(state, nowMs, BY_HAND);
     case 'resume':
       if (state.phase !== 'paused') return 'it is not paused';
       return noted({ ...state, phase: 'progressing', heldMs: 0, reason: '' }, nowMs, `resumed: ${stepText(plan, state.step)}`);
     case 'promote':
       return ended({ ...state, step: plan.steps.length - 1 }, nowMs, 'succeeded', 'promoted by hand');
     case 'abort':
-      return ended(state, nowMs, 'aborted', 'by hand');
+      return ended(state, nowMs, 'aborted', BY_HAND);
   }
 }
 

@@ -45,8 +45,9 @@ export function judge(from: Arm, to: Arm, terms: Terms): Check[] {
       return { requirement: requirement.text, state: 'not-judged', text: `not judged: ${terms.from} has no traffic any more` };
     const found = requirement.metric === 'success' ? success(requirement, from, to, terms) : latency(requirement, from, to, terms);
     const state = found.failed ? 'fail' : found.passed && short === undefined ? 'pass' : 'undecided';
-    const why = state !== 'undecided' ? '' : `; ${short ?? found.waits}`;
-    return { requirement: requirement.text, state, text: `${found.text}${why}` };
+    // Where there was nothing to measure, what is lacking is all there is to say.
+    const why = state === 'undecided' ? [short ?? 'not enough yet to tell'] : [];
+    return { requirement: requirement.text, state, text: [...(to.requests === 0 ? [] : [found.text]), ...why].join('; ') };
   });
 }
 
@@ -54,8 +55,6 @@ interface Finding {
   readonly failed: boolean;
   readonly passed: boolean;
   readonly text: string;
-  /** Why it is not decided, where the counts are large enough. */
-  readonly waits: string;
 }
 
 function tooFew(from: Arm, to: Arm, terms: Terms): string | undefined {
@@ -84,7 +83,7 @@ function success(requirement: Requirement & { readonly metric: 'success' }, from
   const failed = evidenceAbove(to.failures, to.requests, allowed) >= -Math.log(alpha);
   const passed = evidenceBelow(to.failures, to.requests, scaleOdds(surelyAllowed, TOLERANCE)) >= -Math.log(PASS_ALPHA);
   const measured = `${share(to)} of ${to.requests} succeeded${terms.compared ? ` (${terms.from}: ${share(from)} of ${from.requests})` : ''}${excuse}`;
-  return { failed, passed, text: failed ? `${measured}, less than required beyond chance` : measured, waits: 'not enough yet to tell' };
+  return { failed, passed, text: failed ? `${measured}, less than required beyond chance` : measured };
 }
 
 function latency(requirement: Requirement & { readonly metric: 'latency' }, from: Arm, to: Arm, terms: Terms): Finding {
@@ -107,7 +106,7 @@ function latency(requirement: Requirement & { readonly metric: 'latency' }, from
   const passed = evidenceBelow(fresh.maybeAbove(surely), fresh.count, scaleOdds(tail, TOLERANCE)) >= -Math.log(PASS_ALPHA);
   const name = `p${Math.round(quantile * 10_000) / 100}`;
   const measured = `${name} ${milliseconds(fresh.measured(tail))}${terms.compared ? ` (${terms.from}: ${milliseconds(old.measured(tail))})` : ''}${excuse}`;
-  return { failed, passed, text: failed ? `${measured}, longer than required beyond chance` : measured, waits: 'not enough yet to tell' };
+  return { failed, passed, text: failed ? `${measured}, longer than required beyond chance` : measured };
 }
 
 function share({ requests, failures }: Arm): string {

@@ -49,7 +49,7 @@ class World {
       log: () => {},
       records: this.records,
       resources: () => this.resources,
-      world: () => ({ services: [service], instances: this.instances }),
+      world: { service: () => service, instancesOf: () => this.instances },
       domainSuffix: 'cluster.local',
       change: (change) => this.#take(change),
       onChange: () => {},
@@ -245,6 +245,18 @@ test('a change of its spec that cannot begin leaves in force what there is', asy
   expect([world.weights(), world.rollouts.view('default', 'orders')?.verdict]).toEqual([
     { v2: 100 },
     'succeeded (promoted by hand); all traffic goes to v2; what it says by now has not begun: orders has no healthy instance of v9',
+  ]);
+});
+
+test('one that stands still for another reason than somebody’s word is a problem', async () => {
+  await world.apply(rollout('orders', 'service: orders, to: v2, deadline: 61s'));
+  world.rollouts.act('default', 'orders', 'pause');
+  expect(world.rollouts.problems).toEqual([]);
+  world.rollouts.act('default', 'orders', 'resume');
+  for (let second = 0; second < 70; second++) world.second(good, 0);
+  expect([world.phase, world.rollouts.problems.map(({ what }) => what)]).toEqual([
+    'paused',
+    ['rollout orders is paused: the step has not passed within 61 s; success>=99%: v2 has had 0 of the 100 requests that are needed'],
   ]);
 });
 

@@ -1,16 +1,18 @@
-import { ofKind, type Resource, type ResourceRef, type RolloutSpec, refKey, refOf } from '@outrigger/resources';
+import { isKind, OUTRIGGER_API, type Resource, type ResourceRef, type RolloutSpec, refKey, refOf } from '@outrigger/resources';
 import type { MeshChange } from '@outrigger/translate';
-import type { ResourceStatus, RolloutView } from '../api/shapes.ts';
+import type { Problem, ResourceStatus, RolloutView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
 import type { Records } from '../store/records.ts';
 import type { Edge, Traffic, Unreached } from '../telemetry/windows.ts';
 import { type Arms, admit, armsOf, hostOf, type Refusal, type RolloutWorld } from './admit.ts';
-import { act, begin, isOver, observe, type Presence, planOf, type RolloutAction, type RolloutPlan, type RolloutState, splitOf } from './decide.ts';
+import { act, BY_HAND, begin, isOver, observe, type Presence, planOf, type RolloutAction, type RolloutPlan, type RolloutState, splitOf } from './decide.ts';
 import { Evidence } from './evidence.ts';
-import { overlay } from './overlay.ts';
+import { Laid } from './laid.ts';
 import { restored, type StoredRollout, stored } from './stored.ts';
 import { refusedView, rolloutStatus, rolloutView } from './view.ts';
 
+/** Kinds on which it depends how a split is laid. */
+const MATTERING: ReadonlySet<string> = new Set(['Rollout', 'VirtualService', 'DestinationRule', 'HTTPRoute', 'GRPCRoute']);
 const NOBODY: Presence = { from: 0, to: 0, others: 0 };
 /** So much of what was seen is lost at most where the process is killed. */
 const SAVE_MS = 2_000;
@@ -20,7 +22,7 @@ export interface RolloutsOptions {
   readonly log: (entry: LogEntry) => void;
   readonly records: Records<StoredRollout>;
   readonly resources: () => readonly Resource[];
-  readonly world: () => RolloutWorld;
+  readonly world: RolloutWorld;
   readonly domainSuffix: string;
   /** Brings other routes and rules into the mesh: one push. */
   readonly change: (change: MeshChange) => void;
@@ -28,9 +30,16 @@ export interface RolloutsOptions {
   readonly onChange: () => void;
 }
 
+/** Of the configuration. */
+export interface ConfigurationChange {
+  readonly put: readonly Resource[];
+  readonly remove: readonly ResourceRef[];
+}
+
 interface Running {
   readonly resource: Resource<RolloutSpec>;
   readonly plan: RolloutPlan;
+  readonly sticky: RolloutSpec['sticky'];
   state: RolloutState;
   arms: Arms;
   evidence: Evidence;
@@ -47,23 +56,27 @@ export class Rollouts {
   /** By namespace and name. */
   readonly #running = new Map<string, Running>();
   readonly #refused = new Map<string, { readonly resource: Resource<RolloutSpec>; readonly refusal: Refusal }>();
-  /** What the mesh has in place of what is written, or beside it; by `refKey`. */
-  #laid: ReadonlyMap<string, Resource> = new Map();
+  /** As they are written, by namespace and name. */
+  readonly #written = new Map<string, Resource<RolloutSpec>>();
+  readonly #laid: Laid;
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
+    this.#laid = new Laid(options.resources, options.domainSuffix);
   }
 
   /** The change that the mesh gets for one of the configuration. */
-  adapt(change: { readonly put: readonly Resource[]; readonly remove: readonly ResourceRef[] }): MeshChange {
+  adapt(change: ConfigurationChange): MeshChange {
+    if (![...change.put, ...change.remove].some(({ kind }) => MATTERING.has(kind))) return change;
+    for (const resource of change.put) if (isKind(resource, 'Rollout')) this.#written.set(keyOf(resource.metadata), resource);
+    for (const ref of change.remove) if (ref.kind === 'Rollout' && ref.group === OUTRIGGER_API) this.#written.delete(keyOf(ref));
     this.#reconcile();
-    const laid = this.#relay();
-    const put = change.put.map((resource) => this.#laid.get(refKey(refOf(resource))) ?? resource);
+    const { put = [], remove = [] } = this.#layAnew(true) ?? {};
     const known = new Set(change.put.map((resource) => refKey(refOf(resource))));
     const gone = new Set(change.remove.map(refKey));
     return {
-      put: [...put, ...(laid.put ?? []).filter((resource) => !known.has(refKey(refOf(resource))))],
-      remove: [...change.remove, ...(laid.remove ?? []).filter((ref) => !gone.has(refKey(ref)))],
+      put: [...change.put.map((resource) => this.#laid.inPlaceOf(resource)), ...put.filter((resource) => !known.has(refKey(refOf(resource))))],
+      remove: [...change.remove, ...remove.filter((ref) => !gone.has(refKey(ref)))],
     };
   }
 
@@ -114,6 +127,18 @@ export class Rollouts {
 
   view(namespace: string, name: string): RolloutView | undefined {
     return this.views().find((view) => view.namespace === namespace && view.name === name);
+  }
+
+  /** Those that stand still until somebody does something. */
+  get problems(): Problem[] {
+    return [...this.#running.values()]
+      .filter(({ state }) => state.phase === 'paused' && state.reason !== BY_HAND)
+      .map(({ resource: { metadata }, state }) => ({
+        what: `rollout ${metadata.name} is paused: ${state.reason}`,
+        where: `Rollout ${keyOf(metadata)}`,
+        next: `rig rollout status ${metadata.name} shows more; resume, promote or abort it`,
+        sinceMs: state.history.at(-1)?.atMs ?? state.startedAtMs,
+      }));
   }
 
   statusOf(namespace: string, name: string): ResourceStatus | undefined {
@@ -187,12 +212,10 @@ export class Rollouts {
 
   /** What runs is what is written: those that are new begin, or say why not; those that are gone end. */
   #reconcile(): void {
-    const { resources, records, clock } = this.#options;
-    const present = new Set<string>();
+    const { records, clock } = this.#options;
     this.#refused.clear();
-    for (const resource of ofKind(resources(), 'Rollout').toSorted(byAge)) {
+    for (const resource of [...this.#written.values()].sort(byAge)) {
       const key = keyOf(resource.metadata);
-      present.add(key);
       const running = this.#known(key, resource);
       if (running !== undefined) this.#look(running);
       if (running?.resource.metadata.generation === resource.metadata.generation) {
@@ -207,7 +230,7 @@ export class Rollouts {
       else running.refusal = admitted;
     }
     for (const key of [...this.#running.keys(), ...records.entries().keys()]) {
-      if (present.has(key)) continue;
+      if (this.#written.has(key)) continue;
       this.#running.delete(key);
       records.delete(key);
     }
@@ -243,6 +266,7 @@ export class Rollouts {
     const running: Running = {
       resource,
       plan,
+      sticky: resource.spec.sticky,
       state,
       arms,
       evidence,
@@ -257,10 +281,8 @@ export class Rollouts {
 
   #arms(resource: Resource<RolloutSpec>, plan: RolloutPlan): Arms | undefined {
     const { resources, world, domainSuffix } = this.#options;
-    const seen = world();
-    const hostname = hostOf(resource, domainSuffix);
-    const service = seen.services.find((candidate) => candidate.hostname === hostname);
-    return service === undefined ? undefined : armsOf(service, plan.from, plan.to, { resources: resources(), world: seen, domainSuffix });
+    const service = world.service(hostOf(resource, domainSuffix));
+    return service === undefined ? undefined : armsOf(service, plan.from, plan.to, { resources: resources(), world, domainSuffix });
   }
 
   #admit(resource: Resource<RolloutSpec>): ReturnType<typeof admit> {
@@ -270,61 +292,20 @@ export class Rollouts {
     const other = same.find((running) => !isOver(running.state) && keyOf(running.resource.metadata) !== keyOf(resource.metadata));
     const last = same.filter(({ state }) => isOver(state)).toSorted((a, b) => b.state.startedAtMs - a.state.startedAtMs)[0];
     const at = last === undefined ? undefined : last.state.phase === 'succeeded' ? last.plan.to : last.plan.from;
-    return admit(resource, { resources: resources(), world: world(), domainSuffix, other: other?.resource.metadata.name, at });
+    return admit(resource, { resources: resources(), world, domainSuffix, other: other?.resource.metadata.name, at });
   }
 
   #lay(): void {
-    const change = this.#relay();
-    if ((change.put?.length ?? 0) + (change.remove?.length ?? 0) > 0) this.#options.change(change);
+    const change = this.#layAnew(false);
+    if ((change?.put?.length ?? 0) + (change?.remove?.length ?? 0) > 0) this.#options.change(change!);
   }
 
-  /** Lays the splits anew, and gives what is different. */
-  #relay(): MeshChange {
-    const { resources, domainSuffix } = this.#options;
-    const written = new Map(resources().map((resource) => [refKey(refOf(resource)), resource]));
-    const before = this.#laid;
-    const now = new Map<string, Resource>();
-    for (const running of this.#inForce()) {
-      const { plan, state, arms, resource } = running;
-      const split = splitOf(plan, state, arms.present);
-      if (split === undefined) {
-        running.routes = [];
-        running.conflict = undefined;
-        continue;
-      }
-      // One route may lead to several services: each split is laid over the one before.
-      const result = overlay({
-        resources: [...new Map([...written, ...now]).values()],
-        service: arms.service,
-        from: plan.from,
-        to: plan.to,
-        split,
-        sticky: isOver(state) ? undefined : resource.spec.sticky,
-        domainSuffix,
-      });
-      running.routes = result.routes;
-      running.conflict = result.conflict;
-      for (const laid of result.put) now.set(refKey(refOf(laid)), laid);
-    }
-    this.#laid = now;
-    const put = [...now].filter(([key, resource]) => !sameSpec(before.get(key), resource)).map(([, resource]) => resource);
-    const lifted = [...before].filter(([key]) => !now.has(key));
-    return {
-      put: [...put, ...lifted.flatMap(([key]) => written.get(key) ?? [])],
-      remove: lifted.filter(([key]) => !written.has(key)).map(([, resource]) => refOf(resource)),
-    };
-  }
-
-  /** Of one service the one that is under way, else the last one. */
-  #inForce(): Iterable<Running> {
-    const byHost = new Map<string, Running>();
-    for (const running of this.#running.values()) {
-      const host = running.arms.service.hostname;
-      const other = byHost.get(host);
-      const rank = ({ state }: Running): number => (isOver(state) ? state.startedAtMs : Number.POSITIVE_INFINITY);
-      if (other === undefined || rank(running) > rank(other)) byHost.set(host, running);
-    }
-    return byHost.values();
+  /** `written`: what people have written has changed. */
+  #layAnew(written: boolean): MeshChange | undefined {
+    return this.#laid.lay([...this.#running.values()], written, (running, { routes, conflict }) => {
+      running.routes = routes;
+      running.conflict = conflict;
+    });
   }
 }
 
@@ -334,8 +315,4 @@ function keyOf({ namespace, name }: { readonly namespace: string; readonly name:
 
 function byAge(a: Resource, b: Resource): number {
   return a.metadata.creationTimestamp < b.metadata.creationTimestamp ? -1 : a.metadata.creationTimestamp > b.metadata.creationTimestamp ? 1 : 0;
-}
-
-function sameSpec(a: Resource | undefined, b: Resource): boolean {
-  return a !== undefined && (a === b || (a.metadata.resourceVersion === b.metadata.resourceVersion && JSON.stringify(a.spec) === JSON.stringify(b.spec)));
 }
