@@ -48,8 +48,21 @@ export interface AnalyzeOptions {
  * among them, so that one mistake does not hide the others.
  */
 export function analyze(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions = {}): readonly Message[] {
+  const steps = analyzing(resources, mesh, options);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same in steps, for who has something else to do meanwhile. */
+export function* analyzing(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions = {}): Generator<void, readonly Message[]> {
   const context = new Context(resources, mesh, options);
-  for (const analyzer of analyzers) if (isWanted(analyzer, options)) run(analyzer, context);
+  for (const analyzer of analyzers) {
+    if (!isWanted(analyzer, options)) continue;
+    yield;
+    run(analyzer, context);
+  }
   return context.messages.sort(byPlace);
 }
 

@@ -1,4 +1,4 @@
-export { type AnalyzeOptions, analyze, type Mesh, messagesOf } from './analyze.ts';
+export { type AnalyzeOptions, analyze, analyzing, type Mesh, messagesOf } from './analyze.ts';
 export { type ApiGatewayNeed, apiGatewayNeeds } from './api-gateway-needs.ts';
 export { diffText, fixedFiles } from './fix.ts';
 export { type AnalysisInput, analyzeInput, readAnalysisInput } from './input.ts';

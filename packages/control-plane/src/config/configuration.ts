@@ -1,4 +1,4 @@
-import { type Message as AnalysisMessage, analyze, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
+import { type Message as AnalysisMessage, analyzing, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
 import {
   createValidator,
   type KubernetesDocument,
@@ -16,6 +16,7 @@ import {
   type SourceFile,
   type Validator,
 } from '@outrigger/resources';
+import { Slices } from '@outrigger/xds/slices';
 import type { ApplyResult, DiffView, Message, RevisionView, UndoResult } from '../api/shapes.ts';
 import {
   type Cause,
@@ -63,7 +64,7 @@ export interface ConfigurationOptions {
   readonly store: ResourceStore;
   readonly rootNamespace: string;
   readonly clusterDomain: string;
-  /** Registered services and instances, beside what the resources declare. */
+  /** Registered services and instances, beside what the resources declare: the same as before where nothing has changed. */
   readonly world: () => World;
   /** Whether a folder is watched now: what it holds is then changed there alone. */
   readonly watchesFolder: boolean;
@@ -102,6 +103,9 @@ interface InForce {
 export class Configuration {
   readonly #options: ConfigurationOptions;
   readonly #validator: Validator = createValidator();
+  readonly #slices = new Slices();
+  /** The last analysis of what was in force, and of what it was. */
+  #analyzed: { readonly revision: string; readonly world: World; readonly messages: readonly AnalysisMessage[] } | undefined;
   readonly #inForce = new Map<string, InForce>();
   #revision = '0';
   #stopWatching = () => {};
@@ -139,6 +143,7 @@ export class Configuration {
 
   close(): void {
     this.#stopWatching();
+    this.#slices.close();
   }
 
   /** Reads, validates and stores: all of it or, with a `ConfigError` REFUSED, nothing. Throws a `StoreError` too. */
@@ -152,14 +157,14 @@ export class Configuration {
       const fatal = read.problems.filter(({ level }) => level === 'Error');
       if (fatal.length > 0) throw refusal(read.problems);
       for (const resource of read.resources) this.#refuseFolderOwned(resource);
-      const before = this.#analyze(this.resources);
+      const before = await this.#known();
       const results = read.resources.map((resource) => this.#preview(resource));
       let revision = this.#revision;
       if (options.dryRun !== true) {
         const writes = read.resources.map((resource): Write => ({ type: 'put', object: objectOf(resource), source: sourceOf(resource, 'api') }));
         revision = (await this.#options.store.transact(writes, causeOf('apply', options.by))).revision;
       }
-      const messages = this.#messagesAbout(read.resources, before);
+      const messages = await this.#messagesAbout(read.resources, before, options.dryRun !== true);
       return {
         applied: results,
         skipped: { ...read.skipped },
@@ -234,10 +239,10 @@ export class Configuration {
       const undo = await undoTo(to, this.items, await store.at(to), this.#validator);
       if (undo.problems.some(({ level }) => level === 'Error')) throw refusal(undo.problems);
       for (const item of undo.touched) this.#refuseFolderOwned(resourceOf(item), item.source);
-      const before = this.#analyze(this.resources);
+      const before = await this.#known();
       let revision = this.#revision;
       if (options.dryRun !== true) revision = (await store.transact(undo.writes, causeOf(`undo to ${to}`, options.by))).revision;
-      const messages = options.dryRun === true ? [] : this.#messagesAbout([], before);
+      const messages = options.dryRun === true ? [] : await this.#messagesAbout([], before, true);
       return { to, changes: [...undo.changes], messages: [...messagesOf(undo.problems), ...messages], revision };
     });
   }
@@ -315,17 +320,29 @@ export class Configuration {
     return { rootNamespace: this.#options.rootNamespace, clusterDomain: this.#options.clusterDomain };
   }
 
-  #analyze(resources: readonly Resource[]): readonly AnalysisMessage[] {
-    return analyze(resources, this.#options.world(), this.#analyzeOptions());
+  /** Costs what the mesh has, so it leaves the loop to what is pushed meanwhile. `revision`: which one the resources are; undefined: none that is in force. */
+  async #analyze(resources: readonly Resource[], revision: string | undefined): Promise<readonly AnalysisMessage[]> {
+    const world = this.#options.world();
+    const messages = await this.#slices.run(analyzing(resources, world, this.#analyzeOptions()));
+    if (revision !== undefined) this.#analyzed = { revision, world, messages };
+    return messages;
+  }
+
+  /** Of what is in force. */
+  async #known(): Promise<readonly AnalysisMessage[]> {
+    const known = this.#analyzed;
+    return known !== undefined && known.revision === this.#revision && known.world === this.#options.world()
+      ? known.messages
+      : await this.#analyze(this.resources, this.#revision);
   }
 
   /** About what was applied, and what the application broke elsewhere. Nothing was refused, so nothing is an error. */
-  #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[]): Message[] {
+  async #messagesAbout(applied: readonly Resource[], before: readonly AnalysisMessage[], inForce: boolean): Promise<Message[]> {
     const about = new Set(applied.map((resource) => refKey(refOf(resource))));
     const known = new Set(before.map(messageKey));
     // As they were read, not as they are stored: those know their lines.
     const after = new Map([...this.resources, ...applied].map((resource) => [keyText(resource), resource]));
-    return this.#analyze([...after.values()])
+    return (await this.#analyze([...after.values()], inForce ? this.#revision : undefined))
       .filter((message) => about.has(refKey(message.resource)) || !known.has(messageKey(message)))
       .map((message) => ({ ...message, level: message.level === 'Error' ? 'Warning' : message.level }));
   }
