@@ -96,7 +96,7 @@ function unservedGateway(context: Context, { metadata, spec }: Resource<ApiGatew
   const written = context.ofKind('GatewayClass').find((one) => one.metadata.name === name);
   if (written === undefined ? name !== BUILT_IN_GATEWAY_CLASS : written.spec.controllerName !== GATEWAY_CONTROLLER)
     return written === undefined
-      ? `there is no GatewayClass ${name}; ${BUILT_IN_GATEWAY_CLASS} is there without one`
+      ? `there is no GatewayClass ${name}: make one with the controllerName ${GATEWAY_CONTROLLER}, or name the class ${BUILT_IN_GATEWAY_CLASS}, which is there without one`
       : `its class ${name} is of the controller ${written.spec.controllerName}`;
   // By which address of its own it is found is the proxy's to say.
   if ((spec.addresses ?? []).length > 0) return undefined;

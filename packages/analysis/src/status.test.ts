@@ -94,7 +94,7 @@ describe('withoutEffect', () => {
     [
       'a class that is not there',
       [kind('gateway.networking.k8s.io/v1', 'Gateway', '{gatewayClassName: b, listeners: [{name: a, port: 80, protocol: HTTP}]}')],
-      'there is no GatewayClass b; outrigger is there without one',
+      'there is no GatewayClass b: make one with the controllerName outrigger.dev/gateway, or name the class outrigger, which is there without one',
     ],
     [
       'a gateway that nobody runs',

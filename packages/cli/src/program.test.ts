@@ -106,6 +106,8 @@ describe('a command line that rig does not know ends with 2:', () => {
     ['no such data plane', ['sidecar', '--name', 'web', '--data-plane', 'nginx'], '--data-plane nginx: no data plane'],
     ['a control plane elsewhere without a token', ['sidecar', '--name', 'web', '--control-plane', '192.0.2.1:15012'], '--control-plane needs --join-token'],
     ['a bad namespace', ['apply', '-f', 'x', '-n', 'A'], '--namespace A: not a name'],
+    ['nothing to restart', ['--state', directory, 'restart'], 'name the instances, or --all'],
+    ['an option of a command below another', ['token', 'create'], '(`rig token create --help` has its options and an example)'],
     ['no such output', ['get', '-o', 'xml'], "'xml' is invalid"],
     ['a bad trust domain', ['--state', directory, 'up', '--trust-domain', 'A B'], 'where: --trust-domain'],
     ['a revision that is none', ['diff', 'abc'], '"abc" is no revision'],
@@ -139,7 +141,7 @@ test('resources from the first diff to their removal', async () => {
 
   const applied = await rig('apply', '-f', path('rule.yaml'), '--wait');
   expect(applied.code).toBe(0);
-  expect(applied.stdout).toMatch(/^DestinationRule default\/order-service created\nin effect on 0 of 0 proxies after \d/);
+  expect(applied.stdout).toMatch(/^DestinationRule default\/order-service created\nno connected proxy has needed it so far/);
   expect(applied.stderr).toMatch(/^Warning \[IST0174\] \(DestinationRule default\/order-service .*rule\.yaml:4\)/);
   expect(await rig('diff', '-f', path('rule.yaml'))).toMatchObject({ code: 0, stdout: 'no difference\n' });
   expect(await rig('diff', '-f', path('other.yaml'))).toMatchObject({ code: 1, stdout: expect.stringMatching(/-.*v1\n\+.*v2/) as string });

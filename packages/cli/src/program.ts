@@ -274,6 +274,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     'rig bootstrap grpc --name web --output-file grpc.json\nrig bootstrap grpc --name greeter --port grpc:8080:50051',
   );
 
+  // An option that is missing or misspelt is one of its command.
+  const helped = (command: Command, path: string): void => {
+    for (const below of command.commands)
+      helped(below.showHelpAfterError(`(\`${path} ${below.name()} --help\` has its options and an example)`), `${path} ${below.name()}`);
+  };
+  helped(program, 'rig');
   try {
     await program.parseAsync(argv as string[]);
   } catch (error) {

@@ -174,7 +174,7 @@ test('what is referred to and not there is without effect until it comes', async
   const orders = await credentialsOf(addresses, 'order-service');
   const instances = [await attach(addresses, orders, { name: 'order-service', version: 'v1', meshPort: 15_101 })];
   cleanups.push(() => instances.forEach((instance) => void instance.end()));
-  const accepted = 'accepted: accepted; no connected proxy needs it now';
+  const accepted = 'accepted: accepted; no connected proxy has needed it so far (a sidecar asks with its first call)';
   expect((await states())[1]).toBe(`VirtualService ${accepted}`);
   instances.push(await attach(addresses, orders, { name: 'order-service', version: 'v2', meshPort: 15_102 }));
   expect(await states()).toEqual([`DestinationRule ${accepted}`, `VirtualService ${accepted}`]);

@@ -102,7 +102,8 @@ export function waitExitCode(waited: WaitResult): number {
 }
 
 export function printWait(waited: WaitResult): void {
-  if (waited.done)
+  if (waited.done && waited.affected === 0) console.log('no connected proxy has needed it so far; sidecars ask with their first call');
+  else if (waited.done)
     console.log(
       `in effect on ${waited.acknowledged} of ${waited.affected} ${waited.affected === 1 ? 'proxy' : 'proxies'} after ${milliseconds(waited.elapsedMs)}`,
     );

@@ -64,7 +64,7 @@ async function machine(state: string): Promise<Finding[]> {
 
 async function mesh(state: string): Promise<Finding[]> {
   const finding = (what: string, ok: boolean, detail: string, next: string): Finding => ({ area: 'mesh', what, ok, detail, next });
-  if (!existsSync(apiSocket(state))) return [finding('control plane', true, 'none is running with this state directory', '')];
+  if (!existsSync(apiSocket(state))) return [finding('control plane', true, 'none is running with this state directory; `rig up` starts one', '')];
   const api = apiOf(state);
   try {
     const [version, proxies, services, problems, resources] = await Promise.all([

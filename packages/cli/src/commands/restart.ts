@@ -15,7 +15,8 @@ export interface RestartOptions {
 
 /** `rig restart`: each sidecar's proxy replaced by a new process, one after the other. */
 export async function restart({ instances, namespace, all, state }: RestartOptions): Promise<void> {
-  if (all === instances.length > 0) throw new CliError('name the instances, or --all', { next: '`rig status` lists them', exitCode: ExitCode.usage });
+  if ((all === true) === instances.length > 0)
+    throw new CliError('name the instances, or --all', { next: '`rig status` lists them', exitCode: ExitCode.usage });
   const names = all === true ? instanceDirectories(state) : instances.map((instance) => `${namespace}.${instance}`);
   /** The supervisor of a node replaces the one process of all its workloads at once. */
   const told = new Map<number, number>();

@@ -2,6 +2,7 @@ import { GATEWAY_NAME_LABEL, type JsonObject, ofKind, parseSettings, problemText
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { type OutputFormat, printJson } from '../output.ts';
+import { assumedServices } from '../simulate/assumed-services.ts';
 import type { Call } from '../simulate/call.ts';
 import { explain } from '../simulate/explain.ts';
 import { inboundPorts, labelsOf, toWorkload } from '../simulate/inbound.ts';
@@ -43,12 +44,18 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   const call = parseRequest(options.request ?? (options.to === undefined ? '' : 'GET /'), options.header, options.to !== undefined);
   const read = await readResources(readConfigFiles(options.files), { defaultNamespace: options.namespace });
   const problems = read.problems.filter(({ level }) => level === 'Error');
-  const world = worldOf(read.resources, read.others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
-    addressesFor: clusterAddresses(read.others),
+  const registered = assumedServices(read.resources, read.others, call.port);
+  const others = [...read.others, ...registered.services];
+  const world = worldOf(read.resources, others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
+    addressesFor: clusterAddresses(others),
     meshConfig: meshConfigOf(options.meshConfig === undefined ? {} : readSettings(options.meshConfig)),
   });
   const outcome = simulated(world, options, call);
-  const assumed = [...outcome.assumed, ...problems.map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`)];
+  const assumed = [
+    ...outcome.assumed,
+    ...(registered.told === '' ? [] : [registered.told]),
+    ...problems.map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`),
+  ];
   const told = { ...outcome, assumed };
   if (options.output === 'json') printJson(told);
   else console.log(explain(told));

@@ -130,7 +130,7 @@ export class Workload {
     application.exited.then(
       (exit) => this.applicationEnded(exit),
       (cause: Error) => {
-        log(`the application could not be started: ${cause.message}`);
+        log(`the application could not be started: ${notStartedCode(cause) === 127 ? `there is no program ${command[0]}` : cause.message}`);
         this.applicationEnded({ code: notStartedCode(cause), signal: null });
       },
     );

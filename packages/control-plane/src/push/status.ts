@@ -117,6 +117,6 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
   const why = withoutEffect(resource, input.effect);
   if (why !== undefined) return status('without-effect', `without effect because ${why}`);
   if (laggards.length > 0) return status('pending', `in effect on ${acknowledged} of ${affected} proxies; waiting for ${laggards.slice(0, 3).join(', ')}`);
-  if (affected === 0) return status('accepted', 'accepted; no connected proxy needs it now');
+  if (affected === 0) return status('accepted', 'accepted; no connected proxy has needed it so far (a sidecar asks with its first call)');
   return status('in-effect', `in effect on ${acknowledged} of ${affected} prox${affected === 1 ? 'y' : 'ies'}`);
 }
