@@ -118,7 +118,8 @@ export function changesOf(
   const plans = proxies.map((proxy): ProxyPlan => {
     const { node } = proxy;
     const workload = `${node.namespace}/${node.workload}`;
-    const [old, now] = [before.of(proxy), after.of(proxy)];
+    const old = before.of(proxy);
+    const now = after.of(proxy, old);
     const changes: XdsChange[] = [];
     for (const key of new Set([...old.keys(), ...now.keys()])) {
       const [from, to] = [old.get(key), now.get(key)];

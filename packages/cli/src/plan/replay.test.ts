@@ -147,6 +147,32 @@ spec: {selector: {matchLabels: {app: orders}}, rules: [{from: [{source: {princip
   });
 });
 
+test('a CONNECT is no request of a path, and goes as its routes say', async () => {
+  const connect = sample('', { method: 'CONNECT' });
+  const tcp = (host: string) => `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec: {hosts: [db.default.svc.cluster.local], location: MESH_INTERNAL, resolution: STATIC, ports: [{number: 5432, name: tcp, protocol: TCP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db}
+spec: {hosts: [db], tcp: [{route: [{destination: {host: ${host}}}]}]}
+`;
+  const windows = [window([{ ...connect, authority: 'db:5432' }, connect])];
+  expect(await replayed(tcp('db'), tcp('orders'), windows)).toMatchObject({
+    changedPercent: 50,
+    groups: [
+      {
+        before: expect.stringMatching(/^to db\.default/) as string,
+        after: expect.stringMatching(/^to orders\.default/) as string,
+        examples: ['CONNECT db:5432 (200)'],
+      },
+    ],
+  });
+});
+
 test('what nothing can be said of is counted and told', async () => {
   const byCookie = `[{match: [{headers: {cookie: {regex: ".*user=jason.*"}}}], route: [{destination: {host: orders, subset: v2}}]}, ${v1}]`;
   const report = await replayed(routes(byCookie), routes(`[${v1}]`), [

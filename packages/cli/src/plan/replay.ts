@@ -83,7 +83,7 @@ export function replay(traffic: Traffic, before: Tables, after: Tables): ReplayR
       const open = groups.get(id) ?? { group, requests: 0, examples: new Set() };
       groups.set(id, open);
       open.requests += weight * change.share;
-      if (open.examples.size < MAX_EXAMPLES) open.examples.add(`${sample.method} ${sample.path}${sample.status === 0 ? '' : ` (${sample.status})`}`);
+      if (open.examples.size < MAX_EXAMPLES) open.examples.add(exampleOf(sample));
     }
   }
   const changed = [...groups.values()].sort((a, b) => b.requests - a.requests);
@@ -100,6 +100,11 @@ export function replay(traffic: Traffic, before: Tables, after: Tables): ReplayR
     })),
     unjudged,
   };
+}
+
+/** "GET /cart (200)"; a CONNECT has no path. */
+function exampleOf({ method, path, authority, status }: RequestSample): string {
+  return `${method} ${path || authority}${status === 0 ? '' : ` (${status})`}`;
 }
 
 function note(unjudged: Record<string, number>, why: string, count: number): void {

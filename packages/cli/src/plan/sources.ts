@@ -17,7 +17,9 @@ export function inputOfMesh(view: MeshView, read: ReadResult, { prune, nowMs }: 
   const wanted = read.resources.map((resource) => stamped(resource, before.get(refKey(refOf(resource))), nowMs));
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
   const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
-  return inputOf(sideOfMesh(view, present, proxies), sideOfMesh(view, [...after.values()], proxies), []);
+  const rollouts = present.filter(({ kind }) => kind === 'Rollout').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  const assumed = rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`];
+  return inputOf(sideOfMesh(view, present, proxies), sideOfMesh(view, [...after.values()], proxies), assumed);
 }
 
 /** As the store would have it: age decides between resources that conflict. */

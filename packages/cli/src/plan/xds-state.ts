@@ -102,12 +102,16 @@ export class XdsState {
     return { resource: { typeUrl, name, message, version, bytes: body.value.length, keys, sources, places }, keys, reads };
   }
 
-  /** Everything that a proxy has, by `TYPE NAME`. */
-  of(proxy: PlannedProxy): Map<string, XdsResource> {
+  /** Everything that a proxy has, by `TYPE NAME`. `earlier`: what it has in the earlier state. */
+  of(proxy: PlannedProxy, earlier?: ReadonlyMap<string, XdsResource>): Map<string, XdsResource> {
     const found = new Map<string, XdsResource>();
+    const touched = this.#touched;
     const add = (typeUrl: PlannedType, name: string): XdsResource | undefined => {
-      const resource = this.get(proxy.node, typeUrl, name);
-      if (resource !== undefined) found.set(`${typeUrl} ${name}`, resource);
+      const key = `${typeUrl} ${name}`;
+      const before = earlier?.get(key);
+      const same = before !== undefined && touched !== undefined && before.keys.isDisjointFrom(touched);
+      const resource = same ? before : this.get(proxy.node, typeUrl, name);
+      if (resource !== undefined) found.set(key, resource);
       return resource;
     };
     const { node, uses } = proxy;
