@@ -26,6 +26,8 @@ const common = {
   minifyWhitespace: true,
   lineLimit: 160,
   plugins: [builtinsAsTheyAre],
+  // The same parser; the one for Node asks the environment at each token whether to log it, which is a third of the time that YAML takes.
+  alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
   // Native modules stay where npm put them.
   external: ['lmdb', 'koffi'],
   sourcemap: 'linked',

@@ -9,9 +9,14 @@ export const conflictingHosts: Analyzer = {
   run(context) {
     const ofMesh = context.ofKind('VirtualService').filter(({ spec }) => (spec.gateways ?? []).length === 0 || spec.gateways?.includes('mesh'));
     const claims = ofMesh.flatMap((resource) => (resource.spec.hosts ?? []).map((host, index) => claimOf(context, resource, host, index)));
+    const byHost = Map.groupBy(claims, (claim) => claim.host);
+    const wildcards = claims.filter(({ host }) => host.startsWith('*'));
     for (const [resource, own] of Map.groupBy(claims, (claim) => claim.resource)) {
       const contested = own
-        .map((claim) => [claim, claims.filter((other) => other.resource !== resource && conflict(claim, other))] as const)
+        .map((claim) => {
+          const rivals = claim.host.startsWith('*') ? wildcards : (byHost.get(claim.host) ?? []);
+          return [claim, rivals.filter((other) => other.resource !== resource && conflict(claim, other))] as const;
+        })
         .filter(([, others]) => others.length > 0);
       const first = contested[0];
       if (first === undefined) continue;

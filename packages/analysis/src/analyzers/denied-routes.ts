@@ -21,13 +21,14 @@ export const deniedRoutes: Analyzer = {
   run(context) {
     const policies = context.ofKind('AuthorizationPolicy').filter(({ spec }) => spec.targetRef === undefined && (spec.targetRefs ?? []).length === 0);
     if (policies.length === 0) return;
+    const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
     for (const resource of context.ofKind('VirtualService')) {
       for (const [index, rule] of (resource.spec.http ?? []).entries()) {
         const requests = requestsOf(rule);
         if (requests.length === 0) continue;
         for (const [at, { destination }] of (rule.route ?? []).entries()) {
           const workloads = workloadsOf(context, context.fullHost(destination?.host ?? '', resource.metadata.namespace));
-          const refusals = workloads.flatMap((workload) => requests.map((request) => refusalOf(context, policies, workload, request)));
+          const refusals = workloads.flatMap((workload) => requests.map((request) => refusalOf(context.rootNamespace, byNamespace, workload, request)));
           if (refusals.length === 0 || refusals.includes(undefined)) continue;
           context.report(resource, `spec.http[${index}].route[${at}]`, 'RIG0106', destination?.host ?? '', [...new Set(refusals)].join(' and '));
         }
@@ -65,11 +66,15 @@ function workloadsOf(context: Context, host: string): readonly KubernetesWorkloa
 type Policy = Resource<AuthorizationPolicySpec>;
 
 /** Which policies refuse a request at a workload, in words; undefined: none does for sure. */
-function refusalOf(context: Context, policies: readonly Policy[], workload: KubernetesWorkload, request: Arriving): string | undefined {
-  const own = policies.filter(
-    ({ metadata, spec }) =>
-      (metadata.namespace === workload.namespace || metadata.namespace === context.rootNamespace) && matchesLabels(spec.selector?.matchLabels, workload.labels),
-  );
+function refusalOf(
+  rootNamespace: string,
+  byNamespace: ReadonlyMap<string, readonly Policy[]>,
+  workload: KubernetesWorkload,
+  request: Arriving,
+): string | undefined {
+  const own = [...new Set([workload.namespace, rootNamespace])]
+    .flatMap((namespace) => byNamespace.get(namespace) ?? [])
+    .filter(({ spec }) => matchesLabels(spec.selector?.matchLabels, workload.labels));
   // A CUSTOM one asks somebody else.
   const denying = own.find(({ spec }) => spec.action === 'DENY' && (spec.rules ?? []).some((rule) => coversAll(rule, request)));
   if (denying !== undefined) return `${refText(refOf(denying))} denies it to everybody`;

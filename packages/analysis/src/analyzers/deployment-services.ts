@@ -1,6 +1,5 @@
 import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import type { Context } from '../context.ts';
 import { isDeploymentInMesh } from '../injection.ts';
 
 interface Exposed {
@@ -15,10 +14,11 @@ export const deploymentServices: Analyzer = {
   codes: ['IST0116', 'IST0137'],
   ofFiles: true,
   run(context) {
+    const services = Map.groupBy(context.otherOfKind('Service'), namespaceOf);
     for (const deployment of context.otherOfKind('Deployment')) {
       const isWaypoint = labelsOf(deployment)['gateway.istio.io/managed'] === 'istio.io-mesh-controller';
       if (isWaypoint || !isDeploymentInMesh(context, deployment)) continue;
-      const ports = exposedPorts(context, deployment);
+      const ports = exposedPorts(services.get(namespaceOf(deployment)) ?? [], deployment);
       for (const [number, exposed] of Map.groupBy(ports, (port) => port.number)) {
         const protocols = new Set(exposed.map(({ port }) => field(port, 'protocol') ?? 'TCP'));
         const services = exposed.map(({ service }) => service).sort();
@@ -34,13 +34,13 @@ export const deploymentServices: Analyzer = {
   },
 };
 
-/** Ports of the Services that select the pods of a Deployment. */
-function exposedPorts(context: Context, deployment: KubernetesDocument): readonly Exposed[] {
+/** Ports of the Services, of its namespace, that select the pods of a Deployment. */
+function exposedPorts(services: readonly KubernetesDocument[], deployment: KubernetesDocument): readonly Exposed[] {
   const namespace = namespaceOf(deployment);
   const labels = stringMap(deployment.value, 'spec', 'template', 'metadata', 'labels');
-  return context.otherOfKind('Service').flatMap((service) => {
+  return services.flatMap((service) => {
     const selector = stringMap(service.value, 'spec', 'selector');
-    if (Object.keys(selector).length === 0 || namespaceOf(service) !== namespace || !matchesLabels(selector, labels)) return [];
+    if (Object.keys(selector).length === 0 || !matchesLabels(selector, labels)) return [];
     return list(field(service.value, 'spec', 'ports')).flatMap((port) => {
       const number = field(port, 'port');
       return typeof number === 'number' ? [{ service: `${namespace}/${service.name}`, port, number }] : [];

@@ -8,9 +8,10 @@ export const destinationHosts: Analyzer = {
   name: 'virtualservice.DestinationHostAnalyzer',
   codes: ['IST0101', 'IST0112', 'IST0140'],
   run(context) {
+    const withSubsets = subsetGivers(context);
     for (const resource of context.ofKind('VirtualService')) {
       reportDestinations(context, resource);
-      reportSubsetsWithoutEffect(context, resource);
+      reportSubsetsWithoutEffect(context, resource, withSubsets);
     }
   },
 };
@@ -35,14 +36,14 @@ function reportDestinations(context: Context, resource: Resource<VirtualServiceS
 }
 
 /** A gateway reads the VirtualServices bound to it alone: the subsets that another one gives the same host do nothing for its requests. */
-function reportSubsetsWithoutEffect(context: Context, resource: Resource<VirtualServiceSpec>): void {
+function reportSubsetsWithoutEffect(context: Context, resource: Resource<VirtualServiceSpec>, withSubsets: ReadonlyMap<string, readonly Resource[]>): void {
   if ((resource.spec.gateways ?? []).length === 0) return;
   const told = new Set<Resource>();
   for (const [rule, { route }] of (resource.spec.http ?? []).entries()) {
     for (const [index, { destination }] of (route ?? []).entries()) {
       if (destination === undefined || (destination.subset ?? '') !== '') continue;
-      for (const other of context.ofKind('VirtualService')) {
-        if (told.has(other) || !givesSubset(other.spec, destination.host)) continue;
+      for (const other of withSubsets.get(destination.host) ?? []) {
+        if (told.has(other)) continue;
         told.add(other);
         context.report(resource, `spec.http[${rule}].route[${index}].destination.host`, 'IST0140', nameOf(other), nameOf(resource));
       }
@@ -50,10 +51,14 @@ function reportSubsetsWithoutEffect(context: Context, resource: Resource<Virtual
   }
 }
 
-/** Whether a VirtualService of a host sends its requests to a subset of it. */
-function givesSubset({ hosts, http }: VirtualServiceSpec, host: string): boolean {
-  if (!hosts?.includes(host)) return false;
-  return (http ?? []).some(({ route }) => route?.some(({ destination }) => destination?.host === host && (destination.subset ?? '') !== ''));
+/** VirtualServices that send the requests of a host of theirs to a subset of it, by that host. */
+function subsetGivers(context: Context): ReadonlyMap<string, readonly Resource[]> {
+  const givers = context.ofKind('VirtualService').flatMap((resource) => {
+    const named = (resource.spec.http ?? []).flatMap(({ route }) => (route ?? []).filter(({ destination }) => (destination?.subset ?? '') !== ''));
+    const hosts = new Set(named.map(({ destination }) => destination.host));
+    return (resource.spec.hosts ?? []).filter((host) => hosts.has(host)).map((host) => ({ host, resource }));
+  });
+  return new Map([...Map.groupBy(givers, ({ host }) => host)].map(([host, list]) => [host, list.map(({ resource }) => resource)]));
 }
 
 function nameOf({ metadata }: Resource): string {
