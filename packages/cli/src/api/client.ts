@@ -34,10 +34,6 @@ export class ApiClient {
     return this.call<T>('POST', path, body, timeoutMs);
   }
 
-  delete<T>(path: string): Promise<T> {
-    return this.call<T>('DELETE', path, undefined, 30_000);
-  }
-
   private call<T>(method: string, path: string, body: unknown, timeoutMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);

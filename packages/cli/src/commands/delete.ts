@@ -1,4 +1,4 @@
-import type { ResourceView } from '@outrigger/control-plane/api';
+import type { DeleteTarget, ResourceView } from '@outrigger/control-plane/api';
 import { groupOf, kindsNamed, type ResourceRef, readResources, refKey, refOf, refText } from '@outrigger/resources';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
@@ -26,14 +26,10 @@ export async function remove(options: DeleteOptions): Promise<void> {
   const targets = await targetsOf(options, known);
   const missing = targets.filter((target) => !known.has(refKey(target)));
   if (missing.length === targets.length) throw new CliError(`${missing.map(refText).join(', ')}: not in the mesh`, { next: '`rig get` lists what is' });
-  let revision = '';
-  // Routes go before what they lead to.
-  const order = [...targets].sort((a, b) => Number(isRoute(b)) - Number(isRoute(a)));
-  for (const target of order) {
-    if (!known.has(refKey(target))) continue;
-    const { namespace, name } = target;
-    revision = (await api.delete<{ revision: string }>(`/resources/${groupedKind(target)}/${namespace === '' ? '-' : namespace}/${name}`)).revision;
-  }
+  const resources = targets
+    .filter((target) => known.has(refKey(target)))
+    .map((target): DeleteTarget => ({ kind: groupedKind(target), namespace: target.namespace, name: target.name }));
+  const { revision } = await api.post<{ revision: string }>('/delete', { resources });
   const waited = options.wait ? await waitFor(api, revision, options.wait) : undefined;
   if (options.output === 'json')
     printJson({ deleted: targets.filter((target) => known.has(refKey(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
@@ -42,10 +38,6 @@ export async function remove(options: DeleteOptions): Promise<void> {
     if (waited) printWait(waited);
   }
   if (waited) process.exitCode = waitExitCode(waited);
-}
-
-function isRoute({ kind }: ResourceRef): boolean {
-  return kind === 'VirtualService' || kind.endsWith('Route');
 }
 
 async function targetsOf(options: DeleteOptions, known: ReadonlySet<string>): Promise<ResourceRef[]> {

@@ -1,5 +1,5 @@
 import { ApiFailure } from './api-failure.ts';
-import type { ApplyRequest, TokenRequest, UndoRequest } from './shapes.ts';
+import type { ApplyRequest, DeleteTarget, TokenRequest, UndoRequest } from './shapes.ts';
 
 const MAX_DOCUMENTS = 10_000;
 
@@ -16,6 +16,17 @@ export function applyRequest(body: unknown): ApplyRequest {
     ...(namespace === undefined ? {} : { namespace: dnsLabel(namespace, 'namespace') }),
     ...(ifRevision === undefined ? {} : { ifRevision: revision(ifRevision, 'ifRevision') }),
   };
+}
+
+export function deleteRequest(body: unknown): DeleteTarget[] {
+  const { resources } = record(body, 'the body', ['resources']);
+  if (!Array.isArray(resources) || resources.length === 0 || resources.length > MAX_DOCUMENTS)
+    throw bad('resources', `a list of 1 to ${MAX_DOCUMENTS} resources`);
+  return resources.map((resource: unknown, index) => {
+    const { kind, namespace, name } = record(resource, `resources[${index}]`, ['kind', 'namespace', 'name']);
+    const text = (value: unknown, field: string): string => string(value, `resources[${index}].${field}`, 512);
+    return { kind: text(kind, 'kind'), namespace: text(namespace, 'namespace'), name: text(name, 'name') };
+  });
 }
 
 export function undoRequest(body: unknown): UndoRequest {

@@ -41,7 +41,10 @@ export function meshView({ configuration, mesh, push, attached }: MeshViewParts)
     proxies: [...push.proxies.connectedNodes()].map(({ node }): MeshProxy => {
       const view = push.proxies.current(node.id);
       const subscribed: Record<string, string[]> = {};
-      for (const { typeUrl, name } of view?.entries() ?? []) (subscribed[typeUrl] ??= []).push(name);
+      for (const { typeUrl, name } of view?.entries() ?? []) {
+        subscribed[typeUrl] ??= [];
+        subscribed[typeUrl].push(name);
+      }
       return { node, subscribed, wildcards: [...(view?.wildcards ?? [])] };
     }),
   };

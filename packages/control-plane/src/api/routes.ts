@@ -10,7 +10,7 @@ import { StoreError, type StoreErrorCode } from '../store/store-error.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { MAX_WINDOW_MS } from '../telemetry/windows.ts';
 import { ApiFailure } from './api-failure.ts';
-import { applyRequest, queryNumber, revision as revisionText, tokenRequest, undoRequest } from './check-body.ts';
+import { applyRequest, deleteRequest, queryNumber, revision as revisionText, tokenRequest, undoRequest } from './check-body.ts';
 import type { Events } from './events.ts';
 import { type MeshView, meshView } from './mesh-view.ts';
 import { type RolloutParts, rolloutRoutes } from './rollout-routes.ts';
@@ -89,6 +89,11 @@ export function apiRoutes(parts: ApiParts): Route[] {
       return configuration.diff(revisionText(query.get('from'), 'from'), to === null ? undefined : revisionText(to, 'to'));
     }),
     { method: 'POST', path: /^\/apply$/, handle: guarded(({ body, caller }) => apply(configuration, body, caller)) },
+    {
+      method: 'POST',
+      path: /^\/delete$/,
+      handle: guarded(async ({ body, caller }) => ({ revision: await configuration.deleteAll(deleteRequest(body), caller) })),
+    },
     {
       method: 'POST',
       path: /^\/undo$/,

@@ -72,6 +72,12 @@ export interface ApplyResult {
  * DELETE /api/v1/resources/KIND/NAMESPACE/NAME -> {revision}; KIND as `rig get` takes it ("Gateway.networking.istio.io": with its group where the name
  * alone is of two); NAMESPACE is "-" for cluster-scoped kinds.
  */
+/** POST /api/v1/delete {resources: DeleteTarget[]} -> {revision}: all of them, as one revision, or none. Fields as in DELETE, but `namespace` '' for cluster-scoped kinds. */
+export interface DeleteTarget {
+  kind: string;
+  namespace: string;
+  name: string;
+}
 /** One resource of a revision, or of what lies between two. `diff`: unified, of YAML; '' or absent where it is not asked for. */
 export interface ResourceChange {
   group: string;

@@ -132,6 +132,18 @@ describe('delete and find', () => {
     expect(configuration.resources).toEqual([]);
   });
 
+  test('of several are one revision, or nothing', async () => {
+    const configuration = await openConfiguration();
+    await configuration.apply(file(`${rule('a')}---\n${rule('b')}---\n${rule('c')}`));
+    const target = (name: string) => ({ kind: 'dr', namespace: 'default', name });
+    await expect(configuration.deleteAll([target('a'), target('gone')])).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(configuration.resources).toHaveLength(3);
+    expect(await configuration.deleteAll([target('a'), target('b'), target('a')])).toBe('2');
+    expect(configuration.resources.map(({ metadata }) => metadata.name)).toEqual(['c']);
+    await configuration.undo();
+    expect(configuration.resources).toHaveLength(3);
+  });
+
   test('say that there is no such kind, or no such resource', async () => {
     const configuration = await openConfiguration();
     expect(() => configuration.find('Deployment', undefined, undefined)).toThrow(expect.objectContaining({ code: 'UNKNOWN_KIND' }) as Error);
@@ -219,7 +231,10 @@ describe('history and undo', () => {
     const again = await openConfiguration({ keyValue });
     await again.delete('DestinationRule', 'default', 'old');
     const refused = again.undo({ to: '2' });
-    await expect(refused).rejects.toMatchObject({ code: 'REFUSED', message: expect.stringContaining('hots') as string, messages: expect.arrayContaining([expect.objectContaining({ level: 'Error', file: 'revision 2: DestinationRule default/old' })]) as unknown,
+    await expect(refused).rejects.toMatchObject({
+      code: 'REFUSED',
+      message: expect.stringContaining('hots') as string,
+      messages: expect.arrayContaining([expect.objectContaining({ level: 'Error', file: 'revision 2: DestinationRule default/old' })]) as unknown,
     });
     expect(again.resources).toEqual([]);
     await expect(again.undo({ to: '1' })).resolves.toMatchObject({ changes: [{ name: 'a', change: 'created' }] });

@@ -17,7 +17,7 @@ import {
   type Validator,
 } from '@outrigger/resources';
 import { Slices } from '@outrigger/xds/slices';
-import type { ApplyResult, DiffView, Message, RevisionView, UndoResult } from '../api/shapes.ts';
+import type { ApplyResult, DeleteTarget, DiffView, Message, RevisionView, UndoResult } from '../api/shapes.ts';
 import {
   type Cause,
   groupOf,
@@ -201,17 +201,15 @@ export class Configuration {
 
   /** `kind` as `kindsNamed` takes it. */
   delete(kind: string, namespace: string, name: string, by?: string): Promise<string> {
+    return this.deleteAll([{ kind, namespace, name }], by);
+  }
+
+  /** All of them, as one revision, or none. */
+  deleteAll(targets: readonly DeleteTarget[], by?: string): Promise<string> {
     return this.#serially(async () => {
-      const found = this.find(kind, namespace, name);
-      const where = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
-      if (found.length === 0) throw new ConfigError('NOT_FOUND', `${where} is not here`, where, 'rig get lists what is');
-      if (found.length > 1) {
-        const groups = found.map(({ object }) => `${object.kind}.${groupOf(object.apiVersion)}`).join(' or ');
-        throw new ConfigError('AMBIGUOUS', `${where} is the name of ${found.length} resources`, where, `Say ${groups}`);
-      }
-      const item = found[0]!;
-      this.#refuseFolderOwned(resourceOf(item));
-      return (await this.#options.store.transact([{ type: 'delete', key: objectKeyOf(item) }], causeOf('delete', by))).revision;
+      const items = new Set(targets.map((target) => this.#deletable(target)));
+      const writes = [...items].map((item): Write => ({ type: 'delete', key: objectKeyOf(item) }));
+      return (await this.#options.store.transact(writes, causeOf('delete', by))).revision;
     });
   }
 
@@ -285,6 +283,18 @@ export class Configuration {
     const done = this.#queue.then(run);
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  #deletable({ kind, namespace, name }: DeleteTarget): StoredItem {
+    const found = this.find(kind, namespace, name);
+    const where = `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+    if (found.length === 0) throw new ConfigError('NOT_FOUND', `${where} is not here`, where, 'rig get lists what is');
+    if (found.length > 1) {
+      const groups = found.map(({ object }) => `${object.kind}.${groupOf(object.apiVersion)}`).join(' or ');
+      throw new ConfigError('AMBIGUOUS', `${where} is the name of ${found.length} resources`, where, `Say ${groups}`);
+    }
+    this.#refuseFolderOwned(resourceOf(found[0]!));
+    return found[0]!;
   }
 
   #refuseChanged(judged: string | undefined): void {
