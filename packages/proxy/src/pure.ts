@@ -1,5 +1,5 @@
 /** What needs neither socket nor clock: `rig simulate` and `rig plan` ask these, and so does the running proxy. */
-export { EMPTY_STREAM } from '@outrigger/telemetry';
+export { EMPTY_STREAM, type StreamInfo } from '@outrigger/telemetry';
 export { normalizePath } from './engine/path-normalizer.ts';
 export type { FilteredStream, FilterServices } from './filters/http-filter.ts';
 export { formatPeer, parsePeer } from './filters/peer.ts';

@@ -12,6 +12,7 @@ import {
   ResponseHead,
   type RouteEntry,
   type RouteTable,
+  type StreamInfo,
 } from '@outrigger/proxy/pure';
 import { INVALID_BACKEND, type Place, parseOutboundCluster } from '@outrigger/translate';
 import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
@@ -180,27 +181,28 @@ function acted(
     const location = redirect.location(head);
     const response = responseOf(redirect.status);
     response.headers.push('location', location);
-    entry.finalizeResponse(response.headers, null, EMPTY_STREAM);
+    entry.finalizeResponse(response.headers, null, infoOf(head, response));
     return { ...answered('redirect', redirect.status, head, response.headers, []), location };
   }
   if (direct !== null) {
     const response = responseOf(direct.status);
-    entry.finalizeResponse(response.headers, null, EMPTY_STREAM);
+    entry.finalizeResponse(response.headers, null, infoOf(head, response));
     // A route of Gateway API has no answers of its own: this one stands for backends that are none.
     const decision = /^(HTTP|GRPC)Route /.test(owner) ? 'invalid-backend' : 'direct-response';
     return answered(decision, direct.status, head, response.headers, []);
   }
   const choices = entry.fields.clusters;
   const total = choices.reduce((sum, { weight }) => sum + weight, 0);
-  const sent = choices.map((choice) => {
+  const heads = choices.map((choice) => {
     const copy = headOf({ ...head, scheme: head.scheme as 'http', headers: head.headers });
-    entry.finalizeRequest(copy, choice, EMPTY_STREAM);
-    return sentRequest(copy);
+    entry.finalizeRequest(copy, choice, infoOf(copy));
+    return copy;
   });
+  const sent = heads.map(sentRequest);
   const first = choices[0]!;
   const response = responseOf(200);
   response.headers.push(...backendHeaders);
-  entry.finalizeResponse(response.headers, first, EMPTY_STREAM);
+  entry.finalizeResponse(response.headers, first, infoOf(heads[0]!, response));
   for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
   const destinations = choices.map((choice, index) => {
     const differs = JSON.stringify(sent[index]) !== JSON.stringify(sent[0]);
@@ -233,7 +235,7 @@ function answered(decision: Outcome['decision'], status: number, head: RequestHe
 }
 
 /** Headers of the mesh's own, which no application reads. */
-const OWN_HEADERS = /^x-outrigger-|^x-envoy-original-path$/;
+const OWN_HEADERS = /^x-outrigger-/;
 
 function sentRequest(head: RequestHead): SentRequest {
   const headers = Object.fromEntries(Object.entries(record(head.headers)).filter(([name]) => !OWN_HEADERS.test(name)));
@@ -248,6 +250,12 @@ function record(headers: readonly string[]): Record<string, string> {
     found[name] = found[name] === undefined ? value : `${found[name]},${value}`;
   }
   return found;
+}
+
+/** What values of headers may name: of the request as it is by now, and of its answer. */
+function infoOf({ method, path, scheme, authority, headers }: RequestHead, response?: ResponseHead): StreamInfo {
+  const answer = response === undefined ? {} : { responseCode: response.status, responseHeaders: response.headers };
+  return { ...EMPTY_STREAM, method, path, scheme, authority, requestHeaders: headers, ...answer };
 }
 
 function streamOf(head: RequestHead, facts: FilteredStream['connectionFacts'], route: RouteEntry | null): FilteredStream {

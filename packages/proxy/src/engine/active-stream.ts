@@ -75,7 +75,7 @@ export class ActiveStream extends AttemptedStream {
     const { client, internal, rejectStatus } = detectClient(manager.config.clientAddress, this.connection.info, head);
     this.client = client;
     this.internal = internal;
-    markInternal(manager.config.clientAddress, head.headers, internal);
+    markInternal(manager.config.clientAddress, head.headers, internal, client?.host ?? this.connection.info.remoteHost);
     const entry = rejectStatus > 0 ? rejected(rejectStatus) : enterRequest(manager, this.connection.info, head);
     this.requestId = requestIdOf(manager, this.connection.info, head);
     if (manager.config.tracing !== undefined) this.trace = enterTrace(manager, head);

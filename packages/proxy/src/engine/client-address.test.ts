@@ -83,6 +83,22 @@ describe('a request from within', () => {
     expect([a.last.header('x-envoy-internal'), a.last.header('x-envoy-retry-on')]).toEqual([undefined, undefined]);
   });
 
+  it('has no address from outside; one from outside has its own, whatever it says, and no service that it says it is', async () => {
+    await engine.listener('in', { routes: [routeTo('a')], manager: within });
+    await engine.client('in', { info: { remoteIp: '10.0.0.1' } }).call();
+    expect(a.last.header('x-envoy-external-address')).toBeUndefined();
+    const headers = ['x-envoy-external-address', '10.0.0.1', 'x-envoy-downstream-service-cluster', 'payment', 'x-envoy-downstream-service-node', 'p-1'];
+    await engine.client('in', { info: { remoteIp: '9.9.9.9' } }).call({ headers });
+    const found = ['external-address', 'downstream-service-cluster', 'downstream-service-node'].map((name) => a.last.header(`x-envoy-${name}`));
+    expect(found).toEqual(['9.9.9.9', undefined, undefined]);
+  });
+
+  it('is none where the address of the connection is not looked at', async () => {
+    await engine.listener('in', { routes: [routeTo('a')], manager: {} });
+    await engine.client('in', { info: { remoteIp: '9.9.9.9' } }).call({ headers: ['x-envoy-external-address', '10.0.0.1'] });
+    expect(a.last.header('x-envoy-external-address')).toBe('10.0.0.1');
+  });
+
   it('goes where require_tls sends those from outside away', async () => {
     await engine.listener('in', { routes: [routeTo('a')], virtualHost: { requireTls: 'EXTERNAL_ONLY' }, manager: within });
     expect((await engine.client('in', { info: { remoteIp: '10.0.0.1' } }).call()).status).toBe(200);

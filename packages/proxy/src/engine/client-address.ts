@@ -42,10 +42,16 @@ const INTERNAL_HEADERS = [
   'x-envoy-original-url',
 ];
 
-/** Where the configuration tells callers from within from those outside. */
-export function markInternal(config: ClientAddressConfig, headers: HeaderList, internal: boolean): void {
+/** At the edge: what a service of the mesh says of itself. */
+const SERVICE_HEADERS = ['x-envoy-downstream-service-cluster', 'x-envoy-downstream-service-node'];
+
+/** Where the configuration tells callers from within from those outside; `host`: who it is, '' where it is no IP address. */
+export function markInternal(config: ClientAddressConfig, headers: HeaderList, internal: boolean, host: string): void {
   if (internal) setHeader(headers, 'x-envoy-internal', 'true');
   else if (config.useRemoteAddress || hasInternals(config)) for (const name of INTERNAL_HEADERS) removeHeader(headers, name);
+  if (internal || !config.useRemoteAddress) return;
+  for (const name of SERVICE_HEADERS) removeHeader(headers, name);
+  if (host !== '') setHeader(headers, 'x-envoy-external-address', host);
 }
 
 /** `client` null: the other end of the connection. */

@@ -1,9 +1,10 @@
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
 import { CorsPolicySchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
 import { describe, expect, it } from 'vitest';
-import { RequestHead } from '../http/message.ts';
+import { RequestHead, ResponseHead } from '../http/message.ts';
 import { CompileReport } from '../routing/compile-result.ts';
-import { type CorsPolicy, compileCors } from './cors.ts';
+import { type CorsPolicy, compileCors, corsType } from './cors.ts';
+import type { FilterContext, FilteredStream } from './http-filter.ts';
 
 const CONFIG: JsonObject = {
   allowOriginStringMatch: [{ exact: 'https://a.example' }, { safeRegex: { regex: 'https://.*\\.b\\.example' } }],
@@ -75,6 +76,19 @@ describe('CORS', () => {
   ])('answers "*" by the %s', (_name, asked, expected) => {
     const wild = policy({ allowMethods: '*', allowHeaders: '*', exposeHeaders: '', maxAge: '', allowCredentials: false });
     expect(wild.preflightHeaders(request('https://a.example', 'OPTIONS', [...PREFLIGHT, ...asked])).slice(2)).toEqual(expected);
+  });
+
+  it.each([
+    ['forward', 'answer'],
+    ['direct-response', 'pass'],
+    ['redirect', 'pass'],
+  ] as const)('a preflight for a route of kind %s: %s', (kind, expected) => {
+    const filter = corsType.compile(undefined, 'cors', '', {} as FilterContext, new CompileReport())!.forRoute!([policy()]);
+    const stream = (head: RequestHead) => ({ head, route: { kind }, dice: 0 }) as unknown as FilteredStream;
+    expect(filter.onRequest!(stream(request('https://a.example', 'OPTIONS', PREFLIGHT))).kind).toBe(expected);
+    const response = Object.assign(new ResponseHead(), { status: 200 });
+    filter.onResponse!(stream(request('https://a.example')), response, true);
+    expect(response.headers.includes('access-control-allow-origin')).toBe(kind === 'forward');
   });
 
   it("puts its own word in the place of the application's", () => {

@@ -108,6 +108,11 @@ class CorsFilter implements HttpFilter {
   }
 }
 
+/** As in Envoy: what a route answers itself, nobody's browser is let read. */
+function forwards({ route }: FilteredStream): boolean {
+  return route?.kind === 'forward';
+}
+
 class RouteCorsFilter extends CorsFilter {
   readonly #policy: CorsPolicy;
 
@@ -118,13 +123,13 @@ class RouteCorsFilter extends CorsFilter {
 
   onRequest(stream: FilteredStream): FilterVerdict {
     const { head } = stream;
-    const verdict = this.#policy.decide(head, stream.dice);
+    const verdict = forwards(stream) ? this.#policy.decide(head, stream.dice) : 'none';
     if (verdict === 'none' || verdict === 'actual') return PASS;
     return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? this.#policy.preflightHeaders(head) : [], details: 'cors_response', asItIs: true };
   }
 
   onResponse(stream: FilteredStream, head: ResponseHead): void {
-    if (this.#policy.decide(stream.head, stream.dice) === 'actual') this.#policy.applyToResponse(stream.head, head.headers);
+    if (forwards(stream) && this.#policy.decide(stream.head, stream.dice) === 'actual') this.#policy.applyToResponse(stream.head, head.headers);
   }
 }
 

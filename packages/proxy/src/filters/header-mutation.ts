@@ -22,7 +22,7 @@ export function compileMutationList(configs: readonly HeaderMutationConfig[], pa
       if (step !== null) steps.push(step);
     } else report.error(at, 'needs one of remove, append');
   });
-  return steps.length === 0 ? NO_MUTATIONS : new HeaderMutations(steps);
+  return steps.length === 0 ? NO_MUTATIONS : new HeaderMutations(steps.map((step) => [step]));
 }
 
 const FILTER = fieldPolicy('mutations most_specific_header_mutations_wins');

@@ -14,7 +14,8 @@ import { checkAds } from '../xds/protocol-options.ts';
 import { CompileReport, type CompileResult } from './compile-result.ts';
 import { compileRoute } from './compile-route.ts';
 import { DomainIndex } from './domain-index.ts';
-import type { RouteEntry } from './route-entry.ts';
+import { TLS_REDIRECT } from './redirect.ts';
+import { RouteEntry } from './route-entry.ts';
 import { RouteIndex } from './route-index.ts';
 import type { RouteMatch } from './route-match.ts';
 import { compileRouteScope, type RouteScope } from './route-scope.ts';
@@ -42,7 +43,8 @@ function tlsRedirect(virtualHost: VirtualHost, scope: RouteScope, path: string, 
     match: create(RouteMatchSchema, { pathSpecifier: { case: 'prefix', value: '/' } }),
     action: { case: 'redirect', value: redirect },
   });
-  return compileRoute(route, scope, `${path}.require_tls`, report).entry;
+  const { fields } = compileRoute(route, scope, `${path}.require_tls`, report).entry;
+  return new RouteEntry({ ...fields, redirect: TLS_REDIRECT });
 }
 
 /** One virtual host within its configuration; it comes alone over VHDS. Paths of errors start with `path`. */

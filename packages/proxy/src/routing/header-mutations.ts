@@ -14,28 +14,48 @@ export interface HeaderMutation {
   readonly keepEmpty: boolean;
 }
 
+/** Steps, from `from` to `to`, whose values are all made before the first of them changes anything. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** An ordered list of changes to a header list. Immutable. */
 export class HeaderMutations {
-  readonly steps: readonly HeaderMutation[];
+  readonly levels: readonly (readonly HeaderMutation[])[];
+  readonly #steps: readonly HeaderMutation[];
+  readonly #spans: readonly Span[];
 
-  constructor(steps: readonly HeaderMutation[]) {
-    this.steps = steps;
+  /** Level after level; within one the values are of the headers that its removals, which come first, have left. */
+  constructor(levels: readonly (readonly HeaderMutation[])[]) {
+    this.levels = levels;
+    this.#steps = levels.flat();
+    this.#spans = spansOf(levels);
   }
 
   get empty(): boolean {
-    return this.steps.length === 0;
+    return this.#steps.length === 0;
   }
 
   /** Changes `headers` in place. */
   apply(headers: HeaderList, info: StreamInfo): void {
-    const steps = this.steps;
+    const steps = this.#steps;
+    const spans = this.#spans;
+    let span = 0;
+    let values: string[] | null = null;
+    let from = 0;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i]!;
       if (step.format === null) {
         removeHeader(headers, step.name);
         continue;
       }
-      const value = step.format.format(info, '');
+      if (span < spans.length && spans[span]!.from === i) {
+        from = i;
+        values = valuesOf(steps, spans[span++]!, info);
+      }
+      const made = values === null ? undefined : values[i - from];
+      const value = made === undefined ? step.format.format(info, '') : made;
       if (value === '' && !step.keepEmpty) continue;
       switch (step.kind) {
         case 'append':
@@ -54,27 +74,51 @@ export class HeaderMutations {
   }
 }
 
+/** Of levels that change several headers and look at some: of others the order says it all. */
+function spansOf(levels: readonly (readonly HeaderMutation[])[]): readonly Span[] {
+  const spans: Span[] = [];
+  let at = 0;
+  for (const level of levels) {
+    const first = level.findIndex(({ format }) => format !== null);
+    const looks = level.some(({ format }, index) => index > first && format !== null && format.literal === undefined);
+    if (looks) spans.push({ from: at + first, to: at + level.length });
+    at += level.length;
+  }
+  return spans;
+}
+
+function valuesOf(steps: readonly HeaderMutation[], { from, to }: Span, info: StreamInfo): string[] {
+  const values: string[] = [];
+  for (let i = from; i < to; i++) values.push(steps[i]!.format!.format(info, ''));
+  return values;
+}
+
 export const NO_MUTATIONS = new HeaderMutations([]);
 
 /** Several lists as one, in that order. */
 export function concatMutations(lists: readonly HeaderMutations[]): HeaderMutations {
   const filled = lists.filter((list) => !list.empty);
   if (filled.length === 0) return NO_MUTATIONS;
-  return filled.length === 1 ? filled[0]! : new HeaderMutations(settled(filled.flatMap((list) => list.steps)));
+  return filled.length === 1 ? filled[0]! : new HeaderMutations(settled(filled.flatMap((list) => list.levels)));
 }
 
 /**
  * Where a route writes or removes a header and its route configuration then overwrites it if it is there, which of the two it comes to is known
  * beforehand (x-outrigger-peer of each request is such a one).
  */
-function settled(steps: readonly HeaderMutation[]): readonly HeaderMutation[] {
-  const result: HeaderMutation[] = [];
-  for (const step of steps) {
-    const at = step.kind === 'overwrite-if-exists' ? result.findLastIndex(({ name }) => name === step.name) : -1;
-    const before = result[at];
-    if (before?.kind === 'remove') continue;
-    if (before?.kind === 'overwrite' && isLiteral(before) && isLiteral(step)) result[at] = { ...step, kind: 'overwrite' };
-    else result.push(step);
+function settled(levels: readonly (readonly HeaderMutation[])[]): readonly (readonly HeaderMutation[])[] {
+  const result: HeaderMutation[][] = [];
+  for (const level of levels) {
+    const own: HeaderMutation[] = [];
+    result.push(own);
+    for (const step of level) {
+      const written = step.kind === 'overwrite-if-exists' ? result.findLast((steps) => steps.some(({ name }) => name === step.name)) : undefined;
+      const at = written?.findLastIndex(({ name }) => name === step.name) ?? -1;
+      const before = written?.[at];
+      if (before?.kind === 'remove') continue;
+      if (before?.kind === 'overwrite' && isLiteral(before) && isLiteral(step)) written![at] = { ...step, kind: 'overwrite' };
+      else own.push(step);
+    }
   }
   return result;
 }
@@ -134,7 +178,7 @@ function latin1(bytes: Uint8Array): string {
   return text;
 }
 
-/** `*_headers_to_add` and `*_headers_to_remove` of one level: removals first, as in Envoy. */
+/** `*_headers_to_add` and `*_headers_to_remove` of one level, in Envoy's order: removals, then what takes the place of others, then what is added. */
 export function compileHeaderMutations(
   add: readonly HeaderValueOption[],
   remove: readonly string[],
@@ -143,10 +187,12 @@ export function compileHeaderMutations(
   report: CompileReport,
 ): HeaderMutations {
   if (add.length === 0 && remove.length === 0) return NO_MUTATIONS;
-  const steps: HeaderMutation[] = remove.map((name, index) => removal(name, `${removePath}[${index}]`, report));
+  const removals = remove.map((name, index) => removal(name, `${removePath}[${index}]`, report));
+  const overwrites: HeaderMutation[] = [];
+  const additions: HeaderMutation[] = [];
   add.forEach((option, index) => {
     const step = compileHeaderOption(option, `${addPath}[${index}]`, report);
-    if (step !== null) steps.push(step);
+    if (step !== null) (step.kind === 'append' || step.kind === 'add-if-absent' ? additions : overwrites).push(step);
   });
-  return new HeaderMutations(steps);
+  return new HeaderMutations([[...removals, ...overwrites, ...additions]]);
 }

@@ -17,8 +17,20 @@ export interface RedirectFields {
   readonly stripQuery: boolean;
 }
 
+/** What has a Location for a request. */
+export interface Relocation {
+  readonly status: number;
+  location(head: RequestHead): string;
+}
+
+/** VirtualHost.require_tls: the host as it was asked for, whatever port that names. */
+export const TLS_REDIRECT: Relocation = {
+  status: 301,
+  location: ({ authority, path }) => `https://${authority}${path}`,
+};
+
 /** envoy.config.route.v3.RedirectAction. */
-export class Redirect {
+export class Redirect implements Relocation {
   readonly status: number;
   readonly #fields: RedirectFields;
 

@@ -67,9 +67,7 @@ export class RequestRewrite {
     if (clusterHost !== '') this.setHost(head, clusterHost);
     else if (this.#changesHost) this.setHost(head, this.#hostFor(head));
     if (!this.path.active) return;
-    const original = head.path;
-    head.path = this.path.rewrite(original);
-    setHeader(head.headers, 'x-envoy-original-path', original);
+    head.path = this.path.rewrite(head.path);
   }
 
   /** Also for `auto_host_rewrite`, once the endpoint is chosen. '' changes nothing. */

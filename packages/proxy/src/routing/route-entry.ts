@@ -8,7 +8,7 @@ import type { HeaderMutations } from './header-mutations.ts';
 import { headerValue } from './headers.ts';
 import type { InternalRedirectPolicy } from './internal-redirect.ts';
 import type { MirrorPolicy } from './mirror.ts';
-import type { Redirect } from './redirect.ts';
+import type { Relocation } from './redirect.ts';
 import type { RequestRewrite } from './rewrite.ts';
 import type { RouteMetadata } from './route-metadata.ts';
 
@@ -62,7 +62,7 @@ export interface RouteEntryFields {
   readonly upgrades: ReadonlyMap<string, boolean>;
   /** CONNECT is ended here and its payload goes upstream as raw bytes (upgrade_configs.connect_config). */
   readonly connectTerminates: boolean;
-  readonly redirect: Redirect | null;
+  readonly redirect: Relocation | null;
   readonly direct: DirectResponse | null;
   /** For answers without a cluster (direct response, redirect, local reply): route, virtual host and configuration level. */
   readonly responseHeaders: HeaderMutations;
