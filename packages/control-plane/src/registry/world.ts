@@ -20,6 +20,7 @@ import type { MeshChange } from '@outrigger/translate';
 import { WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { ServiceView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
+import { GatheredRecords } from '../store/gathered-records.ts';
 import type { Records } from '../store/records.ts';
 import type { Existing } from './declared.ts';
 
@@ -35,6 +36,7 @@ export interface WorldOptions {
 /** What exists: what registered itself and what the configuration declares, as one. */
 export class World {
   readonly #options: WorldOptions;
+  readonly #records: GatheredRecords<string>;
   readonly #attached: AttachedRegistry;
   readonly #selecting: SelectingRegistry;
   readonly #declared: ConfigRegistry;
@@ -49,10 +51,11 @@ export class World {
   constructor(options: WorldOptions) {
     const { clock, trustDomain, log } = options;
     this.#options = options;
+    this.#records = new GatheredRecords(options.records, clock);
     this.#attached = createAttachedRegistry({
       clock,
       trustDomain,
-      store: registryStore(options.records),
+      store: registryStore(this.#records),
       onStoreError: (error) => log({ level: 'error', part: 'registry', message: `an instance could not be kept: ${error.message}` }),
     });
     this.#selecting = createSelectingRegistry(this.#attached);
@@ -135,6 +138,7 @@ export class World {
     this.#attached.close();
     this.#selecting.close();
     this.#merged.close();
+    this.#records.stop();
   }
 
   #meshChange(change: RegistryChange): MeshChange {
@@ -177,14 +181,10 @@ export class World {
   }
 }
 
-function registryStore(records: Records<string>): RegistryStore {
+function registryStore(records: GatheredRecords<string>): RegistryStore {
   return {
     entries: () => [...records.entries()].map(([key, value]) => [key, Buffer.from(value, 'base64')] as const),
-    async put(key, value) {
-      records.put(key, Buffer.from(value).toString('base64'));
-    },
-    async delete(key) {
-      records.delete(key);
-    },
+    put: (key, value) => records.put(key, Buffer.from(value).toString('base64')),
+    delete: (key) => records.delete(key),
   };
 }
