@@ -3,6 +3,7 @@
 //   /seq/KEY/503,200  the nth call of KEY gets the nth status, the last one from then on
 //   /slow/MS          200 after so long
 //   /flaky/VERSION/N  500 to every Nth, where this is that version
+//   /lag/VERSION/MS   200, after so long where this is that version
 //   /chain            calls NEXT, answers 500 where that failed
 //   /digest           how many bytes came and their SHA-256, as JSON
 //   /bytes/N          N bytes, the same each time, as fast as they are read; /given says how many of the last ones were
@@ -53,6 +54,7 @@ const verbs = {
     response.statusCode = version === VERSION && counts[pathOf(request)] % Number(nth) === 0 ? 500 : 200;
     response.end('flaky\n');
   },
+  lag: (_request, response, [version, ms]) => setTimeout(() => response.end('lag\n'), version === VERSION ? Number(ms) : 10),
   slow: (_request, response, [ms]) => setTimeout(() => response.end('slow\n'), Number(ms)),
   async chain(request, response) {
     const headers = {};

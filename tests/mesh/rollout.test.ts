@@ -7,6 +7,7 @@ import { envoy } from '../harness/planes.ts';
 /** More than its evidence needs (docs/rollouts.md), with what comes while the last figures are fetched and the routes pushed. */
 const FAILED_AT_MOST = 40;
 const RUN_MS = 60_000;
+const long = process.env['OUTRIGGER_LONG'] !== undefined;
 
 let mesh: TestMesh;
 let web: RunningWorkload;
@@ -67,6 +68,22 @@ test(
     expect(new Set(answers.map(({ headers }) => headers['x-version']))).toEqual(new Set(['v2']));
     const { stdout } = await mesh.rig(['get', 'rollouts']);
     expect(stdout).toMatch(/Rollout\s+default\s+orders\s+in-effect\s+succeeded \(every step has passed: 100 % to v2\); all traffic goes to v2/);
+  },
+  2 * RUN_MS,
+);
+
+test.runIf(long)(
+  'a version that is slow is rolled back, when copies of requests show it before any real one has gone there, too',
+  async () => {
+    await mesh.run({ name: 'orders', version: 'v2' });
+    const load = new Load(web, 'http://orders:8080/lag/v2/60', { concurrency: 12, pauseMs: 30 });
+    const slow = ['--every', '5s', '--require', 'p90<=2x'];
+    await start('--steps', '50,100', ...slow);
+    await reaches('a rollback', ({ phase }) => phase === 'rolled-back');
+    await start('--steps', '50,100', '--mirror-first', '50', ...slow);
+    await reaches('a rollback of copies', ({ phase, step }) => phase === 'rolled-back' && step === -1);
+    await load.stop();
+    expect(load.failures).toEqual([]);
   },
   2 * RUN_MS,
 );

@@ -105,8 +105,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
     },
     log,
     onChange: (change) => {
-      mesh.change(change, clock.now());
-      rollouts.worldChanged();
+      mesh.change({ ...change, ...rollouts.worldChanged() }, clock.now());
       events.emit('services');
     },
   });

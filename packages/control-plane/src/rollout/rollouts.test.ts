@@ -65,6 +65,11 @@ class World {
     this.#take(this.rollouts.adapt({ put: resources, remove: removed.map(refOf) }));
   }
 
+  /** Instances have come or gone. */
+  changed(): void {
+    this.#take(this.rollouts.worldChanged());
+  }
+
   #take({ put = [], remove = [] }: MeshChange): void {
     this.changes += 1;
     for (const ref of remove) this.mesh.delete(refKey(ref));
@@ -166,7 +171,7 @@ describe('a version that vanishes', () => {
   test('gets nothing at once, and is rolled back later', async () => {
     await world.apply(rollout());
     world.instances = [instance('v1'), instance('v2', 'UNHEALTHY')];
-    world.rollouts.worldChanged();
+    world.changed();
     expect([world.phase, world.weights()]).toEqual(['progressing', { v1: 100 }]);
     for (let second = 0; second < 12; second++) {
       world.clock.advance(1_000);
@@ -183,7 +188,7 @@ describe('a version that vanishes', () => {
     world.rollouts.act('default', 'orders', 'promote');
     expect(world.weights()).toEqual({ v2: 100 });
     world.instances = [instance('v3')];
-    world.rollouts.worldChanged();
+    world.changed();
     expect(world.weights()).toBeUndefined();
   });
 });
@@ -196,7 +201,7 @@ describe('it does not begin, and says why', () => {
     expect(verdict('second')).toBe('has not begun: rollout orders of orders is under way');
     expect(world.rollouts.act('default', 'second', 'promote')).toContain('it has not begun');
     world.rollouts.act('default', 'orders', 'abort');
-    world.rollouts.worldChanged();
+    world.changed();
     expect(world.rollouts.view('default', 'second')?.phase).toBe('progressing');
     expect(world.weights()).toEqual({ v1: 99, v2: 1 });
   });
@@ -207,7 +212,7 @@ describe('it does not begin, and says why', () => {
     expect(verdict()).toBe('has not begun: orders has no healthy instance of v2');
     expect(world.weights()).toBeUndefined();
     world.instances = [instance('v1'), instance('v2')];
-    world.rollouts.worldChanged();
+    world.changed();
     expect(world.phase).toBe('progressing');
   });
 

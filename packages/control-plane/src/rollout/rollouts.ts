@@ -80,11 +80,11 @@ export class Rollouts {
     };
   }
 
-  /** Services or instances have come or gone. */
-  worldChanged(): void {
-    if (this.#running.size === 0 && this.#refused.size === 0) return;
+  /** What changes in the mesh, beside them, with services or instances that have come or gone: in one push, so that no route leads to nobody. */
+  worldChanged(): MeshChange {
+    if (this.#running.size === 0 && this.#refused.size === 0) return {};
     this.#reconcile();
-    this.#lay();
+    return this.#layAnew(false) ?? {};
   }
 
   /** Whether its sidecars are asked for every bucket of their histograms. */
