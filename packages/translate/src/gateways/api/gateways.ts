@@ -12,6 +12,7 @@ import {
 } from '@outrigger/resources';
 import type { ProxyNode } from '../../node.ts';
 import type { Reader } from '../../reader.ts';
+import { bySeniority } from './order.ts';
 
 /** A Gateway, or a ListenerSet with the Gateway (`of`) that it adds listeners to. */
 export type ApiGateway = Resource<ApiGatewaySpec> & { readonly of?: Resource<ApiGatewaySpec> };
@@ -31,7 +32,8 @@ export function isOurs(reader: Reader, className: string): boolean {
 export function ourGateways(reader: Reader): readonly ApiGateway[] {
   return reader.once(OUR_GATEWAYS, () => {
     const gateways = reader.gatewayApi<ApiGatewaySpec>('Gateway').filter(({ spec }) => isOurs(reader, spec.gatewayClassName));
-    return [...gateways, ...reader.gatewayApi<ListenerSetSpec>('ListenerSet').flatMap((set) => listenersOf(reader, set, gateways) ?? [])];
+    const sets = [...reader.gatewayApi<ListenerSetSpec>('ListenerSet')].sort(bySeniority);
+    return [...gateways, ...sets.flatMap((set) => listenersOf(reader, set, gateways) ?? [])];
   });
 }
 
