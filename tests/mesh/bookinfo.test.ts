@@ -196,7 +196,7 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     expect(code).toBe(0);
     expect(stdout).toBe(
       [
-        'left out: 10 Service, 4 ServiceAccount, 6 Deployment. Kubernetes acts on these; here `rig run` and `rig node` start workloads (docs/from-istio.md)',
+        'left out: 10 Service, 4 ServiceAccount, 6 Deployment. Kubernetes acts on these; here `rig workloads` makes a list of them for `rig node` (docs/from-istio.md)',
         'of these Services the mesh has none yet: details-v1, productpage-v1, ratings-v1, reviews-v1, reviews-v2, reviews-v3',
         '',
       ].join('\n'),

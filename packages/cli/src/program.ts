@@ -94,6 +94,15 @@ export async function main(argv: readonly string[]): Promise<void> {
     'rig node -f workloads.yaml',
   );
   example(
+    program
+      .command('workloads')
+      .description('what Deployments and Services of Kubernetes say, as a list of workloads for `rig node`')
+      .requiredOption('-f, --filename <path...>', 'file, folder or - for standard input')
+      .option('--services', 'in its place ServiceEntries for Services that select workloads of another one, as those of a version')
+      .action(async (options) => (await import('./commands/workloads.ts')).workloads(options)),
+    'rig workloads -f bookinfo.yaml > workloads.yaml',
+  );
+  example(
     proxied(
       named(program.command('gateway'), 'NAME')
         .description('run a gateway: a proxy at the edge of the mesh, with listeners as the Gateway resources that select it say')

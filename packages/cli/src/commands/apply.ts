@@ -119,7 +119,7 @@ function printSkipped({ skipped, absentServices }: Pick<ApplyResult, 'skipped' |
   const kinds = Object.entries(skipped);
   if (kinds.length === 0) return;
   console.log(
-    `left out: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}. Kubernetes acts on these; here \`rig run\` and \`rig node\` start workloads (docs/from-istio.md)`,
+    `left out: ${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')}. Kubernetes acts on these; here \`rig workloads\` makes a list of them for \`rig node\` (docs/from-istio.md)`,
   );
   if (absentServices.length > 0) console.log(`of these Services the mesh has none yet: ${absentServices.join(', ')}`);
 }
