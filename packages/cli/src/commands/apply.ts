@@ -7,7 +7,7 @@ import { readConfigFiles } from '../files.ts';
 import { messageLine } from '../messages.ts';
 import { milliseconds, type OutputFormat, printJson } from '../output.ts';
 import { parseName } from '../workload/options.ts';
-import { DEFAULT_GATE_WINDOW, type GateAnswer, gatePercent, gateWindowMs, passReplayGate } from './replay-gate.ts';
+import { DEFAULT_GATE_WINDOW, type GateAnswer, GateRefusal, gatePercent, gateWindowMs, passReplayGate } from './replay-gate.ts';
 
 export interface ApplyOptions {
   filename: string[];
@@ -41,13 +41,19 @@ export async function apply(options: ApplyOptions): Promise<void> {
 }
 
 /** Where requests that were really seen would fare otherwise, they are shown and nothing is sent. */
-async function gated(api: ApiClient, { filename, namespace, replayWindow = DEFAULT_GATE_WINDOW }: ApplyOptions, percent: number): Promise<GateAnswer> {
-  return passReplayGate(api, readConfigFiles(filename), {
-    namespace: parseName(namespace, '--namespace'),
-    percent,
-    windowMs: gateWindowMs(replayWindow),
-    print: (line) => console.error(line),
-  });
+async function gated(api: ApiClient, { filename, namespace, output, replayWindow = DEFAULT_GATE_WINDOW }: ApplyOptions, percent: number): Promise<GateAnswer> {
+  try {
+    return await passReplayGate(api, readConfigFiles(filename), {
+      namespace: parseName(namespace, '--namespace'),
+      percent,
+      windowMs: gateWindowMs(replayWindow),
+      print: (line) => output === 'text' && console.error(line),
+    });
+  } catch (error) {
+    if (error instanceof GateRefusal && output === 'json')
+      printJson({ error: { code: 'REPLAY_GATE', what: error.message, where: error.where, next: error.next }, replay: error.replay });
+    throw error;
+  }
 }
 
 /** What apply would change, as a unified diff a resource. Exit code 1 where there is a difference. */

@@ -19,6 +19,16 @@ export interface GateAnswer {
   readonly replay: ReplayReport;
 }
 
+/** Too many would fare otherwise. */
+export class GateRefusal extends CliError {
+  readonly replay: ReplayReport;
+
+  constructor(what: string, next: string, replay: ReplayReport) {
+    super(what, { next });
+    this.replay = replay;
+  }
+}
+
 /** How many percent of the requests may change their fate; undefined: the gate is off. */
 export function gatePercent(gate: boolean | string | undefined): number | undefined {
   if (gate === undefined || gate === false || gate === 'off') return undefined;
@@ -37,7 +47,7 @@ export function gateWindowMs(text: string): number {
   return ms;
 }
 
-/** Runs what the mesh has really seen through its tables as they would be. Throws a `CliError` where more than `percent` of it would fare otherwise. */
+/** Runs what the mesh has really seen through its tables as they would be. Throws a `GateRefusal` where more than `percent` of it would fare otherwise. */
 export async function passReplayGate(
   api: ApiClient,
   files: readonly ConfigFile[],
@@ -46,7 +56,7 @@ export async function passReplayGate(
     percent,
     windowMs,
     print,
-  }: { readonly namespace: string; readonly percent: number; readonly windowMs: number; readonly print: (line: string) => void },
+  }: { readonly namespace: string; readonly percent: number; readonly windowMs: number; readonly print: (line: string) => unknown },
 ): Promise<GateAnswer> {
   const read = await valid(files, namespace);
   const view = await api.get<MeshView>('/mesh', 30_000);
@@ -56,13 +66,16 @@ export async function passReplayGate(
   const answer = { revision: view.revision, replay };
   if (plan.proxies.length === 0 && replay.seen === 0) return answer;
   if (replay.seen === 0)
-    throw new CliError('refused by the replay gate: no request was seen that it could judge by; nothing has been changed', {
-      next: 'apply again when there is traffic, or with --replay-gate=off',
-    });
+    throw new GateRefusal(
+      'refused by the replay gate: no request was seen that it could judge by; nothing has been changed',
+      'apply again when there is traffic, or with --replay-gate=off',
+      replay,
+    );
   if (replay.changedPercent <= percent) return answer;
   for (const line of replayLines(replay)) print(line);
-  throw new CliError(
+  throw new GateRefusal(
     `refused by the replay gate: ${percentText(replay.changedPercent)} of the requests that were seen would fare otherwise, more than ${percent} %; nothing has been changed`,
-    { next: `mend what sends them elsewhere; or, where that is meant, --replay-gate=${Math.ceil(replay.changedPercent)} or --replay-gate=off` },
+    `mend what sends them elsewhere; or, where that is meant, --replay-gate=${Math.ceil(replay.changedPercent)} or --replay-gate=off`,
+    replay,
   );
 }
