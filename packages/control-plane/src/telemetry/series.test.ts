@@ -1,6 +1,5 @@
-import { IstioMetrics, MetricRegistry, parsePrometheus, type Sample } from '@outrigger/telemetry';
+import { IstioMetrics, MetricRegistry, parsePrometheus, type Sample, writePrometheus } from '@outrigger/telemetry';
 import { expect, test } from 'vitest';
-import { writePrometheus } from '../../../telemetry/src/prometheus-text.ts';
 import { Series } from './series.ts';
 
 /** A sidecar's page, by the metrics that sidecars keep. */
