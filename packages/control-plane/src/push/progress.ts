@@ -8,7 +8,9 @@ interface Flush {
   readonly revision: number;
   readonly startedAtMs: number;
   /** By node id. */
-  readonly affected: Map<string, ClientView>;
+  readonly affected: ReadonlyMap<string, ClientView>;
+  /** Those of them that have not acknowledged it. */
+  readonly missing: Set<string>;
   doneAtMs: number | undefined;
 }
 
@@ -27,6 +29,8 @@ export class Progress {
   readonly #clock: Clock;
   readonly #current: (node: string) => ClientView | undefined;
   readonly #flushes: Flush[] = [];
+  /** Of each node, those that miss it. */
+  readonly #awaited = new Map<string, Set<Flush>>();
   readonly #waiters = new Set<Waiter>();
   #number = 0;
 
@@ -46,19 +50,44 @@ export class Progress {
   }
 
   /** `startedAtMs`: when the change was made. */
-  pushed(number: number, revision: string, startedAtMs: number, affected: Map<string, ClientView>): void {
-    const flush: Flush = { number, revision: Number(revision), startedAtMs, affected, doneAtMs: affected.size === 0 ? this.#clock.now() : undefined };
+  pushed(number: number, revision: string, startedAtMs: number, affected: ReadonlyMap<string, ClientView>): void {
+    const flush: Flush = { number, revision: Number(revision), startedAtMs, affected, missing: new Set(), doneAtMs: undefined };
     this.#flushes.push(flush);
-    if (this.#flushes.length > MAX_FLUSHES) this.#flushes.shift();
-    this.progressed();
+    for (const node of affected.keys()) {
+      if (!this.#misses(flush, node)) continue;
+      flush.missing.add(node);
+      const awaited = this.#awaited.get(node);
+      if (awaited === undefined) this.#awaited.set(node, new Set([flush]));
+      else awaited.add(flush);
+    }
+    if (this.#flushes.length > MAX_FLUSHES) this.#forget(this.#flushes.shift()!);
+    if (flush.missing.size === 0) this.#done(flush);
   }
 
-  /** A client has acknowledged, refused, come or gone. */
-  progressed(): void {
-    for (const flush of this.#flushes) {
-      if (flush.doneAtMs === undefined && this.#missing(flush).length === 0) flush.doneAtMs = this.#clock.now();
+  /** A client of this node has acknowledged, refused, come or gone. Costs what it is waited for with, whatever others are. */
+  progressed(node: string): void {
+    const awaited = this.#awaited.get(node);
+    if (awaited === undefined) return;
+    for (const flush of awaited) {
+      if (this.#misses(flush, node)) continue;
+      awaited.delete(flush);
+      flush.missing.delete(node);
+      if (flush.missing.size === 0) this.#done(flush);
     }
+    if (awaited.size === 0) this.#awaited.delete(node);
+  }
+
+  #done(flush: Flush): void {
+    flush.doneAtMs = this.#clock.now();
     for (const waiter of [...this.#waiters]) if (this.#result(waiter.revision).done) waiter.finish();
+  }
+
+  #forget(flush: Flush): void {
+    for (const node of flush.missing) {
+      const awaited = this.#awaited.get(node);
+      awaited?.delete(flush);
+      if (awaited?.size === 0) this.#awaited.delete(node);
+    }
   }
 
   wait(revision: string, timeoutMs: number): Promise<WaitResult> {
@@ -84,7 +113,7 @@ export class Progress {
   #result(revision: number): WaitResult {
     const flush = this.#flushes.find((candidate) => candidate.revision >= revision);
     if (flush === undefined) return { done: false, elapsedMs: 0, affected: 0, acknowledged: 0, laggards: [], refused: [] };
-    const laggards = this.#missing(flush);
+    const laggards = [...flush.missing];
     const refused: WaitResult['refused'] = [];
     for (const node of flush.affected.keys()) {
       for (const { message } of this.#current(node)?.refused.values() ?? []) {
@@ -102,15 +131,12 @@ export class Progress {
     };
   }
 
-  #missing(flush: Flush): string[] {
-    if (flush.doneAtMs !== undefined) return [];
-    const missing: string[] = [];
-    for (const [node, pushedTo] of flush.affected) {
-      const view = this.#current(node);
-      if (view === undefined) missing.push(node);
-      // One that has come back since gets everything anew, so all of that must be acknowledged.
-      else if ([...view.outstanding.values()].some((outstanding) => view !== pushedTo || outstanding.flush <= flush.number)) missing.push(node);
-    }
-    return missing;
+  #misses(flush: Flush, node: string): boolean {
+    const view = this.#current(node);
+    if (view === undefined) return true;
+    // One that has come back since gets everything anew, so all of that must be acknowledged.
+    if (view !== flush.affected.get(node)) return view.outstanding.size > 0;
+    for (const outstanding of view.outstanding.values()) if (outstanding.flush <= flush.number) return true;
+    return false;
   }
 }

@@ -47,7 +47,7 @@ export class PushSource implements ResourceSource {
       flush: () => this.progress.number,
       progressed: (view) => {
         this.proxies.progressed(view, this.#options.mesh.revision);
-        this.progress.progressed();
+        this.progress.progressed(view.node.id);
         options.onProxies();
       },
       refused: (view, typeUrl, message) => {
@@ -56,7 +56,7 @@ export class PushSource implements ResourceSource {
       },
       closed: (view) => {
         this.proxies.closed(view);
-        this.progress.progressed();
+        this.progress.progressed(view.node.id);
         options.onProxies();
       },
     };
