@@ -178,7 +178,7 @@ function compare(outcome: Outcome, wanted: IstioCall['Result'], { simulation, po
 
 /** undefined: it is carried. */
 function errorOf({ decision, matched, xds, status }: Outcome): string | undefined {
-  if (decision === 'no-route') return xds.virtualHost === '' || xds.virtualHost.startsWith('blackhole:') ? 'ErrNoVirtualHost' : 'ErrNoRoute';
+  if (decision === 'no-route') return xds.virtualHost === '' ? 'ErrNoVirtualHost' : 'ErrNoRoute';
   if (decision === 'redirect' && status === 301 && matched === null) return 'ErrTLSRedirect';
   if (decision === 'no-listener') return 'ErrNoListener';
   if (decision === 'no-filter-chain') return 'ErrNoFilterChain';

@@ -183,6 +183,34 @@ describe('a call of a gateway', () => {
   });
 });
 
+describe('a gateway whose servers are bound to addresses', () => {
+  const bound = (name: string, bind: string): string => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: ${name}, namespace: shop }
+spec:
+  selector: { app: edge }
+  servers: [{ port: { number: 80, name: http, protocol: HTTP }, bind: '${bind}', hosts: ['*'] }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name}, namespace: shop }
+spec: { hosts: ['*'], gateways: [${name}], http: [{ route: [{ destination: { host: ${name}.example } }] }] }
+`;
+
+  it.each([
+    ['10.0.0.1', 'outbound|80||one.example'],
+    ['10.0.0.2', 'outbound|80||two.example'],
+    ['10.0.0.3', 'no-listener'],
+    ['shop.example', 'outbound|80||one.example'],
+  ])('at %s: %s', async (address, expected) => {
+    const { resources, others } = await readResources([{ file: 'g.yaml', text: `${bound('one', '10.0.0.1')}---${bound('two', '10.0.0.2')}` }]);
+    const node = proxyNode({ namespace: 'shop', workload: 'edge', labels: { app: 'edge' }, gatewayPorts: {} });
+    const { decision, xds } = atGateway(worldOf(resources, others), node, parseRequest(`GET http://${address}/`, []));
+    expect(xds.clusters[0] ?? decision).toBe(expected);
+  });
+});
+
 describe('a call to a workload', () => {
   it('needs mutual TLS where it is strict', () => {
     expect(received('GET /', false)).toMatchObject({ decision: 'no-filter-chain', mtls: false });

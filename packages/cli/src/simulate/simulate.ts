@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { type ConnectionFacts, type FilterChainConfig, type HttpManagerConfig, parseIp, type TcpProxyConfig } from '@outrigger/proxy/pure';
+import { type ConnectionFacts, type FilterChainConfig, type HttpManagerConfig, listenerAt, parseIp, type TcpProxyConfig } from '@outrigger/proxy/pure';
 import { type Resource, type ResourceRef, refKey, refOf, refText } from '@outrigger/resources';
 import {
   BLACK_HOLE_CLUSTER,
@@ -29,9 +29,19 @@ import type { World } from './world.ts';
 
 /** What a gateway does with a connection to one of its ports, and with the request on it. */
 export function atGateway(world: World, node: ProxyNode, call: Call): Outcome {
-  const found = listenerNames(world.mesh, node).names.find((name) => name.endsWith(`_${call.port}`));
-  if (found === undefined) return outcome({ decision: 'no-listener', explanation: [`the gateway does not listen on port ${call.port}`] });
-  return throughListener(world, node, listener(world.mesh, node, found), call);
+  const { names } = listenerNames(world.mesh, node);
+  // A name of which nobody says the address is taken to be the gateway's.
+  const found =
+    listenerAt(names, boundAddress, call.address, call.port) ?? (call.address === '' ? names.find((name) => name.endsWith(`_${call.port}`)) : undefined);
+  if (found !== undefined) return throughListener(world, node, listener(world.mesh, node, found), call);
+  const where = call.address === '' ? '' : ` of ${call.address}`;
+  return outcome({ decision: 'no-listener', explanation: [`the gateway does not listen on port ${call.port}${where}`] });
+}
+
+/** "ADDRESS_PORT" */
+function boundAddress(name: string) {
+  const at = name.lastIndexOf('_');
+  return [{ host: name.slice(0, at), port: Number(name.slice(at + 1)) }];
 }
 
 /** What becomes of a connection that a listener takes. */
