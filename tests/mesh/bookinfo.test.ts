@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer as createHttps, type Server } from 'node:https';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -10,7 +11,8 @@ import { peer } from '../harness/peers.ts';
 import { freePorts } from '../harness/ports.ts';
 
 // Istio's samples as their users apply them; they stand beside the project.
-const samples = join(import.meta.dirname, '../../../shared/corpus/istio-samples/bookinfo');
+const allSamples = join(import.meta.dirname, '../../../shared/corpus/istio-samples');
+const samples = join(allSamples, 'bookinfo');
 const present = existsSync(samples);
 const example = join(import.meta.dirname, '../../examples/bookinfo');
 const apiGateway = join(import.meta.dirname, '../../examples/api-gateway');
@@ -22,6 +24,7 @@ interface Workload {
   port?: string;
   cwd?: string;
   env?: Record<string, string | number>;
+  command?: readonly string[];
   gateway?: { address: string; portMap: Record<string, number> };
 }
 
@@ -29,17 +32,18 @@ let mesh: TestMesh;
 let nodeProcess: ChildProcess;
 let file: string;
 let workloads: Workload[];
-/** Of the gateway: Istio's server, and Gateway API's listener. */
+/** Of the gateway: Istio's server, Gateway API's listener, and the one for bytes. */
 let istioPort = 0;
 let apiPort = 0;
+let tcpPort = 0;
 
 /** The example's own workloads, on ports of this machine that are free. */
 async function onFreePorts(listed: readonly Workload[]): Promise<Workload[]> {
-  const ports = await freePorts(listed.length + 1);
-  [istioPort = 0, apiPort = 0] = ports.splice(-2);
+  const ports = await freePorts(listed.length + 2);
+  [istioPort = 0, apiPort = 0, tcpPort = 0] = ports.splice(-3);
   return listed.map((workload, index) => {
     if (workload.gateway !== undefined)
-      return { ...workload, gateway: { ...workload.gateway, portMap: { ...workload.gateway.portMap, 80: apiPort, 8080: istioPort } } };
+      return { ...workload, gateway: { ...workload.gateway, portMap: { ...workload.gateway.portMap, 80: apiPort, 8080: istioPort, 31400: tcpPort } } };
     const port = ports[index]!;
     return { ...workload, port: `9080:${port}`, cwd: example, env: { ...workload.env, PORT: port } };
   });
@@ -55,7 +59,7 @@ async function healthy(count: number): Promise<void> {
     `${count} workloads`,
     async () => {
       const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { health: string }[] }[];
-      const own = services.filter(({ name }) => ['productpage', 'details', 'reviews', 'ratings'].includes(name));
+      const own = services.filter(({ name }) => ['productpage', 'details', 'reviews', 'ratings', 'tcp-echo'].includes(name));
       return own.flatMap(({ instances }) => instances.filter(({ health }) => health === 'HEALTHY')).length === count;
     },
     40_000,
@@ -64,12 +68,18 @@ async function healthy(count: number): Promise<void> {
 }
 
 /** Beside what runs: without a restart of anything else. */
-async function add(workload: Omit<Workload, 'port' | 'cwd'>): Promise<void> {
-  const [port = 0] = await freePorts(1);
+async function add(added: readonly Omit<Workload, 'cwd'>[]): Promise<void> {
+  const ports = await freePorts(added.length);
   const before = workloads.filter(({ gateway }) => gateway === undefined).length;
-  workloads = [...workloads, { ...workload, port: `9080:${port}`, cwd: example, env: { ...workload.env, PORT: port } }];
+  const placed = added.map((workload, index) => ({
+    ...workload,
+    port: `${workload.port ?? '9080'}:${ports[index]}`,
+    cwd: example,
+    env: { ...workload.env, PORT: ports[index]! },
+  }));
+  workloads = [...workloads, ...placed];
   writeWorkloads(workloads);
-  await healthy(before + 1);
+  await healthy(before + added.length);
 }
 
 /** As `rig apply --wait`, without a process for each. */
@@ -141,17 +151,29 @@ async function counted(requests: number, port = istioPort): Promise<Record<strin
   return found;
 }
 
+const REQUESTS = 120;
+
 /** Within four standard deviations of what weights say, in percent by version. */
-async function expectShares(weights: Readonly<Record<string, number>>, port = istioPort): Promise<void> {
-  const requests = 120;
-  const found = await counted(requests, port);
+function expectShares(found: Readonly<Record<string, number>>, weights: Readonly<Record<string, number>>, requests = REQUESTS): void {
   expect(Object.keys(found).sort()).toEqual(Object.keys(weights).sort());
   for (const [version, percent] of Object.entries(weights)) {
     const share = percent / 100;
-    expect(Math.abs(found[version]! - requests * share), `${version}: ${JSON.stringify(found)}`).toBeLessThanOrEqual(
-      4 * Math.sqrt(requests * share * (1 - share)),
-    );
+    const mayDiffer = 4 * Math.sqrt(requests * share * (1 - share));
+    expect(Math.abs(found[version]! - requests * share), `${version}: ${JSON.stringify(found)}`).toBeLessThanOrEqual(mayDiffer);
   }
+}
+
+/** Which version answers a connection of bytes at the gateway. */
+function echoed(): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(tcpPort, '127.0.0.1', () => socket.write('hello\n'));
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer')));
+    socket.once('data', (data) => {
+      resolve(String(data).split(' ')[0]!);
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
 }
 
 /** How often a workload's own application was asked for a path. */
@@ -203,13 +225,13 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     );
   });
 
-  test('every file of bookinfo is taken', async () => {
-    for (const folder of ['networking', 'gateway-api', 'platform/kube', 'policy']) {
-      for (const name of readdirSync(join(samples, folder))) {
-        const text = readFileSync(join(samples, folder, name), 'utf8');
-        const { status, body } = await mesh.api('POST', '/apply', { documents: [{ file: name, text }], dryRun: true });
-        expect(`${name} ${status}${status === 200 ? '' : body}`).toBe(`${name} 200`);
-      }
+  test('every file of the samples is taken', async () => {
+    const names = readdirSync(allSamples, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.yaml'));
+    expect(names.length).toBeGreaterThan(80);
+    for (const name of names) {
+      const text = readFileSync(join(allSamples, name), 'utf8');
+      const { status, body } = await mesh.api('POST', '/apply', { documents: [{ file: name, text }], dryRun: true });
+      expect(`${name} ${status}${status === 200 ? '' : body}`).toBe(`${name} 200`);
     }
   });
 
@@ -267,7 +289,23 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     ['networking/virtual-service-reviews-v3.yaml', { v3: 100 }],
   ])('traffic shifting by %s', async (path, weights) => {
     await sample(path);
-    await expectShares(weights);
+    expectShares(await counted(REQUESTS), weights);
+  });
+
+  test('TCP traffic shifting by the samples of tcp-echo', async () => {
+    const script = `require('node:net').createServer((s) => s.on('error', () => {}).on('data', (d) => s.write(process.env.VERSION + ' ' + d))).listen(process.env.PORT, '127.0.0.1')`;
+    await add(['v1', 'v2'].map((version) => ({ name: 'tcp-echo', version, port: 'tcp:9000', command: ['node', '-e', script], env: { VERSION: version } })));
+    const connections = async (count: number): Promise<Record<string, number>> => {
+      const found: Record<string, number> = {};
+      for (let asked = 0; asked < count; asked += 20)
+        for (const version of await Promise.all(Array.from({ length: 20 }, echoed))) found[version] = (found[version] ?? 0) + 1;
+      return found;
+    };
+    await applyText(readFileSync(join(allSamples, 'tcp-echo/tcp-echo-all-v1.yaml'), 'utf8'));
+    await until('an echo', async () => (await echoed()) === 'v1');
+    expect(await connections(20)).toEqual({ v1: 20 });
+    await applyText(readFileSync(join(allSamples, 'tcp-echo/tcp-echo-20-v2.yaml'), 'utf8'));
+    expectShares(await connections(60), { v1: 80, v2: 20 }, 60);
   });
 
   test('request timeouts: half a second for reviews, twice', async () => {
@@ -316,7 +354,7 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
       await sample(`networking/virtual-service-ratings-${path}.yaml`);
       expect(await page()).toMatchObject({ ...v3, stars: '', errors: noRatings });
     }
-    await add({ ...startedAs('ratings'), version: 'v2', env: { VERSION: 'v2' } });
+    await add([{ ...startedAs('ratings'), version: 'v2', env: { VERSION: 'v2' } }]);
     await until('the stars', async () => (await page()).stars === 'red');
     await sample('networking/virtual-service-all-v1.yaml');
   });
@@ -333,7 +371,7 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     writeFileSync(authority, outside.pem);
     const egress = readFileSync(join(example, 'egress.yaml'), 'utf8');
     await applyText(egress.replace('https: 9190', `https: ${(books.address() as { port: number }).port}`).replace('/tmp/books.crt', authority));
-    await add({ ...startedAs('details'), version: 'v2', env: { VERSION: 'v2', BOOKS: 'http://books.example.com/volumes?q=comedy' } });
+    await add([{ ...startedAs('details'), version: 'v2', env: { VERSION: 'v2', BOOKS: 'http://books.example.com/volumes?q=comedy' } }]);
     await sample('networking/virtual-service-details-v2.yaml');
     await until('the publisher', async () => {
       const { body } = await get('/productpage');
@@ -420,7 +458,7 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     await until('the page', async () => (await page('', apiPort)).status === 200);
     expect((await get('/served', { port: apiPort })).status).toBe(404);
     await sample('gateway-api/route-all-v1.yaml');
-    await expectShares({ v1: 100 }, apiPort);
+    expectShares(await counted(REQUESTS, apiPort), { v1: 100 });
     for (const [path, weights] of [
       ['route-reviews-90-10', { v1: 90, v2: 10 }],
       ['route-reviews-50-v3', { v1: 50, v3: 50 }],
@@ -428,7 +466,7 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
       ['route-reviews-v1', { v1: 100 }],
     ] as const) {
       await sample(`gateway-api/${path}.yaml`);
-      await expectShares(weights, apiPort);
+      expectShares(await counted(REQUESTS, apiPort), weights);
     }
   });
 
