@@ -70,7 +70,9 @@ test('a change that sends real requests to a 404 is planned as that, refused wit
   });
   expect((await web.call('http://order-service:8080/seq/1/200')).status).toBe(200);
 
-  expect(await mesh.rig(['apply', '-f', file, '--replay-gate=10', '--wait'])).toMatchObject({ code: 0 });
+  const applied = await mesh.rig(['apply', '-f', file, '--replay-gate=10', '--wait', '-o', 'json']);
+  // As many as the plan has said.
+  expect(JSON.parse(applied.stdout)).toMatchObject({ wait: { done: true, affected: 1 }, replay: { groups: [{ after: '404 no-route' }] } });
   expect((await web.call('http://order-service:8080/seq/1/200')).status).toBe(404);
   const undone = await mesh.rig(['undo', '--wait']);
   expect(undone).toMatchObject({ code: 0, stdout: expect.stringContaining('VirtualService default/order-service configured') as string });
