@@ -1,5 +1,5 @@
 import type { RolloutActionName, RolloutArmView, RolloutView } from '@outrigger/control-plane/api';
-import type { ApiClient } from '../api/client.ts';
+import { type ApiClient, ApiFailure } from '../api/client.ts';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
 import { duration, milliseconds, type OutputFormat, percent, printJson, table } from '../output.ts';
@@ -131,15 +131,18 @@ async function follow(api: ApiClient, first: RolloutView, options: { wait?: bool
   let seenAtMs = Date.now();
   while (view.phase === 'progressing' && Date.now() < untilMs) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    let views: RolloutView[];
     try {
-      const views = await api.get<RolloutView[]>('/rollouts');
-      const now = views.find(({ namespace, name }) => namespace === first.namespace && name === first.name);
-      if (now === undefined) throw new CliError(`rollout ${first.name} has been deleted`, { next: 'routes are as they are written again' });
-      seenAtMs = Date.now();
-      view = now;
+      views = await api.get<RolloutView[]>('/rollouts');
     } catch (error) {
-      if (!(error instanceof CliError) || error.exitCode !== ExitCode.unreachable || Date.now() - seenAtMs > AWAY_MS) throw error;
+      // It may be starting again; what it answers itself is another thing.
+      if (error instanceof ApiFailure || Date.now() - seenAtMs > AWAY_MS) throw error;
+      continue;
     }
+    seenAtMs = Date.now();
+    const now = views.find(({ namespace, name }) => namespace === first.namespace && name === first.name);
+    if (now === undefined) throw new CliError(`rollout ${first.name} has been deleted`, { next: 'routes are as they are written again' });
+    view = now;
     if (options.output === 'text') for (const { text } of view.history.slice(said)) console.log(`${progressBar(view)} ${text}`);
     said = view.history.length;
   }
