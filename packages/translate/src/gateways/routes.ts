@@ -72,7 +72,7 @@ function addVirtualServices(reader: Reader, visibility: Visibility, server: Gate
     const shared = sharedHosts(server, named, namespace);
     if (shared.length === 0 || (virtualService.spec.http?.length ?? 0) === 0) continue;
     for (const domain of shared) {
-      const target = { host: domain, port: server.port, service: undefined };
+      const target = { host: domain, port: server.port, service: undefined, secure: server.tls !== undefined };
       const routes = virtualServiceRoutes(reader, visibility, virtualService, target, server.name);
       // One whose rules are all for other ports or gateways says nothing of the host.
       if (routes.length === 0) continue;

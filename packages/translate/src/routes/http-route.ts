@@ -34,6 +34,8 @@ export interface RoutedHost {
   readonly host: string;
   readonly port: number;
   readonly service: Service | undefined;
+  /** Whether requests come in TLS that is ended here. */
+  readonly secure?: boolean;
 }
 
 /** Routes of one host and port for a sidecar: those attached to the service, else its VirtualService's, else one for everything. */
@@ -290,13 +292,14 @@ function redirect(route: RouteRule, target: RoutedHost): RouteInit['action'] & o
       : prefixRewrite
         ? ({ case: 'prefixRewrite', value: prefixRewrite } as const)
         : undefined;
-  const portRedirect =
-    port ?? (derivePort === 'FROM_REQUEST_PORT' ? target.port : derivePort === 'FROM_PROTOCOL_DEFAULT' ? (scheme === 'https' ? 443 : 80) : 0);
+  const asked = port ?? (derivePort === 'FROM_REQUEST_PORT' ? target.port : 0);
+  const usual = (scheme || (target.secure === true ? 'https' : 'http')) === 'https' ? 443 : 80;
   return {
     case: 'redirect',
     value: {
       hostRedirect: authority ?? '',
-      portRedirect,
+      // The usual port of the scheme goes without saying.
+      portRedirect: asked === usual ? 0 : asked,
       ...(scheme ? { schemeRewriteSpecifier: { case: 'schemeRedirect', value: scheme } } : {}),
       ...(path === undefined ? {} : { pathRewriteSpecifier: path }),
       responseCode: redirectCodes[redirectCode ?? 301] ?? RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,

@@ -270,7 +270,14 @@ describe('actions', () => {
     [
       'a redirect',
       { redirect: { uri: '/new', authority: 'b', scheme: 'https', derivePort: 'FROM_PROTOCOL_DEFAULT', redirectCode: 308 } },
-      { redirect: { pathRedirect: '/new', hostRedirect: 'b', schemeRedirect: 'https', portRedirect: 443, responseCode: 'PERMANENT_REDIRECT' } },
+      { redirect: { pathRedirect: '/new', hostRedirect: 'b', schemeRedirect: 'https', responseCode: 'PERMANENT_REDIRECT' } },
+    ],
+    ['a redirect to a port', { redirect: { port: 8443, scheme: 'https' } }, { redirect: { portRedirect: 8443, schemeRedirect: 'https' } }],
+    ['a redirect to the usual port', { redirect: { port: 443, scheme: 'https' } }, { redirect: { schemeRedirect: 'https' } }],
+    [
+      "a redirect to the request's port",
+      { redirect: { uri: '/x', derivePort: 'FROM_REQUEST_PORT' } },
+      { redirect: { pathRedirect: '/x', portRedirect: 8080 } },
     ],
     ['a direct response', { directResponse: { status: 418, body: { string: 'tea' } } }, { directResponse: { status: 418, body: { inlineString: 'tea' } } }],
     [
