@@ -12,6 +12,28 @@ export function certificateExpiryMs(pem: string): number | undefined {
   return typeof validity === 'string' ? undefined : validity.untilMs;
 }
 
+/** Why a PEM file is no private key, or another certificate's; undefined where nothing is wrong, or it cannot be told. */
+export function privateKeyProblem(pem: string, certificatePem: string): string | undefined {
+  const key = derOf(pem, '(?:[A-Z]+ )?PRIVATE KEY');
+  if (typeof key === 'string') return key === '' ? 'it has no private key in PEM' : key;
+  const parts = elementsOf(key);
+  if (parts?.length !== 1 || parts[0]?.tag !== SEQUENCE) return 'it is no private key';
+  const certificate = derOf(certificatePem, 'CERTIFICATE');
+  const [own, shown] = [rsaModulusOfKey(parts[0].bytes), typeof certificate === 'string' ? undefined : rsaModulusOfCertificate(certificate)];
+  return own === undefined || shown === undefined || sameBytes(own, shown) ? undefined : 'it is the key of another certificate';
+}
+
+/** The first block of a sort in a PEM file; '' : there is none. */
+function derOf(pem: string, type: string): Uint8Array | string {
+  const body = new RegExp(`-----BEGIN ${type}-----([A-Za-z0-9+/=\\s]+)-----END ${type}-----`).exec(pem)?.[1];
+  if (body === undefined) return '';
+  try {
+    return Uint8Array.from(atob(body.replaceAll(/\s/g, '')), (character) => character.charCodeAt(0));
+  } catch {
+    return 'it is no base64';
+  }
+}
+
 interface Validity {
   readonly fromMs: number;
   readonly untilMs: number;
@@ -19,14 +41,9 @@ interface Validity {
 
 /** A text says why there is none. */
 function readValidity(pem: string): Validity | string {
-  const body = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/.exec(pem)?.[1];
-  if (body === undefined) return 'it has no certificate in PEM';
-  try {
-    const bytes = Uint8Array.from(atob(body.replaceAll(/\s/g, '')), (character) => character.charCodeAt(0));
-    return validityOf(bytes) ?? 'it is no X.509 certificate';
-  } catch {
-    return 'it is no base64';
-  }
+  const der = derOf(pem, 'CERTIFICATE');
+  if (typeof der === 'string') return der === '' ? 'it has no certificate in PEM' : der;
+  return validityOf(der) ?? 'it is no X.509 certificate';
 }
 
 interface Element {
@@ -37,18 +54,46 @@ interface Element {
 const SEQUENCE = 0x30;
 const VERSION = 0xa0;
 const UTC_TIME = 0x17;
+const INTEGER = 0x02;
+const BIT_STRING = 0x03;
+const OCTET_STRING = 0x04;
 
-/** Certificate, its first part, and there: version (optional), serial number, algorithm, issuer, validity. */
-function validityOf(bytes: Uint8Array): Validity | undefined {
+/** A certificate's own fields: version (optional), serial number, algorithm, issuer, validity, subject, public key. */
+function fieldsOf(bytes: Uint8Array): readonly Element[] | undefined {
   const certificate = elementsOf(bytes);
   if (certificate?.length !== 1 || certificate[0]?.tag !== SEQUENCE) return undefined;
   const signed = elementsOf(certificate[0].bytes)?.[0];
   const fields = signed?.tag === SEQUENCE ? elementsOf(signed.bytes) : undefined;
-  const validity = fields?.[fields[0]?.tag === VERSION ? 4 : 3];
+  return fields?.[0]?.tag === VERSION ? fields.slice(1) : fields;
+}
+
+function validityOf(bytes: Uint8Array): Validity | undefined {
+  const validity = fieldsOf(bytes)?.[3];
   const times = validity?.tag === SEQUENCE ? elementsOf(validity.bytes) : undefined;
   if (times?.length !== 2) return undefined;
   const [fromMs, untilMs] = times.map(timeOf) as [number, number];
   return Number.isNaN(fromMs) || Number.isNaN(untilMs) ? undefined : { fromMs, untilMs };
+}
+
+/** RFC 8017 A.1.1: a public key is a modulus and an exponent. Of keys of another sort undefined. */
+function rsaModulusOfCertificate(bytes: Uint8Array): Uint8Array | undefined {
+  const publicKey = fieldsOf(bytes)?.[5];
+  const bits = publicKey?.tag === SEQUENCE ? elementsOf(publicKey.bytes)?.[1] : undefined;
+  const key = bits?.tag === BIT_STRING ? elementsOf(bits.bytes.subarray(1))?.[0] : undefined;
+  const numbers = key?.tag === SEQUENCE ? elementsOf(key.bytes) : undefined;
+  return numbers?.length === 2 && numbers[0]?.tag === INTEGER ? numbers[0].bytes : undefined;
+}
+
+/** RFC 8017 A.1.2: version, modulus and seven more numbers; in PKCS #8 (RFC 5208) within an octet string. */
+function rsaModulusOfKey(bytes: Uint8Array): Uint8Array | undefined {
+  const parts = elementsOf(bytes);
+  const wrapped = parts?.[2]?.tag === OCTET_STRING ? elementsOf(parts[2].bytes)?.[0] : undefined;
+  const numbers = wrapped === undefined ? parts : wrapped.tag === SEQUENCE ? elementsOf(wrapped.bytes) : undefined;
+  return numbers !== undefined && numbers.length >= 9 && numbers.every(({ tag }) => tag === INTEGER) ? numbers[1]!.bytes : undefined;
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }
 
 /** The elements of DER that follow one another; undefined where a length leads out of the bytes. */

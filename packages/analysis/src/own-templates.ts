@@ -76,4 +76,11 @@ export const ownTemplates: readonly { readonly code: string; readonly name: stri
     level: 'Warning',
     template: 'exportTo names namespace %q, which is not there: %s. Write the name of a namespace, "." or "*".',
   },
+  {
+    code: 'RIG0113',
+    name: 'KeyDoesNotFit',
+    level: 'Warning',
+    template:
+      'The private key beside the certificate that %s shows does not fit: %s. TLS to its hosts fails; put the key that the certificate was made with into the secret.',
+  },
 ];

@@ -4,18 +4,19 @@ import { createValidator } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { analyzeInput, readAnalysisInput } from './input.ts';
 import { pages } from './pages/index.ts';
-import { CERTIFICATE } from './pages/page.ts';
+import { CERTIFICATE, PRIVATE_KEY } from './pages/page.ts';
 import { renderedPages } from './pages/render.ts';
 import { allTemplates } from './templates.ts';
 import { certificatePem } from './testing/certificate.ts';
 
 const folder = join(import.meta.dirname, '../../../docs/analysis');
 const validator = createValidator();
+const KEY = '-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n';
 const NOW_MS = Date.parse('2026-12-01');
 
 async function codesOf(text: string, allCodes: boolean, networks: string | undefined): Promise<readonly string[]> {
   const certificate = btoa(certificatePem('20260101000000Z', '20261220000000Z'));
-  const input = await readAnalysisInput([{ file: 'a.yaml', text: text.replaceAll(CERTIFICATE, certificate) }], {
+  const input = await readAnalysisInput([{ file: 'a.yaml', text: text.replaceAll(CERTIFICATE, certificate).replaceAll(PRIVATE_KEY, btoa(KEY)) }], {
     validator,
     ...(networks === undefined ? {} : { meshNetworks: { file: 'networks.yaml', text: networks } }),
   });

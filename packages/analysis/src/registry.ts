@@ -16,11 +16,11 @@ import { destinationHosts } from './analyzers/destination-hosts.ts';
 import { destinationRuleWorkloads } from './analyzers/destination-rule-workloads.ts';
 import { destinationSubsets } from './analyzers/destination-subsets.ts';
 import { envoyFilterPatches } from './analyzers/envoy-filter-patches.ts';
-import { expiringCertificates } from './analyzers/expiring-certificates.ts';
 import { exportsToNowhere } from './analyzers/exports-to-nowhere.ts';
 import { externalControlPlane } from './analyzers/external-control-plane.ts';
 import { gatewayApiVersions } from './analyzers/gateway-api-versions.ts';
 import { gatewayCertificates } from './analyzers/gateway-certificates.ts';
+import { gatewayCredentials } from './analyzers/gateway-credentials.ts';
 import { gatewayPorts } from './analyzers/gateway-ports.ts';
 import { gatewaySecrets } from './analyzers/gateway-secrets.ts';
 import { hostsOwnedTwice } from './analyzers/hosts-owned-twice.ts';
@@ -91,7 +91,7 @@ export const analyzers: readonly Analyzer[] = [
   hostsOwnedTwice,
   costlyRegexes,
   deniedRoutes,
-  expiringCertificates,
+  gatewayCredentials,
   mtlsMismatches,
   multipliedRetries,
   timeoutsBeyondCallers,

@@ -16,7 +16,7 @@ export const conflictingGateways: Analyzer = {
     const gateways = context.ofKind('Gateway');
     const placed = gateways.flatMap((gateway) => (gateway.spec.servers ?? []).map((server): Placed => ({ gateway, server })));
     const byHost = Map.groupBy(
-      placed.flatMap((claim) => (claim.server.hosts ?? []).map((host) => ({ key: keyOf(claim.server, host), claim }))),
+      placed.filter(hasPort).flatMap((claim) => (claim.server.hosts ?? []).map((host) => ({ key: keyOf(claim.server, host), claim }))),
       ({ key }) => key,
     );
     const proxies = new SharedProxies(context);
@@ -33,6 +33,11 @@ export const conflictingGateways: Analyzer = {
     }
   },
 };
+
+/** One without a port is refused, and serves nobody. */
+function hasPort({ server }: Placed): boolean {
+  return server.port?.number !== undefined;
+}
 
 function keyOf({ port }: GatewayServerSpec, host: string): string {
   return `${port?.number ?? ''} ${host}`;

@@ -1,4 +1,4 @@
-import { field, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { selectorText } from '../selector-text.ts';
 
@@ -22,11 +22,7 @@ export const gatewayPorts: Analyzer = {
         const selected = stringMap(service.value, 'spec', 'selector');
         return pods.some(({ namespace, labels }) => namespace === namespaceOf(service) && matchesLabels(selected, labels));
       });
-      const ports = services
-        .flatMap(({ value }) => list(field(value, 'spec', 'ports')))
-        .filter((port) => (field(port, 'protocol') ?? 'TCP') === 'TCP')
-        // A Gateway names the port that its proxy listens on, or the Service's, which stands for it.
-        .flatMap((port) => [field(port, 'port'), field(port, 'targetPort')]);
+      const ports = services.flatMap(listenedOn);
       for (const [index, { port }] of (gateway.spec.servers ?? []).entries()) {
         if (port?.number !== undefined && !ports.includes(port.number))
           context.report(gateway, `spec.servers[${index}].port.number`, 'IST0162', port.number, selectorText(selector));
@@ -34,3 +30,17 @@ export const gatewayPorts: Analyzer = {
     }
   },
 };
+
+/** On a Service whose ports stand for themselves alone. */
+const NO_TRANSLATION = 'experimental.istio.io/disable-gateway-port-translation';
+
+/** A Gateway names the port that its proxy listens on, or the Service's, which stands for it. */
+function listenedOn(service: KubernetesDocument): readonly (Json | undefined)[] {
+  const translated = labelsOf(service)[NO_TRANSLATION] === undefined;
+  return list(field(service.value, 'spec', 'ports'))
+    .filter((port) => (field(port, 'protocol') ?? 'TCP') === 'TCP')
+    .flatMap((port) => {
+      const [own, target] = [field(port, 'port'), field(port, 'targetPort')];
+      return typeof target === 'number' && !translated ? [target] : [own, target];
+    });
+}

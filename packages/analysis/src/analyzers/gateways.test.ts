@@ -55,6 +55,18 @@ describe('gateway ports', () => {
     ['a gateway of their own', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080 }), []],
     ['its service in another namespace', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080 }, 'other'), ['IST0162 Gateway default/g:1']],
     ['the port that a service leads to', gateway({ app: 'edge' }, 8080, 80) + pod + service({ port: 80, targetPort: 8080 }), []],
+    [
+      'a port that stands for another, where it is not to',
+      gateway({ app: 'edge' }, 80) +
+        pod +
+        object(
+          'Service',
+          's',
+          { spec: { selector: { app: 'edge' }, ports: [{ port: 80, targetPort: 8080 }] } },
+          { labels: { 'experimental.istio.io/disable-gateway-port-translation': 'true' } },
+        ),
+      ['IST0162 Gateway default/g:1'],
+    ],
     ['UDP is no TCP', gateway({ app: 'edge' }, 8080) + pod + service({ port: 8080, protocol: 'UDP' }), ['IST0162 Gateway default/g:1']],
   ])('%s', async (_, yaml, expected) => {
     expect(await said(gatewayPorts, yaml)).toEqual(expected);
@@ -112,7 +124,8 @@ describe('gateway secrets', () => {
   const time = (text: string): number[] => Array.from(text, (character) => character.charCodeAt(0));
   const bytes = [...der, ...time('200101000000Z'), 0x18, 0x0f, ...time('20300101000000Z')];
   const certificate = `-----BEGIN CERTIFICATE-----\n${btoa(String.fromCharCode(...bytes))}\n-----END CERTIFICATE-----\n`;
-  const valid = { 'tls.crt': certificate, 'tls.key': 'k' };
+  const key = '-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n';
+  const valid = { 'tls.crt': certificate, 'tls.key': key };
   const named = { credentialName: 's' };
   const invalid = ['IST0161 Gateway default/g:1'];
   const absent = ['IST0101 Gateway default/g:1'];
@@ -122,7 +135,7 @@ describe('gateway secrets', () => {
     ['elsewhere', gateway(named) + pod + secret(valid, 'other'), absent],
     ['beside the default gateway', gateway(named, { istio: 'ingressgateway' }) + secret(valid, 'istio-system'), []],
     ['in the namespace that it names', gateway({ credentialName: 'other/s' }) + pod + secret(valid, 'other'), []],
-    ['by the names of others', gateway(named) + pod + secret({ cert: certificate, key: 'k' }), []],
+    ['by the names of others', gateway(named) + pod + secret({ cert: certificate, key }), []],
     ['without a key', gateway(named) + pod + secret({ 'tls.crt': certificate }), invalid],
     ['no certificate', gateway(named) + pod + secret({ ...valid, 'tls.crt': 'a' }), invalid],
     ['one that is cut off', gateway(named) + pod + secret({ ...valid, 'tls.crt': certificate.replace('-----\n', '-----\nAAAA') }), invalid],

@@ -1,4 +1,4 @@
-import { CERTIFICATE, type Page, page } from './page.ts';
+import { CERTIFICATE, type Page, PRIVATE_KEY, page } from './page.ts';
 
 const gateway = (name: string, server: string): string => `
 apiVersion: networking.istio.io/v1
@@ -10,12 +10,12 @@ spec:
 const http = (name: string, host: string): string => gateway(name, `port: { number: 80, name: http, protocol: HTTP }, hosts: [${host}]`);
 const https = (name: string, host: string, credential: string): string =>
   gateway(name, `port: { number: 443, name: https-${name}, protocol: HTTPS }, hosts: [${host}], tls: { mode: SIMPLE, credentialName: ${credential} }`);
-const secret = (certificate: string): string => `
+const secret = (certificate: string, key = PRIVATE_KEY): string => `
 apiVersion: v1
 kind: Secret
 metadata: { name: shop, namespace: istio-system }
 type: kubernetes.io/tls
-data: { tls.crt: ${certificate}, tls.key: LS0tLS1CRUdJTi... }
+data: { tls.crt: ${certificate}, tls.key: ${key} }
 ---`;
 const definition = (version: string): string => `
 apiVersion: apiextensions.k8s.io/v1
@@ -76,5 +76,11 @@ export const gateways: Readonly<Record<string, Page>> = {
     'Renew it, and look at why that did not happen by itself.',
     `${secret(CERTIFICATE)}${https('shop', 'shop.example.com', 'shop')}`,
     http('shop', 'shop.example.com'),
+  ),
+  RIG0113: page(
+    'The private key in a secret that a gateway shows is none, or that of another certificate: TLS to its hosts fails. Of keys of RSA alone it can be told whose they are.',
+    'Put the key into the secret that the certificate was made with.',
+    `${secret(CERTIFICATE, 'bm9uZQ==')}${https('shop', 'shop.example.com', 'shop')}`,
+    `${secret(CERTIFICATE)}${https('shop', 'shop.example.com', 'shop')}`,
   ),
 };

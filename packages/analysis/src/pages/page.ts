@@ -19,8 +19,9 @@ export interface Example {
   readonly allCodes?: true;
 }
 
-/** Stands in examples for a certificate in base64, which a page would only be long by. */
-export const CERTIFICATE = 'LS0tLS1CRUdJTi...';
+// They stand in examples for a certificate and its key in base64, which a page would only be long by.
+export const CERTIFICATE = 'LS0tLS1CRUdJTiBDRVJU...';
+export const PRIVATE_KEY = 'LS0tLS1CRUdJTiBQUklW...';
 
 export function page(why: string, instead: string, wrong: string, right: string, more: Omit<Example, 'wrong' | 'right'> = {}): Page {
   return { why, instead, example: { wrong: wrong.trim(), right: right.trim(), ...more } };

@@ -1,26 +1,30 @@
 import { type ApiGatewaySpec, field, type KubernetesDocument, text } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { certificateExpiryMs } from '../certificate.ts';
+import { certificateExpiryMs, privateKeyProblem } from '../certificate.ts';
 import type { Context } from '../context.ts';
 
 const DAY_MS = 86_400_000;
 /** As long as it takes to notice that renewal does not work. */
 const SOON_MS = 30 * DAY_MS;
 
-/** Certificates of gateways that will soon have expired; those that have are IST0161. */
-export const expiringCertificates: Analyzer = {
-  name: 'rig.ExpiringCertificates',
-  codes: ['RIG0109'],
+/** Certificates of gateways that will soon have expired (those that have are IST0161), and those whose key is not theirs. */
+export const gatewayCredentials: Analyzer = {
+  name: 'rig.GatewayCredentials',
+  codes: ['RIG0109', 'RIG0113'],
   ofFiles: true,
   run(context) {
     const { nowMs } = context;
-    if (nowMs === undefined) return;
     const named = namedSecrets(context);
     for (const secret of context.otherOfKind('Secret')) {
       const users = named.get(secret.name);
       if (users === undefined) continue;
-      const expiry = certificateExpiryMs(certificateOf(secret));
-      if (expiry === undefined || expiry < nowMs || expiry - nowMs > SOON_MS) continue;
+      const [certificate, key] = [entryOf(secret, 'tls.crt', 'cert'), entryOf(secret, 'tls.key', 'key')];
+      const expiry = certificateExpiryMs(certificate);
+      // One that is none has been told of.
+      if (expiry === undefined || key === '') continue;
+      const problem = privateKeyProblem(key, certificate);
+      if (problem !== undefined) context.reportOn(secret, 'data', 'RIG0113', users, problem);
+      if (nowMs === undefined || expiry < nowMs || expiry - nowMs > SOON_MS) continue;
       context.reportOn(secret, 'data', 'RIG0109', users, Math.floor((expiry - nowMs) / DAY_MS), new Date(expiry).toISOString().slice(0, 10));
     }
   },
@@ -42,8 +46,9 @@ function namedSecrets(context: Context): ReadonlyMap<string, string> {
   return named;
 }
 
-function certificateOf(secret: KubernetesDocument): string {
-  for (const key of ['tls.crt', 'cert']) {
+/** The first entry that a secret has. */
+function entryOf(secret: KubernetesDocument, ...keys: readonly string[]): string {
+  for (const key of keys) {
     const plain = text(field(secret.value, 'stringData', key));
     if (plain !== '') return plain;
     const encoded = text(field(secret.value, 'data', key));
