@@ -190,7 +190,7 @@ test('what was kept goes on where it was, with what it had seen; the time away d
 });
 
 describe('over many rollouts (seeded)', () => {
-  const RUNS = 40;
+  const RUNS = 25;
   const quick = planOf({ ...spec, steps: [10, 50, 100], every: '20s' }, 'v1');
   const runs = (old: Behaviour, fresh: Behaviour, seed: number): Run[] =>
     Array.from({ length: RUNS }, (_, index) => run(quick, old, fresh, { rate: 100, seed: seed + index }));
