@@ -52,6 +52,12 @@ describe('an Ingress is served', () => {
   });
 });
 
+it('is served without a class where the mesh serves those too', () => {
+  const { documents } = parseDocuments([{ file: 'ingress.json', text: JSON.stringify(ingress('a', [{ path: '/' }])) }]);
+  const settings = { className: 'istio', unclassed: true, gateway: 'in' };
+  expect(ingressResources(documents, 'mesh', settings)[0]).toMatchObject({ kind: 'Gateway', spec: { selector: { istio: 'in' } } });
+});
+
 describe('a path', () => {
   it.each<readonly [string, string | undefined, readonly object[]]>([
     ['/a', 'Exact', [{ exact: '/a' }]],

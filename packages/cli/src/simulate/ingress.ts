@@ -1,17 +1,29 @@
 import { field, type Json, type KubernetesDocument, list, type Metadata, namespaceOf, type Resource, text } from '@outrigger/resources';
 
-const DEFAULT_CLASS = 'istio';
 const CLASS_ANNOTATION = 'kubernetes.io/ingress.class';
 /** Of an IngressClass: who serves it. */
 const CONTROLLER = 'istio.io/ingress-controller';
 const NAME = 'kubernetes-ingress';
-/** Labels of the workload that serves Ingresses. */
-const SELECTOR = { istio: 'ingressgateway' };
+
+/** Which Ingresses are served, and by which workloads. */
+export interface IngressSettings {
+  readonly className: string;
+  /** Those too that say no class. */
+  readonly unclassed: boolean;
+  /** Label "istio" of the workloads. */
+  readonly gateway: string;
+}
+
+export const DEFAULT_INGRESS: IngressSettings = { className: 'istio', unclassed: false, gateway: 'ingressgateway' };
 
 /** Kubernetes' Ingresses of a class, as one Gateway and a VirtualService for each host. */
-export function ingressResources(documents: readonly KubernetesDocument[], rootNamespace = 'istio-system', ingressClass = DEFAULT_CLASS): readonly Resource[] {
+export function ingressResources(
+  documents: readonly KubernetesDocument[],
+  rootNamespace = 'istio-system',
+  { className, unclassed, gateway }: IngressSettings = DEFAULT_INGRESS,
+): readonly Resource[] {
   const classes = documents.filter(({ kind, value }) => kind === 'IngressClass' && text(field(value, 'spec', 'controller')) === CONTROLLER);
-  const served = new Set([ingressClass, ...classes.map(({ name }) => name)]);
+  const served = new Set([className, ...classes.map(({ name }) => name), ...(unclassed ? [''] : [])]);
   const all = documents.filter((document) => document.kind === 'Ingress' && served.has(classOf(document))).sort((a, b) => compare(createdAt(a), createdAt(b)));
   if (all.length === 0) return [];
   const byHost = new Map<string, HttpPath[]>();
@@ -21,7 +33,7 @@ export function ingressResources(documents: readonly KubernetesDocument[], rootN
       byHost.set(host, [...(byHost.get(host) ?? []), ...pathsOf(documents, document, rule, index)]);
     }
   }
-  return [gatewayOf(all, rootNamespace), ...[...byHost].map(([host, paths]) => virtualServiceOf(host, paths, rootNamespace))];
+  return [gatewayOf(all, rootNamespace, { istio: gateway }), ...[...byHost].map(([host, paths]) => virtualServiceOf(host, paths, rootNamespace))];
 }
 
 function classOf({ value }: KubernetesDocument): string {
@@ -29,7 +41,7 @@ function classOf({ value }: KubernetesDocument): string {
 }
 
 /** Of two Ingresses with TLS for one host the older one's certificate is shown. */
-function gatewayOf(all: readonly KubernetesDocument[], namespace: string): Resource {
+function gatewayOf(all: readonly KubernetesDocument[], namespace: string, selector: object): Resource {
   const taken = new Set<string>();
   const secured = all.flatMap((document) =>
     list(field(document.value, 'spec', 'tls')).flatMap((tls, index) => {
@@ -42,7 +54,7 @@ function gatewayOf(all: readonly KubernetesDocument[], namespace: string): Resou
     }),
   );
   const servers = [{ port: { number: 80, protocol: 'HTTP', name: 'http' }, hosts: ['*/*'] }, ...secured];
-  return { apiVersion: 'networking.istio.io/v1', kind: 'Gateway', metadata: metadata(NAME, namespace, ''), spec: { selector: SELECTOR, servers } };
+  return { apiVersion: 'networking.istio.io/v1', kind: 'Gateway', metadata: metadata(NAME, namespace, ''), spec: { selector, servers } };
 }
 
 interface HttpPath {

@@ -11,10 +11,24 @@ it.each([
   expect(meshConfigOf(config).settings).toMatchObject({ outboundPolicy });
 });
 
+it.each([
+  [{}, { className: 'istio', unclassed: false, gateway: 'ingressgateway' }],
+  [
+    { ingressControllerMode: 'DEFAULT', ingressClass: 'edge' },
+    { className: 'edge', unclassed: true, gateway: 'ingressgateway' },
+  ],
+  [
+    { ingressControllerMode: 'STRICT', ingressSelector: 'in', ingressService: 'out' },
+    { className: 'istio', unclassed: false, gateway: 'in' },
+  ],
+])('%j: Ingresses of %j', (config, ingress) => {
+  expect(meshConfigOf(config).ingress).toEqual(ingress);
+});
+
 it('says what of it is not looked at', () => {
   const config = meshConfigOf({ rootNamespace: 'mesh', trustDomain: 'td', trustDomainAliases: ['old'], ingressControllerMode: 'OFF', meshMTLS: {} });
   expect(config.settings).toMatchObject({ rootNamespace: 'mesh', trustDomain: 'td', trustDomainAliases: ['old'] });
-  expect(config).toMatchObject({ ingressClass: '', unread: ['meshMTLS'] });
+  expect(config).toMatchObject({ ingress: undefined, unread: ['meshMTLS'] });
 });
 
 it('exports what says nothing of it as the mesh does', () => {

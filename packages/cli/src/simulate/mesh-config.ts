@@ -1,13 +1,14 @@
 import { field, type JsonObject, list, type Resource, text } from '@outrigger/resources';
 import type { MeshSettings, OutboundPolicy } from '@outrigger/translate';
+import { DEFAULT_INGRESS, type IngressSettings } from './ingress.ts';
 
 /** What of Istio's MeshConfig is in effect in a simulation. */
 export interface MeshConfig {
   readonly settings: Partial<MeshSettings>;
   /** Resources that say nothing of whom they are exported to are exported to these, by kind. */
   readonly exportTo: Readonly<Record<string, readonly string[]>>;
-  /** Of Ingresses: the class that is served; '' : none. */
-  readonly ingressClass: string;
+  /** undefined: no Ingress is served. */
+  readonly ingress: IngressSettings | undefined;
   /** Fields that change what becomes of requests and that are not looked at. */
   readonly unread: readonly string[];
 }
@@ -39,7 +40,7 @@ export function meshConfigOf(config: JsonObject): MeshConfig {
   const mode = written === undefined ? 'ALLOW_ANY' : text(field(written, 'mode')) || 'REGISTRY_ONLY';
   const rootNamespace = text(config['rootNamespace']);
   const trustDomain = text(config['trustDomain']);
-  const off = text(config['ingressControllerMode']) === 'OFF';
+  const ingresses = text(config['ingressControllerMode']);
   return {
     settings: {
       ...(POLICIES.has(mode) ? { outboundPolicy: mode as OutboundPolicy } : {}),
@@ -48,7 +49,14 @@ export function meshConfigOf(config: JsonObject): MeshConfig {
       trustDomainAliases: list(config['trustDomainAliases']).map(text),
     },
     exportTo: Object.fromEntries(Object.entries(EXPORT_TO).map(([kind, name]) => [kind, list(config[name]).map(text)])),
-    ingressClass: off ? '' : text(config['ingressClass']) || 'istio',
+    ingress:
+      ingresses === 'OFF'
+        ? undefined
+        : {
+            className: text(config['ingressClass']) || DEFAULT_INGRESS.className,
+            unclassed: ingresses === 'DEFAULT',
+            gateway: text(config['ingressSelector']) || text(config['ingressService']) || DEFAULT_INGRESS.gateway,
+          },
     unread: UNREAD.filter((name) => config[name] !== undefined),
   };
 }

@@ -56,9 +56,9 @@ export function worldOf(
   settings: Partial<MeshSettings> = {},
   { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}) }: WorldOptions = {},
 ): World {
-  const { exportTo, ingressClass, unread } = meshConfig;
+  const { exportTo, ingress, unread } = meshConfig;
   const assumed = unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`);
-  const ingresses = ingressClass === '' ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingressClass);
+  const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
   const resources = exported([...written, ...ingresses], exportTo);
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
   const kubernetes = kubernetesServices(others);
