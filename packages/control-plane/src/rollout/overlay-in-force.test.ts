@@ -78,6 +78,27 @@ test.each([
   ['a route is written', route('shop', `hosts: [orders], http: [{route: [{destination: {host: orders}}]}]`)],
   ['a route is written for its own namespace alone', route('shop', `hosts: [orders], exportTo: ['.'], http: [{route: [{destination: {host: orders}}]}]`)],
   ['callers have a route of their own', route('front', `hosts: [${HOST}], exportTo: ['.'], http: [{route: [{destination: {host: ${HOST}, subset: v1}}]}]`)],
+  [
+    'a route of Gateway API is attached to it',
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: shop}
+spec: {parentRefs: [{group: '', kind: Service, name: orders}], rules: [{backendRefs: [{name: orders, port: 8080}]}]}
+`,
+  ],
+  [
+    'callers have such a route of their own',
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orders, namespace: front}
+spec: {parentRefs: [{group: '', kind: Service, name: orders, namespace: shop}], rules: [{backendRefs: [{name: orders, namespace: shop, port: 8080}]}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {name: orders, namespace: shop}
+spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: front}], to: [{group: '', kind: Service}]}
+`,
+  ],
 ])('each caller’s proxy splits the traffic, and each part leads to its version, where %s', async (_, text) => {
   const { resources, problems } = await readResources([{ file: 'mesh.yaml', text }]);
   expect(problems).toEqual([]);

@@ -1,4 +1,4 @@
-import { type DestinationRuleSpec, type Resource, readResources, type VirtualServiceSpec } from '@outrigger/resources';
+import { type DestinationRuleSpec, type HttpApiRouteSpec, type Resource, readResources, type VirtualServiceSpec } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { type OverlayInput, overlay } from './overlay.ts';
 
@@ -90,18 +90,44 @@ describe('it cannot be kept, and says why, where', () => {
       'with a subset and without one',
     ],
     ['no route leads there', virtualService('[{route: [{destination: {host: other}}]}]'), 'no HTTP route leads to orders.default.svc.cluster.local'],
-    [
-      'Gateway API routes to it',
-      `apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: shop, namespace: default}
-spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: orders, port: 8080}]}]}
-`,
-      'HTTPRoute default/shop sends to orders, and Gateway API has no subsets',
-    ],
   ])('%s', async (_, text, reason) => {
     expect((await laid(text)).conflict).toContain(reason);
   });
+});
+
+test('a route of Gateway API has its references to the service split, within the 32 bits that weights may have', async () => {
+  const { routes, put, ...result } = await laid(
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: default}
+spec:
+  parentRefs: [{name: edge}]
+  rules:
+    - backendRefs: [{name: orders, port: 8080, weight: 3}, {name: other, port: 8080}]
+    - backendRefs: [{name: other, port: 8080}]
+    - backendRefs: [{name: orders, port: 8080, weight: 1000000}]
+`,
+    { split: { to: 10, mirror: 5 }, sticky: { header: 'x-user' } },
+  );
+  const rules = (put.find(({ kind }) => kind === 'HTTPRoute') as Resource<HttpApiRouteSpec>).spec.rules ?? [];
+  const split = (old: number, fresh: number) => ({
+    subsets: [
+      { name: 'v1', weight: old },
+      { name: 'v2', weight: fresh },
+    ],
+    mirror: { subset: 'v2', percent: 5 },
+    sticky: { header: 'x-user' },
+  });
+  expect(rules.map(({ backendRefs }) => backendRefs)).toMatchObject([
+    [
+      { name: 'orders', weight: 30_000, split: split(27_000, 3_000) },
+      { name: 'other', weight: 10_000 },
+    ],
+    [{ name: 'other', weight: 1 }],
+    [{ name: 'orders', split: split(90_000_000, 10_000_000) }],
+  ]);
+  expect(result.shifted).toEqual(['HTTPRoute default/shop spec.rules[0]', 'HTTPRoute default/shop spec.rules[2]', 'every call of orders']);
+  expect(routes(OWN)).toBeDefined();
 });
 
 test('a share of a third version stays what it is', async () => {

@@ -13,7 +13,9 @@ import {
   type VirtualServiceSpec,
 } from '@outrigger/resources';
 import { coveringHosts, fullHost } from '@outrigger/translate';
+import { backendReferences } from './backend-references.ts';
 import type { Split } from './decide.ts';
+import { sharesOf, unitOf } from './shares.ts';
 
 export interface OverlayInput {
   /** What people have written. */
@@ -40,8 +42,6 @@ export interface Overlay {
 const OWN_NAME = 'outrigger-rollout';
 /** Younger than everything that people write: of two for one host the older is in force. */
 const LATE = '9999-12-31T23:59:59Z';
-/** Weights are parts of a hundred with two decimals. */
-const PARTS = 10_000;
 
 /** The split laid over routes and rules. The resources stay as they are: what is changed is a copy. A route in conflict is left as it is. */
 export function overlay(input: OverlayInput): Overlay {
@@ -53,8 +53,11 @@ function virtualServices(input: OverlayInput): Overlay {
   const { resources, service, domainSuffix } = input;
   const put: Resource[] = [];
   const routes: string[] = [];
-  let conflict = gatewayApiRoute(input);
-  let exact = false;
+  let conflict: string | undefined;
+  const attached = backendReferences(input);
+  put.push(...attached.put);
+  routes.push(...attached.routes);
+  let exact = attached.isParent;
   let everywhere = false;
   let wildcard = false;
   const covering = new Set(coveringHosts(service.hostname));
@@ -97,7 +100,9 @@ function virtualServices(input: OverlayInput): Overlay {
 }
 
 function everyCall(input: OverlayInput): HttpRoute {
-  return mirrored({ route: parts({ destination: { host: input.service.hostname } }, 1, input), ...stickiness(input) }, input, { host: input.service.hostname });
+  return mirrored({ route: parts({ destination: { host: input.service.hostname } }, unitOf(1), input), ...stickiness(input) }, input, {
+    host: input.service.hostname,
+  });
 }
 
 /** The route with its share split; the same where it has no such share; a text where its own split cannot be kept. */
@@ -112,18 +117,16 @@ function shift(route: HttpRoute, leads: (destination: Destination) => boolean, i
   if (weighted.length === 0 || subsets.has(input.to)) return route;
   if (subsets.has('') && entries.some((entry) => leads(entry.destination) && (entry.destination.subset ?? '') !== '' && weightOf(entry) > 0))
     return `sends to ${input.service.name} with a subset and without one: which versions the latter means is not said`;
-  const kept = entries.filter((entry) => !ours.includes(entry)).map((entry) => ({ ...entry, weight: weightOf(entry) * PARTS }));
-  const split = [...weighted.flatMap((entry) => parts(entry, weightOf(entry), input)), ...kept];
+  const unit = unitOf(entries.reduce((sum, entry) => sum + weightOf(entry), 0));
+  const kept = entries.filter((entry) => !ours.includes(entry)).map((entry) => ({ ...entry, weight: weightOf(entry) * unit }));
+  const split = [...weighted.flatMap((entry) => parts(entry, weightOf(entry) * unit, input)), ...kept];
   const only = split.length === 1 ? split.map(({ weight: _, ...entry }) => entry) : split;
   return mirrored({ ...route, route: only, ...(split.length > 1 ? stickiness(input) : {}) }, input, weighted[0]!.destination);
 }
 
 /** One destination as two. */
-function parts(entry: HttpRouteDestination, weight: number, { from, to, split }: OverlayInput): HttpRouteDestination[] {
-  const fresh = Math.round((split.to / 100) * PARTS) * weight;
-  const old = PARTS * weight - fresh;
-  const part = (subset: string, share: number): HttpRouteDestination => ({ ...entry, destination: { ...entry.destination, subset }, weight: share });
-  return [...(old > 0 ? [part(from, old)] : []), ...(fresh > 0 ? [part(to, fresh)] : [])];
+function parts(entry: HttpRouteDestination, weight: number, input: OverlayInput): HttpRouteDestination[] {
+  return sharesOf(weight, input).map(({ name, weight: share }) => ({ ...entry, destination: { ...entry.destination, subset: name }, weight: share }));
 }
 
 function mirrored(route: HttpRoute, { to, split }: OverlayInput, destination: Destination): HttpRoute {
@@ -134,21 +137,6 @@ function mirrored(route: HttpRoute, { to, split }: OverlayInput, destination: De
 
 function stickiness({ sticky }: OverlayInput): Pick<HttpRoute, 'sticky'> {
   return sticky === undefined ? {} : { sticky };
-}
-
-/** Gateway API knows services and no subsets, so where its routes lead to the service there is nothing to shift. */
-function gatewayApiRoute({ resources, service }: OverlayInput): string | undefined {
-  for (const resource of resources) {
-    if (!isKind(resource, 'HTTPRoute') && !isKind(resource, 'GRPCRoute')) continue;
-    const { namespace } = resource.metadata;
-    const isIt = (ref: { readonly name: string; readonly namespace?: string; readonly kind?: string; readonly group?: string }): boolean =>
-      ref.name === service.name && (ref.namespace ?? namespace) === service.namespace && (ref.group ?? '') === '' && (ref.kind ?? 'Service') === 'Service';
-    const parent = (resource.spec.parentRefs ?? []).some((ref) => ref.kind === 'Service' && isIt({ ...ref, group: '' }));
-    const rules: readonly { readonly backendRefs?: readonly { readonly name: string }[] }[] = resource.spec.rules ?? [];
-    if (parent || rules.some(({ backendRefs }) => (backendRefs ?? []).some(isIt)))
-      return `${refText(refOf(resource))} sends to ${service.name}, and Gateway API has no subsets of a service to shift between`;
-  }
-  return undefined;
 }
 
 /** Rules in which the two subsets are, wherever a caller may take its rule from. */

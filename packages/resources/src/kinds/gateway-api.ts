@@ -70,6 +70,15 @@ export interface BackendReference extends ObjectReference {
   readonly port?: number;
   readonly weight?: number;
   readonly filters?: readonly ApiRouteFilter[];
+  /** Nobody writes it: a Rollout lays it over references to its service. */
+  readonly split?: BackendSplit;
+}
+
+/** A backend's traffic by subsets of the service, which Gateway API has not. */
+interface BackendSplit {
+  readonly subsets: readonly { readonly name: string; readonly weight: number }[];
+  readonly mirror?: { readonly subset: string; readonly percent: number };
+  readonly sticky?: { readonly header?: string; readonly cookie?: string };
 }
 
 interface RouteParents {

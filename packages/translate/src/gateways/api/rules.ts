@@ -47,7 +47,8 @@ export function httpRule(
   }
   const redirect = redirectOf(filters, prefix, at);
   if (redirect !== undefined) return { ...base, ...redirect };
-  return { ...base, ...rewriteOf(filters, prefix), ...backends(reader, visibility, route, field, rule.backendRefs) };
+  const { mirrors: copies = [], ...sent } = backends(reader, visibility, route, field, rule.backendRefs);
+  return { ...base, mirrors: [...(base.mirrors ?? []), ...copies], ...rewriteOf(filters, prefix), ...sent };
 }
 
 /** Tries that are not told to be repeated have the mesh's own retries, within the time that one of them has. */
@@ -126,7 +127,7 @@ function backends(
   route: Resource,
   field: string,
   references: readonly BackendReference[] | undefined,
-): Pick<RouteRule, 'route' | 'directResponse'> {
+): Pick<RouteRule, 'route' | 'directResponse' | 'mirrors' | 'sticky'> {
   const all = (references ?? []).map((reference, index) => {
     const unable = unableFilter(reference.filters);
     if (unable !== undefined)
@@ -136,10 +137,20 @@ function backends(
   });
   const weighted = all.filter(({ weight }) => weight > 0);
   if (weighted.every(({ backend }) => backend === undefined || 'reason' in backend)) return { directResponse: { status: NO_BACKEND_STATUS[route.kind]! } };
+  const sticky = weighted.map(({ reference }) => reference.split?.sticky).find((one) => one !== undefined);
+  const destinations = weighted.map(({ reference, backend, weight }) => {
+    const { service, port } = backend === undefined || 'reason' in backend ? { service: { hostname: INVALID_BACKEND }, port: 1 } : backend;
+    return { reference, weight, destination: { host: service.hostname, port: { number: port } } };
+  });
   return {
-    route: weighted.map(({ reference, backend, weight }): HttpRouteDestination => {
-      const { service, port } = backend === undefined || 'reason' in backend ? { service: { hostname: INVALID_BACKEND }, port: 1 } : backend;
-      return { destination: { host: service.hostname, port: { number: port } }, weight, headers: headersOf(reference.filters ?? []) };
+    route: destinations.flatMap(({ reference, weight, destination }): HttpRouteDestination[] => {
+      const headers = headersOf(reference.filters ?? []);
+      if (reference.split === undefined) return [{ destination, weight, headers }];
+      return reference.split.subsets.map((subset) => ({ destination: { ...destination, subset: subset.name }, weight: subset.weight, headers }));
     }),
+    mirrors: destinations.flatMap(({ reference: { split }, destination }) =>
+      split?.mirror === undefined ? [] : [{ destination: { ...destination, subset: split.mirror.subset }, percentage: { value: split.mirror.percent } }],
+    ),
+    ...(sticky === undefined ? {} : { sticky }),
   };
 }
