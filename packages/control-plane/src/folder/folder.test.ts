@@ -121,6 +121,14 @@ describe('a bad file', () => {
   });
 });
 
+test('what Kubernetes acts on is left out, and that is said once', async () => {
+  write('k8s.yaml', `${rule('a')}---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n`);
+  await folder.sync();
+  await folder.sync();
+  expect(inForce()).toEqual(['a v1']);
+  expect(logged).toEqual(['k8s.yaml: left out 1 Service, 1 Deployment, which Kubernetes acts on; `rig workloads` makes a list of them for `rig node`']);
+});
+
 test('of one object in two files the one that is in force stays', async () => {
   write('b.yaml', rule('a'));
   await folder.sync();

@@ -150,7 +150,8 @@ export class WatchedFolder {
   async #read(path: string, stamp: string): Promise<ReadFile> {
     const content = readConfigFile(this.#directory, path);
     if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)] };
-    const { resources, problems } = await readResources([{ file: path, text: content }], { validator: this.#validator });
+    const { resources, problems, skipped } = await readResources([{ file: path, text: content }], { validator: this.#validator });
+    this.#tellSkipped(path, skipped);
     const errors = problems.filter(({ level }) => level === 'Error');
     return {
       stamp,
@@ -161,6 +162,17 @@ export class WatchedFolder {
         next: problem.next,
       })),
     };
+  }
+
+  /** Once for each version of a file: a folder may well be a whole repository's. */
+  #tellSkipped(path: string, skipped: Readonly<Record<string, number>>): void {
+    const kinds = Object.entries(skipped).map(([kind, count]) => `${count} ${kind}`);
+    if (kinds.length === 0) return;
+    this.#options.log({
+      level: 'info',
+      part: 'config',
+      message: `${path}: left out ${kinds.join(', ')}, which Kubernetes acts on; \`rig workloads\` makes a list of them for \`rig node\``,
+    });
   }
 
   /** The good files' resources. Of an object in two files, the one that is in force stays. */
