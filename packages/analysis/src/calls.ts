@@ -14,6 +14,12 @@ export interface KnownCall {
  * apart. What nobody has written is not guessed.
  */
 export function knownCalls(context: Context): readonly KnownCall[] {
+  return context.once(CALLS, () => findCalls(context));
+}
+
+const CALLS = Symbol('known calls');
+
+function findCalls(context: Context): readonly KnownCall[] {
   const calls = new Map<string, KnownCall>();
   const add = (callers: Iterable<string>, callees: Iterable<string>): void => {
     for (const caller of callers) for (const callee of callees) if (caller !== callee) calls.set(`${caller} ${callee}`, { caller, callee });

@@ -56,6 +56,8 @@ export class Context {
   readonly #wildcardServices: readonly Service[];
   readonly #statuses: ReadonlyMap<string, Json>;
   readonly #byKind = new Map<string, readonly Resource[]>();
+  readonly #known = new Map<symbol, unknown>();
+  readonly #hosts = new Map<KubernetesWorkload, readonly string[]>();
   #gateways: ReadonlyMap<string, Resource<GatewaySpec>> | undefined;
   #othersByKind: ReadonlyMap<string, readonly KubernetesDocument[]> | undefined;
   #namespaces: ReadonlyMap<string, KubernetesDocument> | undefined;
@@ -119,8 +121,20 @@ export class Context {
     return found?.selector === undefined ? undefined : { namespace: found.service.namespace, labels: found.selector };
   }
 
+  /** What several analyzers ask for, worked out once. */
+  once<Value>(what: symbol, make: () => Value): Value {
+    if (!this.#known.has(what)) this.#known.set(what, make());
+    return this.#known.get(what) as Value;
+  }
+
   /** Hosts of the Services of Kubernetes that select a workload. */
-  hostsOf({ namespace, labels }: Pick<KubernetesWorkload, 'namespace' | 'labels'>): readonly string[] {
+  hostsOf(workload: KubernetesWorkload): readonly string[] {
+    const known = this.#hosts.get(workload) ?? this.#hostsSelecting(workload);
+    this.#hosts.set(workload, known);
+    return known;
+  }
+
+  #hostsSelecting({ namespace, labels }: KubernetesWorkload): readonly string[] {
     this.#selecting ??= Map.groupBy(
       [...this.#kubernetesServices.values()].filter(({ selector }) => selector !== undefined && Object.keys(selector).length > 0),
       ({ service }) => service.namespace,

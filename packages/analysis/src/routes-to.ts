@@ -13,6 +13,12 @@ export interface RouteTo {
 
 /** The rules that lead to each host (in full), whoever's they are. */
 export function routesByHost(context: Context): ReadonlyMap<string, readonly RouteTo[]> {
+  return context.once(ROUTES, () => findRoutes(context));
+}
+
+const ROUTES = Symbol('routes by host');
+
+function findRoutes(context: Context): ReadonlyMap<string, readonly RouteTo[]> {
   const found = new Map<string, RouteTo[]>();
   for (const resource of context.ofKind('VirtualService')) {
     const gateways = resource.spec.gateways ?? [];

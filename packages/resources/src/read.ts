@@ -7,7 +7,7 @@ import type { Problem } from './problem.ts';
 import { kindOf } from './registry.ts';
 import { groupOf, type Resource, type ResourceRef, refKey, refOf, refText } from './resource.ts';
 import type { FieldError } from './schema/field-error.ts';
-import { matchKind } from './unmatched.ts';
+import { type Match, matchKind } from './unmatched.ts';
 import { createValidator, type ValidateOptions, type Validator } from './validator.ts';
 
 export interface ReadOptions extends ValidateOptions {
@@ -44,8 +44,11 @@ export async function readResources(files: readonly SourceFile[], options: ReadO
   const skipped = new Map<string, number>();
   const seen = new Map<string, Resource>();
   const statuses = new Map<string, Json>();
+  const matches = new Map<string, Match>();
   for (const document of parsed.documents) {
-    const match = matchKind(document.apiVersion, document.kind);
+    const kind = `${document.apiVersion} ${document.kind}`;
+    const match = matches.get(kind) ?? matchKind(document.apiVersion, document.kind);
+    matches.set(kind, match);
     if (!match.known) {
       if (match.misspelt) {
         problems.push(problemAt(document, options, { code: 'UNKNOWN_KIND', field: 'kind', message: match.message, next: match.next }));

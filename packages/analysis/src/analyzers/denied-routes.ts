@@ -21,14 +21,17 @@ export const deniedRoutes: Analyzer = {
   run(context) {
     const policies = context.ofKind('AuthorizationPolicy').filter(({ spec }) => spec.targetRef === undefined && (spec.targetRefs ?? []).length === 0);
     if (policies.length === 0) return;
-    const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
+    const ownPolicies = policiesOf(context, policies);
+    const workloads = new Map<string, readonly KubernetesWorkload[]>();
     for (const resource of context.ofKind('VirtualService')) {
       for (const [index, rule] of (resource.spec.http ?? []).entries()) {
         const requests = requestsOf(rule);
         if (requests.length === 0) continue;
         for (const [at, { destination }] of (rule.route ?? []).entries()) {
-          const workloads = workloadsOf(context, context.fullHost(destination?.host ?? '', resource.metadata.namespace));
-          const refusals = workloads.flatMap((workload) => requests.map((request) => refusalOf(context.rootNamespace, byNamespace, workload, request)));
+          const host = context.fullHost(destination?.host ?? '', resource.metadata.namespace);
+          const behind = workloads.get(host) ?? workloadsOf(context, host);
+          workloads.set(host, behind);
+          const refusals = behind.flatMap((workload) => requests.map((request) => refusalOf(ownPolicies(workload), request)));
           if (refusals.length === 0 || refusals.includes(undefined)) continue;
           context.report(resource, `spec.http[${index}].route[${at}]`, 'RIG0106', destination?.host ?? '', [...new Set(refusals)].join(' and '));
         }
@@ -65,16 +68,23 @@ function workloadsOf(context: Context, host: string): readonly KubernetesWorkloa
 
 type Policy = Resource<AuthorizationPolicySpec>;
 
-/** Which policies refuse a request at a workload, in words; undefined: none does for sure. */
-function refusalOf(
-  rootNamespace: string,
-  byNamespace: ReadonlyMap<string, readonly Policy[]>,
-  workload: KubernetesWorkload,
-  request: Arriving,
-): string | undefined {
-  const own = [...new Set([workload.namespace, rootNamespace])]
-    .flatMap((namespace) => byNamespace.get(namespace) ?? [])
-    .filter(({ spec }) => matchesLabels(spec.selector?.matchLabels, workload.labels));
+/** The policies of a workload: of its namespace and of the mesh, those that select it. */
+function policiesOf({ rootNamespace }: Context, policies: readonly Policy[]): (workload: KubernetesWorkload) => readonly Policy[] {
+  const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
+  const known = new Map<KubernetesWorkload, readonly Policy[]>();
+  return (workload) => {
+    const own =
+      known.get(workload) ??
+      [...new Set([workload.namespace, rootNamespace])]
+        .flatMap((namespace) => byNamespace.get(namespace) ?? [])
+        .filter(({ spec }) => matchesLabels(spec.selector?.matchLabels, workload.labels));
+    known.set(workload, own);
+    return own;
+  };
+}
+
+/** Which policies refuse a request, in words; undefined: none does for sure. */
+function refusalOf(own: readonly Policy[], request: Arriving): string | undefined {
   // A CUSTOM one asks somebody else.
   const denying = own.find(({ spec }) => spec.action === 'DENY' && (spec.rules ?? []).some((rule) => coversAll(rule, request)));
   if (denying !== undefined) return `${refText(refOf(denying))} denies it to everybody`;

@@ -20,7 +20,9 @@ const usesOldSelf = /\boldSelf\b/;
 /** Evaluates the CEL rules of schemas (`x-kubernetes-validations`), compiled when first met. */
 export class RuleValidator {
   readonly #environment: CelEnv = celEnv({ funcs: kubernetesFunctions });
+  /** By their texts, which many rules share, and by themselves: most are met again and again. */
   readonly #compiled = new Map<string, CompiledRule>();
+  readonly #byRule = new WeakMap<ValidationRule, CompiledRule | 'of changes'>();
   readonly #holdsRules = new WeakMap<Schema, boolean>();
 
   validate(value: Json, schema: Schema, errors: FieldError[]): void {
@@ -46,8 +48,9 @@ export class RuleValidator {
   }
 
   #evaluate(rule: ValidationRule, value: Json, schema: Schema, path: string, values: CelValues, errors: FieldError[]): void {
-    if (usesOldSelf.test(rule.rule)) return;
-    const compiled = this.#compile(rule);
+    const compiled = this.#byRule.get(rule) ?? (usesOldSelf.test(rule.rule) ? 'of changes' : this.#compile(rule));
+    this.#byRule.set(rule, compiled);
+    if (compiled === 'of changes') return;
     const bindings = { self: values.of(value, schema) };
     const result = compiled.program(bindings);
     if (result === true) return;
