@@ -26,6 +26,7 @@ it('makes services of those of Kubernetes, with what only Kubernetes says of the
   expect(orders).toEqual({
     service: {
       hostname: 'orders.shop.svc.example',
+      kubernetes: true,
       name: 'orders',
       namespace: 'shop',
       ports: [

@@ -43,6 +43,7 @@ function serviceOf(document: KubernetesDocument, clusterDomain: string): Kuberne
       namespace,
       ports,
       addresses: clusterIps(spec),
+      kubernetes: true,
       ...(text(field(spec, 'clusterIP')) === 'None' ? { headless: true } : {}),
       resolution: 'STATIC',
       location: 'MESH_INTERNAL',

@@ -30,6 +30,8 @@ export interface Service {
   readonly labels: Readonly<Record<string, string>>;
   /** Its name stands for the addresses of its instances (Kubernetes' clusterIP None). */
   readonly headless?: boolean;
+  /** Kubernetes' own: no ServiceEntry of the same host comes before it. */
+  readonly kubernetes?: boolean;
   /** The host that it is another name of (Kubernetes' ExternalName). */
   readonly aliasOf?: string;
   /** Identities that its endpoints may show; SPIFFE ids. Empty: those of its instances. */

@@ -73,7 +73,7 @@ export class Visibility {
     return this.#egress?.filter((egress) => egress.port === undefined);
   }
 
-  /** The service that the node means by a full host name: its own namespace's first, then the oldest. */
+  /** The service that the node means by a full host name: Kubernetes' own, else the oldest; of those that a Sidecar imports its namespace's. */
   service(hostname: string): Service | undefined {
     const seen = this.#reader
       .services(hostname)
@@ -82,7 +82,8 @@ export class Visibility {
           isExportedTo(service.exportTo, service.namespace, this.#reader.node.namespace) &&
           (this.#imports(service.namespace, hostname) || this.#isDestination(hostname)),
       );
-    return seen.find(({ namespace }) => namespace === this.#reader.node.namespace) ?? seen[0];
+    const own = this.#egress === undefined ? undefined : seen.find(({ namespace }) => namespace === this.#reader.node.namespace);
+    return own ?? seen.find(({ kubernetes }) => kubernetes) ?? seen[0];
   }
 
   /** The services that are listed for the node, one for each hostname. */

@@ -307,6 +307,26 @@ describe('what a workload may see', () => {
     expect(await clusters(documents, one_)).toEqual([cluster]);
   });
 
+  const twice = ['aaa', 'shop'].map((namespace, index) =>
+    entry('two.example', { addresses: [`10.5.0.${index}`], ports: [port('tcp', 99)], resolution: 'DNS' }, namespace),
+  );
+  const squatting = entry('one.bank.svc.cluster.local', { addresses: ['10.5.0.0'], ports: [port('http', 80)], resolution: 'DNS' }, 'aaa');
+
+  it.each<readonly [string, readonly object[], Sent, string]>([
+    ['the oldest has it', twice, { at: '10.5.0.0', port: 99 }, 'outbound|99||two.example'],
+    [
+      'of what a Sidecar imports its own namespace',
+      [...twice, sidecar({ egress: [{ hosts: ['*/*'] }] })],
+      { at: '10.5.0.1', port: 99 },
+      'outbound|99||two.example',
+    ],
+    ['and no other', [...twice, sidecar({ egress: [{ hosts: ['*/*'] }] })], { at: '10.5.0.0', port: 99 }, 'PassthroughCluster'],
+    ['a Service of Kubernetes before an older entry', [...one, squatting], sent, found],
+    ['which has no address then', [...one, squatting], { at: '10.5.0.0', port: 99 }, 'PassthroughCluster'],
+  ])('of a host in two namespaces %s', async (_, documents, one_, cluster) => {
+    expect(await clusters(documents, one_)).toEqual([cluster]);
+  });
+
   it('nothing outside of the mesh under REGISTRY_ONLY', async () => {
     const closed = { outboundPolicy: 'REGISTRY_ONLY' } as const;
     expect(await called(one, { at: '1.1.1.1', port: 443 }, closed)).toMatchObject({ decision: 'no-filter-chain', xds: { clusters: ['BlackHoleCluster'] } });
