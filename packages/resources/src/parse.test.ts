@@ -11,6 +11,11 @@ const firstProblem = (text: string | Uint8Array) => {
 };
 
 describe('documents', () => {
+  it('says in bounded words what no YAML is, however much of it there is', () => {
+    const { message } = firstProblem(`<!-- a page -->\n\n# Title\n\n${'words of it '.repeat(10_000)}`);
+    expect(message.length).toBeLessThan(250);
+  });
+
   it('reads several documents, with the line of each and of its fields', () => {
     const { documents, problems } = parse(`# two things
 apiVersion: v1

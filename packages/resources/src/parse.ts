@@ -7,6 +7,8 @@ import { ComposeError, composeValue } from './syntax/compose.ts';
 import { tooDeepAt } from './syntax/depth.ts';
 import { type LineTree, lineAt } from './syntax/lines.ts';
 
+const MAX_MESSAGE_CHARS = 200;
+
 /** A file to read. `text` is its whole content; bytes are decoded as UTF-8. */
 export interface SourceFile {
   /** As messages name it: a path, "-" or "<api>". */
@@ -188,8 +190,10 @@ function unreadable(file: string, message: string, next: string): Problem {
   return { code: 'FILE_UNREADABLE', level: 'Error', message, file, line: 1, next, field: '' };
 }
 
+/** A message may quote what it does not understand, however long that is. */
 function firstLine(message: string): string {
-  return message.split('\n', 1)[0] as string;
+  const line = message.split('\n', 1)[0] as string;
+  return line.length <= MAX_MESSAGE_CHARS ? line : `${line.slice(0, MAX_MESSAGE_CHARS)}...`;
 }
 
 function megabytes(bytes: number): string {
