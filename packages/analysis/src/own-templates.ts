@@ -83,4 +83,10 @@ export const ownTemplates: readonly { readonly code: string; readonly name: stri
     template:
       'The private key beside the certificate that %s shows does not fit: %s. TLS to its hosts fails; put the key that the certificate was made with into the secret.',
   },
+  {
+    code: 'RIG0114',
+    name: 'ApiReferenceNotFound',
+    level: 'Warning',
+    template: '%s: %s. Write the name of one that is there, or add what is missing.',
+  },
 ];

@@ -1,5 +1,7 @@
 import type { Analyzer } from './analyzer.ts';
 import { alphaAnnotations, annotations } from './analyzers/annotations.ts';
+import { apiReferences } from './analyzers/api-references.ts';
+import { apiShadowedRules } from './analyzers/api-shadowed-rules.ts';
 import { applicationUids } from './analyzers/application-uids.ts';
 import { authorizationPolicies } from './analyzers/authorization-policies.ts';
 import { caCertificates } from './analyzers/ca-certificates.ts';
@@ -97,4 +99,6 @@ export const analyzers: readonly Analyzer[] = [
   timeoutsBeyondCallers,
   delegates,
   exportsToNowhere,
+  apiReferences,
+  apiShadowedRules,
 ];

@@ -1,5 +1,6 @@
-import { type HttpRouteDestination, matchesLabels, type Resource, type VirtualServiceSpec } from '@outrigger/resources';
+import { type ConnectionApiRouteSpec, type HttpRouteDestination, matchesLabels, type Resource, type VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
+import { apiRouteKinds } from '../api-routes.ts';
 import type { Context } from '../context.ts';
 
 /** Destinations with a share of the requests, in whose host or subset no pod of the files is. */
@@ -13,6 +14,8 @@ export const weightsWithoutEndpoints: Analyzer = {
     for (const resource of context.ofKind('VirtualService')) {
       for (const [rule, { route }] of (resource.spec.http ?? []).entries()) reportRule(context, resource, rule, route ?? [], emptiness);
     }
+    for (const kind of apiRouteKinds)
+      for (const resource of context.ofKind(kind)) reportApiRoute(context, resource as Resource<ConnectionApiRouteSpec>, emptiness);
   },
 };
 
@@ -32,6 +35,16 @@ function reportRule(
     if (!emptiness.isEmpty(context.fullHost(destination.host, resource.metadata.namespace), subset)) continue;
     const place = `spec.http[${rule}].route[${index}]`;
     context.report(resource, place, 'RIG0102', Math.round((weight / sum) * 100), subset === '' ? destination.host : `subset ${subset} of ${destination.host}`);
+  }
+}
+
+function reportApiRoute(context: Context, resource: Resource<ConnectionApiRouteSpec>, emptiness: Emptiness): void {
+  for (const [rule, { backendRefs = [] }] of (resource.spec.rules ?? []).entries()) {
+    const sum = backendRefs.reduce((total, { weight = 1 }) => total + weight, 0);
+    for (const [index, { group = '', kind = 'Service', name, namespace = resource.metadata.namespace, weight = 1 }] of backendRefs.entries()) {
+      if (weight === 0 || group !== '' || kind !== 'Service' || !emptiness.isEmpty(`${name}.${namespace}.svc.${context.clusterDomain}`, '')) continue;
+      context.report(resource, `spec.rules[${rule}].backendRefs[${index}]`, 'RIG0102', Math.round((weight / sum) * 100), name);
+    }
   }
 }
 

@@ -23,6 +23,18 @@ kind: CustomResourceDefinition
 metadata:
   name: grpcroutes.gateway.networking.k8s.io
   annotations: { gateway.networking.k8s.io/bundle-version: ${version} }`;
+const httpRoute = (backend: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: orders }
+spec: { selector: { app: orders }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: orders }
+spec:
+  parentRefs: [{ name: edge }]
+  rules: [{ backendRefs: [{ name: ${backend}, port: 80 }] }]`;
 const POD = `
 apiVersion: v1
 kind: Pod
@@ -82,5 +94,11 @@ export const gateways: Readonly<Record<string, Page>> = {
     'Put the key into the secret that the certificate was made with.',
     `${secret(CERTIFICATE, 'bm9uZQ==')}${https('shop', 'shop.example.com', 'shop')}`,
     `${secret(CERTIFICATE)}${https('shop', 'shop.example.com', 'shop')}`,
+  ),
+  RIG0114: page(
+    'A route of Gateway API names a parent or a backend that is not there, or that lies in another namespace and no ReferenceGrant there lets it be named. A route without a parent routes nothing; the share of a backend that is none is answered 500, UNAVAILABLE or not at all.',
+    'Write the name of one that is there. In the namespace of a Service of somebody else a ReferenceGrant has to name the kind and the namespace of the route.',
+    httpRoute('order'),
+    httpRoute('orders'),
   ),
 };

@@ -24,22 +24,28 @@ export async function said(
 /** One Kubernetes object in a line, for cases of many. */
 export function object(kind: string, name: string, fields: Readonly<Record<string, unknown>> = {}, metadata: Readonly<Record<string, unknown>> = {}): string {
   const apiVersion = apiVersions[kind] ?? 'v1';
-  return `${JSON.stringify({ apiVersion, kind, metadata: { name, ...metadata }, ...fields })}\n---\n`;
+  // Two kinds have this name.
+  return `${JSON.stringify({ apiVersion, kind: kind === 'ApiGateway' ? 'Gateway' : kind, metadata: { name, ...metadata }, ...fields })}\n---\n`;
 }
 
 const apiVersions: Readonly<Record<string, string>> = {
+  ApiGateway: 'gateway.networking.k8s.io/v1',
   AuthorizationPolicy: 'security.istio.io/v1',
   CustomResourceDefinition: 'apiextensions.k8s.io/v1',
   Deployment: 'apps/v1',
   DestinationRule: 'networking.istio.io/v1',
   EnvoyFilter: 'networking.istio.io/v1alpha3',
   Gateway: 'networking.istio.io/v1',
+  GRPCRoute: 'gateway.networking.k8s.io/v1',
+  HTTPRoute: 'gateway.networking.k8s.io/v1',
   MutatingWebhookConfiguration: 'admissionregistration.k8s.io/v1',
   PeerAuthentication: 'security.istio.io/v1',
   ProxyConfig: 'networking.istio.io/v1beta1',
+  ReferenceGrant: 'gateway.networking.k8s.io/v1beta1',
   RequestAuthentication: 'security.istio.io/v1',
   ServiceEntry: 'networking.istio.io/v1',
   Sidecar: 'networking.istio.io/v1',
+  TCPRoute: 'gateway.networking.k8s.io/v1alpha2',
   Telemetry: 'telemetry.istio.io/v1',
   ValidatingWebhookConfiguration: 'admissionregistration.k8s.io/v1',
   VirtualService: 'networking.istio.io/v1',
