@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { StartError, startControlPlane } from '@outrigger/control-plane';
+import { ProcessGarbage } from '@outrigger/proxy/give-back-memory';
+import { keepHeapTrimmed } from '@outrigger/proxy/heap-trim';
 import { CliError, ExitCode } from '../error.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { exitSoon, onStopSignals } from '../signals.ts';
@@ -65,6 +67,9 @@ export async function up(options: UpOptions): Promise<void> {
     const where = OPTION_NAMES[error.where] ?? error.where;
     throw new CliError(error.message, { where, next: error.next, cause: error, ...(error.code === 'BAD_OPTION' ? { exitCode: ExitCode.usage } : {}) });
   }
+  const garbage = new ProcessGarbage();
+  // A thousand sidecars that connect leave as much behind as they keep.
+  keepHeapTrimmed(() => garbage.collect(performance.now(), 0));
   const { addresses } = controlPlane;
   if (options.output === 'json') printJson(addresses);
   else {
