@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-const peers = ['tests/{grpc,translate,xds}/**/*.test.ts', 'tests/wire/{h2spec,http1-differential,settings}.test.ts', 'tests/mesh/demo.test.ts'];
+/** Whole meshes under a load of their own, or what counts milliseconds: one at a time, since they share two cores with it. */
+const alone = ['tests/mesh/{behaviours,drills,node,restart,soak,steady}.test.ts', 'tests/proxy/**/*.test.ts', 'tests/wire/{floods,fuzz}.test.ts'];
 
 export default defineConfig({
   test: {
@@ -8,20 +9,18 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 15_000, sequence: { groupOrder: 0 } } },
-      // Of a few processes each, or of those that wait more than they work: two at a time.
-      { test: { name: 'peers', include: peers, testTimeout: 60_000, hookTimeout: 120_000, sequence: { groupOrder: 1 } } },
-      // Whole meshes of processes: one at a time, since they share two cores with their own load.
+      // Those that wait more than they work: two at a time.
       {
         test: {
-          name: 'mesh',
+          name: 'peers',
           include: ['tests/**/*.test.ts'],
-          exclude: peers,
+          exclude: alone,
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
+      { test: { name: 'mesh', include: alone, testTimeout: 60_000, hookTimeout: 120_000, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
   },
 });
