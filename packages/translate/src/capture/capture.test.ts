@@ -1,3 +1,4 @@
+import { Cluster_DiscoveryType, Cluster_LbPolicy } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { describe, expect, it } from 'vitest';
 import { buildMesh, changeMesh } from '../mesh.ts';
 import { nodeMetadata, parseNode } from '../node.ts';
@@ -32,6 +33,19 @@ describe('a proxy whose connections are redirected', () => {
       expect(cluster(mesh, web, name).message?.name).toBe(name);
       if (name !== 'PassthroughCluster') expect(cluster(mesh, node('web'), name).message).toBeUndefined();
     }
+  });
+
+  it.each([
+    ['of a headless service', { headless: true, addresses: [] }, []],
+    ['under PASSTHROUGH', {}, [resource('DestinationRule', 'db', { host: 'db', trafficPolicy: { loadBalancer: { simple: 'PASSTHROUGH' } } })]],
+    ['of no resolution', { resolution: 'NONE' as const }, []],
+  ])('sends calls to where they were going: %s', (_, fields, config) => {
+    const own = buildMesh({ config, services: [service('db', 5432, 'TCP', fields)], instances: [] });
+    const name = 'outbound|5432||db.default.svc.cluster.local';
+    const found = cluster(own, web, name);
+    expect(found.message).toMatchObject({ clusterDiscoveryType: { value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED });
+    expect(found.notes).toEqual([]);
+    expect(cluster(own, node('web'), name).message).not.toMatchObject({ clusterDiscoveryType: { value: Cluster_DiscoveryType.ORIGINAL_DST } });
   });
 
   it('keeps the listener of an address when another service changes', () => {

@@ -60,8 +60,9 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   const grpc = reader.node.dataPlane === 'grpc';
   return create(ClusterSchema, {
     name,
-    ...discovery(reader, service, parsed, subset, name),
-    ...loadBalancerOf(reader, service, policy),
+    ...(goesWhereDialled(reader, service, policy)
+      ? { clusterDiscoveryType: originalDestination, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
+      : { ...discovery(reader, service, parsed, subset, name), ...loadBalancerOf(reader, service, policy) }),
     connectTimeout: connectTimeout(reader, policy),
     commonLbConfig: {
       healthyPanicThreshold: { value: policy.outlierDetection?.value.minHealthPercent ?? 0 },
@@ -93,6 +94,11 @@ function istioMetadata(
     services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],
     ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}` }),
   };
+}
+
+/** A captured call to an instance of a headless service is for that instance, and nothing is chosen where a rule says PASSTHROUGH. */
+function goesWhereDialled({ node }: Reader, service: Service, policy: EffectivePolicy): boolean {
+  return node.capture !== undefined && (service.headless === true || service.resolution === 'NONE' || policy.loadBalancer?.value.simple === 'PASSTHROUGH');
 }
 
 /** NONE and DYNAMIC_DNS: the request says where to. */
@@ -127,8 +133,6 @@ function discovery(reader: Reader, service: Service, parsed: OutboundName, subse
         ...dns,
         loadAssignment: dnsAssignment(reader, service, parsed, subset, name, 1),
       };
-    case 'NONE':
-      return { clusterDiscoveryType: reader.node.capture === undefined ? dynamicForwardProxy() : originalDestination };
     default:
       return { clusterDiscoveryType: dynamicForwardProxy() };
   }
