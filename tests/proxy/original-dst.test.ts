@@ -3,6 +3,7 @@ import net, { type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
 import { ask, TestApplication } from '../../packages/proxy/src/testing/test-proxy.ts';
+import { until } from '../xds/envoy.ts';
 import { DataPlane, planes } from './data-plane.ts';
 
 const ORIGINAL = { type: 'ORIGINAL_DST', edsClusterConfig: null, lbPolicy: 'CLUSTER_PROVIDED' };
@@ -24,6 +25,7 @@ describe.each(planes)('ORIGINAL_DST through %s', (plane) => {
       listeners: {
         header: listenerJson('header', { routes: [routeTo('header')] }),
         restored: listenerJson('restored', { routes: [routeTo('connection')], fields: { listenerFilters } }),
+        redirected: listenerJson('redirected', { routes: [routeTo('connection')], fields: { listenerFilters, useOriginalDst: true } }),
         tcp: { name: 'tcp', listenerFilters, filterChains: [{ filters: [{ name: 'tcp', typedConfig: tcp }] }] },
       },
       clusters: {
@@ -64,6 +66,19 @@ describe.each(planes)('ORIGINAL_DST through %s', (plane) => {
     for await (const chunk of socket) text += String(chunk);
     expect(text).toMatch(/^HTTP\/1\.1 200/);
     expect(text).toContain(['one', 'two'][which]!);
+  });
+
+  test('a connection goes to the listener that has the address of its PROXY header', async () => {
+    const routes = [{ match: { prefix: '/' }, directResponse: { status: 200, body: { inlineString: 'elsewhere' } } }];
+    const address = { socketAddress: { address: '10.9.9.9', portValue: 80 } };
+    await proxy.apply({ listeners: { elsewhere: listenerJson('elsewhere', { routes, fields: { address, bindToPort: false } }) } });
+    await until('it answers', async () => {
+      const socket = await connect('redirected', '10.9.9.9:80');
+      socket.write('GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+      let text = '';
+      for await (const chunk of socket) text += String(chunk);
+      return text.endsWith('elsewhere') ? true : undefined;
+    });
   });
 
   test('TCP goes where the connection was going', async () => {

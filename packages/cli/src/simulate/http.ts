@@ -70,8 +70,9 @@ export function routeRequest({ manager, routes, facts, request, matched, explain
     xds: { ...base.xds!, clusters: found.xds.clusters },
   });
   if (verdict.answer !== undefined) {
-    const { decision, status, headers, why } = verdict.answer;
-    return finish(answered(decision, status, head, headers, []), [why]);
+    const { decision, status, headers, why, asItIs } = verdict.answer;
+    const given = asItIs || entry === null ? headers : answerHeaders(entry, manager, head, stream, status, headers);
+    return finish(answered(decision, status, head, given, []), [why]);
   }
   if (entry === null) return finish(answered('no-route', 404, head, [], []), [host === null ? '404' : 'no route of it matches: 404']);
   return finish(acted(entry, head, stream, manager, base.matched?.resource ?? '', request.backendHeaders ?? []), []);
@@ -124,6 +125,8 @@ interface FilterAnswer {
   readonly status: number;
   readonly headers: readonly string[];
   readonly why: string;
+  /** The route has nothing to say to it. */
+  readonly asItIs: boolean;
 }
 
 function runFilters(
@@ -145,7 +148,7 @@ function runFilters(
         const policy = /\[(.*)\]$/.exec(details)?.[1] ?? '';
         return {
           authorization: { allowed: false, policy: policy === 'none' ? '' : policy },
-          answer: { decision: 'denied', status, headers, why: `authorization denies it: ${policy === 'none' ? 'no policy allows it' : policy}` },
+          answer: { decision: 'denied', status, headers, why: `authorization denies it: ${policy === 'none' ? 'no policy allows it' : policy}`, asItIs: false },
         };
       }
       return {
@@ -155,13 +158,20 @@ function runFilters(
           status,
           headers,
           why: `${filter.name} answers with ${status} (${details})`,
+          asItIs: false,
         },
       };
     }
     if (verdict.kind === 'answer')
       return {
         authorization,
-        answer: { decision: 'direct-response', status: verdict.status, headers: verdict.headers, why: `${filter.name} answers with ${verdict.status}` },
+        answer: {
+          decision: 'direct-response',
+          status: verdict.status,
+          headers: verdict.headers,
+          why: `${filter.name} answers with ${verdict.status}`,
+          asItIs: verdict.asItIs === true,
+        },
       };
   }
   return { authorization, answer: undefined };
@@ -176,20 +186,15 @@ function acted(
   backendHeaders: readonly string[],
 ): Outcome {
   const { redirect, direct, mirrors } = entry.fields;
-  const responseOf = (status: number): ResponseHead => Object.assign(new ResponseHead(), { status });
   if (redirect !== null) {
     const location = redirect.location(head);
-    const response = responseOf(redirect.status);
-    response.headers.push('location', location);
-    entry.finalizeResponse(response.headers, null, infoOf(head, response));
-    return { ...answered('redirect', redirect.status, head, response.headers, []), location };
+    const headers = answerHeaders(entry, manager, head, stream, redirect.status, ['location', location]);
+    return { ...answered('redirect', redirect.status, head, headers, []), location };
   }
   if (direct !== null) {
-    const response = responseOf(direct.status);
-    entry.finalizeResponse(response.headers, null, infoOf(head, response));
     // A route of Gateway API has no answers of its own: this one stands for backends that are none.
     const decision = /^(HTTP|GRPC)Route /.test(owner) ? 'invalid-backend' : 'direct-response';
-    return answered(decision, direct.status, head, response.headers, []);
+    return answered(decision, direct.status, head, answerHeaders(entry, manager, head, stream, direct.status, []), []);
   }
   const choices = entry.fields.clusters;
   const total = choices.reduce((sum, { weight }) => sum + weight, 0);
@@ -199,11 +204,7 @@ function acted(
     return copy;
   });
   const sent = heads.map(sentRequest);
-  const first = choices[0]!;
-  const response = responseOf(200);
-  response.headers.push(...backendHeaders);
-  entry.finalizeResponse(response.headers, first, infoOf(heads[0]!, response));
-  for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
+  const headers = answerHeaders(entry, manager, heads[0]!, stream, 200, backendHeaders);
   const destinations = choices.map((choice, index) => {
     const differs = JSON.stringify(sent[index]) !== JSON.stringify(sent[0]);
     return {
@@ -218,16 +219,36 @@ function acted(
     const parsed = parseOutboundCluster(cluster);
     return parsed === undefined ? [] : [{ host: parsed.host, port: parsed.port, percent: fraction.ratio * 100 }];
   });
-  if (real.length === 0) return answered('invalid-backend', entry.fields.clusterNotFoundStatus, head, [], []);
+  if (real.length === 0) {
+    const { clusterNotFoundStatus } = entry.fields;
+    return answered('invalid-backend', clusterNotFoundStatus, head, answerHeaders(entry, manager, head, stream, clusterNotFoundStatus, []), []);
+  }
   return outcome({
     decision: clusters.every(leavesMesh) ? 'passthrough' : 'route',
     status: 200,
     destinations: real,
     request: sent[0]!,
-    response: { status: 200, headers: record(response.headers) },
+    response: { status: 200, headers: record(headers) },
     mirrors: mirrored,
     xds: { listener: '', filterChain: '', virtualHost: '', route: '', clusters },
   });
+}
+
+/** The headers of an answer, whoever gives it, after the route and the filters. */
+function answerHeaders(
+  entry: RouteEntry,
+  manager: HttpManagerConfig,
+  head: RequestHead,
+  stream: FilteredStream,
+  status: number,
+  headers: readonly string[],
+): readonly string[] {
+  const response = Object.assign(new ResponseHead(), { status });
+  response.headers.push(...headers);
+  // Of several destinations which one it is, is left to chance.
+  entry.finalizeResponse(response.headers, entry.fields.clusters.length === 1 ? entry.fields.clusters[0]! : null, infoOf(head, response));
+  for (const filter of entry.fields.filters.boundTo(manager.filters).response) filter.onResponse!(stream, response, true);
+  return response.headers;
 }
 
 function answered(decision: Outcome['decision'], status: number, head: RequestHead, headers: readonly string[], explanation: readonly string[]): Outcome {

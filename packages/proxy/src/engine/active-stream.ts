@@ -5,6 +5,7 @@ import type { HeaderList, RequestHead, ResetReason, ResponseHead, ServerStream }
 import type { HttpConnection } from '../listener/http-connection.ts';
 import type { WheelTimer } from '../net/timer-wheel.ts';
 import { drawn } from '../overload/overload-state.ts';
+import type { ClusterChoice } from '../routing/cluster-choice.ts';
 import { headerValue, setHeader } from '../routing/headers.ts';
 import type { RouteEntry } from '../routing/route-entry.ts';
 import type { Cluster } from '../upstream/cluster.ts';
@@ -153,6 +154,12 @@ export class ActiveStream extends AttemptedStream {
     this.toCluster(this.choice.clusterName(head));
   }
 
+  /** As in Envoy a route's cluster is chosen with it, whoever answers in its place. */
+  #chosen(): ClusterChoice | null {
+    const { route } = this;
+    return route !== null && route.kind === 'forward' ? route.pickCluster(this.head, this.dice) : null;
+  }
+
   protected clusterMissing(): void {
     this.reply(this.route!.fields.clusterNotFoundStatus, '', 'cluster_not_found', ResponseFlag.noClusterFound);
   }
@@ -271,7 +278,7 @@ export class ActiveStream extends AttemptedStream {
     this.#stream.sendInformational(head);
   }
 
-  protected commit(head: ResponseHead, fin: boolean): void {
+  protected commit(head: ResponseHead, fin: boolean, asItIs = false): void {
     this.response = head;
     this.#tunnel = head.tunnel;
     this.responseCode = head.status;
@@ -280,7 +287,7 @@ export class ActiveStream extends AttemptedStream {
     this.cancelTimers();
     this.cancelFilterWork();
     markGivenUp(this, head, this.gaveUp);
-    finalizeResponse(this, head, this.choice);
+    if (!asItIs) finalizeResponse(this, head, this.choice ?? this.#chosen());
     this.filterResponse(head, fin);
     leaveResponse(this, head, this.lb);
     if ((this.responseFlags & SIGNED_FLAGS) !== 0 && this.responseCodeDetails === 'via_upstream') this.#sign(head);
@@ -370,13 +377,13 @@ export class ActiveStream extends AttemptedStream {
     }
     const head = directReplyHead(status, headers, body.length);
     if (status >= 400) this.#sign(head);
-    this.#send(head, this.head.method === 'HEAD' ? NOTHING : body);
+    this.#send(head, this.head.method === 'HEAD' ? NOTHING : body, !mapped);
   }
 
-  #send(head: ResponseHead, body: Buffer): void {
+  #send(head: ResponseHead, body: Buffer, asItIs = false): void {
     this.endAttempts(false);
     if (this.#done || this.response !== null) return;
-    this.commit(head, body.length === 0);
+    this.commit(head, body.length === 0, asItIs);
     if (body.length > 0) this.onUpstreamBody(body, 0, body.length, true);
   }
 

@@ -91,6 +91,16 @@ describe('CORS', () => {
     expect(response.headers.includes('access-control-allow-origin')).toBe(kind === 'forward');
   });
 
+  it('tells an origin that is not allowed all but that it is', () => {
+    const told = policy().preflightHeaders(request('https://evil.example', 'OPTIONS', PREFLIGHT), false);
+    expect(told.filter((_text, index) => index % 2 === 0)).toEqual([
+      'access-control-allow-credentials',
+      'access-control-allow-methods',
+      'access-control-allow-headers',
+      'access-control-max-age',
+    ]);
+  });
+
   it("puts its own word in the place of the application's", () => {
     const headers = ['Access-Control-Allow-Origin', '*', 'access-control-allow-credentials', 'true'];
     policy({ allowCredentials: false }).applyToResponse(request('https://a.example'), headers);

@@ -34,7 +34,7 @@ export class CorsPolicy {
     this.enabled = fields.fraction.ratio > 0;
   }
 
-  /** 'preflight-refused': answered with 200 and no CORS headers, as Envoy does unless it forwards such requests. */
+  /** 'preflight-refused': answered with 200 and no origin that is allowed, as Envoy does unless it forwards such requests. */
   decide(head: RequestHead, random: number): CorsVerdict {
     const fields = this.#fields;
     if (!this.enabled || !fields.fraction.holds(random)) return 'none';
@@ -46,9 +46,11 @@ export class CorsPolicy {
     return allowed ? 'actual' : 'none';
   }
 
-  preflightHeaders(head: RequestHead): HeaderList {
+  /** An origin that is not allowed is told all but that it is. */
+  preflightHeaders(head: RequestHead, allowed = true): HeaderList {
     const fields = this.#fields;
-    const headers: HeaderList = ['access-control-allow-origin', headerValue(head.headers, 'origin') ?? ''];
+    const headers: HeaderList = [];
+    if (allowed) headers.push('access-control-allow-origin', headerValue(head.headers, 'origin') ?? '');
     if (fields.allowCredentials) headers.push('access-control-allow-credentials', 'true');
     if (fields.allowPrivateNetwork && headerValue(head.headers, 'access-control-request-private-network') === 'true') {
       headers.push('access-control-allow-private-network', 'true');
@@ -58,7 +60,7 @@ export class CorsPolicy {
     const names = asAsked(fields.allowHeaders, head, 'access-control-request-headers');
     if (names !== '') headers.push('access-control-allow-headers', names);
     if (fields.maxAge !== '') headers.push('access-control-max-age', fields.maxAge);
-    if (fields.exposeHeaders !== '') headers.push('access-control-expose-headers', fields.exposeHeaders);
+    if (allowed && fields.exposeHeaders !== '') headers.push('access-control-expose-headers', fields.exposeHeaders);
     return headers;
   }
 
@@ -125,7 +127,7 @@ class RouteCorsFilter extends CorsFilter {
     const { head } = stream;
     const verdict = forwards(stream) ? this.#policy.decide(head, stream.dice) : 'none';
     if (verdict === 'none' || verdict === 'actual') return PASS;
-    return { kind: 'answer', status: 200, headers: verdict === 'preflight' ? this.#policy.preflightHeaders(head) : [], details: 'cors_response', asItIs: true };
+    return { kind: 'answer', status: 200, headers: this.#policy.preflightHeaders(head, verdict === 'preflight'), details: 'cors_response', asItIs: true };
   }
 
   onResponse(stream: FilteredStream, head: ResponseHead): void {

@@ -29,7 +29,7 @@ export interface Answer {
   readonly headers: HeaderList;
   readonly body?: Buffer;
   readonly details: string;
-  /** local_reply_config has nothing to say to it. */
+  /** local_reply_config has nothing to say to it, nor has the route. */
   readonly asItIs?: boolean;
 }
 

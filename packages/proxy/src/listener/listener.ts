@@ -179,25 +179,24 @@ export class Listener {
     const origin = ConnectionOrigin.of(socket);
     if (this.config.originalDst) {
       restoreOriginalDestination(this.sockets.calls!, socket, origin, this.config.transparent);
-      if (this.config.useOriginalDst && origin.restored) {
-        const other = this.#parts.listenerAt(origin.localIp, origin.localPort);
-        if (other !== undefined && other !== this) {
-          this.#admission.left();
-          other.#acceptRedirected(socket, origin);
-          return;
-        }
-      }
+      if (this.#handedOn(socket, origin, (other) => other.#begin(socket, origin))) return;
     }
     this.#begin(socket, origin);
   }
 
-  #acceptRedirected(socket: net.Socket, origin: ConnectionOrigin): void {
-    this.stats.accepted++;
-    if (this.#admission.enter()) this.#guarded(socket, () => this.#begin(socket, origin));
+  /** Whether another listener has the address that the connection was going to, and takes it. */
+  #handedOn(socket: net.Socket, origin: ConnectionOrigin, begin: (other: Listener) => void): boolean {
+    if (!this.config.useOriginalDst || !origin.restored) return false;
+    const other = this.#parts.listenerAt(origin.localIp, origin.localPort);
+    if (other === undefined || other === this) return false;
+    this.#admission.left();
+    other.stats.accepted++;
+    if (other.#admission.enter()) other.#guarded(socket, () => begin(other));
     else {
       socket.on('error', () => {});
       socket.destroy();
     }
+    return true;
   }
 
   #begin(socket: net.Socket, origin: ConnectionOrigin): void {
@@ -263,6 +262,12 @@ export class Listener {
 
   #inspected(socket: net.Socket, origin: ConnectionOrigin, word: FirstWord | null): void {
     word?.close();
+    // The PROXY protocol says where a connection was going, too.
+    const goOn = (other: Listener) => (other.#filters.length > 0 ? other.#inspect(socket, origin) : other.#inspected(socket, origin, null));
+    if (this.#handedOn(socket, origin, goOn)) {
+      word?.discard();
+      return;
+    }
     const chain = this.#matcher.match(origin);
     if (chain === null) {
       word?.discard();
@@ -321,11 +326,11 @@ export class Listener {
     });
     const server = this.#tls.get(chain)!;
     const { gate } = this.#parts.runtime;
-    if (gate === null) server.accept(socket);
+    if (gate === null) server.accept(socket, origin.applicationProtocols);
     else
       gate.handshake(socket, () => {
         if (socket.destroyed) this.#onRefused('the client went away before its handshake', socket);
-        else server.accept(socket);
+        else server.accept(socket, origin.applicationProtocols);
       });
   }
 

@@ -45,6 +45,8 @@ class Server {
   readonly accepted: { socket: tls.TLSSocket; peer: TlsPeer; localUri: string }[] = [];
   readonly refused: string[] = [];
   port = 0;
+  /** What a listener filter has seen of the ALPN of the next clients. */
+  offered: readonly string[] = [];
   #changed: () => void = () => {};
   readonly #raw = new Map<number, net.Socket>();
   #tls: TlsServer | undefined;
@@ -72,7 +74,7 @@ class Server {
     const listener = net.createServer((socket) => {
       socket.on('error', () => {});
       server.#raw.set(socket.remotePort!, socket);
-      server.#tls!.accept(socket);
+      server.#tls!.accept(socket, server.offered);
     });
     listener.listen(0, '127.0.0.1');
     await once(listener, 'listening');
@@ -126,6 +128,20 @@ describe('who is accepted', () => {
     expect(peer).toEqual({ uri: CLIENT, names: { uri: [CLIENT], dns: [], email: [], ip: [] }, sha256: hashesOf(client).certificate, subject: 'CN=order' });
     expect(localUri).toBe(SERVER);
     expect([socket.getProtocol(), socket.alpnProtocol]).toEqual([version, 'h2']);
+  });
+
+  it('a client that offers other protocols than ours gets none, as with Envoy, by what is known of it; of new secrets too', async () => {
+    const server = await Server.listen({}, ca.rules(CLIENT));
+    const options = { ...shows(client), ALPNProtocols: ['istio-http/1.1'] };
+    expect(await server.verdict(options)).toMatch(/TLS handshake failed/);
+    server.offered = options.ALPNProtocols;
+    expect(await server.verdict(options)).toBe('accepted');
+    expect(server.accepted[0]!.socket.alpnProtocol).toBe(false);
+    server.secrets.setRules('ROOTCA', foreign.rules());
+    expect(await server.verdict(options)).toMatch(/was not accepted/);
+    server.offered = ['istio', 'h2'];
+    expect(await server.verdict({ ...shows(foreign.issue({ uri: [CLIENT] })), ALPNProtocols: ['istio', 'h2'] })).toBe('accepted');
+    expect(server.accepted.at(-1)!.socket.alpnProtocol).toBe('h2');
   });
 
   it.each<[string, () => tls.ConnectionOptions, RegExp]>([

@@ -27,8 +27,12 @@ export class TlsServer {
   readonly #settings: DownstreamTlsSettings;
   readonly #contexts: TlsContexts;
   readonly #events: TlsServerEvents;
+  readonly #handshakeTimeoutMs: number;
   readonly #server: tls.Server;
+  /** Of clients that offer other protocols than ours: as with Envoy they get none, where Node would refuse them. Made when the first comes. */
+  #withoutAlpn: tls.Server | undefined;
   readonly #stop: () => void;
+  #options: SecureContextOptions = {};
   /** What new handshakes are made with. */
   #material: TlsMaterial | undefined;
   #byName: ReadonlyMap<string, SecureContext> = NO_CONTEXTS;
@@ -39,35 +43,52 @@ export class TlsServer {
     this.#settings = settings;
     this.#contexts = contexts;
     this.#events = events;
-    this.#server = tls.createServer({
-      requestCert: settings.validation !== null,
-      // Decided in #secured, where the reason can be told and names are checked too.
-      rejectUnauthorized: false,
-      handshakeTimeout: handshakeTimeoutMs > 0 ? handshakeTimeoutMs : DEFAULT_HANDSHAKE_TIMEOUT_MS,
-      allowHalfOpen: true,
-      noDelay: true,
-      ...(settings.certificates.length > 1
-        ? { SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => done(null, this.#contextFor(name)) }
-        : {}),
-      ...(settings.alpn.length > 0 ? { ALPNProtocols: [...settings.alpn] } : {}),
-    });
-    this.#server.on('secureConnection', (socket) => this.#secured(socket));
-    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      socket.destroy();
-      events.onRefused(`TLS handshake failed: ${error.code ?? ''} ${error.message}`, underlying(socket));
-    });
+    this.#handshakeTimeoutMs = handshakeTimeoutMs > 0 ? handshakeTimeoutMs : DEFAULT_HANDSHAKE_TIMEOUT_MS;
+    this.#server = this.#makeServer(settings.alpn);
     this.#reload();
     this.#stop = secrets.onChange(() => this.#reload());
   }
 
-  /** Takes over an accepted socket; bytes already read must have been put back with `unshift`. */
-  accept(socket: net.Socket): void {
+  #makeServer(alpn: readonly string[]): tls.Server {
+    const { validation, certificates } = this.#settings;
+    const server = tls.createServer({
+      requestCert: validation !== null,
+      // Decided in #secured, where the reason can be told and names are checked too.
+      rejectUnauthorized: false,
+      handshakeTimeout: this.#handshakeTimeoutMs,
+      allowHalfOpen: true,
+      noDelay: true,
+      ...(certificates.length > 1
+        ? { SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => done(null, this.#contextFor(name)) }
+        : {}),
+      ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+    });
+    server.on('secureConnection', (socket) => this.#secured(socket));
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      socket.destroy();
+      this.#events.onRefused(`TLS handshake failed: ${error.code ?? ''} ${error.message}`, underlying(socket));
+    });
+    return server;
+  }
+
+  /** Takes over an accepted socket; bytes already read must have been put back with `unshift`. `offered`: its ALPN, as far as it is known. */
+  accept(socket: net.Socket, offered: readonly string[] = []): void {
     if (this.#material === undefined) {
       socket.destroy();
       this.#events.onRefused(this.#missing, socket);
       return;
     }
-    this.#server.emit('connection', socket);
+    const { alpn } = this.#settings;
+    const other = alpn.length > 0 && offered.length > 0 && !offered.some((protocol) => alpn.includes(protocol));
+    (other ? this.#serverWithoutAlpn() : this.#server).emit('connection', socket);
+  }
+
+  #serverWithoutAlpn(): tls.Server {
+    if (this.#withoutAlpn === undefined) {
+      this.#withoutAlpn = this.#makeServer([]);
+      this.#withoutAlpn.setSecureContext(this.#options);
+    }
+    return this.#withoutAlpn;
   }
 
   close(): void {
@@ -103,6 +124,8 @@ export class TlsServer {
       const contexts = settings.certificates.length > 1 ? contextsByName(material, options) : NO_CONTEXTS;
       // Tickets of the context before, and with them the trust of its time, are nothing to this one.
       this.#server.setSecureContext(options);
+      this.#withoutAlpn?.setSecureContext(options);
+      this.#options = options;
       this.#byName = contexts;
       this.#material = material;
     } catch (cause) {

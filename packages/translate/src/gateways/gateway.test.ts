@@ -260,6 +260,31 @@ describe('routes', () => {
     expect(hostsOf(config, 'http.80')).toEqual(expected);
   });
 
+  test('of two VirtualServices that take every request the first has it, for an Envoy too, whose routes are split by idempotency', () => {
+    const open = gateway('edge', [server(80, 'HTTP', ['*'])]);
+    const config = [
+      open,
+      bound('first', ['shop'], ['edge'], { http: [{ name: 'first', retries: { attempts: 1 }, ...to('web') }] }),
+      bound(
+        'second',
+        ['shop'],
+        ['edge'],
+        {
+          http: [
+            { name: 'narrow', match: [{ uri: { prefix: '/a' } }], ...to('web') },
+            { name: 'second', ...to('web') },
+          ],
+        },
+        younger,
+      ),
+    ];
+    for (const dataPlane of ['outrigger', 'envoy'] as const) {
+      const { message } = routeConfiguration(meshOf(config), { ...edge(), dataPlane }, 'http.80');
+      const names = message!.virtualHosts[0]!.routes.map(({ name }) => name);
+      expect([...new Set(names)], dataPlane).toEqual(['narrow', 'first', 'second']);
+    }
+  });
+
   test('of a server with TLS are its own', () => {
     const config = [
       gateway('gw', [server(443, 'HTTPS', ['a.example.com'], { tls: { mode: 'SIMPLE', credentialName: 'a' } })]),

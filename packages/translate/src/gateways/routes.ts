@@ -12,6 +12,7 @@ import type { Reader } from '../reader.ts';
 import { GIVEN_UP_HEADER, peerOf } from '../routes/headers.ts';
 import { virtualServiceRoutes } from '../routes/http-route.ts';
 import { everyPath } from '../routes/match.ts';
+import { ownHeaders } from '../routes/retry.ts';
 import { Visibility } from '../visibility.ts';
 import { apiRoutes, misdirectedHosts } from './api/routes.ts';
 import { gatewayPorts } from './ports.ts';
@@ -95,6 +96,6 @@ function redirectToTls(server: GatewayServer, hosts: Map<string, VirtualHost>): 
 /** Where several resources have routes for one host, what takes every request must not stand before the others' routes. */
 function catchAllLast(routes: readonly Route[]): Route[] {
   const isCatchAll = ({ match }: Route): boolean =>
-    match?.pathSpecifier.case === 'prefix' && match.pathSpecifier.value === '/' && match.headers.length === 0 && match.queryParameters.length === 0;
+    match?.pathSpecifier.case === 'prefix' && match.pathSpecifier.value === '/' && ownHeaders(match).length === 0 && match.queryParameters.length === 0;
   return [...routes.filter((route) => !isCatchAll(route)), ...routes.filter(isCatchAll)];
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { HttpRetry, Resource } from '@outrigger/resources';
 import { durationMs } from '@outrigger/resources';
-import type { RetryPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { HeaderMatcher, RetryPolicySchema, RouteMatch } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { PreviousHostsPredicateSchema } from '@outrigger/xds/protos/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts';
 import { durationOf } from '../durations.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
@@ -118,4 +118,15 @@ export function splitByIdempotency<T>(match: RouteMatchInit, policy: RetryPolicy
     narrowed({ name: IDEMPOTENCY_KEY, headerMatchSpecifier: { case: 'presentMatch', value: true } }),
     make(match, { ...policy, retryOn: UNSENT_RETRY_ON }),
   ];
+}
+
+/** What a match asks of headers by itself, and not because its route was split. */
+export function ownHeaders({ headers }: Pick<RouteMatch, 'headers'>): readonly HeaderMatcher[] {
+  const last = headers.at(-1);
+  const specifier = last?.headerMatchSpecifier;
+  const pattern = specifier?.case === 'stringMatch' ? specifier.value.matchPattern : undefined;
+  const narrowed =
+    (last?.name === ':method' && pattern?.case === 'safeRegex' && pattern.value.regex === IDEMPOTENT_METHODS) ||
+    (last?.name === IDEMPOTENCY_KEY && specifier?.case === 'presentMatch');
+  return narrowed ? headers.slice(0, -1) : headers;
 }
