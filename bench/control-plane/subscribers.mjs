@@ -1,11 +1,8 @@
 // Light xDS clients: real connections with mTLS and real streams, which ask for what a sidecar asks for, acknowledge it, and note when it came.
 // A child of run.mjs; a message from it is a command, the answer has its name.
 import { createHash } from 'node:crypto';
-import { connect } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
 import { NodeSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import {
   DeltaDiscoveryRequestSchema,
@@ -13,7 +10,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
-import { CertificateService } from '@outrigger/xds/protos/outrigger/v1/workload';
+import { SignRequestSchema, SignResponseSchema } from '@outrigger/xds/protos/outrigger/v1/workload';
 import { makeKeyAndCsr } from '../../packages/identity/src/agent/key-and-csr.ts';
 import { GrpcConnection } from '../../packages/xds/src/grpc/connection.ts';
 import { hostOf, PORT, serviceName, servicesOf } from './mesh-config.mjs';
@@ -192,6 +189,20 @@ function nameOf(value) {
   return length < 128 ? Buffer.from(value.subarray(2, 2 + length)).toString() : Buffer.from(value.subarray(3, 3 + (length & 127) + (value[2] << 7))).toString();
 }
 
+function sign(connection, request) {
+  return new Promise((resolve, reject) => {
+    let answer;
+    const stream = connection.open('/outrigger.v1.CertificateService/Sign', {
+      onMessage: (bytes) => {
+        answer = fromBinary(SignResponseSchema, bytes);
+      },
+      onEnd: (error) => (answer === undefined ? reject(error ?? new Error('no answer')) : resolve(answer)),
+    });
+    stream.send(toBinary(SignRequestSchema, create(SignRequestSchema, request)));
+    stream.finish();
+  });
+}
+
 /** Runs them all, so many at once. */
 async function each(items, atOnce, run) {
   const queue = [...items];
@@ -204,14 +215,14 @@ async function each(items, atOnce, run) {
 
 const commands = {
   async certify({ agentSocket, from, to }) {
-    const transport = createGrpcTransport({ baseUrl: 'http://localhost', nodeOptions: { createConnection: () => connect(agentSocket) } });
-    const service = createClient(CertificateService, transport);
+    const connection = await GrpcConnection.connect({ socketPath: agentSocket });
     const indexes = Array.from({ length: to - from }, (_, at) => from + at);
     await each(indexes, 8, async (index) => {
       const { privateKeyPem, csrDer } = await makeKeyAndCsr(undefined);
-      const { certificateChainPem, trustBundlePem } = await service.sign({ csrDer, namespace: 'default', serviceAccount: serviceName(index) });
+      const { certificateChainPem, trustBundlePem } = await sign(connection, { csrDer, namespace: 'default', serviceAccount: serviceName(index) });
       credentials.set(serviceName(index), { key: privateKeyPem, cert: certificateChainPem.join(''), ca: trustBundlePem.join('') });
     });
+    connection.close();
   },
   async connect({ host, port, from, to, services, stateOfTheWorldEvery }) {
     const startNs = process.hrtime.bigint();
