@@ -11,7 +11,7 @@ const loadBalancer = fc.oneof(
       { httpQueryParameterName: 'x' },
       { httpCookie: { name: 'user', ttl: '0s' } },
       { httpCookie: { name: 'stick', ttl: '60s', path: '/' } },
-      { httpHeaderName: 'x-group', maglev: {} },
+      { httpHeaderName: 'x-group', maglev: { tableSize: 251 } },
       { httpHeaderName: 'x-group', ringHash: { minimumRingSize: 64 } },
     )
     .map((consistentHash) => ({ consistentHash })),
