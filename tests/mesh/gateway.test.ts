@@ -169,6 +169,14 @@ describe.each(planes)('a gateway with %s as its data plane', (dataPlane) => {
     expect([answer.status, answer.certificate]).toEqual([200, 'partners']);
     await expect(mutual()).rejects.toThrow();
     await expect(mutual(stranger)).rejects.toThrow();
+    writeFileSync(join(folder, 'partners/ca.crl'), partners.revoke(known));
+    await until('the list of the revoked', () =>
+      mutual(known).then(
+        () => false,
+        () => true,
+      ),
+    );
+    expect((await mutual(partners.issue({ commonName: 'another partner' }))).status).toBe(200);
   });
 
   test('sends plain HTTP on to HTTPS, and knows no other host', async () => {

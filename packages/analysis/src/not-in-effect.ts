@@ -40,7 +40,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'servers[].port.targetPort': 'Istio does not act on it either',
     'servers[].tls.caCertCredentialName': 'the authority of clients is NAME-cacert of the certificate NAME',
     'servers[].tls.ecdhCurves': 'the curves are those of the proxy',
-    'servers[].tls.caCrl': 'revoked certificates of clients are not looked for',
     'servers[].tls.insecureSkipVerify': 'certificates of clients are verified',
   },
   GatewayClass: { parametersRef: 'a class has no parameters here' },

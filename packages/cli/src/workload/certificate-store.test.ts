@@ -26,6 +26,15 @@ async function issue(): Promise<Pair> {
 
 const [shop, other] = await Promise.all([issue(), issue()]);
 
+/** Of any authority. */
+const revocations = `-----BEGIN X509 CRL-----
+MIGeMEcCAQEwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJdGVzdCByb290GA8yMDI2
+MTEyNzAyMzUzNVoYDzIwMjYxMTI3MDQzNTM1WjAKBggqhkjOPQQDAgNHADBEAiBC
+8UrMzcPFK8YHohRG73AhZEvSMNzjxlFz1Z0o+b5VtQIgNRQWuaj/fwUwCjGSVTg4
+65M+R9SnILdXlQ5flpihRF8=
+-----END X509 CRL-----
+`;
+
 let folder: string;
 let store: CertificateStore | undefined;
 beforeEach(() => {
@@ -135,6 +144,25 @@ describe('the store', () => {
     const { said } = made(shop.notAfterMs - days * dayMs);
     expect(store!.get('kubernetes://a')).toBeDefined();
     expect((said.at(-1) ?? []).map((text) => problems.find((problem) => text.includes(problem)))).toEqual(problems);
+  });
+
+  test('serves what the authorities have revoked with them, from their folder and from a file that a Gateway names', () => {
+    const { said } = made();
+    const held = (name: string): readonly string[] => {
+      const type = store!.get(name)?.type;
+      const text = type?.case === 'validationContext' ? Buffer.from((type.value.crl?.specifier.value ?? []) as Uint8Array).toString() : '';
+      return text.match(/-----BEGIN X509 CRL-----/g) ?? [];
+    };
+    const named = `kubernetes://shop-cacert~${join(folder, 'more.pem')}`;
+    write({ 'shop/ca.crt': shop.authorityPem });
+    expect([held('kubernetes://shop-cacert'), held(named)]).toEqual([[], []]);
+    expect(said.at(-1)).toEqual([expect.stringContaining(`there is no ${join(folder, 'more.pem')}; until then its server takes no connection`)]);
+    write({ 'shop/ca.crl': revocations, 'more.pem': revocations });
+    store!.look();
+    expect([held('kubernetes://shop-cacert').length, held(named).length, said.at(-1)]).toEqual([1, 2, []]);
+    write({ 'more.pem': 'hello' });
+    store!.look();
+    expect([held(named).length, said.at(-1)]).toEqual([2, [expect.stringContaining('more.pem holds no list of revoked certificates')]]);
   });
 
   test('beside the identity: what that has is its own', () => {

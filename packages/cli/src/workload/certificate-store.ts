@@ -109,7 +109,10 @@ export class CertificateStore implements SecretStore {
 function secretOf(name: string, material: Material | undefined): Secret | undefined {
   const bytes = (text: string) => ({ specifier: { case: 'inlineBytes', value: Buffer.from(text) } as const });
   if (material === undefined) return undefined;
-  if (material.kind === 'authorities') return create(SecretSchema, { name, type: { case: 'validationContext', value: { trustedCa: bytes(material.bundle) } } });
+  if (material.kind === 'authorities') {
+    const crl = material.crl === '' ? {} : { crl: bytes(material.crl) };
+    return create(SecretSchema, { name, type: { case: 'validationContext', value: { trustedCa: bytes(material.bundle), ...crl } } });
+  }
   return create(SecretSchema, {
     name,
     type: { case: 'tlsCertificate', value: { certificateChain: bytes(material.chain), privateKey: bytes(material.key) } },

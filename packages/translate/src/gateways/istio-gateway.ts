@@ -2,7 +2,7 @@ import { type GatewayServerSpec, matchesLabels, protocolOf, type ServerTlsSettin
 import type { Gateway } from '../mesh.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
-import { credentialSecret, fileCertificateSecret, fileRootSecret } from './secret-names.ts';
+import { credentialSecret, fileCertificateSecret, fileRootSecret, withRevocations } from './secret-names.ts';
 import type { GatewayServer, ServerHost, ServerTls } from './server.ts';
 
 /** The servers of the Istio Gateways that select the node, oldest first. */
@@ -67,10 +67,11 @@ export function tlsOf(tls: ServerTlsSettings): ServerTls | string {
   const mutual = mode === 'MUTUAL' || mode === 'OPTIONAL_MUTUAL';
   const authorities = tls.caCertificates || tls.tlsCertificates?.find(({ caCertificates }) => caCertificates)?.caCertificates;
   if (mutual && named.length === 0 && !authorities) return `${mode} needs the certificates to verify clients by: caCertificates`;
+  const clientAuthorities = named.length > 0 ? credentialSecret(`${named[0]}-cacert`) : fileRootSecret(authorities ?? '');
   return {
     kind: 'terminate',
     certificates,
-    clientAuthorities: !mutual ? undefined : named.length > 0 ? credentialSecret(`${named[0]}-cacert`) : fileRootSecret(authorities ?? ''),
+    clientAuthorities: mutual ? withRevocations(clientAuthorities, tls.caCrl ?? '') : undefined,
     requireClientCertificate: mode === 'MUTUAL',
     subjectAltNames: tls.subjectAltNames ?? [],
     minProtocol: tls.minProtocolVersion ?? 'TLS_AUTO',

@@ -21,17 +21,25 @@ export function fileRootSecret(authorities: string): string {
   return FILE_ROOT + authorities;
 }
 
+/** Authorities with the file of what they have revoked; '' none. */
+export function withRevocations(authorities: string, crl: string): string {
+  return crl === '' ? authorities : `${authorities}~${crl}`;
+}
+
 export type SecretName =
-  | { readonly kind: 'credential'; readonly name: string }
+  /** `crl`: a file that holds beside the credential's own list of what is revoked; '' none. */
+  | { readonly kind: 'credential'; readonly name: string; readonly crl: string }
   | { readonly kind: 'certificate'; readonly certificate: string; readonly key: string }
-  | { readonly kind: 'authorities'; readonly authorities: string };
+  | { readonly kind: 'authorities'; readonly authorities: string; readonly crl: string };
 
 /** undefined: none of these, as "default" is. */
 export function parseSecretName(text: string): SecretName | undefined {
-  if (text.startsWith(CREDENTIAL)) return { kind: 'credential', name: text.slice(CREDENTIAL.length) };
-  if (text.startsWith(API_CREDENTIAL)) return { kind: 'credential', name: text.slice(API_CREDENTIAL.length) };
-  if (text.startsWith(FILE_ROOT)) return { kind: 'authorities', authorities: text.slice(FILE_ROOT.length) };
-  const tilde = text.indexOf('~');
-  if (!text.startsWith(FILE_CERTIFICATE) || tilde < 0) return undefined;
-  return { kind: 'certificate', certificate: text.slice(FILE_CERTIFICATE.length, tilde), key: text.slice(tilde + 1) };
+  const scheme = [CREDENTIAL, API_CREDENTIAL, FILE_ROOT, FILE_CERTIFICATE].find((candidate) => text.startsWith(candidate));
+  if (scheme === undefined) return undefined;
+  const rest = text.slice(scheme.length);
+  const tilde = rest.indexOf('~');
+  const [first, second] = tilde < 0 ? [rest, ''] : [rest.slice(0, tilde), rest.slice(tilde + 1)];
+  if (scheme === FILE_ROOT) return { kind: 'authorities', authorities: first, crl: second };
+  if (scheme === FILE_CERTIFICATE) return tilde < 0 ? undefined : { kind: 'certificate', certificate: first, key: second };
+  return { kind: 'credential', name: first, crl: second };
 }
