@@ -27,6 +27,8 @@ describe('of two chains that match the same the older has it', () => {
       [{ prefixRanges: [range('10.1.0.0', 8)] }, { prefixRanges: [range('10.2.0.0', 8), range('11.0.0.0', 8)] }],
       [['10.1.0.0'], ['11.0.0.0']],
     ],
+    ['a network twice in one', [{ prefixRanges: [range('10.1.0.0', 8), range('10.2.0.0', 8)] }], [['10.2.0.0']]],
+    ['a name twice in one', [names('a', 'a')], [['a']]],
     [
       'one of IPv6',
       [{ prefixRanges: [range('1234:1::', 16)] }, { prefixRanges: [range('1234:2::5', 16)] }, { prefixRanges: [range('1234:2::5', 32)] }],

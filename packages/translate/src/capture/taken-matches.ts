@@ -1,3 +1,4 @@
+import type { CidrRange } from '@outrigger/xds/protos/envoy/config/core/v3/address';
 import type { FilterChain } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 
 /** What the chains of a listener match, so that none matches what an older one does: an Envoy refuses a listener where two do. */
@@ -7,7 +8,11 @@ export class TakenMatches {
   /** The chain with what of its names and ranges is left; undefined: nothing is. */
   take(chain: FilterChain): FilterChain | undefined {
     const match = chain.filterChainMatch;
-    const ranges = match?.prefixRanges.map(({ addressPrefix, prefixLen }) => networkOf(addressPrefix, prefixLen ?? 0)) ?? [];
+    if (match !== undefined) {
+      match.prefixRanges = [...new Map(match.prefixRanges.map((range) => [networkOf(range), range])).values()];
+      match.serverNames = [...new Set(match.serverNames)];
+    }
+    const ranges = match?.prefixRanges.map(networkOf) ?? [];
     const names = match?.serverNames ?? [];
     const rest = JSON.stringify([match?.transportProtocol ?? '', match?.applicationProtocols ?? []]);
     const isFree = (range: string, name: string): boolean => !this.#taken.has(`${range} ${name} ${rest}`);
@@ -27,7 +32,7 @@ export class TakenMatches {
 const GROUPS = 8;
 
 /** "10.1.2.3/8" and "10.9.9.9/8" are one network. */
-function networkOf(address: string, length: number): string {
+function networkOf({ addressPrefix: address, prefixLen: length = 0 }: CidrRange): string {
   const six = address.includes(':');
   const value = six
     ? groupsOf(address).reduce((sum, group) => (sum << 16n) + BigInt(`0x${group}`), 0n)
