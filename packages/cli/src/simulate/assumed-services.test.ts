@@ -46,3 +46,13 @@ metadata: {name: orders, namespace: shop}
 spec: {hosts: [${host}], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}]}
 `;
 }
+
+test('of many the first are named', async () => {
+  const many = Array.from(
+    { length: 20 },
+    (_, index) => `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r${index}}\nspec: {host: s${index}}\n`,
+  );
+  const { told, services } = await assumed(many.join('---\n'));
+  expect(services).toHaveLength(20);
+  expect(told).toMatch(/^s0, s1, .* and 12 more: taken/);
+});

@@ -33,7 +33,7 @@ export function assumedServices(resources: readonly Resource[], others: readonly
   const names = services.map((service) => (service.namespace === 'default' ? service.name : `${service.namespace}/${service.name}`));
   return {
     services,
-    told: names.length === 0 ? '' : `${names.sort().join(', ')}: taken to be services of HTTP, since no file has a Service and workloads register their own`,
+    told: names.length === 0 ? '' : `${listed(names.sort())}: taken to be services of HTTP, since no file has a Service and workloads register their own`,
   };
 }
 
@@ -45,4 +45,11 @@ function serviceNamed(full: string, ports: readonly number[]): KubernetesDocumen
   const [name = '', namespace = ''] = full.split('.');
   const value = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace }, spec: { ports: ports.map((port) => ({ name: `http-${port}`, port })) } };
   return { apiVersion: 'v1', kind: 'Service', name, namespace, value, origin: { file: '', line: 1 }, lineOf: () => 1 };
+}
+
+/** Of a whole repository there may be hundreds. */
+const MAX_NAMED = 8;
+
+function listed(names: readonly string[]): string {
+  return names.length <= MAX_NAMED ? names.join(', ') : `${names.slice(0, MAX_NAMED).join(', ')} and ${names.length - MAX_NAMED} more`;
 }
