@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { createGrpcServer, createSdsRoutes, type GrpcServer, type TypeUrl, type VersionedResource } from '@outrigger/xds';
+import { createGrpcServer, createSdsRoutes, type GrpcServer, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
 import { type Plane, type Running, startOurs } from '../proxy/data-plane.ts';
@@ -93,7 +93,8 @@ export class Contestant {
     }
     this.#current = new Map(resources);
     source.apply(changes);
-    await this.#settled(new Set(changes.map(([typeUrl]) => typeUrl)));
+    // Virtual hosts are asked for when a request wants them.
+    await this.#settled(new Set(changes.map(([typeUrl]) => typeUrl).filter((typeUrl) => typeUrl !== TypeUrl.virtualHost)));
     return source.events.flatMap((event) => (event.kind === 'nacked' ? [event.message] : []));
   }
 

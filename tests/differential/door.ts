@@ -154,9 +154,9 @@ function requestedHttp2(stream: net.Socket, { method, scheme, authority, path, h
     sent.setTimeout(PATIENCE_MS, () => sent.close());
     sent.on('error', (error) => resolve(closed(error)));
     let answer: Answer = { kind: 'closed', why: 'no answer' };
-    sent.once('response', (fields) => {
-      const pairs = Object.entries(fields).filter(([name]) => !name.startsWith(':'));
-      answer = { kind: 'answer', status: Number(fields[':status']), headers: joined(pairs.flatMap(([name, value]) => [name, String(value)])), shown: '' };
+    sent.once('response', (fields, _flags, raw: readonly string[]) => {
+      const { ':status': _status, ...own } = joined(raw);
+      answer = { kind: 'answer', status: Number(fields[':status']), headers: own, shown: '' };
     });
     sent.resume();
     sent.once('close', () => {

@@ -19,6 +19,8 @@ export interface Trial {
   /** Name of the listener that its connection comes to. undefined: there is none. */
   readonly listener: string | undefined;
   readonly told: Outcome;
+  /** Nobody tells what becomes of it, but for what is left to chance. */
+  readonly untold?: boolean;
   readonly behavior?: Behavior;
   readonly certificate?: KeyAndCertificate;
 }
@@ -28,6 +30,8 @@ export interface Round {
   readonly world: World;
   readonly node: ProxyNode;
   readonly trials: readonly Trial[];
+  /** Hosts for which a forward proxy asks, one by one. */
+  readonly authorities?: readonly string[];
 }
 
 export interface Difference {
@@ -61,7 +65,7 @@ export class Duel {
   }
 
   /** What differs: between the two, or from what was told of either. */
-  async fight({ world, node, trials }: Round): Promise<readonly Difference[]> {
+  async fight({ world, node, trials, authorities = [] }: Round): Promise<readonly Difference[]> {
     this.#secrets.use(world.others);
     const snapshots = this.#contestants.map((contestant) => {
       const own: ProxyNode = contestant.plane === 'envoy' ? { ...node, dataPlane: 'envoy', onDemand: false } : node;
@@ -70,6 +74,7 @@ export class Duel {
         own,
         (cluster) => contestant.endpointOf(cluster),
         (listener) => contestant.portOf(listener),
+        authorities,
       );
     });
     const refusals = await Promise.all(
@@ -94,7 +99,7 @@ export class Duel {
       const seen = await Promise.all(this.#contestants.map((contestant, index) => this.#see(contestant, doors[index]!, trial, clusters)));
       const [ours, envoy] = seen.map(comparable);
       const reasons = this.#contestants.flatMap(({ plane }, index) => {
-        const why = unlike(trial.told, seen[index]!, clusters);
+        const why = trial.untold === true ? undefined : unlike(trial.told, seen[index]!, clusters);
         return why === undefined ? [] : [`${plane}: ${why}`];
       });
       const apart = byChance(trial.told) ? undefined : difference(ours, envoy);

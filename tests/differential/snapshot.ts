@@ -10,6 +10,7 @@ import {
   type Mesh,
   type ProxyNode,
   routeConfiguration,
+  virtualHost,
 } from '@outrigger/translate';
 import { packResource, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
@@ -18,8 +19,12 @@ import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/
 import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { ListenerFilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { ProxyProtocolSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol';
 import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
+
+/** Leads to another listener of the same proxy. */
+const HTTP_TUNNEL = 'http_tunnel';
 
 /** Where the endpoints of a cluster are, whatever they are in the world that was translated. */
 export type EndpointOf = (cluster: string) => { readonly address: string; readonly port: number };
@@ -36,7 +41,7 @@ export interface Snapshot {
  * `endpointOf` they are left as they are), and listeners are where the test can reach them, and hear from it (PROXY protocol) where a connection was
  * going.
  */
-export function snapshotOf(mesh: Mesh, node: ProxyNode, endpointOf: EndpointOf | undefined, portOf: PortOf): Snapshot {
+export function snapshotOf(mesh: Mesh, node: ProxyNode, endpointOf: EndpointOf | undefined, portOf: PortOf, authorities: readonly string[] = []): Snapshot {
   const listeners = new Map<string, VersionedResource>();
   const routes = new Map<string, VersionedResource>();
   const clusters = new Map<string, VersionedResource>();
@@ -49,11 +54,19 @@ export function snapshotOf(mesh: Mesh, node: ProxyNode, endpointOf: EndpointOf |
       if (table !== undefined) routes.set(route, packResource(RouteConfigurationSchema, route, table));
     }
   }
+  const hosts = new Map<string, VersionedResource>();
+  for (const authority of node.onDemand ? authorities : []) {
+    const { name, message, aliases } = virtualHost(mesh, node, `http_proxy/${authority}`);
+    if (message !== undefined) hosts.set(name, packResource(VirtualHostSchema, name, message, aliases));
+  }
   const assignments = new Map<string, VersionedResource>();
   for (const name of clusterNames(mesh, node).names) {
     const { message } = cluster(mesh, node, name);
     if (message === undefined) continue;
-    clusters.set(name, packResource(ClusterSchema, name, name === BLACK_HOLE_CLUSTER || endpointOf === undefined ? message : led(message, endpointOf)));
+    clusters.set(
+      name,
+      packResource(ClusterSchema, name, name === BLACK_HOLE_CLUSTER || name === HTTP_TUNNEL || endpointOf === undefined ? message : led(message, endpointOf)),
+    );
     const assignment = endpointOf === undefined ? endpoints(mesh, node, name).message : undefined;
     if (assignment !== undefined) assignments.set(name, packResource(ClusterLoadAssignmentSchema, name, assignment));
   }
@@ -64,12 +77,13 @@ export function snapshotOf(mesh: Mesh, node: ProxyNode, endpointOf: EndpointOf |
       [TypeUrl.endpoint, assignments],
       [TypeUrl.listener, listeners],
       [TypeUrl.route, routes],
+      [TypeUrl.virtualHost, hosts],
     ]),
   };
 }
 
 function reachable(message: Listener, portOf: PortOf): Listener {
-  if (message.bindToPort === false) return message;
+  if (message.bindToPort === false || message.listenerSpecifier.case === 'internalListener') return message;
   const proxyProtocol = { case: 'typedConfig' as const, value: anyPack(ProxyProtocolSchema, create(ProxyProtocolSchema, {})) };
   return create(ListenerSchema, {
     ...message,

@@ -19,11 +19,14 @@ export interface AskedRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** The name that is asked for in TLS; absent: plain text. */
+  readonly sni?: string;
 }
 
 /** A world as it is written, and what is asked in it. */
 export interface GeneratedRound {
-  readonly who: 'sidecar' | 'gateway' | 'api-gateway';
+  /** "forward-proxy": a sidecar whose application names it as its proxy. */
+  readonly who: 'sidecar' | 'forward-proxy' | 'gateway' | 'api-gateway';
   readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   readonly resources: readonly Written[];
   readonly requests: readonly AskedRequest[];
@@ -67,7 +70,7 @@ const virtualService = (hosts: readonly string[], gateways: readonly string[]) =
       name: fc.constantFrom('one', 'two', 'three'),
       namespace: fc.constantFrom(NAMESPACE, NAMESPACE, OTHER_NAMESPACE),
       creationTimestamp: fc.constantFrom('2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'),
-      hosts: fc.uniqueArray(fc.constantFrom(...hosts), { minLength: 1, maxLength: 2 }),
+      hosts: fc.uniqueArray(fc.constantFrom(...hosts), { minLength: 1, maxLength: 3 }),
       gateways: gateways.length === 0 ? fc.constantFrom(undefined, undefined, ['mesh']) : fc.subarray([...gateways, 'mesh'], { minLength: 1 }),
       exportTo: fc.constantFrom(undefined, undefined, ['*'], ['.']),
       http: httpRules(gateways),
@@ -89,11 +92,14 @@ const sidecar = fc
   )
   .map((spec) => ({ apiVersion: ISTIO, kind: 'Sidecar', metadata: { name: 'default', namespace: NAMESPACE }, spec }));
 
+const HTTPS_PORT = 443;
+const SIMPLE = { mode: 'SIMPLE', credentialName: 'edge' };
+
 const servers = fc
   .array(
     fc.record(
       {
-        number: fc.constantFrom(...HTTP_PORTS),
+        number: fc.constantFrom(...HTTP_PORTS, HTTPS_PORT),
         hosts: fc.uniqueArray(fc.constantFrom('*', '*.example.com', 'shop.example.com', 'app/*', './*.example.com', 'other/x.example.com'), {
           minLength: 1,
           maxLength: 2,
@@ -105,11 +111,11 @@ const servers = fc
     { minLength: 1, maxLength: 3 },
   )
   .map((all) =>
-    all.map(({ number, tls, ...server }, index) => ({
-      ...server,
-      port: { number, name: `http-${index}`, protocol: 'HTTP' },
-      ...(index > 0 && tls ? { tls } : {}),
-    })),
+    all.map(({ number, tls, hosts }, index) => {
+      const secure = number === HTTPS_PORT;
+      const settings = secure ? { tls: SIMPLE } : index > 0 && tls !== undefined ? { tls } : {};
+      return { port: { number, name: `port-${index}`, protocol: secure ? 'HTTPS' : 'HTTP' }, hosts, ...settings };
+    }),
   );
 
 const istioGateway = fc
@@ -125,7 +131,13 @@ const openGateway: Written = {
   apiVersion: ISTIO,
   kind: 'Gateway',
   metadata: { name: 'edge', namespace: NAMESPACE },
-  spec: { selector: GATEWAY_SELECTOR, servers: HTTP_PORTS.map((number) => ({ port: { number, name: `http-${number}`, protocol: 'HTTP' }, hosts: ['*'] })) },
+  spec: {
+    selector: GATEWAY_SELECTOR,
+    servers: [
+      ...HTTP_PORTS.map((number) => ({ port: { number, name: `http-${number}`, protocol: 'HTTP' }, hosts: ['*'] })),
+      { port: { number: HTTPS_PORT, name: 'https', protocol: 'HTTPS' }, hosts: ['*'], tls: SIMPLE },
+    ],
+  },
 };
 
 const meshNames = SERVICES.flatMap(({ name, namespace }) => [name, `${name}.${namespace}`, `${name}.${namespace}.svc.cluster.local`]);
@@ -157,6 +169,12 @@ const request = (names: readonly string[], addresses: readonly string[]): fc.Arb
 const distinct = (resources: readonly Written[]): Written[] =>
   [...new Map(resources.toReversed().map((one) => [`${one.kind} ${one.metadata.namespace}/${one.metadata.name}`, one])).values()].reverse();
 
+/** Mostly for the host that is then asked for. */
+const secured = (names: readonly string[]): fc.Arbitrary<AskedRequest> =>
+  fc
+    .tuple(request(names, ['']), fc.option(fc.constantFrom(...names), { nil: undefined, freq: 4 }))
+    .map(([asked, other]) => ({ ...asked, port: HTTPS_PORT, sni: other ?? asked.authority.split(':')[0]! }));
+
 const some = <T>(one: fc.Arbitrary<T>, maxLength: number, minLength = 0) => fc.array(one, { minLength, maxLength });
 const requests = (names: readonly string[], addresses: readonly string[]) =>
   fc.array(request(names, addresses), { minLength: REQUESTS_A_ROUND, maxLength: REQUESTS_A_ROUND });
@@ -170,11 +188,12 @@ const atSidecar = fc
     some(sidecar, 1),
     some(serviceRoute, 1),
     some(referenceGrant, 1),
+    fc.constantFrom<GeneratedRound['who']>('sidecar', 'sidecar', 'forward-proxy'),
     outboundPolicy,
     requests([...meshNames, EXTERNAL.host, ...OTHER_HOSTS, '10.0.0.1'], [...SERVICES.map(({ address }) => address), EXTERNAL.address, '']),
   )
-  .map(([entries, virtualServices, rules, sidecars, routes, grants, policy, asked]) => ({
-    who: 'sidecar' as const,
+  .map(([entries, virtualServices, rules, sidecars, routes, grants, who, policy, asked]) => ({
+    who,
     outboundPolicy: policy,
     resources: [...services, ...distinct([...entries, ...virtualServices, ...rules, ...sidecars, ...routes, ...grants])],
     requests: asked,
@@ -188,7 +207,10 @@ const atGateway = fc
     some(virtualService([...OTHER_HOSTS, '*.example.com', 'b.app.svc.cluster.local'], ['edge', 'app/edge', 'other/other']), 3, 1),
     some(destinationRule, 1),
     outboundPolicy,
-    requests(edgeHosts, ['']),
+    fc.array(fc.oneof({ weight: 3, arbitrary: request(edgeHosts, ['']) }, { weight: 1, arbitrary: secured(edgeHosts) }), {
+      minLength: REQUESTS_A_ROUND,
+      maxLength: REQUESTS_A_ROUND,
+    }),
   )
   .map(([gateways, virtualServices, rules, policy, asked]) => ({
     who: 'gateway' as const,

@@ -88,6 +88,35 @@ describe('the virtual host that is found', () => {
     expect(found.message!.routes[1]!.action.value).toMatchObject({ clusterSpecifier: { value: cluster('order-service') } });
   });
 
+  test('under a wildcard of a VirtualService a host has the port of HTTP, and a service of one the ports that it has', () => {
+    const wide = resource('VirtualService', 'wide', { hosts: ['*.example.com'], http: [{ name: 'wide', ...toOrder }] });
+    const order = resource('VirtualService', 'order', { hosts: ['order-service'], http: [{ name: 'order', ...toOrder }] });
+    const nameOf = (asked: string): string => hostOf([wide, order], asked).message!.routes[1]!.name;
+    const asked = ['old.example.com', 'old.example.com:81', 'order-service:8080', 'order-service:81'];
+    expect(asked.map(nameOf)).toEqual(['wide', 'allow_any', 'order', 'allow_any']);
+  });
+
+  test('rules for a port of a host that only a VirtualService knows hold on that port, for an Envoy too', () => {
+    const http = [
+      { name: 'special', match: [{ port: 8080 }], ...toOrder },
+      { name: 'usual', ...toOrder },
+    ];
+    const outside = resource('VirtualService', 'outside', { hosts: ['old.example.com'], http });
+    const mesh = buildMesh({ config: [outside], services: shopServices, instances: shopInstances });
+    const { virtualHosts } = routeConfiguration(mesh, node('web', { dataPlane: 'envoy', onDemand: false }), 'http_proxy').message!;
+    const namesAt = (domain: string): string[] => {
+      const routes = virtualHosts.find(({ domains }) => domains.includes(domain))!.routes.slice(1);
+      return [...new Set(routes.map(({ name }) => name))];
+    };
+    expect(namesAt('old.example.com:8080')).toEqual(['special', 'usual']);
+    expect(namesAt('old.example.com:*')).toEqual(['usual']);
+    expect(
+      hostOf([outside], 'old.example.com:8080')
+        .message!.routes.slice(1)
+        .map(({ name }) => name),
+    ).toEqual(['special', 'usual']);
+  });
+
   test('CONNECT: an HTTP port into the tunnel, a TCP port straight on', () => {
     const services = [...shopServices, service('redis', 6379, 'TCP')];
     const target = (asked: string) => hostOf([], asked, web, services).message!.routes[0]!.action.value;

@@ -9,7 +9,8 @@ import {
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { isIp } from '../addresses.ts';
 import { HTTP_TUNNEL } from '../cluster-name.ts';
-import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
+import { callNames, coveringHosts, fullHost, meantHosts, parseAuthority } from '../hosts.ts';
+import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import { outwardCluster } from '../outward.ts';
 import { isHttp } from '../protocols.ts';
@@ -141,10 +142,23 @@ export function virtualHostFor(reader: Reader, visibility: Visibility, authority
     return { virtualHost, names: [authority] };
   }
   for (const host of meantHosts(parsed.host, reader.node.namespace, reader.settings.domainSuffix)) {
-    if (visibility.virtualService(host)?.spec.http === undefined) continue;
+    const virtualService = visibility.virtualService(host);
+    // A service has the ports that it has; under a wildcard, which v3 cannot have for every port, a host has the one of HTTP.
+    if (virtualService?.spec.http === undefined || visibility.service(host) !== undefined) continue;
+    if (port !== HTTP_PORT && !namesHost(reader, virtualService, host)) continue;
     return { virtualHost: virtualServiceHost(reader, visibility, host, port, [domain]), names: [authority] };
   }
   return { virtualHost: unknownVirtualHost(reader, visibility, [domain]), names: [authority] };
+}
+
+function namesHost(reader: Reader, { metadata, spec }: VirtualService, host: string): boolean {
+  return (spec.hosts ?? []).some((written) => fullHost(written, metadata.namespace, reader.settings.domainSuffix) === host);
+}
+
+/** Ports that the rules of a host tell from others. */
+function portsTold(visibility: Visibility, host: string): ReadonlySet<number> {
+  const matches = [...visibility.virtualServices(host)].flatMap(({ spec }) => (spec.http ?? []).flatMap(({ match = [] }) => match));
+  return new Set(matches.flatMap(({ port = 0 }) => (port === 0 || port === HTTP_PORT ? [] : [port])));
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
@@ -163,6 +177,7 @@ export function allVirtualHosts(reader: Reader, visibility: Visibility): Virtual
   const known = new Set(services.map(({ hostname }) => hostname));
   for (const host of [...visibility.virtualServiceHosts()].map(([named]) => named).sort()) {
     if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
+    if (!host.startsWith('*')) for (const port of portsTold(visibility, host)) push(virtualServiceHost(reader, visibility, host, port, [`${host}:${port}`]));
     push(virtualServiceHost(reader, visibility, host, HTTP_PORT, [host, host.startsWith('*') ? `${host}:${HTTP_PORT}` : `${host}:*`]));
   }
   push(unknownVirtualHost(reader, visibility, ['*']));
