@@ -45,7 +45,7 @@ export function difference(ours: unknown, envoy: unknown, at = ''): string | und
 /** Whether which destination it is, or whether there is a copy, is left to chance. */
 export function byChance({ destinations, mirrors, faults }: Outcome): boolean {
   return (
-    destinations.filter(({ weight }) => weight > 0).length > 1 ||
+    destinations.some(({ weight }) => weight > 0 && weight < 100) ||
     mirrors.some(({ percent }) => percent > 0 && percent < 100) ||
     faults.some(({ percent }) => percent > 0 && percent < 100)
   );
@@ -101,7 +101,8 @@ function unlikeArrivals(told: Outcome, arrivals: readonly Arrival[], clusters: R
   const goes = told.decision === 'route' || told.decision === 'passthrough';
   const rest = [...arrivals];
   for (const mirror of goes ? mirrors : []) {
-    const at = rest.findIndex(({ cluster }) => cluster === clusterOf({ ...mirror, subset: '' }) || cluster.endsWith(`|${mirror.host}`));
+    const whole = rest.findIndex(({ cluster }) => cluster === clusterOf({ ...mirror, subset: '' }));
+    const at = whole >= 0 ? whole : rest.findIndex(({ cluster }) => cluster.endsWith(`|${mirror.host}`));
     if (at >= 0 && rest.length > 1) rest.splice(at, 1);
     else if (mirror.percent >= 100) return `no copy for ${mirror.host}`;
   }

@@ -61,8 +61,9 @@ function untaken(
 
 /** The server's hosts as names of the TLS handshake; none: any name, or no name at all. */
 function serverNames(server: GatewayServer): string[] {
-  const hosts = server.hosts.map(({ host }) => host);
-  return hosts.includes('*') ? [] : hosts;
+  // "./*.example.com" and "*.example.com" are one: an Envoy refuses a listener that has it twice.
+  const hosts = new Set(server.hosts.map(({ host }) => host));
+  return hosts.has('*') ? [] : [...hosts];
 }
 
 function terminated(reader: Reader, server: GatewayServer, filters: NetworkFilter[], names?: readonly string[]): Chain {

@@ -118,6 +118,11 @@ describe('listeners', () => {
       },
     ],
     [
+      'a host for two namespaces is one name',
+      [gateway('gw', [server(443, 'HTTPS', ['./*.example.com', '*.example.com'], { tls: { mode: 'SIMPLE', credentialName: 'a' } })])],
+      { '0.0.0.0_443': ['*.example.com[kubernetes://a] -> https.443.https-443.gw.default'] },
+    ],
+    [
       'several certificates for one server',
       [gateway('gw', [server(443, 'HTTPS', ['*'], { tls: { mode: 'SIMPLE', credentialNames: ['rsa', 'ecdsa'] } })])],
       { '0.0.0.0_443': ['[kubernetes://rsa,kubernetes://ecdsa] -> https.443.https-443.gw.default'] },

@@ -155,10 +155,33 @@ function namesHost(reader: Reader, { metadata, spec }: VirtualService, host: str
   return (spec.hosts ?? []).some((written) => fullHost(written, metadata.namespace, reader.settings.domainSuffix) === host);
 }
 
-/** Ports that the rules of a host tell from others. */
-function portsTold(visibility: Visibility, host: string): ReadonlySet<number> {
-  const matches = [...visibility.virtualServices(host)].flatMap(({ spec }) => (spec.http ?? []).flatMap(({ match = [] }) => match));
-  return new Set(matches.flatMap(({ port = 0 }) => (port === 0 || port === HTTP_PORT ? [] : [port])));
+/** Ports on which a host that only VirtualServices know has other rules, or other destinations, than on the rest. */
+function portsTold(reader: Reader, visibility: Visibility, host: string): ReadonlySet<number> {
+  const told = new Set<number>();
+  for (const { metadata, spec } of visibility.virtualServices(host)) {
+    for (const { match = [], route = [] } of spec.http ?? []) {
+      for (const { port = 0 } of match) if (port !== 0) told.add(port);
+      for (const { destination } of route) {
+        const service = visibility.service(fullHost(destination.host, metadata.namespace, reader.settings.domainSuffix));
+        // The port that was called is the destination's, where that says none and its service has several.
+        if (destination.port?.number === undefined && service !== undefined && service.ports.length > 1) for (const { port } of service.ports) told.add(port);
+      }
+    }
+  }
+  return told;
+}
+
+/** No port that a rule names. */
+const OTHER_PORT = 0;
+
+/** A host that only VirtualServices know, on all its ports; under a wildcard on that of HTTP. */
+function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string): VirtualHost[] {
+  const on = (port: number, ...domains: readonly string[]): VirtualHost => virtualServiceHost(reader, visibility, host, port, domains);
+  if (host.startsWith('*')) return [on(HTTP_PORT, host, `${host}:${HTTP_PORT}`)];
+  const told = portsTold(reader, visibility, host);
+  if (told.size === 0) return [on(HTTP_PORT, host, `${host}:*`)];
+  const others = [...told].filter((port) => port !== HTTP_PORT);
+  return [...others.map((port) => on(port, `${host}:${port}`)), on(HTTP_PORT, host, `${host}:${HTTP_PORT}`), on(OTHER_PORT, `${host}:*`)];
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
@@ -177,8 +200,7 @@ export function allVirtualHosts(reader: Reader, visibility: Visibility): Virtual
   const known = new Set(services.map(({ hostname }) => hostname));
   for (const host of [...visibility.virtualServiceHosts()].map(([named]) => named).sort()) {
     if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
-    if (!host.startsWith('*')) for (const port of portsTold(visibility, host)) push(virtualServiceHost(reader, visibility, host, port, [`${host}:${port}`]));
-    push(virtualServiceHost(reader, visibility, host, HTTP_PORT, [host, host.startsWith('*') ? `${host}:${HTTP_PORT}` : `${host}:*`]));
+    for (const made of hostOnEveryPort(reader, visibility, host)) push(made);
   }
   push(unknownVirtualHost(reader, visibility, ['*']));
   return found;
