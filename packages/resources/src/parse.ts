@@ -1,4 +1,4 @@
-import { Composer, LineCounter, Parser, type YAMLError } from 'yaml';
+import { Composer, LineCounter, Parser, Schema, type YAMLError } from 'yaml';
 import type { KubernetesDocument } from './document.ts';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
 import { maxDepth, maxDocuments, maxFileBytes, maxTotalBytes } from './limits.ts';
@@ -6,8 +6,12 @@ import type { Problem } from './problem.ts';
 import { ComposeError, composeValue } from './syntax/compose.ts';
 import { tooDeepAt } from './syntax/depth.ts';
 import { type LineTree, lineAt } from './syntax/lines.ts';
+import { readQuickly } from './syntax/quick.ts';
 
 const MAX_MESSAGE_CHARS = 200;
+
+/** One for all documents: to make it for each took longer than to compose a small one. */
+const schema = new Schema({ schema: 'core', resolveKnownTags: true, merge: false });
 
 /** A file to read. `text` is its whole content; bytes are decoded as UTF-8. */
 export interface SourceFile {
@@ -87,6 +91,17 @@ function parseFile(file: string, content: string | Uint8Array, problems: Problem
     problems.push(unreadable(file, 'the file is binary, not UTF-8 text', 'give a YAML or JSON file'));
     return;
   }
+  const quick = readQuickly(text);
+  if (quick !== undefined && quick.length <= maxDocuments) {
+    for (const { value, lines } of quick) {
+      if (sink.isFull()) {
+        problems.push({ ...tooManyDocuments(file), line: lines.line });
+        return;
+      }
+      sink.take(value, lines);
+    }
+    return;
+  }
   const counter = new LineCounter();
   const problem = (message: string, offset: number, next: string): void => {
     problems.push({ code: 'SYNTAX', level: 'Error', message, file, line: counter.linePos(offset).line, next, field: '' });
@@ -94,7 +109,7 @@ function parseFile(file: string, content: string | Uint8Array, problems: Problem
   // JSON may be indented with tabs, which YAML refuses. In JSON a raw tab is never part of a string, so blanks of the same length mean the same.
   const source = /^\s*[{[]/.test(text) ? text.replaceAll('\t', ' ') : text;
   const composer = new Composer({
-    schema: 'core',
+    schema,
     merge: false,
     uniqueKeys: false,
     prettyErrors: false,
@@ -128,7 +143,7 @@ function parseFile(file: string, content: string | Uint8Array, problems: Problem
       return;
     }
     if (count >= maxDocuments || sink.isFull()) {
-      problem(`more than ${maxDocuments} documents in one file`, token.offset, 'split the file');
+      problems.push({ ...tooManyDocuments(file), line: counter.linePos(token.offset).line });
       return;
     }
     take(composer.next(token));
@@ -188,6 +203,10 @@ function textOf(content: string | Uint8Array): string | undefined {
 
 function unreadable(file: string, message: string, next: string): Problem {
   return { code: 'FILE_UNREADABLE', level: 'Error', message, file, line: 1, next, field: '' };
+}
+
+function tooManyDocuments(file: string): Problem {
+  return { ...unreadable(file, `more than ${maxDocuments} documents in one file`, 'split the file'), code: 'SYNTAX' };
 }
 
 /** A message may quote what it does not understand, however long that is. */

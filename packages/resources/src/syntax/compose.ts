@@ -30,6 +30,12 @@ export function composeValue(document: Document.Parsed<ParsedNode>, text: string
   return { value, lines };
 }
 
+/** "__proto__" is a key like another. */
+function setOwn(entries: { [name: string]: Json }, name: string, value: Json): void {
+  if (name === '__proto__') Object.defineProperty(entries, name, { value, writable: true, enumerable: true, configurable: true });
+  else entries[name] = value;
+}
+
 class Composer {
   readonly #document: Document.Parsed<ParsedNode>;
   readonly #text: string;
@@ -44,9 +50,23 @@ class Composer {
     this.#counter = counter;
   }
 
+  /** Where the last one was found; the next is mostly on that line or the one after. */
+  #lineBefore = 0;
+
+  /** Lines count from 1. */
+  #line(offset: number): number {
+    const { lineStarts } = this.#counter;
+    let line = this.#lineBefore;
+    const startOf = (index: number) => lineStarts[index] ?? Number.POSITIVE_INFINITY;
+    if (startOf(line) > offset || startOf(line + 2) <= offset) line = this.#counter.linePos(offset).line - 1;
+    else if (startOf(line + 1) <= offset) line++;
+    this.#lineBefore = line;
+    return line + 1;
+  }
+
   node(node: Node | null, depth: number): Built {
     const offset = node?.range?.[0] ?? 0;
-    const line = this.#counter.linePos(offset).line;
+    const line = this.#line(offset);
     if (depth > maxDepth) throw new ComposeError(`nested deeper than ${maxDepth} levels`, offset, 'flatten the document; no resource nests that deep');
     if (this.#aliasDepth > 0 && ++this.#expanded > maxAliasExpansions) {
       throw new ComposeError(`aliases stand for more than ${maxAliasExpansions} values`, offset, 'write the values out, or use fewer aliases');
@@ -125,14 +145,13 @@ class Composer {
     if (!isScalar(key) || key.type !== 'PLAIN' || key.range === undefined || key.range === null) return undefined;
     const end = key.range[1];
     if (this.#text[end] !== ':' || !',]'.includes(this.#text[end + 1] ?? ' ')) return undefined;
-    return [`${key.source}:`, { line: this.#counter.linePos(key.range[0]).line }];
+    return [`${key.source}:`, { line: this.#line(key.range[0]) }];
   }
 
   #mapping(pairs: readonly Pair<Node, Node | null>[], line: number, depth: number): Built {
-    const entries = new Map<string, Json>();
+    const entries: { [name: string]: Json } = {};
     const children = new Map<string, LineTree>();
     const merged: [Node | null, number][] = [];
-    const firstLine = new Map<string, number>();
     for (const { key, value } of pairs) {
       const offset = key?.range?.[0] ?? 0;
       const name = this.#key(key, offset);
@@ -140,19 +159,18 @@ class Composer {
         merged.push([value, offset]);
         continue;
       }
-      const keyLine = this.#counter.linePos(offset).line;
-      const earlier = firstLine.get(name);
+      const earlier = children.get(name)?.line;
       if (earlier !== undefined) {
         throw new ComposeError(`key ${JSON.stringify(name)} already set in map, at line ${earlier}`, offset, 'keep one of the two');
       }
-      firstLine.set(name, keyLine);
+      const keyLine = this.#line(offset);
       const [built, lines] = this.node(value, depth + 1);
-      entries.set(name, built);
+      setOwn(entries, name, built);
       // A field is looked for where its key stands, not where its block begins.
       children.set(name, lines.children === undefined ? { line: keyLine } : { line: keyLine, children: lines.children });
     }
     for (const [value, offset] of merged) this.#merge(value, offset, depth, entries, children);
-    return [Object.fromEntries(entries), { line, children }];
+    return [entries, { line, children }];
   }
 
   #key(key: Node | null, offset: number): string {
@@ -163,15 +181,15 @@ class Composer {
   }
 
   /** YAML 1.1's `<<`: what the mapping says itself wins, then the earlier of several. */
-  #merge(value: Node | null, offset: number, depth: number, entries: Map<string, Json>, children: Map<string, LineTree>): void {
+  #merge(value: Node | null, offset: number, depth: number, entries: { [name: string]: Json }, children: Map<string, LineTree>): void {
     for (const source of isSeq(value) ? (value.items as Node[]) : [value]) {
       const [built, lines] = this.node(source, depth + 1);
       if (typeof built !== 'object' || built === null || Array.isArray(built)) {
         throw new ComposeError('"<<" merges something that is no mapping', offset, 'let "<<" name an anchor of a mapping');
       }
       for (const [name, item] of Object.entries(built)) {
-        if (entries.has(name)) continue;
-        entries.set(name, item as Json);
+        if (Object.hasOwn(entries, name)) continue;
+        setOwn(entries, name, item as Json);
         const line = lines.children?.get(name);
         if (line !== undefined) children.set(name, line);
       }
