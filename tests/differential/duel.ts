@@ -49,6 +49,8 @@ export class Duel {
   readonly #secrets: Secrets;
   readonly #contestants: readonly Contestant[];
   #calls = 0;
+  /** A proxy that has asked for a host hears of it until it forgets it. */
+  readonly #authorities = new Set<string>();
 
   private constructor(secrets: Secrets, contestants: readonly Contestant[]) {
     this.#secrets = secrets;
@@ -67,6 +69,7 @@ export class Duel {
   /** What differs: between the two, or from what was told of either. */
   async fight({ world, node, trials, authorities = [] }: Round): Promise<readonly Difference[]> {
     this.#secrets.use(world.others);
+    for (const authority of authorities) this.#authorities.add(authority.toLowerCase());
     const snapshots = this.#contestants.map((contestant) => {
       const own: ProxyNode = contestant.plane === 'envoy' ? { ...node, dataPlane: 'envoy', onDemand: false } : node;
       return snapshotOf(
@@ -74,7 +77,7 @@ export class Duel {
         own,
         (cluster) => contestant.endpointOf(cluster),
         (listener) => contestant.portOf(listener),
-        authorities,
+        [...this.#authorities],
       );
     });
     const refusals = await Promise.all(

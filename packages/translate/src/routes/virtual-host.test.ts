@@ -110,6 +110,14 @@ describe('the virtual host that is found', () => {
     };
     expect(namesAt('old.example.com:8080')).toEqual(['special', 'usual']);
     expect(namesAt('old.example.com:*')).toEqual(['usual']);
+    const short = resource('VirtualService', 'short', { hosts: ['legacy'], http: [{ ...toOrder }] });
+    const table = routeConfiguration(
+      buildMesh({ config: [short], services: shopServices, instances: shopInstances }),
+      node('web', { dataPlane: 'envoy', onDemand: false }),
+      'http_proxy',
+    );
+    const legacy = table.message!.virtualHosts.find(({ domains }) => domains.includes('legacy.default.svc.cluster.local'))!;
+    expect(legacy.domains).toContain('legacy:*');
     expect(
       hostOf([outside], 'old.example.com:8080')
         .message!.routes.slice(1)

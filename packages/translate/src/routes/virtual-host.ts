@@ -174,14 +174,22 @@ function portsTold(reader: Reader, visibility: Visibility, host: string): Readon
 /** No port that a rule names. */
 const OTHER_PORT = 0;
 
-/** A host that only VirtualServices know, on all its ports; under a wildcard on that of HTTP. */
+/** A host that only VirtualServices know, under all names by which an application may call it, on all its ports; under a wildcard on that of HTTP. */
 function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string): VirtualHost[] {
-  const on = (port: number, ...domains: readonly string[]): VirtualHost => virtualServiceHost(reader, visibility, host, port, domains);
-  if (host.startsWith('*')) return [on(HTTP_PORT, host, `${host}:${HTTP_PORT}`)];
+  const calledAs = host.startsWith('*') ? [host] : callNames({ hostname: host, addresses: [] }, reader.node.namespace, reader.settings.domainSuffix);
+  const on = (port: number, ...suffixes: readonly string[]): VirtualHost =>
+    virtualServiceHost(
+      reader,
+      visibility,
+      host,
+      port,
+      calledAs.flatMap((name) => suffixes.map((suffix) => name + suffix)),
+    );
+  if (host.startsWith('*')) return [on(HTTP_PORT, '', `:${HTTP_PORT}`)];
   const told = portsTold(reader, visibility, host);
-  if (told.size === 0) return [on(HTTP_PORT, host, `${host}:*`)];
+  if (told.size === 0) return [on(HTTP_PORT, '', ':*')];
   const others = [...told].filter((port) => port !== HTTP_PORT);
-  return [...others.map((port) => on(port, `${host}:${port}`)), on(HTTP_PORT, host, `${host}:${HTTP_PORT}`), on(OTHER_PORT, `${host}:*`)];
+  return [...others.map((port) => on(port, `:${port}`)), on(HTTP_PORT, '', `:${HTTP_PORT}`), on(OTHER_PORT, ':*')];
 }
 
 /** All of them: for a proxy that is not asked for one at a time. */
