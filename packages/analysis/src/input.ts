@@ -1,4 +1,16 @@
-import { instancesOf, type Problem, parseSettings, type ReadOptions, type Resource, readResources, type SourceFile, servicesOf } from '@outrigger/resources';
+import {
+  instancesOf,
+  meshConfigIn,
+  meshConfigProblems,
+  meshNetworksIn,
+  type Problem,
+  parseSettings,
+  type ReadOptions,
+  type Resource,
+  readResources,
+  type SourceFile,
+  servicesOf,
+} from '@outrigger/resources';
 import { type AnalyzeOptions, analyze, byPlace, type Mesh, messagesOf } from './analyze.ts';
 import type { Message } from './message.ts';
 
@@ -23,8 +35,8 @@ export async function readAnalysisInput(
   { meshConfig, meshNetworks, ...options }: ReadOptions & { readonly meshConfig?: SourceFile; readonly meshNetworks?: SourceFile } = {},
 ): Promise<AnalysisInput> {
   const read = await readResources(files, options);
-  const config = meshConfig === undefined ? undefined : parseSettings(meshConfig);
-  const networks = meshNetworks === undefined ? undefined : parseSettings(meshNetworks);
+  const config = meshConfig === undefined ? read.others.map(meshConfigIn).find((found) => found !== undefined) : parseSettings(meshConfig);
+  const networks = meshNetworks === undefined ? read.others.map(meshNetworksIn).find((found) => found !== undefined) : parseSettings(meshNetworks);
   return {
     // One mistyped field does not hide what else is wrong with its resource.
     resources: [...read.resources, ...read.refused],
@@ -35,7 +47,7 @@ export async function readAnalysisInput(
       ...(config === undefined ? {} : { meshConfig: config.settings.value }),
       ...(networks === undefined ? {} : { meshNetworks: networks.settings }),
     },
-    problems: [...read.problems, ...(config?.problems ?? []), ...(networks?.problems ?? [])],
+    problems: [...read.problems, ...(config === undefined ? [] : [...config.problems, ...meshConfigProblems(config.settings)]), ...(networks?.problems ?? [])],
   };
 }
 

@@ -20,7 +20,8 @@ export function changeCommands(program: Command, { output, example, mesh }: Shar
       .option('--prune', 'with a mesh: what the files do not name is taken away')
       .option('--replay <time|file>', 'run the requests of the last hours (1h), or of a file, through the tables before and after')
       .option('--save-replay <file>', 'write those requests to a file, for CI')
-      .option('--outbound-policy <policy>', 'with no mesh: names outside it: ALLOW_ANY or REGISTRY_ONLY', 'ALLOW_ANY')
+      .option('--outbound-policy <policy>', 'with no mesh: names outside it: ALLOW_ANY (the default) or REGISTRY_ONLY')
+      .option('--mesh-config <file>', "with no mesh: the mesh's settings (MeshConfig)")
       .option('--fail-on <risk>', 'exit 1 from this risk on: low, medium, high', 'medium')
       .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'markdown']).default('text'))
       .action(async (options) => (await import('./commands/plan.ts')).plan({ ...options, state: mesh() })),

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { afterEach, expect, test } from 'vitest';
@@ -286,4 +286,31 @@ test('another trust domain than the state directory was made with is refused', a
   const directory = stateDirectory();
   await (await start({ stateDirectory: directory })).stop();
   await expect(start({ stateDirectory: directory, trustDomain: 'other.example' })).rejects.toMatchObject({ name: 'StartError' });
+});
+
+test('other settings of the mesh reach who hangs on them, and nothing else is sent', async () => {
+  const directory = stateDirectory();
+  const meshConfigFile = join(directory, 'mesh.yaml');
+  writeFileSync(meshConfigFile, 'connectTimeout: 3s\n');
+  const controlPlane = await start({ meshConfigFile });
+  const { addresses } = controlPlane;
+  const orders = await attach(addresses, await credentialsOf(addresses, 'order-service'), { name: 'order-service', version: 'v1', meshPort: 15_103 });
+  cleanups.push(() => void orders.end());
+  const web = new XdsClient(addresses, await credentialsOf(addresses, 'web'), { name: 'web' });
+  cleanups.push(() => web.ads.close());
+  const name = `outbound|8080||${HOST}`;
+  web.ads.subscribe(ClusterSchema, [name], web.handler('CDS'));
+  web.ads.subscribe(ClusterLoadAssignmentSchema, [name], web.handler('EDS'));
+  web.ads.start();
+  await web.until(() => web.seen.length >= 2);
+  const timeouts = (): unknown[] =>
+    web.seen.flatMap(({ type, added }) => (type === 'CDS' ? added.map(({ message }) => Number((message as Cluster).connectTimeout?.seconds)) : []));
+  expect(timeouts()).toEqual([3]);
+  web.seen.length = 0;
+  writeFileSync(meshConfigFile, 'connectTimeout: 12s\n');
+  await web.until(() => web.seen.length > 0);
+  expect([timeouts(), web.seen.map(({ type }) => type)]).toEqual([[12], ['CDS']]);
+  expect(await call<Problem[]>(controlPlane, 'GET', '/problems')).toEqual([]);
+  writeFileSync(meshConfigFile, 'rootNamespace: mesh\n');
+  expect(await call(await start({ meshConfigFile }), 'GET', '/version')).toMatchObject({ rootNamespace: 'mesh' });
 });

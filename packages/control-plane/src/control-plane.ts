@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { IdentityError, peerCredentialsReader } from '@outrigger/identity';
+import { defaultSettings, type MeshSettings } from '@outrigger/translate';
 import { createAdsRoutes, createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerOptions } from '@outrigger/xds';
 import { Access } from './api/access.ts';
 import { ApiServer, listenError } from './api/api-server.ts';
 import { Events } from './api/events.ts';
 import { apiRoutes } from './api/routes.ts';
 import { Certificates } from './certificates/certificates.ts';
+import { systemClock } from './clock.ts';
 import { type ConfigChange, Configuration } from './config/configuration.ts';
 import { WatchedFolder } from './folder/folder.ts';
+import { MeshConfigSource } from './folder/mesh-settings.ts';
 import { type Addresses, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
 import { ownMetrics } from './own-metrics.ts';
 import { problemsOf } from './problems.ts';
@@ -26,9 +29,29 @@ import { Telemetry } from './telemetry/telemetry.ts';
 const STOP_LIMIT_MS = 1_900;
 const CLUSTER_DOMAIN = 'cluster.local';
 
+interface MeshConfigChanges {
+  settings: (written: Partial<MeshSettings>) => void;
+  problems: () => void;
+}
+
+interface MeshConfigInUse {
+  readonly source: MeshConfigSource;
+  readonly changes: MeshConfigChanges;
+}
+
 /** Starts the three roles (configuration, certificates, telemetry) in this process. Throws a `StartError`, leaving nothing behind. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const settled = settle(options);
+  const clock = options.clock ?? systemClock;
+  // Until it runs there is nobody to tell.
+  const changes: MeshConfigChanges = { settings: () => {}, problems: () => {} };
+  const meshConfig = new MeshConfigSource({
+    path: options.meshConfigFile,
+    clock,
+    log: options.log ?? (() => {}),
+    onSettings: (settings) => changes.settings(settings),
+    onProblems: () => changes.problems(),
+  });
+  const settled = settle({ ...meshConfig.atStart, ...options, clock });
   const state = openStateDirectory(options.stateDirectory);
   const closers: (() => void | Promise<void>)[] = [() => state.release()];
   let stopping: Promise<void> | undefined;
@@ -37,7 +60,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return stopping;
   };
   try {
-    const addresses = await start(settled, state, (closer) => closers.push(closer));
+    const addresses = await start(settled, state, { source: meshConfig, changes }, (closer) => closers.push(closer));
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -45,7 +68,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
 }
 
-async function start(options: SettledOptions, state: StateDirectory, onStop: (closer: () => void | Promise<void>) => void): Promise<Addresses> {
+async function start(
+  options: SettledOptions,
+  state: StateDirectory,
+  meshConfig: MeshConfigInUse,
+  onStop: (closer: () => void | Promise<void>) => void,
+): Promise<Addresses> {
   const { clock, log, trustDomain, rootNamespace } = options;
   const startedAtMs = clock.now();
   const store = await openStore(state.store, {
@@ -69,7 +97,18 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
   onStop(() => events.stop());
 
   // Configuration: what is written and what exists become the mesh, and that is pushed.
-  const mesh: MeshState = new MeshState({ trustDomain, rootNamespace, outboundPolicy: options.outboundPolicy }, () => push.meshChanged());
+  const inForce = (written: Partial<MeshSettings>): MeshSettings => ({
+    ...defaultSettings,
+    ...written,
+    ...(options.outboundPolicy === undefined ? {} : { outboundPolicy: options.outboundPolicy }),
+    trustDomain,
+    rootNamespace,
+  });
+  const mesh: MeshState = new MeshState(inForce(meshConfig.source.settings), () => push.meshChanged());
+  meshConfig.changes.settings = (written) => mesh.change({ settings: inForce(written) }, clock.now());
+  meshConfig.changes.problems = () => events.emit('problems');
+  meshConfig.source.start({ trustDomain, rootNamespace });
+  onStop(() => meshConfig.source.stop());
   const push: PushSource = new PushSource({
     mesh,
     clock,
@@ -129,7 +168,14 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
 
   let folder: WatchedFolder | undefined;
   if (options.configDirectory !== undefined) {
-    folder = new WatchedFolder({ directory: options.configDirectory, configuration, clock, log, onProblems: () => events.emit('problems') });
+    folder = new WatchedFolder({
+      directory: options.configDirectory,
+      configuration,
+      clock,
+      log,
+      onProblems: () => events.emit('problems'),
+      onMeshConfigs: (found) => meshConfig.source.folderHas(found),
+    });
     onStop(() => folder?.stop());
     await folder.start();
   }
@@ -187,7 +233,7 @@ async function start(options: SettledOptions, state: StateDirectory, onStop: (cl
       services: () => world.views(),
       attached: () => world.attached(),
       rollouts,
-      problems: () => [...problemsOf({ folder, mesh, push, registered: world.registered(), telemetry }), ...rollouts.problems],
+      problems: () => [...problemsOf({ folder, meshConfig: meshConfig.source, mesh, push, registered: world.registered(), telemetry }), ...rollouts.problems],
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),

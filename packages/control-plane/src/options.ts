@@ -32,11 +32,13 @@ export interface ControlPlaneOptions {
   readonly stateDirectory?: string;
   /** Folder of YAML to watch; absent: configuration comes by the API alone. */
   readonly configDirectory?: string;
+  /** A file of MeshConfig; absent: what the watched folder has of it is in effect. */
+  readonly meshConfigFile?: string;
   /** Default "cluster.local". Fixed when the state directory is first used. */
   readonly trustDomain?: string;
   /** Default "istio-system". */
   readonly rootNamespace?: string;
-  /** What happens with hosts that are no service of the mesh. Default "ALLOW_ANY"; a Sidecar overrides it. */
+  /** What happens with hosts that are no service of the mesh. Goes before MeshConfig's; a Sidecar overrides it. */
   readonly outboundPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** ADS, certificates, registration and access logs, TLS. Default 127.0.0.1:15012. */
   readonly grpc?: Bind;

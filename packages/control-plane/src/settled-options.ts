@@ -19,7 +19,7 @@ export interface SettledOptions {
   readonly configDirectory: string | undefined;
   readonly trustDomain: string;
   readonly rootNamespace: string;
-  readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  readonly outboundPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY' | undefined;
   readonly grpc: Required<Bind>;
   readonly api: Required<Bind>;
   /** Whether the API is reached from this machine alone. */
@@ -63,7 +63,7 @@ export function settle(options: ControlPlaneOptions): SettledOptions {
     configDirectory: options.configDirectory === undefined ? undefined : folder(options.configDirectory),
     trustDomain,
     rootNamespace,
-    outboundPolicy: options.outboundPolicy ?? 'ALLOW_ANY',
+    outboundPolicy: options.outboundPolicy,
     grpc,
     api,
     apiOnLoopback: isLoopback(api.host),

@@ -93,6 +93,8 @@ export type {
 export { type KubernetesService, kubernetesServices } from './kubernetes-services.ts';
 export { matchesLabels, selects } from './labels.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
+export { type MeshConfigEffect, meshConfigFields } from './mesh-config/fields.ts';
+export { type FoundSettings, meshConfigIn, meshConfigProblems, meshConfigWithoutEffect, meshNetworksIn } from './mesh-config/read.ts';
 export { type ParseResult, parseDocuments, parseSettings, type SettingsDocument, type SourceFile } from './parse.ts';
 export { type Problem, type ProblemCode, problemText } from './problem.ts';
 export { protocolOf } from './protocol.ts';

@@ -47,7 +47,7 @@ it('makes services of those of Kubernetes, with what only Kubernetes says of the
       [90, 90],
     ]),
   });
-  expect(alias).toMatchObject({ service: { hostname: 'alias.default.svc.example', ports: orders!.service.ports, resolution: 'STATIC', exportTo: ['*'] } });
+  expect(alias).toMatchObject({ service: { hostname: 'alias.default.svc.example', ports: orders!.service.ports, resolution: 'STATIC', exportTo: [] } });
   expect(alias!.selector).toBeUndefined();
   expect(outside!.service).toMatchObject({ ports: [{ port: 443 }], resolution: 'DNS', addresses: [] });
 });

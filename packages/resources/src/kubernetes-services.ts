@@ -47,7 +47,7 @@ function serviceOf(document: KubernetesDocument, clusterDomain: string): Kuberne
       ...(text(field(spec, 'clusterIP')) === 'None' ? { headless: true } : {}),
       resolution: 'STATIC',
       location: 'MESH_INTERNAL',
-      exportTo: exportTo === '' ? ['*'] : exportTo.split(',').map((target) => target.trim()),
+      exportTo: exportTo === '' ? [] : exportTo.split(',').map((target) => target.trim()),
       labels: labelsOf(document),
       subjectAltNames: [],
       creationTimestamp: text(field(document.value, 'metadata', 'creationTimestamp')),

@@ -44,7 +44,7 @@ describe('servicesOf', () => {
         addresses: [],
         resolution: 'STATIC',
         location: 'MESH_INTERNAL',
-        exportTo: ['*'],
+        exportTo: [],
         labels: { team: 'shop' },
         subjectAltNames: [],
         creationTimestamp: '',

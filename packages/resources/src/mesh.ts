@@ -25,7 +25,7 @@ export interface Service {
   readonly addresses: readonly string[];
   readonly resolution: Resolution;
   readonly location: 'MESH_INTERNAL' | 'MESH_EXTERNAL';
-  /** "." this namespace, "*" all, or namespace names. */
+  /** "." this namespace, "*" all, or namespace names; empty: as the mesh's settings say. */
   readonly exportTo: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   /** Its name stands for the addresses of its instances (Kubernetes' clusterIP None). */

@@ -18,7 +18,7 @@ function serviceOf({ metadata, spec }: Resource<ServiceEntrySpec>, hostname: str
     addresses: spec.addresses ?? [],
     resolution: spec.resolution ?? 'NONE',
     location: spec.location ?? 'MESH_EXTERNAL',
-    exportTo: spec.exportTo !== undefined && spec.exportTo.length > 0 ? spec.exportTo : ['*'],
+    exportTo: spec.exportTo ?? [],
     labels: metadata.labels,
     subjectAltNames: spec.subjectAltNames ?? [],
     creationTimestamp: metadata.creationTimestamp,

@@ -35,6 +35,7 @@ export {
   parseNode,
   type UpstreamPort,
 } from './node.ts';
+export { settingsOf } from './mesh-config.ts';
 export { INVALID_BACKEND } from './routes/destination.ts';
 export { defaultSettings, type MeshSettings, type OutboundPolicy } from './settings.ts';
 export { isSameIn, SharedByNode } from './shared-by-node.ts';

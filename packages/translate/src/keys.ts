@@ -1,7 +1,7 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
  * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "bound:NAMESPACE/GATEWAY", "delegate:NAMESPACE/NAME", "routes:HOST", "gateway-api:KIND", or one of the
- * sets "services", "virtualservices", "destinationrules", "gateways".
+ * sets "services", "virtualservices", "destinationrules", "gateways". "settings" is among nothing's keys: with it everything is translated again.
  */
 export type Key = string;
 
@@ -30,4 +30,5 @@ export const keys = {
   allServices: 'services' as Key,
   allVirtualServices: 'virtualservices' as Key,
   allDestinationRules: 'destinationrules' as Key,
+  settings: 'settings' as Key,
 } as const;

@@ -80,6 +80,8 @@ export interface MeshChange {
   readonly putInstances?: readonly Instance[];
   /** Ids. */
   readonly removeInstances?: readonly string[];
+  /** All of them, but for `domainSuffix`, which stays as it is. */
+  readonly settings?: MeshSettings;
 }
 
 export interface MeshUpdate {
@@ -116,7 +118,10 @@ export function changeMesh(mesh: Mesh, change: MeshChange): MeshUpdate {
   const config = changeConfig(mesh, change, touched);
   const services = changeServices(mesh, change, touched);
   const instances = changeInstances(mesh, change, touched);
-  return { mesh: { ...mesh, ...config, ...services, ...instances }, touched };
+  const { domainSuffix } = mesh.settings;
+  const settings = change.settings === undefined ? mesh.settings : { ...change.settings, domainSuffix };
+  if (settings !== mesh.settings && JSON.stringify(settings) !== JSON.stringify(mesh.settings)) touched.add(keys.settings);
+  return { mesh: { ...mesh, ...config, ...services, ...instances, settings }, touched };
 }
 
 /** Of an index that is not divided. */

@@ -1,5 +1,9 @@
+import type { HttpRetry, LocalityLoadBalancerSetting } from '@outrigger/resources';
+
 /** ALLOW_ANY_DYNAMIC_DNS: captured requests go to what their Host header resolves to, not to the address that was dialled. */
 export type OutboundPolicy = 'ALLOW_ANY' | 'REGISTRY_ONLY' | 'ALLOW_ANY_DYNAMIC_DNS';
+
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
 /** What holds for the whole mesh; Istio's MeshConfig as far as it is in effect. */
 export interface MeshSettings {
@@ -15,6 +19,25 @@ export interface MeshSettings {
   readonly outboundPolicy: OutboundPolicy;
   /** Labels of namespaces, where there are namespaces that have some: Kubernetes'. */
   readonly namespaceLabels: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Of resources that say nothing of whom they are exported to. Empty: everybody. */
+  readonly serviceExportTo: readonly string[];
+  readonly virtualServiceExportTo: readonly string[];
+  readonly destinationRuleExportTo: readonly string[];
+  readonly connectTimeoutMs: number;
+  readonly tcpKeepalive: { readonly probes?: number; readonly timeMs?: number; readonly intervalMs?: number } | undefined;
+  readonly localityLbSetting: LocalityLoadBalancerSetting | undefined;
+  /** Of routes that say nothing of retries; undefined: those that this mesh has by itself. */
+  readonly defaultRetries: HttpRetry | undefined;
+  /** HTTP/1.1 goes to services over HTTP/2. */
+  readonly upgradesToHttp2: boolean;
+  /** Mesh mTLS to whom takes it, though no DestinationRule says so. */
+  readonly autoMtls: boolean;
+  readonly minMeshTls: 'TLSv1_2' | 'TLSv1_3';
+  readonly pathNormalization: PathNormalization;
+  /** How often names are resolved whose records have no TTL; undefined: the proxy's own default. */
+  readonly dnsRefreshMs: number | undefined;
+  /** Of proxies that name no access log of their own. `format` undefined: JSON with Istio's keys. */
+  readonly accessLog: { readonly file: string; readonly format: string | Readonly<Record<string, string>> | undefined } | undefined;
 }
 
 export const defaultSettings: MeshSettings = {
@@ -24,4 +47,17 @@ export const defaultSettings: MeshSettings = {
   domainSuffix: 'cluster.local',
   outboundPolicy: 'ALLOW_ANY',
   namespaceLabels: {},
+  serviceExportTo: [],
+  virtualServiceExportTo: [],
+  destinationRuleExportTo: [],
+  connectTimeoutMs: 1_000,
+  tcpKeepalive: undefined,
+  localityLbSetting: undefined,
+  defaultRetries: undefined,
+  upgradesToHttp2: false,
+  autoMtls: true,
+  minMeshTls: 'TLSv1_2',
+  pathNormalization: 'BASE',
+  dnsRefreshMs: undefined,
+  accessLog: undefined,
 };

@@ -44,6 +44,11 @@ export class Visibility {
     return own === undefined ? this.#reader.settings.outboundPolicy : (own.mode ?? 'REGISTRY_ONLY');
   }
 
+  /** Of a resource that says nothing of it the mesh's settings do. */
+  #isExported(own: readonly string[] | undefined, otherwise: readonly string[], namespace: string): boolean {
+    return isExportedTo(own === undefined || own.length === 0 ? otherwise : own, namespace, this.#reader.node.namespace);
+  }
+
   /** Whether a listener of the Sidecar's egress names the port. */
   namesPort(port: number): boolean {
     return this.#egress?.some((egress) => egress.port === port) ?? false;
@@ -79,7 +84,7 @@ export class Visibility {
       .services(hostname)
       .filter(
         (service) =>
-          isExportedTo(service.exportTo, service.namespace, this.#reader.node.namespace) &&
+          this.#isExported(service.exportTo, this.#reader.settings.serviceExportTo, service.namespace) &&
           (this.#imports(service.namespace, hostname) || this.#isDestination(hostname)),
       );
     const own = this.#egress === undefined ? undefined : seen.find(({ namespace }) => namespace === this.#reader.node.namespace);
@@ -136,12 +141,12 @@ export class Visibility {
   boundVirtualServices(gateway: string): readonly VirtualService[] {
     return this.#reader
       .boundVirtualServices(gateway)
-      .filter(({ metadata, spec }) => isExportedTo(spec.exportTo, metadata.namespace, this.#reader.node.namespace));
+      .filter(({ metadata, spec }) => this.#isExported(spec.exportTo, this.#reader.settings.virtualServiceExportTo, metadata.namespace));
   }
 
   #sees(virtualService: VirtualService, host: string): boolean {
     const { namespace } = virtualService.metadata;
-    return isExportedTo(virtualService.spec.exportTo, namespace, this.#reader.node.namespace) && this.#imports(namespace, host);
+    return this.#isExported(virtualService.spec.exportTo, this.#reader.settings.virtualServiceExportTo, namespace) && this.#imports(namespace, host);
   }
 
   /** The VirtualServices for a host, the likeliest first: the most specific host, of equal ones the oldest. */
@@ -187,7 +192,8 @@ export class Visibility {
     for (const namespace of new Set([node.namespace, service.namespace, settings.rootNamespace])) {
       for (const list of all) {
         const rules = list.filter(
-          (rule) => rule.metadata.namespace === namespace && isExportedTo(rule.spec.exportTo, namespace, node.namespace) && selected(rule),
+          (rule) =>
+            rule.metadata.namespace === namespace && this.#isExported(rule.spec.exportTo, settings.destinationRuleExportTo, namespace) && selected(rule),
         );
         if (rules.length === 0) continue;
         // A rule for these workloads alone goes before one for everybody.

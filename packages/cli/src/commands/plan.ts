@@ -26,7 +26,8 @@ export interface PlanOptions {
   readonly toRev?: string;
   readonly namespace: string;
   readonly prune?: boolean;
-  readonly outboundPolicy: string;
+  readonly outboundPolicy?: string;
+  readonly meshConfig?: string;
   readonly replay?: string;
   readonly saveReplay?: string;
   readonly failOn: string;
@@ -46,8 +47,11 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (options.toRev !== undefined && options.fromRev === undefined)
     throw usage('--to-rev needs --from-rev', 'say both revisions, or leave the folder as it is');
   if (offline && options.prune === true) throw usage('--prune is about a mesh that runs', 'leave it out: two states of files are compared as wholes');
-  if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
-    throw usage(`--outbound-policy ${options.outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
+  const { outboundPolicy } = options;
+  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
+    throw usage(`--outbound-policy ${outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
+  if (options.meshConfig !== undefined && !offline)
+    throw usage('--mesh-config is for files alone: a mesh that runs has its own', 'leave it out, or say `--from DIR` too');
   if (options.saveReplay !== undefined && (options.replay === undefined || durationMs(options.replay) === undefined || offline))
     throw usage('--save-replay writes what a mesh that runs has seen', '`rig plan -f DIR --replay 1h --save-replay FILE`');
   if (offline && options.replay !== undefined && durationMs(options.replay) !== undefined)
@@ -61,9 +65,9 @@ export async function plan(options: PlanOptions): Promise<void> {
 
 async function offlinePlan(options: PlanOptions, files: readonly string[], after: readonly ConfigFile[], defaultNamespace: string): Promise<Plan> {
   const before = options.from === undefined ? readRevision(options.fromRev!, files) : readConfigFiles(options.from);
-  const input = inputOfFiles(await readResources(before, { defaultNamespace }), await valid(after, defaultNamespace), {
-    outboundPolicy: options.outboundPolicy as 'ALLOW_ANY' | 'REGISTRY_ONLY',
-  });
+  const { outboundPolicy, meshConfig } = options;
+  const settings = outboundPolicy === undefined ? {} : { outboundPolicy: outboundPolicy as 'ALLOW_ANY' | 'REGISTRY_ONLY' };
+  const input = inputOfFiles(await readResources(before, { defaultNamespace }), await valid(after, defaultNamespace), settings, meshConfig);
   return made(input, options.replay === undefined ? undefined : readTraffic(options.replay));
 }
 

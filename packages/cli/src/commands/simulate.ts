@@ -1,6 +1,7 @@
-import { GATEWAY_NAME_LABEL, type JsonObject, ofKind, parseSettings, problemText, type Resource, readResources } from '@outrigger/resources';
+import { GATEWAY_NAME_LABEL, ofKind, type Resource, readResources } from '@outrigger/resources';
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
+import { meshConfigFor } from '../mesh-config-file.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { assumedServices } from '../simulate/assumed-services.ts';
 import type { Call } from '../simulate/call.ts';
@@ -46,15 +47,16 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   const problems = read.problems.filter(({ level }) => level === 'Error');
   const registered = assumedServices(read.resources, read.others, call.port);
   const others = [...read.others, ...registered.services];
+  const settings = meshConfigFor(options.meshConfig, read.others);
   const world = worldOf(read.resources, others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
     addressesFor: clusterAddresses(others),
-    meshConfig: meshConfigOf(options.meshConfig === undefined ? {} : readSettings(options.meshConfig)),
+    meshConfig: meshConfigOf(settings.value),
   });
   const outcome = simulated(world, options, call);
   const assumed = [
     ...outcome.assumed,
     ...(registered.told === '' ? [] : [registered.told]),
-    ...problems.map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`),
+    ...[...problems, ...settings.problems].map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`),
   ];
   const told = { ...outcome, assumed };
   if (options.output === 'json') printJson(told);
@@ -87,16 +89,6 @@ function simulated(world: World, { from, gateway, to, mtls, plaintext }: Simulat
 function workloadNamed(from: string): { readonly namespace: string; readonly workload: string } {
   const [namespace, workload] = pair('--from', from);
   return { namespace, workload };
-}
-
-/** MeshConfig, as Istio's ConfigMap has it. */
-function readSettings(path: string): JsonObject {
-  const [file] = readConfigFiles([path]);
-  const { settings, problems } = parseSettings(file!);
-  const [problem] = problems;
-  if (problem !== undefined)
-    throw new CliError(`--mesh-config ${problemText(problem)}`, { next: 'give MeshConfig as YAML or JSON', exitCode: ExitCode.failed });
-  return settings.value;
 }
 
 /** Of Istio's Gateways those with one selector are one proxy. */

@@ -10,9 +10,10 @@ import { version } from '../version.ts';
 
 export interface UpOptions {
   config?: string;
-  trustDomain: string;
-  rootNamespace: string;
-  outboundPolicy: string;
+  meshConfig?: string;
+  trustDomain?: string;
+  rootNamespace?: string;
+  outboundPolicy?: string;
   xdsAddress: string;
   dashboardAddress: string;
   certificateTtl: string;
@@ -36,8 +37,9 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
 
 /** Runs the control plane until SIGTERM or SIGINT. */
 export async function up(options: UpOptions): Promise<void> {
-  if (options.outboundPolicy !== 'ALLOW_ANY' && options.outboundPolicy !== 'REGISTRY_ONLY')
-    throw new CliError(`--outbound-policy ${options.outboundPolicy}: no policy`, { next: 'ALLOW_ANY or REGISTRY_ONLY', exitCode: ExitCode.usage });
+  const { outboundPolicy } = options;
+  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
+    throw new CliError(`--outbound-policy ${outboundPolicy}: no policy`, { next: 'ALLOW_ANY or REGISTRY_ONLY', exitCode: ExitCode.usage });
   const ttlSeconds = Number(options.certificateTtl);
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1)
     throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
@@ -49,9 +51,10 @@ export async function up(options: UpOptions): Promise<void> {
       version,
       stateDirectory: options.state,
       ...(options.config === undefined ? {} : { configDirectory: options.config }),
-      trustDomain: options.trustDomain,
-      rootNamespace: options.rootNamespace,
-      outboundPolicy: options.outboundPolicy,
+      ...(options.meshConfig === undefined ? {} : { meshConfigFile: options.meshConfig }),
+      ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
+      ...(options.rootNamespace === undefined ? {} : { rootNamespace: options.rootNamespace }),
+      ...(outboundPolicy === undefined ? {} : { outboundPolicy }),
       grpc: bind(options.xdsAddress, '--xds-address'),
       api: bind(options.dashboardAddress, '--dashboard-address'),
       ...(options.externalName === undefined ? {} : { externalNames: options.externalName }),

@@ -2,6 +2,8 @@ import { type AnalyzeOptions, analyze, messagesOf } from '@outrigger/analysis';
 import { type MeshView, worldWith } from '@outrigger/control-plane/mesh-view';
 import { instancesOf, type ReadResult, type Resource, refKey, refOf, resourceFrom, servicesOf } from '@outrigger/resources';
 import { buildMesh, type MeshSettings } from '@outrigger/translate';
+import { meshConfigFor } from '../mesh-config-file.ts';
+import { meshConfigOf } from '../simulate/mesh-config.ts';
 import { type World, worldOf } from '../simulate/world.ts';
 import { resourceDifferences, touchedBetween } from './differences.ts';
 import type { PlanInput, PlannedProxy, Side } from './input.ts';
@@ -37,8 +39,8 @@ function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: rea
 }
 
 /** Two meshes of which only files tell. What of the former cannot be read is left out of it. */
-export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Partial<MeshSettings>): PlanInput {
-  const [old, now] = [sideOfFiles(before, settings), sideOfFiles(after, settings)];
+export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Partial<MeshSettings>, meshConfigFile?: string): PlanInput {
+  const [old, now] = [sideOfFiles(before, settings, meshConfigFile), sideOfFiles(after, settings, meshConfigFile)];
   const left = before.problems.filter(({ level }) => level === 'Error');
   const assumed = [
     'every proxy uses all that it may: no mesh was asked',
@@ -48,9 +50,10 @@ export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Pa
   return inputOf(old, now, assumed);
 }
 
-function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>): Side {
-  const world = worldOf(read.resources, read.others, settings);
-  const options: AnalyzeOptions = { others: read.others, statuses: read.statuses };
+function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>, meshConfigFile: string | undefined): Side {
+  const { value: meshConfig } = meshConfigFor(meshConfigFile, read.others);
+  const world = worldOf(read.resources, read.others, settings, { meshConfig: meshConfigOf(meshConfig) });
+  const options: AnalyzeOptions = { others: read.others, statuses: read.statuses, meshConfig };
   const mesh = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
   return { world, proxies: proxiesOf(world), messages: [...messagesOf(read.problems), ...analyze([...read.resources, ...read.refused], mesh, options)] };
 }

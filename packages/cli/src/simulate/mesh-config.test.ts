@@ -1,6 +1,5 @@
-import type { Resource } from '@outrigger/resources';
 import { expect, it } from 'vitest';
-import { exported, meshConfigOf } from './mesh-config.ts';
+import { meshConfigOf } from './mesh-config.ts';
 
 it.each([
   [{}, 'ALLOW_ANY'],
@@ -26,14 +25,7 @@ it.each([
 });
 
 it('says what of it is not looked at', () => {
-  const config = meshConfigOf({ rootNamespace: 'mesh', trustDomain: 'td', trustDomainAliases: ['old'], ingressControllerMode: 'OFF', meshMTLS: {} });
+  const config = meshConfigOf({ rootNamespace: 'mesh', trustDomain: 'td', trustDomainAliases: ['old'], ingressControllerMode: 'OFF', serviceSettings: [] });
   expect(config.settings).toMatchObject({ rootNamespace: 'mesh', trustDomain: 'td', trustDomainAliases: ['old'] });
-  expect(config).toMatchObject({ ingress: undefined, unread: ['meshMTLS'] });
-});
-
-it('exports what says nothing of it as the mesh does', () => {
-  const { exportTo } = meshConfigOf({ defaultVirtualServiceExportTo: ['.'] });
-  const of = (kind: string, spec: object) => ({ kind, spec }) as unknown as Resource;
-  const all = exported([of('VirtualService', {}), of('VirtualService', { exportTo: ['*'] }), of('DestinationRule', {})], exportTo);
-  expect(all.map(({ spec }) => spec)).toEqual([{ exportTo: ['.'] }, { exportTo: ['*'] }, {}]);
+  expect(config).toMatchObject({ ingress: undefined, unread: ['serviceSettings'] });
 });

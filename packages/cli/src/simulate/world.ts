@@ -20,7 +20,7 @@ import {
 import { buildMesh, type Mesh, type MeshSettings } from '@outrigger/translate';
 import { ingressResources } from './ingress.ts';
 import { kubernetesInstances } from './kubernetes-instances.ts';
-import { exported, type MeshConfig, meshConfigOf } from './mesh-config.ts';
+import { type MeshConfig, meshConfigOf } from './mesh-config.ts';
 
 /** All that a simulation looks at. */
 export interface World {
@@ -56,10 +56,10 @@ export function worldOf(
   settings: Partial<MeshSettings> = {},
   { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}) }: WorldOptions = {},
 ): World {
-  const { exportTo, ingress, unread } = meshConfig;
+  const { ingress, unread } = meshConfig;
   const assumed = unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`);
   const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
-  const resources = exported([...written, ...ingresses], exportTo);
+  const resources = [...written, ...ingresses];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
   const kubernetes = kubernetesServices(others);
   const services = [...servicesOf(resources), ...kubernetes.map(({ service }) => service)].map((service, index) =>

@@ -1,6 +1,16 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { resolve } from 'node:path';
-import { createValidator, groupOf, type Resource, readResources, refOf, refText } from '@outrigger/resources';
+import {
+  createValidator,
+  type FoundSettings,
+  groupOf,
+  type KubernetesDocument,
+  meshConfigIn,
+  type Resource,
+  readResources,
+  refOf,
+  refText,
+} from '@outrigger/resources';
 import type { Problem } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Configuration, keyText } from '../config/configuration.ts';
@@ -21,6 +31,7 @@ interface ReadFile {
   readonly resources: readonly Resource[];
   /** Not empty: nothing of the file is taken, and what it gave before stays. */
   readonly problems: readonly Omit<Problem, 'sinceMs'>[];
+  readonly meshConfigs: readonly FoundSettings[];
 }
 
 export interface FolderOptions {
@@ -29,6 +40,8 @@ export interface FolderOptions {
   readonly clock: Clock;
   readonly log: (entry: LogEntry) => void;
   readonly onProblems: () => void;
+  /** The MeshConfigs that it has, in the order of its files. */
+  readonly onMeshConfigs?: (found: readonly FoundSettings[]) => void;
 }
 
 /** A folder whose files are the configuration. */
@@ -144,18 +157,22 @@ export class WatchedFolder {
     await this.#options.configuration.applyFolder(resources, keep);
     this.#applied = signature;
     this.#clashing = clashes.length > 0;
+    this.#options.onMeshConfigs?.([...this.#files].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, { meshConfigs }]) => meshConfigs));
     this.#report([...problems, ...clashes]);
   }
 
   async #read(path: string, stamp: string): Promise<ReadFile> {
     const content = readConfigFile(this.#directory, path);
-    if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)] };
-    const { resources, problems, skipped } = await readResources([{ file: path, text: content }], { validator: this.#validator });
-    this.#tellSkipped(path, skipped);
+    const before = this.#files.get(path)?.meshConfigs ?? [];
+    if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)], meshConfigs: before };
+    const { resources, problems, skipped, others } = await readResources([{ file: path, text: content }], { validator: this.#validator });
+    const found = others.map(meshConfigIn).filter((one) => one !== undefined);
+    this.#tellSkipped(path, withoutMeshConfigs(skipped, others));
     const errors = problems.filter(({ level }) => level === 'Error');
     return {
       stamp,
       resources,
+      meshConfigs: errors.length > 0 ? before : found,
       problems: errors.map((problem) => ({
         what: problem.resource === undefined ? problem.message : `${refText(problem.resource)}: ${problem.message}`,
         where: `${problem.file}:${problem.line}`,
@@ -239,6 +256,16 @@ export class WatchedFolder {
     this.#problems = next;
     this.#options.onProblems();
   }
+}
+
+/** What has a MeshConfig is not left out. */
+function withoutMeshConfigs(skipped: Readonly<Record<string, number>>, others: readonly KubernetesDocument[]): Record<string, number> {
+  const left = { ...skipped };
+  for (const { kind } of others.filter((document) => meshConfigIn(document) !== undefined)) {
+    left[kind] = (left[kind] ?? 1) - 1;
+    if (left[kind] === 0) delete left[kind];
+  }
+  return left;
 }
 
 function problemOf(fault: FileFault): Omit<Problem, 'sinceMs'> {

@@ -1,4 +1,4 @@
-import type { Key, ProxyNode } from '@outrigger/translate';
+import { type Key, keys, type ProxyNode } from '@outrigger/translate';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { PUSHED_TYPES } from './encode.ts';
 import type { Entry, Holder, TranslationCache } from './translation-cache.ts';
@@ -135,7 +135,7 @@ export class ClientView implements ResourceView, Holder<ClientView> {
   refreshWildcard(typeUrl: TypeUrl, touched: ReadonlySet<Key>): ReadonlySet<string> | undefined {
     const before = this.#wildcards.get(typeUrl);
     if (before === undefined) return undefined;
-    if (before !== 'failed' && before.keys.isDisjointFrom(touched)) return undefined;
+    if (before !== 'failed' && !touched.has(keys.settings) && before.keys.isDisjointFrom(touched)) return undefined;
     const after = this.#context.namesOf(this.node, typeUrl);
     if (after === 'failed') return undefined;
     this.#wildcards.set(typeUrl, after);

@@ -1,5 +1,5 @@
 import type { ResourceRef } from '@outrigger/resources';
-import { isSameIn, type Key, type NodeField, type Note, type ProxyNode, SharedByNode, type TranslatedMessage } from '@outrigger/translate';
+import { isSameIn, type Key, keys, type NodeField, type Note, type ProxyNode, SharedByNode, type TranslatedMessage } from '@outrigger/translate';
 import type { TypeUrl, VersionedResource } from '@outrigger/xds';
 import { encodeResource } from './encode.ts';
 
@@ -89,7 +89,7 @@ export class TranslationCache<Client extends Holder<Client>> {
 
   /** Translates again what hangs on the touched keys. Gives the entries whose content is another now for one of their clients, with the content before. */
   refresh(touched: ReadonlySet<Key>): ReadonlyMap<Entry<Client>, VersionedResource | undefined> {
-    const affected = new Set(this.#failed);
+    const affected = new Set(touched.has(keys.settings) ? this.#entries : this.#failed);
     for (const key of touched) for (const entry of this.#byKey.get(key) ?? []) affected.add(entry);
     const changed = new Map<Entry<Client>, VersionedResource | undefined>();
     const parting: [entry: Entry<Client>, before: VersionedResource | 'pending' | undefined][] = [];

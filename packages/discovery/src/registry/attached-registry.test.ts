@@ -66,7 +66,7 @@ describe('attach', () => {
       namespace: 'default',
       resolution: 'STATIC',
       location: 'MESH_INTERNAL',
-      exportTo: ['*'],
+      exportTo: [],
       ports: [{ name: 'http', port: 8080, protocol: 'HTTP' }],
     });
     expect(registry.instancesOf(HOST)).toEqual([

@@ -54,7 +54,7 @@ export function toService(hostname: string, name: string, namespace: string, por
     addresses: Object.freeze([]),
     resolution: 'STATIC',
     location: 'MESH_INTERNAL',
-    exportTo: Object.freeze(['*']),
+    exportTo: Object.freeze([]),
     labels: Object.freeze({}),
     subjectAltNames: Object.freeze([]),
     creationTimestamp: new Date(createdAtMs).toISOString(),

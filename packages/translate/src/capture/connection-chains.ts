@@ -26,7 +26,7 @@ function chain(reader: Reader, name: string, to: Connections, ranges: readonly s
   };
   return create(FilterChainSchema, {
     ...(Object.keys(match).length === 0 ? {} : { filterChainMatch: match }),
-    filters: [outboundTcpProxy(reader.node, name, to)],
+    filters: [outboundTcpProxy(reader, name, to)],
   });
 }
 

@@ -59,12 +59,12 @@ export function loopGuard(reader: Reader, listener: string, port: number): Filte
   return create(FilterChainSchema, {
     name: `${listener}-blackhole`,
     filterChainMatch: { destinationPort: port },
-    filters: [carriedTo(reader.node, BLACK_HOLE_CLUSTER)],
+    filters: [carriedTo(reader, BLACK_HOLE_CLUSTER)],
   });
 }
 
 function outward(reader: Reader, visibility: Visibility, name: string): FilterChain {
-  return create(FilterChainSchema, { name, filters: [carriedTo(reader.node, outwardCluster(reader, visibility, 'connections') ?? BLACK_HOLE_CLUSTER)] });
+  return create(FilterChainSchema, { name, filters: [carriedTo(reader, outwardCluster(reader, visibility, 'connections') ?? BLACK_HOLE_CLUSTER)] });
 }
 
 /** Requests to hosts of which nothing is known, where their host says more than their address. */
@@ -120,7 +120,7 @@ function patience(inspected: boolean) {
 }
 
 function manager(reader: Reader, statPrefix: string, routes: Parameters<typeof connectionManager>[1]['routes']) {
-  return connectionManager(reader.node, { statPrefix, routes, direction: 'outbound', filters: outboundFilters(true), upgrades: ['websocket'] });
+  return connectionManager(reader, { statPrefix, routes, direction: 'outbound', filters: outboundFilters(true), upgrades: ['websocket'] });
 }
 
 /** Services that share a place: requests are told apart by host, connections by what their chains match. Of two that match the same the older has it. */

@@ -17,9 +17,10 @@ import { http1Options } from '../http1.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
+import type { MeshSettings } from '../settings.ts';
 import { Visibility } from '../visibility.ts';
 import { dnsAssignment, inSubset, takesMeshTls } from './endpoints.ts';
-import { loadBalancer } from './load-balancer.ts';
+import { loadBalancer, localityLbSetting } from './load-balancer.ts';
 import { dynamicForwardProxy, originalDestination, outwardClusterNamed } from './outward-clusters.ts';
 import { breakerMetadata, circuitBreakers, OUTRIGGER_METADATA, outlierDetection } from './resilience.ts';
 import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules, NO_POLICY } from './traffic-policy.ts';
@@ -56,7 +57,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   const meshed = instances.filter((instance) => takesMeshTls(reader, instance, parsed.port));
   // Of nothing everything is meshed: an internal service that has no instance yet is going to get meshed ones.
   const allMeshed = meshed.length === instances.length && service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC';
-  const http2 = speaksHttp2(port, policy, allMeshed);
+  const http2 = speaksHttp2(reader, port, policy, allMeshed);
   const grpc = reader.node.dataPlane === 'grpc';
   return create(ClusterSchema, {
     name,
@@ -68,9 +69,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
       healthyPanicThreshold: { value: policy.outlierDetection?.value.minHealthPercent ?? 0 },
       // Envoy holds a second ejection back for a second by default, and sends to the ejected endpoint meanwhile.
       ...(reader.node.dataPlane === 'envoy' ? { updateMergeWindow: milliseconds(0) } : {}),
-      ...(policy.loadBalancer?.value.localityLbSetting?.distribute === undefined
-        ? {}
-        : { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
+      ...(localityLbSetting(reader, policy)?.distribute === undefined ? {} : { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } }),
     },
     circuitBreakers: circuitBreakers(reader.node, policy),
     outlierDetection: outlierDetection(reader, policy),
@@ -111,7 +110,12 @@ function loadBalancerOf(reader: Reader, service: Service, policy: EffectivePolic
 }
 
 function discovery(reader: Reader, service: Service, parsed: OutboundName, subset: FoundSubset | undefined, name: string): Partial<ClusterInit> {
-  const dns = { dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED, respectDnsTtl: true };
+  const { dnsRefreshMs } = reader.settings;
+  const dns = {
+    dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+    respectDnsTtl: true,
+    ...(dnsRefreshMs === undefined ? {} : { dnsRefreshRate: milliseconds(dnsRefreshMs) }),
+  };
   switch (service.resolution) {
     case 'STATIC':
       return {
@@ -141,13 +145,13 @@ function discovery(reader: Reader, service: Service, parsed: OutboundName, subse
 function connectTimeout(reader: Reader, policy: EffectivePolicy) {
   const placed = policy.connectionPool;
   const set = placed === undefined ? undefined : durationOf(reader, placed.rule, `${placed.field}.tcp.connectTimeout`, placed.value.tcp?.connectTimeout);
-  return set ?? milliseconds(CONNECT_TIMEOUT_MS);
+  return set ?? milliseconds(reader.settings.connectTimeoutMs);
 }
 
 function keepalive(reader: Reader, policy: EffectivePolicy): Partial<ClusterInit> {
   const placed = policy.connectionPool;
   const settings = placed?.value.tcp?.tcpKeepalive;
-  if (placed === undefined || settings === undefined) return {};
+  if (placed === undefined || settings === undefined) return meshKeepalive(reader.settings.tcpKeepalive);
   const seconds = (name: 'time' | 'interval') => {
     const duration = durationOf(reader, placed.rule, `${placed.field}.tcp.tcpKeepalive.${name}`, settings[name]);
     return duration === undefined ? undefined : Math.max(1, Number(duration.seconds));
@@ -165,12 +169,28 @@ function keepalive(reader: Reader, policy: EffectivePolicy): Partial<ClusterInit
   };
 }
 
-function speaksHttp2(port: ServicePort, policy: EffectivePolicy, allMeshed: boolean): boolean {
+function meshKeepalive(settings: MeshSettings['tcpKeepalive']): Partial<ClusterInit> {
+  if (settings === undefined) return {};
+  const { probes, timeMs, intervalMs } = settings;
+  const seconds = (ms: number): number => Math.max(1, Math.floor(ms / 1000));
+  return {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        ...(probes === undefined || probes === 0 ? {} : { keepaliveProbes: probes }),
+        ...(timeMs === undefined ? {} : { keepaliveTime: seconds(timeMs) }),
+        ...(intervalMs === undefined ? {} : { keepaliveInterval: seconds(intervalMs) }),
+      },
+    },
+  };
+}
+
+function speaksHttp2({ settings }: Reader, port: ServicePort, policy: EffectivePolicy, allMeshed: boolean): boolean {
   if (isHttp2(port.protocol)) return true;
   if (!isHttp(port.protocol)) return false;
   const mode = policy.tls?.value.mode;
-  if (mode === 'ISTIO_MUTUAL' || (mode === undefined && allMeshed)) return true;
-  return policy.connectionPool?.value.http?.h2UpgradePolicy === 'UPGRADE';
+  if (mode === 'ISTIO_MUTUAL' || (mode === undefined && allMeshed && settings.autoMtls)) return true;
+  const upgrade = policy.connectionPool?.value.http?.h2UpgradePolicy ?? 'DEFAULT';
+  return upgrade === 'UPGRADE' || (upgrade === 'DEFAULT' && settings.upgradesToHttp2);
 }
 
 /** Websockets cross an HTTP/2 hop by extended CONNECT (RFC 8441). */

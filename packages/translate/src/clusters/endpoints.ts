@@ -9,6 +9,7 @@ import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { inboundTlsMode } from '../security/peer-authentication.ts';
 import { Visibility } from '../visibility.ts';
+import { localityLbSetting } from './load-balancer.ts';
 import { type LocatedEndpoint, placeLocalities } from './locality.ts';
 import { effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
 
@@ -51,7 +52,7 @@ export function endpointAssignment(reader: Reader, name: string): ClusterLoadAss
   const instances = isSniCluster(name) ? all.filter((instance) => takesMeshTls(reader, instance, parsed.port)) : all;
   return create(ClusterLoadAssignmentSchema, {
     clusterName: name,
-    endpoints: localities(reader, instances, parsed, policy.loadBalancer?.value.localityLbSetting),
+    endpoints: localities(reader, instances, parsed, localityLbSetting(reader, policy)),
   });
 }
 

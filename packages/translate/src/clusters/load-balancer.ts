@@ -1,3 +1,4 @@
+import type { LocalityLoadBalancerSetting } from '@outrigger/resources';
 import { Cluster_LbPolicy, type ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { durationOf } from '../durations.ts';
 import type { Init } from '../messages.ts';
@@ -5,6 +6,11 @@ import type { Reader } from '../reader.ts';
 import type { EffectivePolicy } from './traffic-policy.ts';
 
 type LbFields = Pick<Init<typeof ClusterSchema>, 'lbPolicy' | 'lbConfig'>;
+
+/** A DestinationRule's, else the mesh's. */
+export function localityLbSetting({ settings }: Reader, { loadBalancer }: EffectivePolicy): LocalityLoadBalancerSetting | undefined {
+  return loadBalancer?.value.localityLbSetting ?? settings.localityLbSetting;
+}
 
 export function loadBalancer(reader: Reader, policy: EffectivePolicy): LbFields {
   const placed = policy.loadBalancer;

@@ -11,6 +11,7 @@ import {
 } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { SDS_CLUSTER } from '../cluster-name.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
+import type { MeshSettings } from '../settings.ts';
 
 /** A transport socket: name and typed_config. */
 export interface TransportSocketInit {
@@ -59,9 +60,9 @@ function uriMatchers(peer: PeerNames) {
 }
 
 /** Our identity, the mesh's trust bundle, and whom to accept. */
-export function meshTls(peer: PeerNames, alpn: readonly string[]): Init<typeof CommonTlsContextSchema> {
+export function meshTls(peer: PeerNames, alpn: readonly string[], least: MeshSettings['minMeshTls'] = 'TLSv1_2'): Init<typeof CommonTlsContextSchema> {
   return {
-    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2, tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
+    tlsParams: { tlsMinimumProtocolVersion: TlsParameters_TlsProtocol[least], tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3 },
     alpnProtocols: [...alpn],
     tlsCertificateSdsSecretConfigs: [sdsSecret(IDENTITY_SECRET)],
     validationContextType: {
@@ -71,21 +72,21 @@ export function meshTls(peer: PeerNames, alpn: readonly string[]): Init<typeof C
   };
 }
 
-export function upstreamMeshTls(peer: PeerNames, alpn: readonly string[], sni: string): TransportSocketInit {
+export function upstreamMeshTls(peer: PeerNames, alpn: readonly string[], sni: string, least?: MeshSettings['minMeshTls']): TransportSocketInit {
   // maxSessionKeys 0: a resumed session would skip the peer's certificate and keep our old one.
   return {
     name: TLS_SOCKET,
-    configType: { case: 'typedConfig', value: any(UpstreamTlsContextSchema, { commonTlsContext: meshTls(peer, alpn), sni, maxSessionKeys: 0 }) },
+    configType: { case: 'typedConfig', value: any(UpstreamTlsContextSchema, { commonTlsContext: meshTls(peer, alpn, least), sni, maxSessionKeys: 0 }) },
   };
 }
 
-export function downstreamMeshTls(peer: PeerNames, alpn: readonly string[]): TransportSocketInit {
+export function downstreamMeshTls(peer: PeerNames, alpn: readonly string[], least: MeshSettings['minMeshTls']): TransportSocketInit {
   return {
     name: TLS_SOCKET,
     configType: {
       case: 'typedConfig',
       value: any(DownstreamTlsContextSchema, {
-        commonTlsContext: meshTls(peer, alpn),
+        commonTlsContext: meshTls(peer, alpn, least),
         requireClientCertificate: true,
         sessionTicketKeysType: { case: 'disableStatelessSessionResumption', value: true },
         disableStatefulSessionResumption: true,

@@ -61,7 +61,8 @@ function security(reader: Reader, upstream: Upstream): Fields {
   const ids = service.subjectAltNames.length > 0 ? service.subjectAltNames : idsOf(upstream.meshed);
   const sni = sniCluster(parsed.port, parsed.subset, parsed.host);
   if (reader.node.dataPlane === 'grpc') return grpcSecurity(reader, upstream, ids);
-  const mutual = (exact = ids, name = sni): TransportSocketInit => upstreamMeshTls({ exact: exact.length > 0 ? exact : [NOBODY] }, alpn, name);
+  const mutual = (exact = ids, name = sni): TransportSocketInit =>
+    upstreamMeshTls({ exact: exact.length > 0 ? exact : [NOBODY] }, alpn, name, reader.settings.minMeshTls);
   switch (placed?.value.mode) {
     case 'DISABLE':
       return { transportSocket: rawBuffer };
@@ -80,7 +81,7 @@ function security(reader: Reader, upstream: Upstream): Fields {
     default: {
       const policy = backendTls(reader, service, port, http2 ? ['h2'] : isHttp(port.protocol) || port.protocol === 'HTTPS' ? ['http/1.1'] : []);
       if (policy !== undefined) return { transportSocket: policy };
-      if (service.resolution !== 'STATIC' && upstream.meshed.length === 0) return {};
+      if ((service.resolution !== 'STATIC' && upstream.meshed.length === 0) || !reader.settings.autoMtls) return {};
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mutual() },
@@ -101,7 +102,8 @@ function grpcSecurity(reader: Reader, upstream: Upstream, ids: readonly string[]
   const placed = upstream.policy.tls;
   const mode = placed?.value.mode;
   if (mode === 'SIMPLE' || mode === 'MUTUAL') reader.ignored(placed!.rule, `${placed!.field}.mode`, 'gRPC clients have the mesh identity or none', 'grpc');
-  if (!reader.node.certificates || mode === 'DISABLE' || (meshed.length === 0 && !allMeshed && mode !== 'ISTIO_MUTUAL')) return {};
+  if (!reader.node.certificates || mode === 'DISABLE' || (mode !== 'ISTIO_MUTUAL' && ((meshed.length === 0 && !allMeshed) || !reader.settings.autoMtls)))
+    return {};
   const provider = { instanceName: 'default', certificateName: '' };
   return {
     transportSocket: {

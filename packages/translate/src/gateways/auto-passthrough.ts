@@ -17,7 +17,7 @@ import type { GatewayServer } from './server.ts';
 export function autoPassthroughChains(reader: Reader, visibility: Visibility, server: GatewayServer): Init<typeof FilterChainSchema>[] {
   return [...autoPassthroughClusters(visibility, [server])].map((name) => ({
     filterChainMatch: { transportProtocol: 'tls', serverNames: [name.toLowerCase()], applicationProtocols: MESH_ALPN },
-    filters: [carriedTo(reader.node, name)],
+    filters: [carriedTo(reader, name)],
   }));
 }
 

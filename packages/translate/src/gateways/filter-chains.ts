@@ -79,7 +79,7 @@ function terminated(reader: Reader, server: GatewayServer, filters: NetworkFilte
 function requestRouting(reader: Reader, port: GatewayPort, server: GatewayServer): NetworkFilter {
   const name = routeNameOf(server);
   const { tls } = server;
-  return connectionManager(reader.node, {
+  return connectionManager(reader, {
     statPrefix: name,
     routes: rds(name),
     direction: 'outbound',
@@ -98,7 +98,7 @@ function connectionRouting(reader: Reader, visibility: Visibility, port: Gateway
   return [
     ...tcpAuthorization(reader, portsOf(port)),
     outboundTcpProxy(
-      reader.node,
+      reader,
       `${virtualService.metadata.namespace}/${virtualService.metadata.name}`,
       routedConnections(reader, visibility, virtualService, route, port.declaredPort),
     ),

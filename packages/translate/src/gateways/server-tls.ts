@@ -21,8 +21,8 @@ const SECRET_WAIT_MS = 1_000;
 export function serverTls(reader: Reader, tls: ServerTls, alpn: readonly string[]): TransportSocketInit | undefined {
   if (tls.kind === 'passthrough' || tls.kind === 'auto-passthrough') return undefined;
   if (tls.kind === 'mesh') {
-    const { trustDomain, trustDomainAliases } = reader.settings;
-    return downstreamMeshTls({ prefix: [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/`) }, alpn);
+    const { trustDomain, trustDomainAliases, minMeshTls } = reader.settings;
+    return downstreamMeshTls({ prefix: [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/`) }, alpn, minMeshTls);
   }
   const authorities = tls.clientAuthorities === undefined ? undefined : sdsSecret(tls.clientAuthorities, SECRET_WAIT_MS);
   const context: Init<typeof CommonTlsContextSchema> = {

@@ -1,17 +1,16 @@
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { AccessLogSchema } from '@outrigger/xds/protos/envoy/config/accesslog/v3/accesslog';
 import { ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
 import { FileAccessLogSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file';
 import { HttpGrpcAccessLogConfigSchema, TcpGrpcAccessLogConfigSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/grpc/v3/als';
 import { ADS_CLUSTER } from '../cluster-name.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
-import type { ProxyNode } from '../node.ts';
+import type { Reader } from '../reader.ts';
 import { PEER_FILTER_STATE } from './peer.ts';
 
 type AccessLogInit = Init<typeof AccessLogSchema>;
 
 /** Keys as Istio's JSON log has them, with the same commands. */
-const FORMAT: JsonObject = {
+const FORMAT: Readonly<Record<string, string>> = {
   start_time: '%START_TIME%',
   method: '%REQ(:METHOD)%',
   path: '%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%',
@@ -43,13 +42,14 @@ const FORMAT: JsonObject = {
 export const ALS_LOG_NAME = 'outrigger';
 const ALS_FLUSH_MS = 1_000;
 
-export function accessLogs(node: ProxyNode, kind: 'http' | 'tcp'): AccessLogInit[] {
+export function accessLogs({ node, settings }: Reader, kind: 'http' | 'tcp'): AccessLogInit[] {
   const logs: AccessLogInit[] = [];
-  if (node.accessLog !== undefined) {
+  const path = node.accessLog ?? settings.accessLog?.file;
+  if (path !== undefined) {
     logs.push(
       filter('envoy.access_loggers.file', FileAccessLogSchema, {
-        path: node.accessLog,
-        accessLogFormat: { case: 'logFormat', value: { format: { case: 'jsonFormat', value: FORMAT } } },
+        path,
+        accessLogFormat: { case: 'logFormat', value: { format: formatOf(settings.accessLog?.format) } },
       }),
     );
   }
@@ -68,4 +68,10 @@ export function accessLogs(node: ProxyNode, kind: 'http' | 'tcp'): AccessLogInit
     );
   }
   return logs;
+}
+
+function formatOf(written: string | Readonly<Record<string, string>> = FORMAT) {
+  return typeof written === 'string'
+    ? ({ case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: written } } } as const)
+    : ({ case: 'jsonFormat', value: { ...written } } as const);
 }

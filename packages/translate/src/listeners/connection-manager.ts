@@ -8,6 +8,7 @@ import { RouterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/htt
 import {
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
   type HttpFilterSchema,
@@ -19,8 +20,10 @@ import { dnsCache } from '../clusters/dns-cache.ts';
 import { http1Options } from '../http1.ts';
 import { any, filter, type Init, milliseconds } from '../messages.ts';
 import { hostPortText, type ProxyNode } from '../node.ts';
+import type { Reader } from '../reader.ts';
 import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
 import { overwrite } from '../routes/headers.ts';
+import type { PathNormalization } from '../settings.ts';
 import { accessLogs } from './access-log.ts';
 import { parentBasedSampler } from './trace-sampler.ts';
 
@@ -46,7 +49,8 @@ export interface ManagerOptions {
 }
 
 /** What every HTTP connection manager of the mesh has in common. */
-export function connectionManager(node: ProxyNode, options: ManagerOptions): Init<typeof FilterSchema> {
+export function connectionManager(reader: Reader, options: ManagerOptions): Init<typeof FilterSchema> {
+  const { node } = reader;
   const outbound = options.direction === 'outbound';
   const name = `${node.workload}.${node.namespace}`;
   return filter('envoy.filters.network.http_connection_manager', HttpConnectionManagerSchema, {
@@ -65,7 +69,7 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
     ...(node.dataPlane === 'envoy'
       ? { requestIdExtension: { typedConfig: any(UuidRequestIdConfigSchema, { packTraceReason: false, useRequestIdForTraceSampling: false }) } }
       : {}),
-    normalizePath: true,
+    ...pathNormalization(reader.settings.pathNormalization),
     // Applications see what was sent to them: no server header, no idle timeout of the mesh's.
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     streamIdleTimeout: milliseconds(0),
@@ -87,9 +91,17 @@ export function connectionManager(node: ProxyNode, options: ManagerOptions): Ini
         }),
     proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: name } },
     ...(node.dataPlane === 'envoy' && (!outbound || options.edge !== undefined) ? { localReplyConfig: { mappers: [signedRefusal(name)] } } : {}),
-    accessLog: accessLogs(node, 'http'),
+    accessLog: accessLogs(reader, 'http'),
     ...tracing(node),
   });
+}
+
+function pathNormalization(how: PathNormalization): Pick<ManagerInit, 'normalizePath' | 'mergeSlashes' | 'pathWithEscapedSlashesAction'> {
+  return {
+    normalizePath: how !== 'NONE',
+    ...(how === 'MERGE_SLASHES' || how === 'DECODE_AND_MERGE_SLASHES' ? { mergeSlashes: true } : {}),
+    ...(how === 'DECODE_AND_MERGE_SLASHES' ? { pathWithEscapedSlashesAction: HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD } : {}),
+  };
 }
 
 /** Envoy has no response flag, and so no Proxy-Status, for what RBAC refuses: it is signed here. */

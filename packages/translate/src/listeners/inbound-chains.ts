@@ -99,8 +99,8 @@ function sniffedChains(reader: Reader, target: InboundTarget, mode: InboundTlsMo
 }
 
 function meshTls(reader: Reader, alpn: readonly string[]): TransportSocketInit {
-  const { trustDomain, trustDomainAliases } = reader.settings;
-  return downstreamMeshTls({ prefix: [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/`) }, alpn);
+  const { trustDomain, trustDomainAliases, minMeshTls } = reader.settings;
+  return downstreamMeshTls({ prefix: [trustDomain, ...trustDomainAliases].map((domain) => `spiffe://${domain}/`) }, alpn, minMeshTls);
 }
 
 /** TLS that a Sidecar says of a port where the mesh's own is off: no plain text is taken there then. */
@@ -131,7 +131,7 @@ function connections(reader: Reader, target: InboundTarget): Init<typeof FilterS
     filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
       statPrefix: cluster,
       clusterSpecifier: { case: 'cluster', value: cluster },
-      accessLog: accessLogs(reader.node, 'tcp'),
+      accessLog: accessLogs(reader, 'tcp'),
     }),
   ];
 }
@@ -140,7 +140,7 @@ function requests(reader: Reader, target: InboundTarget, authenticated: boolean)
   const { node } = reader;
   const { cluster } = target;
   return [
-    connectionManager(node, {
+    connectionManager(reader, {
       statPrefix: cluster,
       direction: 'inbound',
       forwardPeer: authenticated,

@@ -34,7 +34,7 @@ export function rds(name: string): Init<typeof HttpConnectionManagerSchema>['rou
 export function forwardProxy(reader: Reader): Listener | undefined {
   const { httpProxy } = reader.node;
   if (httpProxy === undefined) return undefined;
-  const manager = connectionManager(reader.node, {
+  const manager = connectionManager(reader, {
     statPrefix: PROXY_LISTENER,
     routes: rds(PROXY_ROUTE),
     direction: 'outbound',
@@ -52,7 +52,7 @@ export function forwardProxy(reader: Reader): Listener | undefined {
 /** What comes out of a CONNECT to an HTTP port. */
 export function tunnel(reader: Reader): Listener | undefined {
   if (reader.node.httpProxy === undefined) return undefined;
-  const manager = connectionManager(reader.node, {
+  const manager = connectionManager(reader, {
     statPrefix: HTTP_TUNNEL,
     routes: rds(PROXY_ROUTE),
     direction: 'outbound',
@@ -71,12 +71,11 @@ export function tunnel(reader: Reader): Listener | undefined {
 export function upstream(reader: Reader, declared: UpstreamPort): Listener {
   const visibility = new Visibility(reader);
   const target = upstreamTarget(reader, visibility, declared.service.toLowerCase(), declared.port);
-  const { node } = reader;
   const name = upstreamListenerName(declared);
   const filters: Init<typeof FilterSchema>[] =
     target?.port === undefined || isHttp(target.port.protocol)
       ? [
-          connectionManager(node, {
+          connectionManager(reader, {
             statPrefix: name,
             routes: rds(`upstream|${declared.port}|${upstreamHost(reader, visibility, declared.service.toLowerCase(), declared.port)}`),
             direction: 'outbound',
@@ -84,7 +83,7 @@ export function upstream(reader: Reader, declared: UpstreamPort): Listener {
             upgrades: ['websocket'],
           }),
         ]
-      : [outboundTcpProxy(node, name, tcpConnections(reader, visibility, target.service, target.port))];
+      : [outboundTcpProxy(reader, name, tcpConnections(reader, visibility, target.service, target.port))];
   return create(ListenerSchema, {
     name,
     address: socketAddress(declared.address.host, declared.address.port),

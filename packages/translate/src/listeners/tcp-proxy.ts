@@ -1,7 +1,7 @@
 import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { TcpProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
 import { filter, type Init } from '../messages.ts';
-import type { ProxyNode } from '../node.ts';
+import type { Reader } from '../reader.ts';
 import type { Connections } from '../tcp-route.ts';
 import { accessLogs } from './access-log.ts';
 
@@ -9,17 +9,17 @@ import { accessLogs } from './access-log.ts';
 const CONNECT_ATTEMPTS = 4;
 
 /** Connections that leave the workload, carried as they are. */
-export function outboundTcpProxy(node: ProxyNode, statPrefix: string, { clusters, policy }: Connections): Init<typeof FilterSchema> {
+export function outboundTcpProxy(reader: Reader, statPrefix: string, { clusters, policy }: Connections): Init<typeof FilterSchema> {
   return filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
     statPrefix,
     clusterSpecifier: clusters,
     ...policy,
     maxConnectAttempts: CONNECT_ATTEMPTS,
-    accessLog: accessLogs(node, 'tcp'),
+    accessLog: accessLogs(reader, 'tcp'),
   });
 }
 
 /** All of them to one cluster. */
-export function carriedTo(node: ProxyNode, cluster: string): Init<typeof FilterSchema> {
-  return outboundTcpProxy(node, cluster, { clusters: { case: 'cluster', value: cluster }, policy: {} });
+export function carriedTo(reader: Reader, cluster: string): Init<typeof FilterSchema> {
+  return outboundTcpProxy(reader, cluster, { clusters: { case: 'cluster', value: cluster }, policy: {} });
 }

@@ -29,7 +29,8 @@ function delegated(reader: Reader, root: VirtualService, rule: HttpRoute, field:
   };
   const delegate = reader.delegate(key);
   if (delegate === undefined) return left(`there is no VirtualService ${key} without hosts to delegate to`);
-  if (!isExportedTo(delegate.spec.exportTo, delegate.metadata.namespace, root.metadata.namespace))
+  const { exportTo = [] } = delegate.spec;
+  if (!isExportedTo(exportTo.length === 0 ? reader.settings.virtualServiceExportTo : exportTo, delegate.metadata.namespace, root.metadata.namespace))
     return left(`VirtualService ${key} is not exported to ${root.metadata.namespace}`);
   reader.uses(delegate);
   const inherited = qualified(reader, root, rule);

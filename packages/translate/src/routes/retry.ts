@@ -41,10 +41,11 @@ function previousHosts(): RetryPolicyInit['retryHostPredicate'] & object {
   return [filter('envoy.retry_host_predicates.previous_hosts', PreviousHostsPredicateSchema)];
 }
 
-/** Retries of a route of a VirtualService, or (without one) the mesh's; undefined: none. */
+/** Retries of a route of a VirtualService, or (of one that says nothing of them) the mesh's; undefined: none. */
 export function retryOf(reader: Reader, owner: Resource | undefined, field: string, retries: HttpRetry | undefined): Retry | undefined {
   const grpc = reader.node.dataPlane === 'grpc';
-  if (owner === undefined || retries === undefined) {
+  const written = retries ?? reader.settings.defaultRetries;
+  if (written === undefined) {
     // gRPC's own transparent retries cover what the server has not seen; more would repeat calls that may have been carried out.
     if (grpc) return undefined;
     return {
@@ -59,21 +60,24 @@ export function retryOf(reader: Reader, owner: Resource | undefined, field: stri
       idempotentOnly: true,
     };
   }
-  const attempts = retries.attempts ?? DEFAULT_RETRIES;
+  const attempts = written.attempts ?? DEFAULT_RETRIES;
   if (attempts <= 0) return undefined;
-  if (retries.retryRemoteLocalities === true)
-    reader.ignored(owner, `${field}.retryRemoteLocalities`, 'retries stay within the priorities that balancing chooses');
-  const perTryTimeout = durationOf(reader, owner, `${field}.perTryTimeout`, retries.perTryTimeout);
-  const base = retries.backoff === undefined ? undefined : durationMs(retries.backoff);
-  const { retryOn, codes } = conditions(reader, owner, `${field}.retryOn`, retries.retryOn);
-  if (grpc && perTryTimeout !== undefined) reader.ignored(owner, `${field}.perTryTimeout`, 'gRPC clients have no timeout per attempt', 'grpc');
+  // What the mesh's settings say stands in no resource.
+  const noted = retries === undefined ? undefined : owner;
+  if (written.retryRemoteLocalities === true && noted !== undefined)
+    reader.ignored(noted, `${field}.retryRemoteLocalities`, 'retries stay within the priorities that balancing chooses');
+  const perTryTimeout = noted === undefined ? meshDuration(written.perTryTimeout) : durationOf(reader, noted, `${field}.perTryTimeout`, written.perTryTimeout);
+  const base = written.backoff === undefined ? undefined : durationMs(written.backoff);
+  const { retryOn, codes } = conditions(reader, noted, `${field}.retryOn`, written.retryOn);
+  if (grpc && perTryTimeout !== undefined && noted !== undefined)
+    reader.ignored(noted, `${field}.perTryTimeout`, 'gRPC clients have no timeout per attempt', 'grpc');
   return {
     policy: {
       retryOn,
       numRetries: attempts,
       ...(codes.length === 0 ? {} : { retriableStatusCodes: codes }),
       ...(perTryTimeout === undefined ? {} : { perTryTimeout }),
-      ...(retries.retryIgnorePreviousHosts === false ? {} : { retryHostPredicate: previousHosts(), hostSelectionRetryMaxAttempts: HOST_SELECTION_ATTEMPTS }),
+      ...(written.retryIgnorePreviousHosts === false ? {} : { retryHostPredicate: previousHosts(), hostSelectionRetryMaxAttempts: HOST_SELECTION_ATTEMPTS }),
       retryBackOff: backOff(base),
     },
     metadata: { idempotentOnly: false, connectTimeoutRetries: CONNECT_TIMEOUT_RETRIES },
@@ -86,7 +90,12 @@ function backOff(baseMs?: number): RetryPolicyInit['retryBackOff'] & object {
   return { baseInterval: milliseconds(base), maxInterval: milliseconds(baseMs === undefined ? BACKOFF_MAX_MS : base * 10) };
 }
 
-function conditions(reader: Reader, owner: Resource, field: string, text: string | undefined): { retryOn: string; codes: number[] } {
+function meshDuration(text: string | undefined) {
+  const ms = text === undefined ? undefined : durationMs(text);
+  return ms === undefined ? undefined : milliseconds(ms);
+}
+
+function conditions(reader: Reader, owner: Resource | undefined, field: string, text: string | undefined): { retryOn: string; codes: number[] } {
   const grpc = reader.node.dataPlane === 'grpc';
   const words = (text ?? '')
     .split(',')
@@ -96,7 +105,7 @@ function conditions(reader: Reader, owner: Resource, field: string, text: string
   const names = words.filter((word) => !/^\d+$/.test(word));
   if (grpc) {
     const known = names.filter((name) => GRPC_RETRY_ON.has(name));
-    if (words.length > known.length) reader.differs(owner, field, `gRPC clients retry only on ${[...GRPC_RETRY_ON].join(', ')}`, 'grpc');
+    if (words.length > known.length && owner !== undefined) reader.differs(owner, field, `gRPC clients retry only on ${[...GRPC_RETRY_ON].join(', ')}`, 'grpc');
     return { retryOn: known.length > 0 ? known.join(',') : 'unavailable', codes: [] };
   }
   if (words.length === 0) return { retryOn: DEFAULT_RETRY_ON, codes: [] };

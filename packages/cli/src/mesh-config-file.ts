@@ -1,0 +1,22 @@
+import { type JsonObject, type KubernetesDocument, meshConfigIn, meshConfigProblems, type Problem, parseSettings, problemText } from '@outrigger/resources';
+import { CliError, ExitCode } from './error.ts';
+import { readConfigFiles } from './files.ts';
+
+/** The mesh's settings: of `--mesh-config`, else of an IstioOperator or the ConfigMap "istio" among the files. `problems`: what is left out of them. */
+export function meshConfigFor(
+  path: string | undefined,
+  others: readonly KubernetesDocument[],
+): { readonly value: JsonObject; readonly problems: readonly Problem[] } {
+  const found = path === undefined ? others.map(meshConfigIn).find((one) => one !== undefined) : parseSettings(onlyFile(path));
+  if (found === undefined) return { value: {}, problems: [] };
+  const problems = [...found.problems, ...meshConfigProblems(found.settings)];
+  const fatal = problems.find(({ level }) => level === 'Error');
+  if (fatal === undefined) return { value: found.settings.value, problems };
+  throw new CliError(`${path === undefined ? '' : '--mesh-config '}${problemText(fatal)}`, { next: fatal.next, exitCode: ExitCode.failed });
+}
+
+function onlyFile(path: string) {
+  const files = readConfigFiles([path]);
+  if (files.length > 1) throw new CliError(`--mesh-config ${path}: it is ${files.length} files`, { next: 'name one file', exitCode: ExitCode.usage });
+  return files[0]!;
+}

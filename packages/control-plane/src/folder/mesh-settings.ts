@@ -1,0 +1,180 @@
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type FoundSettings, field, meshConfigProblems, meshConfigWithoutEffect, parseSettings, type SettingsDocument, text } from '@outrigger/resources';
+import { type MeshSettings, settingsOf } from '@outrigger/translate';
+import type { Problem } from '../api/shapes.ts';
+import { every } from '../clock.ts';
+import { type Clock, type LogEntry, StartError } from '../options.ts';
+import { MAX_FILE_BYTES } from './scan.ts';
+
+/** How soon a change of the file is seen. */
+const LOOK_MS = 1_000;
+
+export interface MeshConfigOptions {
+  /** `--mesh-config`; undefined: what the watched folder has is in effect. */
+  readonly path: string | undefined;
+  readonly clock: Clock;
+  readonly log: (entry: LogEntry) => void;
+  readonly onSettings: (settings: Partial<MeshSettings>) => void;
+  readonly onProblems: () => void;
+}
+
+/** Read when the control plane starts, and not again. */
+export type StartSettings = Pick<MeshSettings, 'trustDomain' | 'rootNamespace'>;
+
+type Fault = Omit<Problem, 'sinceMs'>;
+
+/** The mesh's settings as people write them: of one file, or where they lie in the watched folder. What is bad changes nothing. */
+export class MeshConfigSource {
+  readonly #options: MeshConfigOptions;
+  readonly #path: string | undefined;
+  #started: StartSettings | undefined;
+  #stamp = '';
+  #taken: SettingsDocument | undefined;
+  #problems: readonly Problem[] = [];
+  #folder: readonly FoundSettings[] = [];
+  #stopLooking = () => {};
+
+  /** Reads the file a first time. Throws a `StartError` where that is bad. */
+  constructor(options: MeshConfigOptions) {
+    this.#options = options;
+    this.#path = options.path === undefined ? undefined : resolve(options.path);
+    if (this.#path === undefined) return;
+    const read = this.#read();
+    const [fault] = 'settings' in read ? errorsOf(read) : [read];
+    if (fault !== undefined) throw new StartError('BAD_OPTION', fault.what, fault.where, fault.next);
+    if ('settings' in read) this.#taken = read.settings;
+  }
+
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** What of the file is for the start alone. */
+  get atStart(): Partial<StartSettings> {
+    const { trustDomain, rootNamespace } = settingsOf(this.#taken?.value ?? {});
+    return { ...(trustDomain === undefined ? {} : { trustDomain }), ...(rootNamespace === undefined ? {} : { rootNamespace }) };
+  }
+
+  get settings(): Partial<MeshSettings> {
+    return this.#taken === undefined ? {} : settingsOf(this.#taken.value);
+  }
+
+  /** `started`: with which the control plane has begun. */
+  start(started: StartSettings): void {
+    this.#started = started;
+    this.#tell(this.#taken, []);
+    if (this.#path !== undefined) this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look());
+  }
+
+  stop(): void {
+    this.#stopLooking();
+  }
+
+  /** What the watched folder has now. */
+  folderHas(found: readonly FoundSettings[]): void {
+    if (found.length === this.#folder.length && found.every((one, index) => one === this.#folder[index])) return;
+    this.#folder = found;
+    if (this.#path !== undefined) {
+      this.#report([...this.#standing(), ...this.#unheeded(found, 'the settings are those of --mesh-config')]);
+      return;
+    }
+    const [first, ...others] = found;
+    this.#takeGood(first, this.#unheeded(others, `the settings are those of ${first?.settings.file}`));
+  }
+
+  #look(): void {
+    const stamp = stampOf(this.#path!);
+    if (stamp === this.#stamp) return;
+    const read = this.#read();
+    const unheeded = this.#unheeded(this.#folder, 'the settings are those of --mesh-config');
+    if ('settings' in read) this.#takeGood(read, unheeded);
+    else this.#report([read, ...unheeded]);
+  }
+
+  #read(): FoundSettings | Fault {
+    const path = this.#path!;
+    try {
+      this.#stamp = stampOf(path);
+      if (statSync(path).size > MAX_FILE_BYTES)
+        return { what: `the mesh's settings have more than ${MAX_FILE_BYTES / 1024 / 1024} MB`, where: path, next: 'Give MeshConfig alone.' };
+      return parseSettings({ file: path, text: readFileSync(path) });
+    } catch (error) {
+      return { what: `the mesh's settings cannot be read: ${(error as Error).message}`, where: path, next: 'Bring the file back, or make it readable.' };
+    }
+  }
+
+  #takeGood(found: FoundSettings | undefined, unheeded: readonly Fault[]): void {
+    const errors = found === undefined ? [] : errorsOf(found);
+    if (errors.length > 0) {
+      this.#report([...errors, ...unheeded]);
+      return;
+    }
+    this.#taken = found?.settings;
+    this.#tell(found?.settings, unheeded);
+    this.#options.onSettings(this.settings);
+  }
+
+  #tell(settings: SettingsDocument | undefined, unheeded: readonly Fault[]): void {
+    this.#report([...this.#standing(), ...unheeded]);
+    for (const { name, line, why } of settings === undefined ? [] : meshConfigWithoutEffect(settings))
+      this.#options.log({ level: 'info', part: 'config', message: `${settings!.file}:${line}: ${name} of MeshConfig has no effect: ${why}` });
+  }
+
+  /** What is to be said as long as the present settings are in force. */
+  #standing(): Fault[] {
+    const settings = this.#taken;
+    if (settings === undefined) return [];
+    const unknown = meshConfigProblems(settings).map(({ message, file, line, next }): Fault => ({ what: message, where: `${file}:${line}`, next }));
+    const late = (['trustDomain', 'rootNamespace'] as const).flatMap((name): Fault[] => {
+      const written = text(field(settings.value, name));
+      const used = this.#started?.[name];
+      if (written === '' || used === undefined || written === used) return [];
+      const option = name === 'trustDomain' ? '--trust-domain' : '--root-namespace';
+      return [
+        {
+          what: `MeshConfig: ${name} is ${used} as long as this control plane runs, not ${written}`,
+          where: `${settings.file}:${settings.lineOf(name)}`,
+          next: `Start it with ${option} ${written}, or with this file as --mesh-config.`,
+        },
+      ];
+    });
+    return [...unknown, ...late];
+  }
+
+  #unheeded(found: readonly FoundSettings[], why: string): Fault[] {
+    return found.map(({ settings }) => ({
+      what: `a MeshConfig is not taken: ${why}`,
+      where: `${settings.file}:${settings.lineOf('')}`,
+      next: 'Keep one of them.',
+    }));
+  }
+
+  #report(faults: readonly Fault[]): void {
+    const { clock, log, onProblems } = this.#options;
+    const since = new Map(this.#problems.map(({ what, where, sinceMs }) => [`${where} ${what}`, sinceMs]));
+    const next = faults.map((fault) => ({ ...fault, sinceMs: since.get(`${fault.where} ${fault.what}`) ?? clock.now() }));
+    if (JSON.stringify(next) === JSON.stringify(this.#problems)) return;
+    for (const { what, where, next: mend } of next)
+      if (!since.has(`${where} ${what}`)) log({ level: 'error', part: 'config', message: what, where, next: mend });
+    this.#problems = next;
+    onProblems();
+  }
+}
+
+/** Why it is refused, what was in force staying so. */
+function errorsOf({ settings, problems }: FoundSettings): Fault[] {
+  return [...problems, ...meshConfigProblems(settings)]
+    .filter(({ level }) => level === 'Error')
+    .map(({ message, file, line, next }) => ({ what: message, where: `${file}:${line}`, next }));
+}
+
+/** '' : it is not there, or not to be looked at. */
+function stampOf(path: string): string {
+  try {
+    const stat = statSync(path);
+    return `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+  } catch {
+    return '';
+  }
+}
