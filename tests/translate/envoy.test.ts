@@ -98,6 +98,48 @@ describe.skipIf(binary === undefined)('real Envoys on what translation says', ()
     expect(mesh.refusals).toEqual([]);
   });
 
+  test('an EnvoyFilter: a filter more, a field of a cluster, a route; what an Envoy knows and we do not goes to it as well', async () => {
+    const hcm = { listener: { filterChain: { filter: { name: 'envoy.filters.network.http_connection_manager' } } } };
+    const header = (type: string, key: string) => ({
+      '@type': `type.googleapis.com/envoy.extensions.filters.http.${type}`,
+      mutations: { response_mutations: [{ append: { header: { key, value: 'yes' } } }] },
+    });
+    const patch = (applyTo: string, match: object, operation: string, value: object) => ({ applyTo, match, patch: { operation, value } });
+    const filter = resource('EnvoyFilter', 'patched', {
+      workloadSelector: { labels: { app: 'web' } },
+      configPatches: [
+        patch('HTTP_FILTER', { context: 'SIDECAR_OUTBOUND', ...hcm }, 'INSERT_FIRST', {
+          name: 'mine',
+          typed_config: header('header_mutation.v3.HeaderMutation', 'x-filter'),
+        }),
+        patch('HTTP_FILTER', { context: 'SIDECAR_OUTBOUND', ...hcm }, 'INSERT_FIRST', {
+          name: 'unknown-to-us',
+          typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config' },
+        }),
+        patch('CLUSTER', { cluster: { service: 'order-service.default.svc.cluster.local' } }, 'MERGE', {
+          circuit_breakers: { thresholds: [{ priority: 'HIGH', max_connections: 77 }] },
+        }),
+        patch('HTTP_ROUTE', { routeConfiguration: { portNumber: 8080, vhost: { route: { name: 'default' } } } }, 'MERGE', {
+          response_headers_to_add: [{ header: { key: 'x-route', value: 'yes' } }],
+        }),
+      ],
+    });
+    mesh.apply(filter);
+    const answer = await until('both are in effect', async () => {
+      const { headers, status } = await through(web, 'http://payment-service:8080/');
+      return headers['x-filter'] === 'yes' && headers['x-route'] === 'yes' ? { status } : undefined;
+    });
+    expect(answer.status).toBe(200);
+    const clusters = await (await fetch(`http://127.0.0.1:${web.envoy.adminPort}/clusters`)).text();
+    const limits = clusters.split('\n').filter((line) => line.includes('high_priority::max_connections::77'));
+    expect(limits.map((line) => line.split('::')[0])).toContain('outbound|8080||order-service.default.svc.cluster.local');
+    expect(limits.filter((line) => !line.includes('order-service'))).toEqual([]);
+    expect((await through(order1, 'http://payment-service:8080/')).headers).not.toHaveProperty('x-filter');
+    expect(mesh.refusals).toEqual([]);
+    mesh.delete(filter);
+    await until('it is gone', async () => ((await through(web, 'http://payment-service:8080/')).headers['x-filter'] === undefined ? true : undefined));
+  });
+
   test('STRICT: plain text is cut off at the sidecar, the mesh goes on', async () => {
     const { host, port } = payment.node.inbound[0]!.mesh;
     expect((await send({ host, port, path: '/', method: 'GET', headers: { host: 'x' } })).status).toBe(200);

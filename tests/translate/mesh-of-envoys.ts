@@ -24,6 +24,7 @@ import {
   createSdsRoutes,
   type DiscoveryRoutes,
   type GrpcServer,
+  loadTypeRegistry,
   packResource,
   type ResourceSource,
   type SecretStore,
@@ -40,6 +41,7 @@ import { freePort } from '../harness/ports.ts';
 import { svidOf, testAuthority } from '../xds/certificates.ts';
 import { type EnvoyProcess, startEnvoy, until } from '../xds/envoy.ts';
 
+const types = await loadTypeRegistry();
 const schemas: Readonly<Record<string, DescMessage>> = {
   [TypeUrl.cluster]: ClusterSchema,
   [TypeUrl.endpoint]: ClusterLoadAssignmentSchema,
@@ -84,7 +86,7 @@ export class MeshOfEnvoys {
   readonly #closers: (() => void | Promise<void>)[] = [];
   readonly #changed = new Set<() => void>();
   #authority!: Authority;
-  #mesh: Mesh = buildMesh({ config: [], services: [], instances: [] });
+  #mesh: Mesh = buildMesh({ config: [], services: [], instances: [], types });
   #ads!: GrpcServer;
   #routes!: DiscoveryRoutes;
 

@@ -42,6 +42,11 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'servers[].tls.ecdhCurves': 'the curves are those of the proxy',
     'servers[].tls.insecureSkipVerify': 'certificates of clients are verified',
   },
+  EnvoyFilter: {
+    'configPatches[].match.proxy.proxyVersion': "proxies have no version of Istio's: the patch holds for none",
+    'configPatches[].match.listener.portName': 'Istio does not act on it either',
+    'configPatches[].match.waypoint': 'there are no waypoints here',
+  },
   GatewayClass: { parametersRef: 'a class has no parameters here' },
   ApiGateway: {
     infrastructure: 'a gateway is started by `rig gateway`, not made of its resource',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { IdentityError, peerCredentialsReader } from '@outrigger/identity';
 import { defaultSettings, type MeshSettings } from '@outrigger/translate';
-import { createAdsRoutes, createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerOptions } from '@outrigger/xds';
+import { createAdsRoutes, createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerOptions, loadTypeRegistry } from '@outrigger/xds';
 import { Access } from './api/access.ts';
 import { ApiServer, listenError } from './api/api-server.ts';
 import { Events } from './api/events.ts';
@@ -104,7 +104,7 @@ async function start(
     trustDomain,
     rootNamespace,
   });
-  const mesh: MeshState = new MeshState(inForce(meshConfig.source.settings), () => push.meshChanged());
+  const mesh: MeshState = new MeshState(inForce(meshConfig.source.settings), await loadTypeRegistry(), () => push.meshChanged());
   meshConfig.changes.settings = (written) => mesh.change({ settings: inForce(written) }, clock.now());
   meshConfig.changes.problems = () => events.emit('problems');
   meshConfig.source.start({ trustDomain, rootNamespace });

@@ -18,6 +18,7 @@ export type {
   Subset,
   TrafficPolicy,
 } from './kinds/destination-rule.ts';
+export type { EnvoyFilterMatch, EnvoyFilterSpec } from './kinds/envoy-filter.ts';
 export type { GatewayServerSpec, GatewaySpec } from './kinds/gateway.ts';
 export type {
   ApiGatewaySpec,

@@ -18,6 +18,7 @@ export {
   type MeshInput,
   type MeshUpdate,
   type PeerAuthentication,
+  refusalKey,
   type Sidecar,
   type VirtualService,
 } from './mesh.ts';

@@ -1,6 +1,8 @@
+import type { Registry } from '@bufbuild/protobuf';
 import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
+  type EnvoyFilterSpec,
   GATEWAY_API,
   type GatewaySpec,
   type Instance,
@@ -21,6 +23,7 @@ import { parentServices } from './gateways/api/parent-services.ts';
 import { gatewayNames } from './gateways/names.ts';
 import { fullHost } from './hosts.ts';
 import { type Key, keys } from './keys.ts';
+import type { DataPlane } from './node.ts';
 import { PersistentMap } from './persistent-map.ts';
 import { defaultSettings, type MeshSettings } from './settings.ts';
 
@@ -30,6 +33,7 @@ export type PeerAuthentication = Resource<PeerAuthenticationSpec>;
 export type AuthorizationPolicy = Resource<AuthorizationPolicySpec>;
 export type Sidecar = Resource<SidecarSpec>;
 export type Gateway = Resource<GatewaySpec>;
+export type EnvoyFilter = Resource<EnvoyFilterSpec>;
 
 /** Everything that translation looks at, indexed and immutable: `changeMesh` makes the next one. Lists are in order of precedence, oldest first. */
 export interface Mesh {
@@ -48,6 +52,12 @@ export interface Mesh {
   readonly peerAuthentications: PersistentMap<readonly PeerAuthentication[]>;
   readonly authorizationPolicies: PersistentMap<readonly AuthorizationPolicy[]>;
   readonly sidecars: PersistentMap<readonly Sidecar[]>;
+  /** By namespace. */
+  readonly envoyFilters: PersistentMap<readonly EnvoyFilter[]>;
+  /** What the values of EnvoyFilters are made of; undefined: none is applied. */
+  readonly types: Registry | undefined;
+  /** Why proxies refused what an EnvoyFilter makes, by `refusalKey`. */
+  readonly refusals: PersistentMap<string>;
   /** Under `ALL`. */
   readonly gateways: PersistentMap<readonly Gateway[]>;
   /** By kind. */
@@ -70,6 +80,7 @@ export interface MeshInput {
   readonly services: readonly Service[];
   readonly instances: readonly Instance[];
   readonly settings?: Partial<MeshSettings>;
+  readonly types?: Registry | undefined;
 }
 
 export interface MeshChange {
@@ -80,6 +91,8 @@ export interface MeshChange {
   readonly putInstances?: readonly Instance[];
   /** Ids. */
   readonly removeInstances?: readonly string[];
+  /** EnvoyFilters that proxies of a kind are to be spared, until they change. */
+  readonly refusals?: readonly { readonly ref: ResourceRef; readonly dataPlane: DataPlane; readonly message: string }[];
   /** All of them, but for `domainSuffix`, which stays as it is. */
   readonly settings?: MeshSettings;
 }
@@ -101,6 +114,9 @@ export function buildMesh(input: MeshInput): Mesh {
     peerAuthentications: PersistentMap.empty(),
     authorizationPolicies: PersistentMap.empty(),
     sidecars: PersistentMap.empty(),
+    envoyFilters: PersistentMap.empty(),
+    types: input.types,
+    refusals: PersistentMap.empty(),
     gateways: PersistentMap.empty(),
     gatewayApi: PersistentMap.empty(),
     serviceRoutes: PersistentMap.empty(),
@@ -118,10 +134,31 @@ export function changeMesh(mesh: Mesh, change: MeshChange): MeshUpdate {
   const config = changeConfig(mesh, change, touched);
   const services = changeServices(mesh, change, touched);
   const instances = changeInstances(mesh, change, touched);
+  const refusals = changeRefusals(mesh, config.resources, change, touched);
   const { domainSuffix } = mesh.settings;
   const settings = change.settings === undefined ? mesh.settings : { ...change.settings, domainSuffix };
   if (settings !== mesh.settings && JSON.stringify(settings) !== JSON.stringify(mesh.settings)) touched.add(keys.settings);
-  return { mesh: { ...mesh, ...config, ...services, ...instances, settings }, touched };
+  return { mesh: { ...mesh, ...config, ...services, ...instances, refusals, settings }, touched };
+}
+
+const DATA_PLANES: readonly DataPlane[] = ['outrigger', 'envoy', 'grpc'];
+
+export function refusalKey(filter: ResourceRef, dataPlane: DataPlane): string {
+  return `${refKey(filter)} ${dataPlane}`;
+}
+
+function changeRefusals(mesh: Mesh, resources: Mesh['resources'], change: MeshChange, touched: Set<Key>): Mesh['refusals'] {
+  const refusals = new Map<string, string | undefined>();
+  for (const ref of [...(change.put ?? []).map(refOf), ...(change.remove ?? [])]) {
+    if (mesh.resources.get(refKey(ref)) === resources.get(refKey(ref))) continue;
+    for (const dataPlane of DATA_PLANES) if (mesh.refusals.get(refusalKey(ref, dataPlane)) !== undefined) refusals.set(refusalKey(ref, dataPlane), undefined);
+  }
+  for (const { ref, dataPlane, message } of change.refusals ?? []) {
+    if (resources.get(refKey(ref)) === undefined) continue;
+    refusals.set(refusalKey(ref, dataPlane), message);
+    touched.add(keys.envoyFilters(ref.namespace));
+  }
+  return mesh.refusals.with(refusals);
 }
 
 /** Of an index that is not divided. */
@@ -137,6 +174,7 @@ interface Filing {
     | 'peerAuthentications'
     | 'authorizationPolicies'
     | 'sidecars'
+    | 'envoyFilters'
     | 'gateways'
     | 'gatewayApi'
     | 'serviceRoutes';
@@ -169,6 +207,7 @@ function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[
   if (isKind(resource, 'PeerAuthentication')) return [{ index: 'peerAuthentications', under: [namespace], keyOf: keys.peerAuthentication }];
   if (isKind(resource, 'AuthorizationPolicy')) return [{ index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization }];
   if (isKind(resource, 'Sidecar')) return [{ index: 'sidecars', under: [namespace], keyOf: keys.sidecar }];
+  if (isKind(resource, 'EnvoyFilter')) return [{ index: 'envoyFilters', under: [namespace], keyOf: keys.envoyFilters }];
   if (isKind(resource, 'Gateway')) return [{ index: 'gateways', under: [ALL], keyOf: () => keys.gateways }];
   if (resource.apiVersion.startsWith(`${GATEWAY_API}/`) && kindInEffect(GATEWAY_API, resource.kind) !== undefined)
     return [
@@ -191,6 +230,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     peerAuthentications: new Map(),
     authorizationPolicies: new Map(),
     sidecars: new Map(),
+    envoyFilters: new Map(),
     gateways: new Map(),
     gatewayApi: new Map(),
     serviceRoutes: new Map(),
@@ -241,6 +281,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     peerAuthentications: indexed('peerAuthentications', mesh.peerAuthentications),
     authorizationPolicies: indexed('authorizationPolicies', mesh.authorizationPolicies),
     sidecars: indexed('sidecars', mesh.sidecars),
+    envoyFilters: indexed('envoyFilters', mesh.envoyFilters),
     gateways: indexed('gateways', mesh.gateways),
     gatewayApi: indexed('gatewayApi', mesh.gatewayApi),
     serviceRoutes: indexed('serviceRoutes', mesh.serviceRoutes),

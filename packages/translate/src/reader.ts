@@ -1,3 +1,4 @@
+import type { Registry } from '@bufbuild/protobuf';
 import { type Instance, type Resource, type ResourceRef, refKey, refOf, type Service } from '@outrigger/resources';
 import type { ApiRouteSpec } from './gateways/api/attachment.ts';
 import { type Key, keys } from './keys.ts';
@@ -5,13 +6,15 @@ import {
   ALL,
   type AuthorizationPolicy,
   type DestinationRule,
+  type EnvoyFilter,
   type Gateway,
   type Mesh,
   type PeerAuthentication,
+  refusalKey,
   type Sidecar,
   type VirtualService,
 } from './mesh.ts';
-import type { ProxyNode } from './node.ts';
+import type { DataPlane, ProxyNode } from './node.ts';
 import type { MeshSettings } from './settings.ts';
 import { TracedNode } from './traced-node.ts';
 import type { Note, Place, Translated } from './translated.ts';
@@ -96,6 +99,22 @@ export class Reader {
     return this.#mesh.sidecars.get(namespace) ?? [];
   }
 
+  envoyFilters(namespace: string): readonly EnvoyFilter[] {
+    this.keys.add(keys.envoyFilters(namespace));
+    return this.#mesh.envoyFilters.get(namespace) ?? [];
+  }
+
+  /** Why proxies of a kind refused what an EnvoyFilter makes; undefined: none did. */
+  refusalOf(filter: EnvoyFilter, dataPlane: DataPlane): string | undefined {
+    this.keys.add(keys.envoyFilters(filter.metadata.namespace));
+    return this.#mesh.refusals.get(refusalKey(refOf(filter), dataPlane));
+  }
+
+  /** What the values of EnvoyFilters are made of. */
+  get types(): Registry | undefined {
+    return this.#mesh.types;
+  }
+
   /** Every Gateway, of all namespaces. */
   gateways(): readonly Gateway[] {
     this.keys.add(keys.gateways);
@@ -142,6 +161,12 @@ export class Reader {
   places(messages: readonly object[], resource: Resource, field: string): void {
     const place = { resource: refOf(resource), field };
     for (const message of messages) this.#places.set(message, place);
+  }
+
+  /** A message that takes another's place is written where that is. */
+  replaced(before: object, after: object): void {
+    const place = this.#places.get(before);
+    if (place !== undefined) this.#places.set(after, place);
   }
 
   /** A field that does nothing. */

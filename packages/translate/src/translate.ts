@@ -19,6 +19,9 @@ import {
 import { clusterNamed } from './clusters/cluster.ts';
 import { endpointAssignment } from './clusters/endpoints.ts';
 import { mergedRules } from './clusters/traffic-policy.ts';
+import { addedClusterNames, patchedCluster } from './envoy-filter/clusters.ts';
+import { addedListenerNames, patchedListener } from './envoy-filter/listeners.ts';
+import { patchedRoutes, patchedVirtualHost } from './envoy-filter/routes.ts';
 import { autoPassthroughClusters } from './gateways/auto-passthrough.ts';
 import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
 import { gatewayPorts } from './gateways/ports.ts';
@@ -47,16 +50,17 @@ const TypeUrl = {
 /** Names of the listeners that a wildcard subscription gets. gRPC clients have no wildcard: they ask by name. */
 export function listenerNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
   if (node.dataPlane === 'grpc') return { names: [], keys: new Set() };
-  if (node.gateway !== undefined) {
-    const reader = new Reader(mesh, node);
-    return { names: gatewayListenerNames(reader), keys: reader.keys };
-  }
+  const reader = new Reader(mesh, node);
+  return { names: [...new Set([...ownListenerNames(reader), ...addedListenerNames(reader)])], keys: reader.keys };
+}
+
+function ownListenerNames(reader: Reader): readonly string[] {
+  const { node } = reader;
+  if (node.gateway !== undefined) return gatewayListenerNames(reader);
   const names = node.upstreams.map(upstreamListenerName);
   if (node.httpProxy !== undefined) names.push(PROXY_LISTENER, HTTP_TUNNEL);
-  if (node.capture === undefined) return { names: [...node.inbound.map(inboundListenerName), ...names], keys: new Set() };
-  const reader = new Reader(mesh, node);
-  names.push(VIRTUAL_OUTBOUND, VIRTUAL_INBOUND, ...captureListenerNames(reader, new Visibility(reader)));
-  return { names, keys: reader.keys };
+  if (node.capture === undefined) return [...node.inbound.map(inboundListenerName), ...names];
+  return [...names, VIRTUAL_OUTBOUND, VIRTUAL_INBOUND, ...captureListenerNames(reader, new Visibility(reader))];
 }
 
 /** Names of the clusters that a wildcard subscription gets: all that the node may use. Costs what the node may see. */
@@ -84,7 +88,7 @@ export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
         gatewayPorts(reader).flatMap(({ servers }) => servers),
       ),
     );
-  return { names: [...new Set(names)], keys: reader.keys };
+  return { names: [...new Set([...names, ...addedClusterNames(reader)])], keys: reader.keys };
 }
 
 /** The Sidecar that holds for a node. */
@@ -94,7 +98,7 @@ export function sidecarOf(mesh: Mesh, node: ProxyNode): Sidecar | undefined {
 
 export function listener(mesh: Mesh, node: ProxyNode, name: string): Translated<Listener> {
   const reader = new Reader(mesh, node);
-  return reader.result(name, listenerNamed(reader, name));
+  return reader.result(name, patchedListener(reader, name, listenerNamed(reader, name)));
 }
 
 function listenerNamed(reader: Reader, name: string): Listener | undefined {
@@ -116,7 +120,8 @@ function listenerNamed(reader: Reader, name: string): Listener | undefined {
 
 export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): Translated<RouteConfiguration> {
   const reader = new Reader(mesh, node);
-  return reader.result(name, routeConfigurationNamed(reader, name));
+  const table = routeConfigurationNamed(reader, name);
+  return reader.result(name, table === undefined ? undefined : patchedRoutes(reader, table));
 }
 
 /** `name` as a VHDS subscription has it: "http_proxy/order-service:8080". The result's name is the virtual host's own. */
@@ -130,12 +135,12 @@ export function virtualHost(mesh: Mesh, node: ProxyNode, name: string): Translat
   // A host that has no virtual host of its own name keeps the name that was asked for: two unknown hosts must not be one resource.
   const own = prefix + found.virtualHost.name;
   const resourceName = aliases.includes(own) ? own : name;
-  return reader.result(resourceName, found.virtualHost, aliases);
+  return reader.result(resourceName, patchedVirtualHost(reader, found.virtualHost, PROXY_ROUTE), aliases);
 }
 
 export function cluster(mesh: Mesh, node: ProxyNode, name: string): Translated<Cluster> {
   const reader = new Reader(mesh, node);
-  return reader.result(name, clusterNamed(reader, name));
+  return reader.result(name, patchedCluster(reader, name, clusterNamed(reader, name)));
 }
 
 export function endpoints(mesh: Mesh, node: ProxyNode, name: string): Translated<ClusterLoadAssignment> {

@@ -143,7 +143,7 @@ spec:
   },
   'networking.istio.io/EnvoyFilter': {
     about:
-      'Changes of the generated xDS itself. What people use it for most has a way of its own here: limits of requests and connections (DestinationRule), retries by idempotency and a half-open breaker (always on).',
+      'Changes of the generated xDS itself, as an Envoy gets it; our proxy takes what it knows. A patch that does not fit does nothing, and `rig get` says at which field; what a proxy refuses is kept from all of its kind, and the rest stays in force. What people use it for most has a way of its own here: limits of requests and connections (DestinationRule), retries by idempotency and a half-open breaker (always on).',
   },
   'networking.istio.io/ProxyConfig': { about: 'Settings of proxies, such as their concurrency. Here these are options of `rig run` and `rig gateway`.' },
   'security.istio.io/PeerAuthentication': {

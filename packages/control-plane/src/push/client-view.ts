@@ -1,3 +1,4 @@
+import { type ResourceRef, refKey } from '@outrigger/resources';
 import { type Key, keys, type ProxyNode } from '@outrigger/translate';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { PUSHED_TYPES } from './encode.ts';
@@ -195,6 +196,18 @@ export class ClientView implements ResourceView, Holder<ClientView> {
     }
     this.#context.refused(this, typeUrl, message);
     this.#context.progressed(this);
+  }
+
+  /** What had a part in the refused, as far as it is still sent. */
+  sourcesRefused(typeUrl: TypeUrl): readonly ResourceRef[] {
+    const sources = new Map<string, ResourceRef>();
+    for (const [key, { version }] of this.#refused) {
+      for (const entry of this.#entries.get(typeUrl)?.values() ?? []) {
+        if (outstandingKey(typeUrl, entry.name) !== key || typeof entry.resource !== 'object' || entry.resource.version !== version) continue;
+        for (const source of entry.sources) sources.set(refKey(source), source);
+      }
+    }
+    return [...sources.values()];
   }
 
   settled(typeUrl: TypeUrl): void {

@@ -1,5 +1,5 @@
 import { type Resource, type ResourceRef, refKey, refOf } from '@outrigger/resources';
-import { buildMesh, changeMesh, type Key, type Mesh, type MeshChange, type MeshSettings } from '@outrigger/translate';
+import { buildMesh, changeMesh, type DataPlane, type Key, type Mesh, type MeshChange, type MeshSettings } from '@outrigger/translate';
 
 /** An object that made translation throw; what is in force in its place is its last good version, or nothing. */
 export interface Quarantined {
@@ -37,8 +37,8 @@ export class MeshState {
   readonly #quarantined = new Map<string, Quarantined>();
   readonly #onChange: () => void;
 
-  constructor(settings: Partial<MeshSettings>, onChange: () => void) {
-    this.#current = buildMesh({ config: [], services: [], instances: [], settings });
+  constructor(settings: Partial<MeshSettings>, types: Mesh['types'], onChange: () => void) {
+    this.#current = buildMesh({ config: [], services: [], instances: [], settings, types });
     this.#next = this.#current;
     this.#onChange = onChange;
   }
@@ -73,6 +73,16 @@ export class MeshState {
     if (touched.size === 0 && revision === undefined) return;
     this.#changedAtMs ??= nowMs;
     this.#onChange();
+  }
+
+  /**
+   * A proxy refused what these EnvoyFilters had a part in: its kind is spared the one that changed last, which is likely the fault. Where another is,
+   * that is refused next.
+   */
+  refused(filters: readonly ResourceRef[], dataPlane: DataPlane, message: string, nowMs: number): void {
+    const known = filters.flatMap((ref) => this.#next.resources.get(refKey(ref)) ?? []);
+    const [latest] = known.sort((a, b) => Number(b.metadata.resourceVersion) - Number(a.metadata.resourceVersion));
+    if (latest !== undefined) this.change({ refusals: [{ ref: refOf(latest), dataPlane, message }] }, nowMs);
   }
 
   take(): Taken {

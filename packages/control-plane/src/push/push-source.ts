@@ -52,6 +52,8 @@ export class PushSource implements ResourceSource {
       },
       refused: (view, typeUrl, message) => {
         this.proxies.refused(view, message);
+        const filters = view.sourcesRefused(typeUrl).filter(({ kind }) => kind === 'EnvoyFilter');
+        options.mesh.refused(filters, view.node.dataPlane, message, options.clock.now());
         options.log({ level: 'warn', part: 'push', message: `${view.node.id} refused an update: ${message}`, node: view.node.id, typeUrl });
       },
       closed: (view) => {

@@ -1,6 +1,6 @@
 import { type EffectContext, statusNotes, withoutEffect } from '@outrigger/analysis';
 import { kindOf, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
-import { type ApiStatus, apiStatuses, conditionNotes, keys, type Mesh, type Note, type Programmed } from '@outrigger/translate';
+import { type ApiStatus, apiStatuses, conditionNotes, keys, type Mesh, type Note, type Programmed, refusalKey } from '@outrigger/translate';
 import type { ResourceStatus } from '../api/shapes.ts';
 import type { ClientView } from './client-view.ts';
 import { outstandingKey } from './client-view.ts';
@@ -110,6 +110,15 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
   if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) {
     return status('without-effect', `without effect because this version of Outrigger does not act on ${resource.kind} yet`);
   }
+  const kept = (['outrigger', 'envoy'] as const).flatMap((dataPlane) => {
+    const refusal = input.mesh.refusals.get(refusalKey(refOf(resource), dataPlane));
+    return refusal === undefined ? [] : [`${dataPlane} (a proxy refused what it makes: ${refusal})`];
+  });
+  if (kept.length > 0)
+    return status(
+      affected > 0 ? 'partly' : 'quarantined',
+      `quarantined: kept from proxies of the kind ${kept.join(' and ')}; what it would change stays as it was`,
+    );
   if (refused.length > 0) {
     const first = refused[0]!;
     return status('partly', `in effect on ${acknowledged} of ${affected} proxies; refused by ${first.node}: ${first.message}`);

@@ -1,5 +1,6 @@
 import type { Resource } from '../resource.ts';
 import type { DestinationRuleSpec } from './destination-rule.ts';
+import type { EnvoyFilterSpec } from './envoy-filter.ts';
 import type { GatewaySpec } from './gateway.ts';
 import type {
   ApiGatewaySpec,
@@ -25,6 +26,7 @@ export interface SpecByKind {
   WorkloadGroup: WorkloadGroupSpec;
   Sidecar: SidecarSpec;
   Gateway: GatewaySpec;
+  EnvoyFilter: EnvoyFilterSpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
   GatewayClass: GatewayClassSpec;
@@ -53,6 +55,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   WorkloadGroup: 'networking.istio.io',
   Sidecar: 'networking.istio.io',
   Gateway: 'networking.istio.io',
+  EnvoyFilter: 'networking.istio.io',
   PeerAuthentication: 'security.istio.io',
   AuthorizationPolicy: 'security.istio.io',
   GatewayClass: GATEWAY_API,

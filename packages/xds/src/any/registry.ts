@@ -1,13 +1,55 @@
-import { createRegistry, type Registry } from '@bufbuild/protobuf';
+import { create, createFileRegistry, createRegistry, type DescMessage, type Registry } from '@bufbuild/protobuf';
 import type { GenFile } from '@bufbuild/protobuf/codegenv2';
+import { FieldDescriptorProto_Label, FieldDescriptorProto_Type, FileDescriptorProtoSchema, file_google_protobuf_struct } from '@bufbuild/protobuf/wkt';
 
 /**
- * Every message type that stands in an `Any` of our resources and bootstraps: for `toJson` and `fromJson` (`config_dump`, tests).
- * Loaded when it is first asked for: some hundred milliseconds that no sidecar spends at start.
+ * Every message type that stands in an `Any` of our resources and bootstraps: for `toJson` and `fromJson` (`config_dump`, EnvoyFilters, tests).
+ * Loaded when it is first asked for, and each type decoded when it is: all of them take some hundred milliseconds.
  */
 export async function loadTypeRegistry(): Promise<Registry> {
   const files = await Promise.all(FILES.map((load) => load()));
-  return createRegistry(...files);
+  const named = new Map<string, DescMessage>();
+  const add = (message: DescMessage): void => {
+    named.set(message.typeName, message);
+    message.nestedMessages.forEach(add);
+  };
+  for (const file of files) file.messages.forEach(add);
+  let all: Registry | undefined;
+  const whole = (): Registry => {
+    all ??= createRegistry(...files, ...typedStructs());
+    return all;
+  };
+  return {
+    kind: 'registry',
+    get: (name) => named.get(name) ?? whole().get(name),
+    getMessage: (name) => named.get(name) ?? whole().getMessage(name),
+    getEnum: (name) => whole().getEnum(name),
+    getExtension: (name) => whole().getExtension(name),
+    getExtensionFor: (extendee, number) => whole().getExtensionFor(extendee, number),
+    getService: (name) => whole().getService(name),
+    [Symbol.iterator]: () => whole()[Symbol.iterator](),
+  };
+}
+
+/** How a config of any type is written as JSON inside a message: the type's URL, and the config. */
+function typedStructs(): readonly Registry[] {
+  const label = FieldDescriptorProto_Label.OPTIONAL;
+  const field = [
+    { name: 'type_url', jsonName: 'typeUrl', number: 1, label, type: FieldDescriptorProto_Type.STRING },
+    { name: 'value', jsonName: 'value', number: 2, label, type: FieldDescriptorProto_Type.MESSAGE, typeName: '.google.protobuf.Struct' },
+  ];
+  return ['xds.type.v3', 'udpa.type.v1'].map((name) =>
+    createFileRegistry(
+      create(FileDescriptorProtoSchema, {
+        name: `${name.replaceAll('.', '/')}/typed_struct.proto`,
+        package: name,
+        syntax: 'proto3',
+        dependency: ['google/protobuf/struct.proto'],
+        messageType: [{ name: 'TypedStruct', field }],
+      }),
+      () => file_google_protobuf_struct,
+    ),
+  );
 }
 
 const FILES: readonly (() => Promise<GenFile>)[] = [
