@@ -194,11 +194,12 @@ describe('what does not fit is said and changes nothing', () => {
   });
 });
 
-test('a config of a type that is not known here goes on by its name', () => {
-  const mesh = meshOf(
-    filter('one', [patch('HTTP_FILTER', 'INSERT_FIRST', { name: 'wasm', typed_config: { '@type': 'type.googleapis.com/some.Wasm', config: { a: 1 } } })]),
-  );
-  const [first] = managerOf(listener(mesh, web, PROXY_LISTENER).message).httpFilters;
+test('a config of a type that is not known here goes on by its name to an Envoy, and not to our proxy', () => {
+  const value = { name: 'wasm', typed_config: { '@type': 'type.googleapis.com/some.Wasm', config: { a: 1 } } };
+  const mesh = meshOf(filter('one', [patch('HTTP_FILTER', 'INSERT_FIRST', value)]));
+  const [first] = managerOf(listener(mesh, { ...web, dataPlane: 'envoy' }, PROXY_LISTENER).message).httpFilters;
   const config = first!.configType;
   expect(config.case === 'typedConfig' && config.value.typeUrl).toBe('type.googleapis.com/xds.type.v3.TypedStruct');
+  const { notes } = listener(mesh, web, PROXY_LISTENER);
+  expect([filtersOf(mesh), notes.map(({ on, message }) => `${on}: ${message}`)]).toEqual([before, ['outrigger: this proxy has no some.Wasm']]);
 });

@@ -1,11 +1,11 @@
 import { type DescMessage, fromJson, type JsonValue, type MessageShape, type Registry } from '@bufbuild/protobuf';
-import { type EnvoyFilterMatch, GATEWAY_API, matchesLabels } from '@outrigger/resources';
-import { ourGateways, servesGateway } from '../gateways/api/gateways.ts';
+import { type EnvoyFilterMatch, matchesLabels } from '@outrigger/resources';
+import { targetsNode } from '../gateways/api/targets.ts';
 import { byAge, type EnvoyFilter } from '../mesh.ts';
 import type { ProxyNode } from '../node.ts';
 import type { Reader } from '../reader.ts';
 import { PatchError } from './merge.ts';
-import { withTypedStructs } from './typed-structs.ts';
+import { unknownType, withTypedStructs } from './typed-structs.ts';
 
 export type PatchContext = 'GATEWAY' | 'SIDECAR_INBOUND' | 'SIDECAR_OUTBOUND';
 
@@ -71,14 +71,7 @@ function filtersFor(reader: Reader): readonly EnvoyFilter[] {
 function isFor(reader: Reader, filter: EnvoyFilter): boolean {
   const { targetRefs = [], workloadSelector } = filter.spec;
   if (targetRefs.length === 0) return matchesLabels(workloadSelector?.labels, workloadSelector?.labels === undefined ? {} : reader.node.labels);
-  if (reader.node.gateway === undefined) return false;
-  const served = ourGateways(reader).filter((gateway) => servesGateway(reader.node, gateway, reader.settings.domainSuffix));
-  return targetRefs.some(({ group = '', kind, name }) => {
-    if (group !== GATEWAY_API) return false;
-    if (kind === 'GatewayClass')
-      return filter.metadata.namespace === reader.settings.rootNamespace && served.some(({ spec }) => spec.gatewayClassName === name);
-    return kind === 'Gateway' && served.some(({ metadata }) => metadata.name === name && metadata.namespace === filter.metadata.namespace);
-  });
+  return targetsNode(reader, filter.metadata.namespace, targetRefs);
 }
 
 /** A proxy of the node's kind has refused what it makes. */
@@ -133,6 +126,11 @@ export function decodedValue<Desc extends DescMessage>(patch: Patch, schema: Des
 export function attempt(reader: Reader, patch: Patch, work: (types: Registry) => void): boolean {
   const { types } = reader;
   if (types === undefined) return false;
+  const unknown = reader.node.dataPlane === 'outrigger' ? unknownType(patch.value, types) : undefined;
+  if (unknown !== undefined) {
+    reader.ignored(patch.filter, `${patch.field}.patch.value`, `this proxy has no ${unknown}`, 'outrigger');
+    return false;
+  }
   try {
     work(types);
   } catch (error) {

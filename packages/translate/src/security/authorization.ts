@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import { GATEWAY_API, matchesLabels, type PolicyTargetReference } from '@outrigger/resources';
+import { matchesLabels } from '@outrigger/resources';
 import type { FilterSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { type RBAC, RBAC_Action, RBACSchema } from '@outrigger/xds/protos/envoy/config/rbac/v3/rbac';
 import { RBACSchema as HttpRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/rbac/v3/rbac';
 import type { HttpFilterSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
-import { ourGateways, servesGateway } from '../gateways/api/gateways.ts';
+import { targetsNode } from '../gateways/api/targets.ts';
 import type { AuthorizationPolicy } from '../mesh.ts';
 import { filter, type Init } from '../messages.ts';
 import type { InboundPort } from '../node.ts';
@@ -85,7 +85,7 @@ function policiesFor(reader: Reader): readonly AuthorizationPolicy[] {
   return [...new Set([settings.rootNamespace, node.namespace])].flatMap((namespace) =>
     reader.authorizationPolicies(namespace).filter((policy) => {
       const targets = [...(policy.spec.targetRef === undefined ? [] : [policy.spec.targetRef]), ...(policy.spec.targetRefs ?? [])];
-      if (targets.length > 0 && node.gateway !== undefined) return targets.some((target) => isTarget(reader, policy, target));
+      if (targets.length > 0 && node.gateway !== undefined) return targetsNode(reader, policy.metadata.namespace, targets);
       if (targets.length > 0) {
         reader.ignored(policy, 'spec.targetRefs', 'policies with targetRefs are for gateways and waypoints, not for sidecars');
         return false;
@@ -93,14 +93,6 @@ function policiesFor(reader: Reader): readonly AuthorizationPolicy[] {
       return matchesLabels(policy.spec.selector?.matchLabels, node.labels);
     }),
   );
-}
-
-/** Whether a policy means the gateway that the node is: by a Gateway of the policy's namespace, or, in the root namespace, by its class. */
-function isTarget(reader: Reader, { metadata }: AuthorizationPolicy, { group = '', kind, name }: PolicyTargetReference): boolean {
-  if (group !== GATEWAY_API) return false;
-  const served = ourGateways(reader).filter((gateway) => servesGateway(reader.node, gateway, reader.settings.domainSuffix));
-  if (kind === 'GatewayClass') return metadata.namespace === reader.settings.rootNamespace && served.some(({ spec }) => spec.gatewayClassName === name);
-  return kind === 'Gateway' && served.some((gateway) => gateway.metadata.name === name && gateway.metadata.namespace === metadata.namespace);
 }
 
 function rulesFor(reader: Reader, port: PolicyPort, tcp: boolean): readonly ActionRules[] {
