@@ -47,6 +47,14 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'configPatches[].match.listener.portName': 'Istio does not act on it either',
     'configPatches[].match.waypoint': 'there are no waypoints here',
   },
+  Telemetry: {
+    'accessLogging[].filter': 'everything is logged, or nothing',
+    metrics: 'every metric is counted, with the labels that it has',
+    'tracing[].providers': 'spans go where `--otlp` says',
+    'tracing[].enableIstioTags': 'spans always have the tags of the mesh',
+    'tracing[].disableContextPropagation': 'the context of a trace always goes on',
+    'tracing[].useRequestIdForTraceSampling': 'sampling goes by the id of the trace',
+  },
   GatewayClass: { parametersRef: 'a class has no parameters here' },
   ApiGateway: {
     infrastructure: 'a gateway is started by `rig gateway`, not made of its resource',

@@ -92,6 +92,7 @@ export type {
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';
 export { type KubernetesService, kubernetesServices } from './kubernetes-services.ts';
+export type { TelemetrySpec, TelemetryTag } from './kinds/telemetry.ts';
 export { matchesLabels, selects } from './labels.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
 export { type MeshConfigEffect, meshConfigFields } from './mesh-config/fields.ts';

@@ -1,6 +1,6 @@
 /**
  * What a produced resource depends upon, as a text: "service:HOST", "instances:HOST", "identities:HOST", "vs:HOST",
- * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "envoyfilter:NAMESPACE", "bound:NAMESPACE/GATEWAY", "delegate:NAMESPACE/NAME", "routes:HOST", "gateway-api:KIND", or one of the
+ * "dr:HOST", "address:IP", "authz:NAMESPACE", "peerauthn:NAMESPACE", "sidecar:NAMESPACE", "envoyfilter:NAMESPACE", "telemetry:NAMESPACE", "bound:NAMESPACE/GATEWAY", "delegate:NAMESPACE/NAME", "routes:HOST", "gateway-api:KIND", or one of the
  * sets "services", "virtualservices", "destinationrules", "gateways". "settings" is among nothing's keys: with it everything is translated again.
  */
 export type Key = string;
@@ -18,6 +18,7 @@ export const keys = {
   peerAuthentication: (namespace: string): Key => `peerauthn:${namespace}`,
   sidecar: (namespace: string): Key => `sidecar:${namespace}`,
   envoyFilters: (namespace: string): Key => `envoyfilter:${namespace}`,
+  telemetry: (namespace: string): Key => `telemetry:${namespace}`,
   /** VirtualServices that are bound to a gateway: "NAMESPACE/NAME". */
   boundVirtualServices: (gateway: string): Key => `bound:${gateway}`,
   /** A VirtualService without hosts, "NAMESPACE/NAME". */

@@ -16,6 +16,7 @@ import {
   refOf,
   type Service,
   type SidecarSpec,
+  type TelemetrySpec,
   type VirtualServiceSpec,
 } from '@outrigger/resources';
 import type { ApiRouteSpec } from './gateways/api/attachment.ts';
@@ -34,6 +35,7 @@ export type AuthorizationPolicy = Resource<AuthorizationPolicySpec>;
 export type Sidecar = Resource<SidecarSpec>;
 export type Gateway = Resource<GatewaySpec>;
 export type EnvoyFilter = Resource<EnvoyFilterSpec>;
+export type Telemetry = Resource<TelemetrySpec>;
 
 /** Everything that translation looks at, indexed and immutable: `changeMesh` makes the next one. Lists are in order of precedence, oldest first. */
 export interface Mesh {
@@ -54,6 +56,7 @@ export interface Mesh {
   readonly sidecars: PersistentMap<readonly Sidecar[]>;
   /** By namespace. */
   readonly envoyFilters: PersistentMap<readonly EnvoyFilter[]>;
+  readonly telemetries: PersistentMap<readonly Telemetry[]>;
   /** What the values of EnvoyFilters are made of; undefined: none is applied. */
   readonly types: Registry | undefined;
   /** Why proxies refused what an EnvoyFilter makes, by `refusalKey`. */
@@ -115,6 +118,7 @@ export function buildMesh(input: MeshInput): Mesh {
     authorizationPolicies: PersistentMap.empty(),
     sidecars: PersistentMap.empty(),
     envoyFilters: PersistentMap.empty(),
+    telemetries: PersistentMap.empty(),
     types: input.types,
     refusals: PersistentMap.empty(),
     gateways: PersistentMap.empty(),
@@ -175,6 +179,7 @@ interface Filing {
     | 'authorizationPolicies'
     | 'sidecars'
     | 'envoyFilters'
+    | 'telemetries'
     | 'gateways'
     | 'gatewayApi'
     | 'serviceRoutes';
@@ -208,6 +213,7 @@ function filingsOf(resource: Resource, settings: MeshSettings): readonly Filing[
   if (isKind(resource, 'AuthorizationPolicy')) return [{ index: 'authorizationPolicies', under: [namespace], keyOf: keys.authorization }];
   if (isKind(resource, 'Sidecar')) return [{ index: 'sidecars', under: [namespace], keyOf: keys.sidecar }];
   if (isKind(resource, 'EnvoyFilter')) return [{ index: 'envoyFilters', under: [namespace], keyOf: keys.envoyFilters }];
+  if (isKind(resource, 'Telemetry')) return [{ index: 'telemetries', under: [namespace], keyOf: keys.telemetry }];
   if (isKind(resource, 'Gateway')) return [{ index: 'gateways', under: [ALL], keyOf: () => keys.gateways }];
   if (resource.apiVersion.startsWith(`${GATEWAY_API}/`) && kindInEffect(GATEWAY_API, resource.kind) !== undefined)
     return [
@@ -231,6 +237,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     authorizationPolicies: new Map(),
     sidecars: new Map(),
     envoyFilters: new Map(),
+    telemetries: new Map(),
     gateways: new Map(),
     gatewayApi: new Map(),
     serviceRoutes: new Map(),
@@ -282,6 +289,7 @@ function changeConfig(mesh: Mesh, change: MeshChange, touched: Set<Key>): Config
     authorizationPolicies: indexed('authorizationPolicies', mesh.authorizationPolicies),
     sidecars: indexed('sidecars', mesh.sidecars),
     envoyFilters: indexed('envoyFilters', mesh.envoyFilters),
+    telemetries: indexed('telemetries', mesh.telemetries),
     gateways: indexed('gateways', mesh.gateways),
     gatewayApi: indexed('gatewayApi', mesh.gatewayApi),
     serviceRoutes: indexed('serviceRoutes', mesh.serviceRoutes),

@@ -12,6 +12,7 @@ import {
   type PeerAuthentication,
   refusalKey,
   type Sidecar,
+  type Telemetry,
   type VirtualService,
 } from './mesh.ts';
 import type { DataPlane, ProxyNode } from './node.ts';
@@ -102,6 +103,11 @@ export class Reader {
   envoyFilters(namespace: string): readonly EnvoyFilter[] {
     this.keys.add(keys.envoyFilters(namespace));
     return this.#mesh.envoyFilters.get(namespace) ?? [];
+  }
+
+  telemetries(namespace: string): readonly Telemetry[] {
+    this.keys.add(keys.telemetry(namespace));
+    return this.#mesh.telemetries.get(namespace) ?? [];
   }
 
   /** Why proxies of a kind refused what an EnvoyFilter makes; undefined: none did. */

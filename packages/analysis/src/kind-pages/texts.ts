@@ -178,7 +178,7 @@ spec:
       'Tokens (JWT) of end users. Our proxy checks them by xDS; no resource makes that of this kind yet, so a policy with `requestPrincipals` matches nobody.',
   },
   'telemetry.istio.io/Telemetry': {
-    about: 'Access log, traces and metrics by workload. Here every proxy has metrics and an access log, and `--otlp` sends spans.',
+    about: 'Access log, traces and metrics by workload. Here every proxy has metrics and an access log, and `--otlp` sends spans. One of the root namespace (`istio-system`) holds for the mesh, one without `selector` for its namespace; it switches the log off or on, by the side of a call, and says which share of traces is kept.',
   },
   'extensions.istio.io/WasmPlugin': { about: 'WebAssembly in a proxy. Neither proxy of this mesh is given any.' },
   'extensions.istio.io/TrafficExtension': { about: 'Lua or WebAssembly in a proxy. Neither proxy of this mesh is given any.' },

@@ -14,6 +14,7 @@ import type {
 } from './gateway-api.ts';
 import { OUTRIGGER_API, type RolloutSpec } from './rollout.ts';
 import type { AuthorizationPolicySpec, PeerAuthenticationSpec } from './security.ts';
+import type { TelemetrySpec } from './telemetry.ts';
 import type { VirtualServiceSpec } from './virtual-service.ts';
 import type { ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec } from './workloads.ts';
 
@@ -27,6 +28,7 @@ export interface SpecByKind {
   Sidecar: SidecarSpec;
   Gateway: GatewaySpec;
   EnvoyFilter: EnvoyFilterSpec;
+  Telemetry: TelemetrySpec;
   PeerAuthentication: PeerAuthenticationSpec;
   AuthorizationPolicy: AuthorizationPolicySpec;
   GatewayClass: GatewayClassSpec;
@@ -56,6 +58,7 @@ export const groupOfKind: Readonly<Record<KindInEffect, string>> = {
   Sidecar: 'networking.istio.io',
   Gateway: 'networking.istio.io',
   EnvoyFilter: 'networking.istio.io',
+  Telemetry: 'telemetry.istio.io',
   PeerAuthentication: 'security.istio.io',
   AuthorizationPolicy: 'security.istio.io',
   GatewayClass: GATEWAY_API,

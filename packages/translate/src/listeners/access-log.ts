@@ -6,6 +6,7 @@ import { ADS_CLUSTER } from '../cluster-name.ts';
 import { filter, type Init, milliseconds } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { PEER_FILTER_STATE } from './peer.ts';
+import { isLogOff } from './telemetry.ts';
 
 type AccessLogInit = Init<typeof AccessLogSchema>;
 
@@ -42,10 +43,11 @@ const FORMAT: Readonly<Record<string, string>> = {
 export const ALS_LOG_NAME = 'outrigger';
 const ALS_FLUSH_MS = 1_000;
 
-export function accessLogs({ node, settings }: Reader, kind: 'http' | 'tcp'): AccessLogInit[] {
+export function accessLogs(reader: Reader, kind: 'http' | 'tcp', direction: 'inbound' | 'outbound'): AccessLogInit[] {
+  const { node, settings } = reader;
   const logs: AccessLogInit[] = [];
   const path = node.accessLog ?? settings.accessLog?.file;
-  if (path !== undefined) {
+  if (path !== undefined && !isLogOff(reader, direction)) {
     logs.push(
       filter('envoy.access_loggers.file', FileAccessLogSchema, {
         path,

@@ -19,12 +19,13 @@ import { OTLP_CLUSTER } from '../cluster-name.ts';
 import { dnsCache } from '../clusters/dns-cache.ts';
 import { http1Options } from '../http1.ts';
 import { any, filter, type Init, milliseconds } from '../messages.ts';
-import { hostPortText, type ProxyNode } from '../node.ts';
+import { hostPortText } from '../node.ts';
 import type { Reader } from '../reader.ts';
 import { CORS_FILTER, FAULT_FILTER } from '../routes/filters.ts';
 import { overwrite } from '../routes/headers.ts';
 import type { PathNormalization } from '../settings.ts';
 import { accessLogs } from './access-log.ts';
+import { tracingWishes } from './telemetry.ts';
 import { parentBasedSampler } from './trace-sampler.ts';
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
@@ -91,8 +92,8 @@ export function connectionManager(reader: Reader, options: ManagerOptions): Init
         }),
     proxyStatusConfig: { proxyName: { case: 'literalProxyName', value: name } },
     ...(node.dataPlane === 'envoy' && (!outbound || options.edge !== undefined) ? { localReplyConfig: { mappers: [signedRefusal(name)] } } : {}),
-    accessLog: accessLogs(reader, 'http'),
-    ...tracing(node),
+    accessLog: accessLogs(reader, 'http', options.direction),
+    ...tracing(reader, options.direction),
   });
 }
 
@@ -117,18 +118,22 @@ function signedRefusal(name: string): Init<typeof ResponseMapperSchema> {
   };
 }
 
-function tracing(node: ProxyNode): Pick<ManagerInit, 'tracing'> {
-  if (node.otlp === undefined) return {};
+function tracing(reader: Reader, direction: ManagerOptions['direction']): Pick<ManagerInit, 'tracing'> {
+  const { node } = reader;
+  const wishes = tracingWishes(reader, direction);
+  if (node.otlp === undefined || wishes.off) return {};
+  const percent = wishes.percent ?? RANDOM_SAMPLING_PERCENT;
   const uri = `http://${hostPortText(node.otlp)}/v1/traces`;
   const envoy = node.dataPlane === 'envoy';
   return {
     tracing: {
       // Envoy samples where its own draw AND the caller (or the sampler) say so, and would cut a caller's trace off: there the sampler decides alone.
-      randomSampling: { value: envoy ? 100 : RANDOM_SAMPLING_PERCENT },
+      randomSampling: { value: envoy ? 100 : percent },
+      ...(envoy ? { customTags: [...wishes.tags] } : {}),
       provider: filter('envoy.tracers.opentelemetry', OpenTelemetryConfigSchema, {
         httpService: { httpUri: { uri, httpUpstreamType: { case: 'cluster', value: OTLP_CLUSTER }, timeout: milliseconds(OTLP_TIMEOUT_MS) } },
         serviceName: `${node.workload}.${node.namespace}`,
-        ...(envoy ? { sampler: parentBasedSampler(RANDOM_SAMPLING_PERCENT) } : {}),
+        ...(envoy ? { sampler: parentBasedSampler(percent) } : {}),
       }),
     },
   };

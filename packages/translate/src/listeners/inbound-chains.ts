@@ -131,7 +131,7 @@ function connections(reader: Reader, target: InboundTarget): Init<typeof FilterS
     filter('envoy.filters.network.tcp_proxy', TcpProxySchema, {
       statPrefix: cluster,
       clusterSpecifier: { case: 'cluster', value: cluster },
-      accessLog: accessLogs(reader, 'tcp'),
+      accessLog: accessLogs(reader, 'tcp', 'inbound'),
     }),
   ];
 }

@@ -15,7 +15,7 @@ export function outboundTcpProxy(reader: Reader, statPrefix: string, { clusters,
     clusterSpecifier: clusters,
     ...policy,
     maxConnectAttempts: CONNECT_ATTEMPTS,
-    accessLog: accessLogs(reader, 'tcp'),
+    accessLog: accessLogs(reader, 'tcp', 'outbound'),
   });
 }
 
