@@ -91,7 +91,7 @@ export class Contestant {
       for (const [name, resource] of wanted) if (before.get(name)?.version !== resource.version) changes.push([typeUrl, name, resource]);
       for (const name of before.keys()) if (!wanted.has(name)) changes.push([typeUrl, name, undefined]);
     }
-    this.#current = new Map(resources);
+    this.#current = new Map([...this.#current, ...resources]);
     source.apply(changes);
     // Virtual hosts are asked for when a request wants them.
     await this.#settled(new Set(changes.map(([typeUrl]) => typeUrl).filter((typeUrl) => typeUrl !== TypeUrl.virtualHost)));

@@ -77,7 +77,7 @@ export class Duel {
         own,
         (cluster) => contestant.endpointOf(cluster),
         (listener) => contestant.portOf(listener),
-        [...this.#authorities],
+        authorities.length === 0 ? [] : [...this.#authorities],
       );
     });
     const refusals = await Promise.all(

@@ -91,7 +91,7 @@ function yamlOf(written: GeneratedRound['resources']): string {
 /** For a person: what was written, what was asked, and what came of it. */
 export function reportOf(round: GeneratedRound, differences: readonly Difference[]): string {
   const [first, ...more] = differences;
-  const { trial = '', why = 'no difference when it was looked at again', seen = { outrigger: '', envoy: '' } } = first ?? {};
+  const { trial, why, seen } = first!;
   return [
     `at ${round.who}, outbound policy ${round.outboundPolicy}, request ${trial}`,
     `  ${why}`,

@@ -77,7 +77,8 @@ export function snapshotOf(mesh: Mesh, node: ProxyNode, endpointOf: EndpointOf |
       [TypeUrl.endpoint, assignments],
       [TypeUrl.listener, listeners],
       [TypeUrl.route, routes],
-      [TypeUrl.virtualHost, hosts],
+      // They come to a forward proxy alone, and stay as they were where there is none.
+      ...(authorities.length === 0 ? [] : ([[TypeUrl.virtualHost, hosts]] as const)),
     ]),
   };
 }
