@@ -3,6 +3,7 @@ import {
   meshConfigIn,
   meshConfigProblems,
   meshNetworksIn,
+  meshNetworksProblems,
   type Problem,
   parseSettings,
   type ReadOptions,
@@ -47,7 +48,11 @@ export async function readAnalysisInput(
       ...(config === undefined ? {} : { meshConfig: config.settings.value }),
       ...(networks === undefined ? {} : { meshNetworks: networks.settings }),
     },
-    problems: [...read.problems, ...(config === undefined ? [] : [...config.problems, ...meshConfigProblems(config.settings)]), ...(networks?.problems ?? [])],
+    problems: [
+      ...read.problems,
+      ...(config === undefined ? [] : [...config.problems, ...meshConfigProblems(config.settings)]),
+      ...(networks === undefined ? [] : [...networks.problems, ...meshNetworksProblems(networks.settings).filter(({ level }) => level === 'Error')]),
+    ],
   };
 }
 

@@ -27,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .description('run the control plane: configuration, certificates, telemetry')
       .option('--config <dir>', 'folder of YAML to watch')
       .option('--mesh-config <file>', "the mesh's settings (MeshConfig), read again when it changes")
+      .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks), read again when it changes")
       .option('--trust-domain <name>', 'SPIFFE trust domain (default: cluster.local)')
       .option('--root-namespace <name>', 'namespace whose policies hold for all (default: istio-system)')
       .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY (the default) or REGISTRY_ONLY')

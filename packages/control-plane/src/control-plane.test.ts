@@ -300,7 +300,7 @@ test('other settings of the mesh reach who hangs on them, and nothing else is se
   cleanups.push(() => web.ads.close());
   const name = `outbound|8080||${HOST}`;
   web.ads.subscribe(ClusterSchema, [name], web.handler('CDS'));
-  web.ads.subscribe(ClusterLoadAssignmentSchema, [name], web.handler('EDS'));
+  web.ads.subscribe(VirtualHostSchema, ['http_proxy/order-service:8080'], web.handler('VHDS'));
   web.ads.start();
   await web.until(() => web.seen.length >= 2);
   const timeouts = (): unknown[] =>

@@ -11,8 +11,8 @@ import { Certificates } from './certificates/certificates.ts';
 import { systemClock } from './clock.ts';
 import { type ConfigChange, Configuration } from './config/configuration.ts';
 import { WatchedFolder } from './folder/folder.ts';
-import { MeshConfigSource } from './folder/mesh-settings.ts';
-import { type Addresses, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
+import { meshConfigKind, meshNetworksKind, type SettingsKind, SettingsSource } from './folder/mesh-settings.ts';
+import { type Addresses, type Clock, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
 import { ownMetrics } from './own-metrics.ts';
 import { problemsOf } from './problems.ts';
 import { MeshState } from './push/mesh-state.ts';
@@ -29,29 +29,25 @@ import { Telemetry } from './telemetry/telemetry.ts';
 const STOP_LIMIT_MS = 1_900;
 const CLUSTER_DOMAIN = 'cluster.local';
 
-interface MeshConfigChanges {
-  settings: (written: Partial<MeshSettings>) => void;
-  problems: () => void;
+/** The settings of the mesh as people write them. `told` by them: until the mesh runs there is nobody to tell. */
+interface SettingsInUse {
+  readonly meshConfig: SettingsSource;
+  readonly meshNetworks: SettingsSource;
+  readonly told: { settings: () => void; problems: () => void };
 }
 
-interface MeshConfigInUse {
-  readonly source: MeshConfigSource;
-  readonly changes: MeshConfigChanges;
+function openSettings({ meshConfigFile, meshNetworksFile, log = () => {} }: ControlPlaneOptions, clock: Clock): SettingsInUse {
+  const told = { settings: () => {}, problems: () => {} };
+  const open = (kind: SettingsKind, path: string | undefined): SettingsSource =>
+    new SettingsSource({ kind, path, clock, log, onSettings: () => told.settings(), onProblems: () => told.problems() });
+  return { meshConfig: open(meshConfigKind, meshConfigFile), meshNetworks: open(meshNetworksKind, meshNetworksFile), told };
 }
 
 /** Starts the three roles (configuration, certificates, telemetry) in this process. Throws a `StartError`, leaving nothing behind. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const clock = options.clock ?? systemClock;
-  // Until it runs there is nobody to tell.
-  const changes: MeshConfigChanges = { settings: () => {}, problems: () => {} };
-  const meshConfig = new MeshConfigSource({
-    path: options.meshConfigFile,
-    clock,
-    log: options.log ?? (() => {}),
-    onSettings: (settings) => changes.settings(settings),
-    onProblems: () => changes.problems(),
-  });
-  const settled = settle({ ...meshConfig.atStart, ...options, clock });
+  const written = openSettings(options, clock);
+  const settled = settle({ ...written.meshConfig.atStart, ...options, clock });
   const state = openStateDirectory(options.stateDirectory);
   const closers: (() => void | Promise<void>)[] = [() => state.release()];
   let stopping: Promise<void> | undefined;
@@ -60,7 +56,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return stopping;
   };
   try {
-    const addresses = await start(settled, state, { source: meshConfig, changes }, (closer) => closers.push(closer));
+    const addresses = await start(settled, state, written, (closer) => closers.push(closer));
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -71,7 +67,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 async function start(
   options: SettledOptions,
   state: StateDirectory,
-  meshConfig: MeshConfigInUse,
+  written: SettingsInUse,
   onStop: (closer: () => void | Promise<void>) => void,
 ): Promise<Addresses> {
   const { clock, log, trustDomain, rootNamespace } = options;
@@ -97,18 +93,21 @@ async function start(
   onStop(() => events.stop());
 
   // Configuration: what is written and what exists become the mesh, and that is pushed.
-  const inForce = (written: Partial<MeshSettings>): MeshSettings => ({
+  const inForce = (): MeshSettings => ({
     ...defaultSettings,
-    ...written,
+    ...written.meshConfig.settings,
+    ...written.meshNetworks.settings,
     ...(options.outboundPolicy === undefined ? {} : { outboundPolicy: options.outboundPolicy }),
     trustDomain,
     rootNamespace,
   });
-  const mesh: MeshState = new MeshState(inForce(meshConfig.source.settings), await loadTypeRegistry(), () => push.meshChanged());
-  meshConfig.changes.settings = (written) => mesh.change({ settings: inForce(written) }, clock.now());
-  meshConfig.changes.problems = () => events.emit('problems');
-  meshConfig.source.start({ trustDomain, rootNamespace });
-  onStop(() => meshConfig.source.stop());
+  const mesh: MeshState = new MeshState(inForce(), await loadTypeRegistry(), () => push.meshChanged());
+  written.told.settings = () => mesh.change({ settings: inForce() }, clock.now());
+  written.told.problems = () => events.emit('problems');
+  for (const source of [written.meshConfig, written.meshNetworks]) {
+    source.start({ trustDomain, rootNamespace });
+    onStop(() => source.stop());
+  }
   const push: PushSource = new PushSource({
     mesh,
     clock,
@@ -174,7 +173,10 @@ async function start(
       clock,
       log,
       onProblems: () => events.emit('problems'),
-      onMeshConfigs: (found) => meshConfig.source.folderHas(found),
+      onSettings: ({ meshConfigs, meshNetworks }) => {
+        written.meshConfig.folderHas(meshConfigs);
+        written.meshNetworks.folderHas(meshNetworks);
+      },
     });
     onStop(() => folder?.stop());
     await folder.start();
@@ -233,7 +235,10 @@ async function start(
       services: () => world.views(),
       attached: () => world.attached(),
       rollouts,
-      problems: () => [...problemsOf({ folder, meshConfig: meshConfig.source, mesh, push, registered: world.registered(), telemetry }), ...rollouts.problems],
+      problems: () => [
+        ...problemsOf({ folder, settings: [written.meshConfig, written.meshNetworks], mesh, push, registered: world.registered(), telemetry }),
+        ...rollouts.problems,
+      ],
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),

@@ -32,8 +32,9 @@ export interface ControlPlaneOptions {
   readonly stateDirectory?: string;
   /** Folder of YAML to watch; absent: configuration comes by the API alone. */
   readonly configDirectory?: string;
-  /** A file of MeshConfig; absent: what the watched folder has of it is in effect. */
+  /** Files of MeshConfig and MeshNetworks; absent: what the watched folder has of them is in effect. */
   readonly meshConfigFile?: string;
+  readonly meshNetworksFile?: string;
   /** Default "cluster.local". Fixed when the state directory is first used. */
   readonly trustDomain?: string;
   /** Default "istio-system". */

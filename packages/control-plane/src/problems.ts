@@ -3,13 +3,13 @@ import { refText } from '@outrigger/resources';
 import { upstreamProblems } from '@outrigger/translate';
 import type { Problem } from './api/shapes.ts';
 import type { WatchedFolder } from './folder/folder.ts';
-import type { MeshConfigSource } from './folder/mesh-settings.ts';
+import type { SettingsSource } from './folder/mesh-settings.ts';
 import type { MeshState } from './push/mesh-state.ts';
 import type { PushSource } from './push/push-source.ts';
 
 export interface ProblemSources {
   readonly folder: WatchedFolder | undefined;
-  readonly meshConfig: MeshConfigSource;
+  readonly settings: readonly SettingsSource[];
   readonly mesh: MeshState;
   readonly push: PushSource;
   readonly registered: Iterable<RegisteredInstance>;
@@ -17,7 +17,7 @@ export interface ProblemSources {
 }
 
 /** Everything that somebody should look at now. */
-export function problemsOf({ folder, meshConfig, mesh, push, registered, telemetry }: ProblemSources): Problem[] {
+export function problemsOf({ folder, settings, mesh, push, registered, telemetry }: ProblemSources): Problem[] {
   const quarantined = [...mesh.quarantined.values()].map(({ ref, reason, sinceMs }) => ({
     what: `${refText(ref)} is quarantined: it could not be translated (${reason})`,
     where: refText(ref),
@@ -42,5 +42,13 @@ export function problemsOf({ folder, meshConfig, mesh, push, registered, telemet
         what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: warnedAtMs }],
       ),
   );
-  return [...(folder?.problems ?? []), ...meshConfig.problems, ...quarantined, ...refused, ...upstreams, ...warnings, ...telemetry.problems];
+  return [
+    ...(folder?.problems ?? []),
+    ...settings.flatMap(({ problems }) => problems),
+    ...quarantined,
+    ...refused,
+    ...upstreams,
+    ...warnings,
+    ...telemetry.problems,
+  ];
 }

@@ -57,6 +57,7 @@ export type {
   PeerAuthenticationSpec,
 } from './kinds/security.ts';
 export type { ClientTlsSettings, DurationText, LabelSelector, Percent, PolicyTargetReference, StringMatch, TlsMode, WorkloadSelector } from './kinds/shared.ts';
+export type { TelemetrySpec, TelemetryTag } from './kinds/telemetry.ts';
 export type {
   CorsPolicy,
   Destination,
@@ -92,10 +93,10 @@ export type {
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';
 export { type KubernetesService, kubernetesServices } from './kubernetes-services.ts';
-export type { TelemetrySpec, TelemetryTag } from './kinds/telemetry.ts';
 export { matchesLabels, selects } from './labels.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
 export { type MeshConfigEffect, meshConfigFields } from './mesh-config/fields.ts';
+export { meshNetworksProblems } from './mesh-config/networks.ts';
 export { type FoundSettings, meshConfigIn, meshConfigProblems, meshConfigWithoutEffect, meshNetworksIn } from './mesh-config/read.ts';
 export { type ParseResult, parseDocuments, parseSettings, type SettingsDocument, type SourceFile } from './parse.ts';
 export { type Problem, type ProblemCode, problemText } from './problem.ts';

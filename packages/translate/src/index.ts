@@ -22,6 +22,8 @@ export {
   type Sidecar,
   type VirtualService,
 } from './mesh.ts';
+export { settingsOf } from './mesh-config.ts';
+export { networksOf } from './networks.ts';
 export {
   bareNode,
   type Capture,
@@ -36,7 +38,6 @@ export {
   parseNode,
   type UpstreamPort,
 } from './node.ts';
-export { settingsOf } from './mesh-config.ts';
 export { INVALID_BACKEND } from './routes/destination.ts';
 export { defaultSettings, type MeshSettings, type OutboundPolicy } from './settings.ts';
 export { isSameIn, SharedByNode } from './shared-by-node.ts';

@@ -1,4 +1,5 @@
 import type { HttpRetry, LocalityLoadBalancerSetting } from '@outrigger/resources';
+import type { Network } from './networks.ts';
 
 /** ALLOW_ANY_DYNAMIC_DNS: captured requests go to what their Host header resolves to, not to the address that was dialled. */
 export type OutboundPolicy = 'ALLOW_ANY' | 'REGISTRY_ONLY' | 'ALLOW_ANY_DYNAMIC_DNS';
@@ -38,6 +39,8 @@ export interface MeshSettings {
   readonly dnsRefreshMs: number | undefined;
   /** Of proxies that name no access log of their own. `format` undefined: JSON with Istio's keys. */
   readonly accessLog: { readonly file: string; readonly format: string | Readonly<Record<string, string>> | undefined } | undefined;
+  /** Empty: everybody reaches everybody. */
+  readonly networks: readonly Network[];
 }
 
 export const defaultSettings: MeshSettings = {
@@ -60,4 +63,5 @@ export const defaultSettings: MeshSettings = {
   pathNormalization: 'BASE',
   dnsRefreshMs: undefined,
   accessLog: undefined,
+  networks: [],
 };

@@ -11,6 +11,7 @@ import { version } from '../version.ts';
 export interface UpOptions {
   config?: string;
   meshConfig?: string;
+  meshNetworks?: string;
   trustDomain?: string;
   rootNamespace?: string;
   outboundPolicy?: string;
@@ -52,6 +53,7 @@ export async function up(options: UpOptions): Promise<void> {
       stateDirectory: options.state,
       ...(options.config === undefined ? {} : { configDirectory: options.config }),
       ...(options.meshConfig === undefined ? {} : { meshConfigFile: options.meshConfig }),
+      ...(options.meshNetworks === undefined ? {} : { meshNetworksFile: options.meshNetworks }),
       ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
       ...(options.rootNamespace === undefined ? {} : { rootNamespace: options.rootNamespace }),
       ...(outboundPolicy === undefined ? {} : { outboundPolicy }),

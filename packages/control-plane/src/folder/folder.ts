@@ -6,6 +6,7 @@ import {
   groupOf,
   type KubernetesDocument,
   meshConfigIn,
+  meshNetworksIn,
   type Resource,
   readResources,
   refOf,
@@ -26,12 +27,16 @@ const SETTLE_MS = 50;
 const RESCAN_MS = 2_000;
 
 /** One file as it was last read. */
-interface ReadFile {
+interface ReadFile extends FolderSettings {
   readonly stamp: string;
   readonly resources: readonly Resource[];
   /** Not empty: nothing of the file is taken, and what it gave before stays. */
   readonly problems: readonly Omit<Problem, 'sinceMs'>[];
+}
+
+export interface FolderSettings {
   readonly meshConfigs: readonly FoundSettings[];
+  readonly meshNetworks: readonly FoundSettings[];
 }
 
 export interface FolderOptions {
@@ -40,8 +45,8 @@ export interface FolderOptions {
   readonly clock: Clock;
   readonly log: (entry: LogEntry) => void;
   readonly onProblems: () => void;
-  /** The MeshConfigs that it has, in the order of its files. */
-  readonly onMeshConfigs?: (found: readonly FoundSettings[]) => void;
+  /** What it has of the mesh's settings, in the order of its files. */
+  readonly onSettings?: (found: FolderSettings) => void;
 }
 
 /** A folder whose files are the configuration. */
@@ -157,22 +162,30 @@ export class WatchedFolder {
     await this.#options.configuration.applyFolder(resources, keep);
     this.#applied = signature;
     this.#clashing = clashes.length > 0;
-    this.#options.onMeshConfigs?.([...this.#files].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, { meshConfigs }]) => meshConfigs));
+    const ordered = [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, file]) => file);
+    this.#options.onSettings?.({
+      meshConfigs: ordered.flatMap(({ meshConfigs }) => meshConfigs),
+      meshNetworks: ordered.flatMap(({ meshNetworks }) => meshNetworks),
+    });
     this.#report([...problems, ...clashes]);
   }
 
   async #read(path: string, stamp: string): Promise<ReadFile> {
     const content = readConfigFile(this.#directory, path);
-    const before = this.#files.get(path)?.meshConfigs ?? [];
-    if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)], meshConfigs: before };
+    const { meshConfigs, meshNetworks } = this.#files.get(path) ?? { meshConfigs: [], meshNetworks: [] };
+    if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)], meshConfigs, meshNetworks };
     const { resources, problems, skipped, others } = await readResources([{ file: path, text: content }], { validator: this.#validator });
-    const found = others.map(meshConfigIn).filter((one) => one !== undefined);
-    this.#tellSkipped(path, withoutMeshConfigs(skipped, others));
+    this.#tellSkipped(path, withoutSettings(skipped, others));
     const errors = problems.filter(({ level }) => level === 'Error');
     return {
       stamp,
       resources,
-      meshConfigs: errors.length > 0 ? before : found,
+      ...(errors.length > 0
+        ? { meshConfigs, meshNetworks }
+        : {
+            meshConfigs: others.map(meshConfigIn).filter((one) => one !== undefined),
+            meshNetworks: others.map(meshNetworksIn).filter((one) => one !== undefined),
+          }),
       problems: errors.map((problem) => ({
         what: problem.resource === undefined ? problem.message : `${refText(problem.resource)}: ${problem.message}`,
         where: `${problem.file}:${problem.line}`,
@@ -258,10 +271,10 @@ export class WatchedFolder {
   }
 }
 
-/** What has a MeshConfig is not left out. */
-function withoutMeshConfigs(skipped: Readonly<Record<string, number>>, others: readonly KubernetesDocument[]): Record<string, number> {
+/** What has settings of the mesh is not left out. */
+function withoutSettings(skipped: Readonly<Record<string, number>>, others: readonly KubernetesDocument[]): Record<string, number> {
   const left = { ...skipped };
-  for (const { kind } of others.filter((document) => meshConfigIn(document) !== undefined)) {
+  for (const { kind } of others.filter((document) => meshConfigIn(document) !== undefined || meshNetworksIn(document) !== undefined)) {
     left[kind] = (left[kind] ?? 1) - 1;
     if (left[kind] === 0) delete left[kind];
   }

@@ -5,7 +5,7 @@ import { meshConfigIn, parseDocuments } from '@outrigger/resources';
 import type { MeshSettings } from '@outrigger/translate';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeClock } from '../testing/fake-clock.ts';
-import { MeshConfigSource } from './mesh-settings.ts';
+import { meshConfigKind, SettingsSource } from './mesh-settings.ts';
 
 let directory: string;
 let clock: FakeClock;
@@ -26,14 +26,16 @@ const file = (text: string): string => {
   return path;
 };
 
-function source(path?: string): MeshConfigSource {
-  return new MeshConfigSource({
+function source(path?: string): SettingsSource {
+  const made = new SettingsSource({
+    kind: meshConfigKind,
     path,
     clock,
     log: ({ message }) => logged.push(message),
-    onSettings: (settings) => given.push(settings),
+    onSettings: () => given.push(made.settings),
     onProblems: () => {},
   });
+  return made;
 }
 
 const inFolder = (meshConfig: string, file = 'istio.yaml') =>
@@ -88,7 +90,7 @@ test('what the folder has is in effect without a file; the last good stays', () 
   config.folderHas(inFolder('connectTimeout: soon'));
   expect(config.problems).toMatchObject([{ where: 'istio.yaml:6' }]);
   config.folderHas([...inFolder('connectTimeout: 4s'), ...inFolder('connectTimeout: 5s', 'other.yaml')]);
-  expect(config.problems).toMatchObject([{ where: 'other.yaml:5', what: 'a MeshConfig is not taken: the settings are those of istio.yaml' }]);
+  expect(config.problems).toMatchObject([{ where: 'other.yaml:5', what: 'MeshConfig is not taken: the settings are those of istio.yaml' }]);
   config.folderHas([]);
   expect(given.map(({ connectTimeoutMs }) => connectTimeoutMs)).toEqual([3_000, 4_000, undefined]);
   expect(config.problems).toEqual([]);

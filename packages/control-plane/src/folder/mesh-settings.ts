@@ -1,7 +1,17 @@
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type FoundSettings, field, meshConfigProblems, meshConfigWithoutEffect, parseSettings, type SettingsDocument, text } from '@outrigger/resources';
-import { type MeshSettings, settingsOf } from '@outrigger/translate';
+import {
+  type FoundSettings,
+  field,
+  meshConfigProblems,
+  meshConfigWithoutEffect,
+  meshNetworksProblems,
+  parseSettings,
+  type Problem as ReadProblem,
+  type SettingsDocument,
+  text,
+} from '@outrigger/resources';
+import { type MeshSettings, networksOf, settingsOf } from '@outrigger/translate';
 import type { Problem } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Clock, type LogEntry, StartError } from '../options.ts';
@@ -10,12 +20,38 @@ import { MAX_FILE_BYTES } from './scan.ts';
 /** How soon a change of the file is seen. */
 const LOOK_MS = 1_000;
 
-export interface MeshConfigOptions {
-  /** `--mesh-config`; undefined: what the watched folder has is in effect. */
+/** One of the two documents that Istio has of a mesh as a whole. */
+export interface SettingsKind {
+  readonly name: string;
+  readonly option: string;
+  readonly problems: (document: SettingsDocument) => readonly ReadProblem[];
+  readonly settings: (document: SettingsDocument) => Partial<MeshSettings>;
+  readonly withoutEffect: (document: SettingsDocument) => ReturnType<typeof meshConfigWithoutEffect>;
+}
+
+export const meshConfigKind: SettingsKind = {
+  name: 'MeshConfig',
+  option: '--mesh-config',
+  problems: meshConfigProblems,
+  settings: ({ value }) => settingsOf(value),
+  withoutEffect: meshConfigWithoutEffect,
+};
+
+export const meshNetworksKind: SettingsKind = {
+  name: 'MeshNetworks',
+  option: '--mesh-networks',
+  problems: meshNetworksProblems,
+  settings: ({ value }) => ({ networks: networksOf(value) }),
+  withoutEffect: () => [],
+};
+
+export interface SettingsSourceOptions {
+  readonly kind: SettingsKind;
+  /** What the option names; undefined: what the watched folder has is in effect. */
   readonly path: string | undefined;
   readonly clock: Clock;
   readonly log: (entry: LogEntry) => void;
-  readonly onSettings: (settings: Partial<MeshSettings>) => void;
+  readonly onSettings: () => void;
   readonly onProblems: () => void;
 }
 
@@ -25,8 +61,8 @@ export type StartSettings = Pick<MeshSettings, 'trustDomain' | 'rootNamespace'>;
 type Fault = Omit<Problem, 'sinceMs'>;
 
 /** The mesh's settings as people write them: of one file, or where they lie in the watched folder. What is bad changes nothing. */
-export class MeshConfigSource {
-  readonly #options: MeshConfigOptions;
+export class SettingsSource {
+  readonly #options: SettingsSourceOptions;
   readonly #path: string | undefined;
   #started: StartSettings | undefined;
   #stamp = '';
@@ -36,12 +72,12 @@ export class MeshConfigSource {
   #stopLooking = () => {};
 
   /** Reads the file a first time. Throws a `StartError` where that is bad. */
-  constructor(options: MeshConfigOptions) {
+  constructor(options: SettingsSourceOptions) {
     this.#options = options;
     this.#path = options.path === undefined ? undefined : resolve(options.path);
     if (this.#path === undefined) return;
     const read = this.#read();
-    const [fault] = 'settings' in read ? errorsOf(read) : [read];
+    const [fault] = 'settings' in read ? this.#errorsOf(read) : [read];
     if (fault !== undefined) throw new StartError('BAD_OPTION', fault.what, fault.where, fault.next);
     if ('settings' in read) this.#taken = read.settings;
   }
@@ -52,12 +88,12 @@ export class MeshConfigSource {
 
   /** What of the file is for the start alone. */
   get atStart(): Partial<StartSettings> {
-    const { trustDomain, rootNamespace } = settingsOf(this.#taken?.value ?? {});
+    const { trustDomain, rootNamespace } = this.settings;
     return { ...(trustDomain === undefined ? {} : { trustDomain }), ...(rootNamespace === undefined ? {} : { rootNamespace }) };
   }
 
   get settings(): Partial<MeshSettings> {
-    return this.#taken === undefined ? {} : settingsOf(this.#taken.value);
+    return this.#taken === undefined ? {} : this.#options.kind.settings(this.#taken);
   }
 
   /** `started`: with which the control plane has begun. */
@@ -76,7 +112,7 @@ export class MeshConfigSource {
     if (found.length === this.#folder.length && found.every((one, index) => one === this.#folder[index])) return;
     this.#folder = found;
     if (this.#path !== undefined) {
-      this.#report([...this.#standing(), ...this.#unheeded(found, 'the settings are those of --mesh-config')]);
+      this.#report([...this.#standing(), ...this.#unheeded(found, `the settings are those of ${this.#options.kind.option}`)]);
       return;
     }
     const [first, ...others] = found;
@@ -87,7 +123,7 @@ export class MeshConfigSource {
     const stamp = stampOf(this.#path!);
     if (stamp === this.#stamp) return;
     const read = this.#read();
-    const unheeded = this.#unheeded(this.#folder, 'the settings are those of --mesh-config');
+    const unheeded = this.#unheeded(this.#folder, `the settings are those of ${this.#options.kind.option}`);
     if ('settings' in read) this.#takeGood(read, unheeded);
     else this.#report([read, ...unheeded]);
   }
@@ -97,7 +133,7 @@ export class MeshConfigSource {
     try {
       this.#stamp = stampOf(path);
       if (statSync(path).size > MAX_FILE_BYTES)
-        return { what: `the mesh's settings have more than ${MAX_FILE_BYTES / 1024 / 1024} MB`, where: path, next: 'Give MeshConfig alone.' };
+        return { what: `the mesh's settings have more than ${MAX_FILE_BYTES / 1024 / 1024} MB`, where: path, next: `Give ${this.#options.kind.name} alone.` };
       return parseSettings({ file: path, text: readFileSync(path) });
     } catch (error) {
       return { what: `the mesh's settings cannot be read: ${(error as Error).message}`, where: path, next: 'Bring the file back, or make it readable.' };
@@ -105,27 +141,27 @@ export class MeshConfigSource {
   }
 
   #takeGood(found: FoundSettings | undefined, unheeded: readonly Fault[]): void {
-    const errors = found === undefined ? [] : errorsOf(found);
+    const errors = found === undefined ? [] : this.#errorsOf(found);
     if (errors.length > 0) {
       this.#report([...errors, ...unheeded]);
       return;
     }
     this.#taken = found?.settings;
     this.#tell(found?.settings, unheeded);
-    this.#options.onSettings(this.settings);
+    this.#options.onSettings();
   }
 
   #tell(settings: SettingsDocument | undefined, unheeded: readonly Fault[]): void {
     this.#report([...this.#standing(), ...unheeded]);
-    for (const { name, line, why } of settings === undefined ? [] : meshConfigWithoutEffect(settings))
-      this.#options.log({ level: 'info', part: 'config', message: `${settings!.file}:${line}: ${name} of MeshConfig has no effect: ${why}` });
+    for (const { name, line, why } of settings === undefined ? [] : this.#options.kind.withoutEffect(settings))
+      this.#options.log({ level: 'info', part: 'config', message: `${settings!.file}:${line}: ${name} of ${this.#options.kind.name} has no effect: ${why}` });
   }
 
   /** What is to be said as long as the present settings are in force. */
   #standing(): Fault[] {
     const settings = this.#taken;
     if (settings === undefined) return [];
-    const unknown = meshConfigProblems(settings).map(({ message, file, line, next }): Fault => ({ what: message, where: `${file}:${line}`, next }));
+    const unknown = this.#options.kind.problems(settings).map(({ message, file, line, next }): Fault => ({ what: message, where: `${file}:${line}`, next }));
     const late = (['trustDomain', 'rootNamespace'] as const).flatMap((name): Fault[] => {
       const written = text(field(settings.value, name));
       const used = this.#started?.[name];
@@ -133,7 +169,7 @@ export class MeshConfigSource {
       const option = name === 'trustDomain' ? '--trust-domain' : '--root-namespace';
       return [
         {
-          what: `MeshConfig: ${name} is ${used} as long as this control plane runs, not ${written}`,
+          what: `${this.#options.kind.name}: ${name} is ${used} as long as this control plane runs, not ${written}`,
           where: `${settings.file}:${settings.lineOf(name)}`,
           next: `Start it with ${option} ${written}, or with this file as --mesh-config.`,
         },
@@ -144,10 +180,17 @@ export class MeshConfigSource {
 
   #unheeded(found: readonly FoundSettings[], why: string): Fault[] {
     return found.map(({ settings }) => ({
-      what: `a MeshConfig is not taken: ${why}`,
+      what: `${this.#options.kind.name} is not taken: ${why}`,
       where: `${settings.file}:${settings.lineOf('')}`,
       next: 'Keep one of them.',
     }));
+  }
+
+  /** Why it is refused, what was in force staying so. */
+  #errorsOf({ settings, problems }: FoundSettings): Fault[] {
+    return [...problems, ...this.#options.kind.problems(settings)]
+      .filter(({ level }) => level === 'Error')
+      .map(({ message, file, line, next }) => ({ what: message, where: `${file}:${line}`, next }));
   }
 
   #report(faults: readonly Fault[]): void {
@@ -160,13 +203,6 @@ export class MeshConfigSource {
     this.#problems = next;
     onProblems();
   }
-}
-
-/** Why it is refused, what was in force staying so. */
-function errorsOf({ settings, problems }: FoundSettings): Fault[] {
-  return [...problems, ...meshConfigProblems(settings)]
-    .filter(({ level }) => level === 'Error')
-    .map(({ message, file, line, next }) => ({ what: message, where: `${file}:${line}`, next }));
 }
 
 /** '' : it is not there, or not to be looked at. */

@@ -6,7 +6,7 @@ const EFFECT: Readonly<Record<MeshConfigEffect, string>> = { yes: 'yes', start: 
 
 test('the page has every field', async () => {
   const rows = Object.entries(meshConfigFields).map(([name, { effect, says }]) => [`\`${name}\``, EFFECT[effect], says]);
-  await expect(`${HEAD}${table([['field', 'in effect', 'what it does, or why it does nothing'], ...rows])}`).toMatchFileSnapshot(
+  await expect(`${HEAD}${table([['field', 'in effect', 'what it does, or why it does nothing'], ...rows])}${NETWORKS}`).toMatchFileSnapshot(
     join(import.meta.dirname, '../../../../docs/mesh-config.md'),
   );
 });
@@ -36,4 +36,27 @@ The same file, or the same places in the files, count for \`rig analyze\`, \`rig
 
 "yes": in effect at once. "at the start": read when \`rig up --mesh-config\` starts. "offline": in what \`rig analyze\`, \`simulate\` and \`plan\` tell, being about what only a cluster has. What is without effect is said in the log of \`rig up\`, once for each version of the file.
 
+`;
+
+const NETWORKS = `
+# Networks
+
+Istio's MeshNetworks say which workloads reach one another, and by which gateway the others are reached:
+
+    networks:
+      west:
+        endpoints: [{ fromCidr: 10.1.0.0/16 }]
+        gateways: [{ address: 192.0.2.1, port: 15443 }]
+      east:
+        endpoints: [{ fromCidr: 10.2.0.0/16 }]
+        gateways: [{ registryServiceName: edge.gateways.svc.cluster.local, port: 15443 }]
+
+\`rig up --mesh-networks FILE\` reads it as it reads MeshConfig; without the option \`spec.values.global.meshNetworks\` of an IstioOperator or \`data.meshNetworks\` of the ConfigMap \`istio\` in the folder counts.
+
+- A workload is of the network that its WorkloadEntry or endpoint names, else its label \`topology.istio.io/network\`, else the first block that has its address. Who is of no known network is near to everybody.
+- In place of the instances of another network a proxy gets that network's gateways, which weigh together what the healthy instances do, in the locality of those. The gateway is a \`rig gateway\` with a server of TLS mode AUTO_PASSTHROUGH: it finds the service
+  by the name in the mesh's TLS, ends nothing and sends only to instances of its own network.
+- Without mesh mTLS no gateway can tell where a connection goes: instances that take none are left out.
+- A network without a gateway that has an address is reached directly. A gateway's \`address\` is an IP address: names are not resolved, and that is said. \`registryServiceName\` stands for the instances of that service. \`fromRegistry\` has no effect: there is one
+  registry. A gateway's \`locality\` has none.
 `;

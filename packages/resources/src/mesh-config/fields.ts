@@ -23,6 +23,7 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
   },
   accessLogFile: { check: anyText, effect: 'yes', says: 'proxies that name no access log of their own write there' },
   accessLogFormat: { check: anyText, effect: 'yes', says: 'with `accessLogFile`: what a line has' },
+  ca: { check: unchecked, effect: 'no', says: 'certificates are signed by the control plane itself' },
   caCertificates: { check: listOf(unchecked), effect: 'no', says: "the trust bundle is that of the mesh's own authority" },
   certificates: { check: listOf(unchecked), effect: 'no', says: 'there are no certificates for Kubernetes DNS names to keep' },
   configSources: { check: listOf(unchecked), effect: 'no', says: 'configuration comes of `rig up --config` and `rig apply`' },
@@ -48,6 +49,7 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
   defaultProviders: { check: unchecked, effect: 'no', says: 'of telemetry: analysis reads it' },
   defaultServiceExportTo: { check: exportTo, effect: 'yes', says: 'exportTo of ServiceEntries and services that have none' },
   defaultVirtualServiceExportTo: { check: exportTo, effect: 'yes', says: 'exportTo of VirtualServices that have none' },
+  defaultTrafficPolicy: { check: unchecked, effect: 'no', says: 'how a host is called is said by its DestinationRule' },
   disableEnvoyListenerLog: { check: flag, effect: 'no', says: 'listeners have no log beside those of their requests and connections' },
   discoverySelectors: { check: listOf(unchecked), effect: 'no', says: kubernetes },
   dnsRefreshRate: { check: positiveDuration, effect: 'yes', says: 'names of resolution DNS are resolved so often where their records have no TTL. Default 5s' },
@@ -115,6 +117,7 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
   proxyInboundListenPort: { check: count, effect: 'no', says: injected },
   proxyListenPort: { check: count, effect: 'no', says: injected },
   rootNamespace: { check: anyText, effect: 'start', says: 'namespace whose policies hold for all, as `--root-namespace`, which goes before' },
+  serviceEntryVisibility: { check: unchecked, effect: 'no', says: '`exportTo` of a ServiceEntry and `defaultServiceExportTo` say who sees it' },
   serviceScopeConfigs: { check: listOf(unchecked), effect: 'no', says: 'there is no ambient mode' },
   serviceSettings: { check: listOf(unchecked), effect: 'no', says: 'there is one cluster' },
   tcpKeepalive: {

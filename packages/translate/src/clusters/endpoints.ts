@@ -7,10 +7,11 @@ import { endpointAddress } from '../addresses.ts';
 import { isSniCluster, type OutboundName, parseOutboundCluster } from '../cluster-name.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
-import { inboundTlsMode } from '../security/peer-authentication.ts';
 import { Visibility } from '../visibility.ts';
 import { localityLbSetting } from './load-balancer.ts';
 import { type LocatedEndpoint, placeLocalities } from './locality.ts';
+import { takesMeshTls } from './mesh-tls.ts';
+import { byReach, withGateways } from './remote.ts';
 import { effectivePolicy, type FoundSubset, mergedRules } from './traffic-policy.ts';
 
 const healthStatus: Readonly<Record<Health, HealthStatus>> = {
@@ -22,13 +23,6 @@ const healthStatus: Readonly<Record<Health, HealthStatus>> = {
 /** Instances of a service that are in a subset. */
 export function inSubset(instances: readonly Instance[], subset: FoundSubset | undefined): readonly Instance[] {
   return subset === undefined ? instances : instances.filter((instance) => matchesLabels(subset.subset.labels, instance.labels));
-}
-
-/** Whether callers use mesh mTLS to this port of the instance: it has a sidecar, and no PeerAuthentication turns mTLS off. */
-export function takesMeshTls(reader: Reader, instance: Instance, servicePort: number): boolean {
-  if (!instance.meshed) return false;
-  const port = instance.ports.find((candidate) => candidate.servicePort === servicePort);
-  return inboundTlsMode(reader, instance, port?.applicationPort ?? servicePort) !== 'DISABLE';
 }
 
 export function spiffeId(instance: Instance): string {
@@ -48,8 +42,8 @@ export function endpointAssignment(reader: Reader, name: string): ClusterLoadAss
   if (subset !== undefined) reader.uses(subset.rule);
   const policy = effectivePolicy(merged, parsed.port, subset);
   const all = inSubset(reader.instances(service.hostname), subset);
-  // What is passed through is taken for the mesh's TLS by its name alone: only who ends and checks that may get it.
-  const instances = isSniCluster(name) ? all.filter((instance) => takesMeshTls(reader, instance, parsed.port)) : all;
+  // What is passed through is taken for the mesh's TLS by its name alone: only who ends and checks that may get it. It has come to its network, and goes to no other.
+  const instances = isSniCluster(name) ? byReach(reader, all, parsed.port).near.filter((instance) => takesMeshTls(reader, instance, parsed.port)) : all;
   return create(ClusterLoadAssignmentSchema, {
     clusterName: name,
     endpoints: localities(reader, instances, parsed, localityLbSetting(reader, policy)),
@@ -82,7 +76,8 @@ function localities(
   parsed: OutboundName,
   setting: Parameters<typeof placeLocalities>[2],
 ): Init<typeof LocalityLbEndpointsSchema>[] {
-  const located = instances.flatMap((instance): LocatedEndpoint[] => {
+  const { near, far } = byReach(reader, instances, parsed.port);
+  const located = near.flatMap((instance): LocatedEndpoint[] => {
     const port = instance.ports.find(({ servicePort }) => servicePort === parsed.port);
     if (port === undefined && !instance.address.startsWith('unix://')) return [];
     const version = instance.labels['version'] ?? '';
@@ -100,5 +95,6 @@ function localities(
     } as const;
     return [{ endpoint, locality: instance.locality, labels: instance.labels }];
   });
-  return placeLocalities(located, reader.node, setting);
+  if (far.length === 0) return placeLocalities(located, reader.node, setting);
+  return placeLocalities(withGateways(located, far), reader.node, setting);
 }
