@@ -6,7 +6,6 @@ import type { Problem } from './problem.ts';
 import { ComposeError, composeValue } from './syntax/compose.ts';
 import { tooDeepAt } from './syntax/depth.ts';
 import { type LineTree, lineAt } from './syntax/lines.ts';
-import { readQuickly } from './syntax/quick.ts';
 
 const MAX_MESSAGE_CHARS = 200;
 
@@ -91,17 +90,6 @@ function parseFile(file: string, content: string | Uint8Array, problems: Problem
     problems.push(unreadable(file, 'the file is binary, not UTF-8 text', 'give a YAML or JSON file'));
     return;
   }
-  const quick = readQuickly(text);
-  if (quick !== undefined && quick.length <= maxDocuments) {
-    for (const { value, lines } of quick) {
-      if (sink.isFull()) {
-        problems.push({ ...tooManyDocuments(file), line: lines.line });
-        return;
-      }
-      sink.take(value, lines);
-    }
-    return;
-  }
   const counter = new LineCounter();
   const problem = (message: string, offset: number, next: string): void => {
     problems.push({ code: 'SYNTAX', level: 'Error', message, file, line: counter.linePos(offset).line, next, field: '' });
@@ -143,7 +131,7 @@ function parseFile(file: string, content: string | Uint8Array, problems: Problem
       return;
     }
     if (count >= maxDocuments || sink.isFull()) {
-      problems.push({ ...tooManyDocuments(file), line: counter.linePos(token.offset).line });
+      problem(`more than ${maxDocuments} documents in one file`, token.offset, 'split the file');
       return;
     }
     take(composer.next(token));
@@ -203,10 +191,6 @@ function textOf(content: string | Uint8Array): string | undefined {
 
 function unreadable(file: string, message: string, next: string): Problem {
   return { code: 'FILE_UNREADABLE', level: 'Error', message, file, line: 1, next, field: '' };
-}
-
-function tooManyDocuments(file: string): Problem {
-  return { ...unreadable(file, `more than ${maxDocuments} documents in one file`, 'split the file'), code: 'SYNTAX' };
 }
 
 /** A message may quote what it does not understand, however long that is. */
