@@ -1,5 +1,15 @@
 import type { KindInEffect } from '@outrigger/resources';
 
+/** Why nothing acts on a kind, and what to do instead, by "group/Kind"; others are not there yet. */
+export const kindsNotInEffect: Readonly<Record<string, string>> = {
+  'networking.istio.io/ProxyConfig':
+    'a proxy is a process that `rig run` starts, which knows its settings before it knows the mesh: give it `--concurrency N`, and environment variables of its own',
+  'extensions.istio.io/WasmPlugin':
+    'no proxy of this mesh is given code from elsewhere, so that what the plugin would refuse passes; use AuthorizationPolicy, or an EnvoyFilter with a filter that the proxy has',
+  'extensions.istio.io/TrafficExtension':
+    'no proxy of this mesh is given code from elsewhere, so that what it would refuse passes; use AuthorizationPolicy, or an EnvoyFilter with a filter that the proxy has',
+};
+
 /**
  * Fields that validation takes and no proxy acts on, by kind: path ("[]" any index) and why. The translation says the same of what
  * depends on a proxy; this is what holds on all of them.

@@ -2,11 +2,12 @@ import { groupOf, type Json, type KindInEffect, kindInEffect, kindOf, type Resou
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
 import { Context } from './context.ts';
 import { reasonWithoutEffect } from './effect.ts';
-import { fieldsNotInEffect } from './not-in-effect.ts';
+import { fieldsNotInEffect, kindsNotInEffect } from './not-in-effect.ts';
 
 /** Which of its fields, or the whole kind, this version accepts but does not act on; a sentence each. Empty: all in effect. */
 export function statusNotes(resource: Resource): readonly string[] {
-  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) return [`${resource.kind} is accepted and kept, but not in effect in this version`];
+  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true)
+    return [`${resource.kind} is accepted and kept, but not in effect in this version${whyOf(resource)}`];
   const notes: string[] = [];
   for (const [pattern, why] of Object.entries(policyLevels(kindInEffect(groupOf(resource.apiVersion), resource.kind)!))) {
     for (const path of placesOf(resource.spec as Json, pattern.split('.'), 'spec'))
@@ -28,8 +29,13 @@ export function effectContext(resources: readonly Resource[], mesh: Mesh, option
  * in effect as far as the mesh can tell.
  */
 export function withoutEffect(resource: Resource, context: EffectContext): string | undefined {
-  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) return `${resource.kind} is not in effect in this version`;
+  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) return `${resource.kind} is not in effect in this version${whyOf(resource)}`;
   return reasonWithoutEffect(resource, context);
+}
+
+function whyOf({ apiVersion, kind }: Resource): string {
+  const why = kindsNotInEffect[`${groupOf(apiVersion)}/${kind}`];
+  return why === undefined ? '' : `: ${why}`;
 }
 
 /** The kind's fields, with a traffic policy's at each level where one may stand. */

@@ -1,4 +1,5 @@
 import { type Kind, type KindInEffect, kindInEffect, loadSchema } from '@outrigger/resources';
+import { kindsNotInEffect } from '../not-in-effect.ts';
 import { type FieldRow, fieldRows } from './field-rows.ts';
 import { kindTexts } from './texts.ts';
 
@@ -16,7 +17,12 @@ export async function kindPage(kind: Kind): Promise<string> {
   const lines = [MADE, '', `# ${kind.kind}`, '', `${versions}; ${kind.scope === 'Cluster' ? 'of the whole mesh' : 'in a namespace'}. ${about}`, ''];
   if (example !== undefined) lines.push('```yaml', example.trim(), '```', '');
   const inEffect = kindInEffect(kind.group, kind.kind);
-  if (inEffect === undefined) lines.push('It is read, validated as a Kubernetes API server would, kept and shown; none of its fields has an effect.', '');
+  const why = kindsNotInEffect[`${kind.group}/${kind.kind}`];
+  if (inEffect === undefined)
+    lines.push(
+      `It is read, validated as a Kubernetes API server would, kept and shown; none of its fields has an effect${why === undefined ? '' : `: ${why}`}.`,
+      '',
+    );
   else lines.push(...fieldTable(await rowsOf(kind, inEffect)), '');
   lines.push('[All kinds](README.md)', '');
   return lines.join('\n');

@@ -145,7 +145,7 @@ spec:
     about:
       'Changes of the generated xDS itself, as an Envoy gets it; our proxy takes what it knows. A patch that does not fit does nothing, and `rig get` says at which field; what a proxy refuses is kept from all of its kind, and the rest stays in force. What people use it for most has a way of its own here: limits of requests and connections (DestinationRule), retries by idempotency and a half-open breaker (always on).',
   },
-  'networking.istio.io/ProxyConfig': { about: 'Settings of proxies, such as their concurrency. Here these are options of `rig run` and `rig gateway`.' },
+  'networking.istio.io/ProxyConfig': { about: 'Settings of proxies, such as their concurrency.' },
   'security.istio.io/PeerAuthentication': {
     about:
       'Whether workloads take plain text. Without one they take both (PERMISSIVE). One of the root namespace (`istio-system`) holds for the mesh, one without `selector` for its namespace.',
@@ -178,10 +178,11 @@ spec:
       'Tokens (JWT) of end users. Our proxy checks them by xDS; no resource makes that of this kind yet, so a policy with `requestPrincipals` matches nobody.',
   },
   'telemetry.istio.io/Telemetry': {
-    about: 'Access log, traces and metrics by workload. Here every proxy has metrics and an access log, and `--otlp` sends spans. One of the root namespace (`istio-system`) holds for the mesh, one without `selector` for its namespace; it switches the log off or on, by the side of a call, and says which share of traces is kept.',
+    about:
+      'Access log, traces and metrics by workload. Here every proxy has metrics and an access log, and `--otlp` sends spans. One of the root namespace (`istio-system`) holds for the mesh, one without `selector` for its namespace; it switches the log off or on, by the side of a call, and says which share of traces is kept.',
   },
-  'extensions.istio.io/WasmPlugin': { about: 'WebAssembly in a proxy. Neither proxy of this mesh is given any.' },
-  'extensions.istio.io/TrafficExtension': { about: 'Lua or WebAssembly in a proxy. Neither proxy of this mesh is given any.' },
+  'extensions.istio.io/WasmPlugin': { about: 'WebAssembly in a proxy.' },
+  'extensions.istio.io/TrafficExtension': { about: 'Lua or WebAssembly in a proxy.' },
   'gateway.networking.k8s.io/GatewayClass': {
     about: 'Whose gateways those of a class are. The class `outrigger` is there without a resource; another name becomes ours by this controller.',
     example: `apiVersion: gateway.networking.k8s.io/v1

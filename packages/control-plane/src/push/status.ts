@@ -107,9 +107,8 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
     const instead = { 'last-good': 'its last good version stays in force', nothing: 'nothing of it is in force', held: 'proxies keep what they had before it' };
     return status('quarantined', `quarantined: it could not be translated (${quarantined.reason}); ${instead[quarantined.inForce]}`);
   }
-  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true) {
-    return status('without-effect', `without effect because this version of Outrigger does not act on ${resource.kind} yet`);
-  }
+  if (kindOf(resource.apiVersion, resource.kind)?.inEffect !== true)
+    return status('without-effect', `without effect because ${withoutEffect(resource, input.effect)}`);
   const kept = (['outrigger', 'envoy'] as const).flatMap((dataPlane) => {
     const refusal = input.mesh.refusals.get(refusalKey(refOf(resource), dataPlane));
     return refusal === undefined ? [] : [`${dataPlane} (a proxy refused what it makes: ${refusal})`];
