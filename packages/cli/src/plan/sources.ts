@@ -4,7 +4,7 @@ import { instancesOf, type ReadResult, type Resource, refKey, refOf, resourceFro
 import { buildMesh, type MeshSettings } from '@outrigger/translate';
 import { meshConfigFor } from '../mesh-config-file.ts';
 import { meshConfigOf } from '../simulate/mesh-config.ts';
-import { type World, worldOf } from '../simulate/world.ts';
+import { patchesLeftOut, type World, worldOf } from '../simulate/world.ts';
 import { resourceDifferences, touchedBetween } from './differences.ts';
 import type { PlanInput, PlannedProxy, Side } from './input.ts';
 import { proxiesOf } from './proxies.ts';
@@ -20,7 +20,10 @@ export function inputOfMesh(view: MeshView, read: ReadResult, { prune, nowMs }: 
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
   const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
   const rollouts = present.filter(({ kind }) => kind === 'Rollout').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  const assumed = rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`];
+  const assumed = [
+    ...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`]),
+    ...patchesLeftOut([...after.values()]),
+  ];
   return inputOf(sideOfMesh(view, present, proxies), sideOfMesh(view, [...after.values()], proxies), assumed);
 }
 

@@ -57,7 +57,7 @@ export function worldOf(
   { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}) }: WorldOptions = {},
 ): World {
   const { ingress, unread } = meshConfig;
-  const assumed = unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`);
+  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`), ...patchesLeftOut(written)];
   const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
   const resources = [...written, ...ingresses];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
@@ -77,6 +77,12 @@ export function worldOf(
     instances,
     assumed,
   };
+}
+
+/** EnvoyFilters change what one kind of proxy makes of the rest; here it is told what the rest says. */
+export function patchesLeftOut(resources: readonly Resource[]): readonly string[] {
+  const filters = resources.filter((resource) => isKind(resource, 'EnvoyFilter')).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  return filters.length === 0 ? [] : [`proxies are as they are without the EnvoyFilters ${filters.join(', ')}`];
 }
 
 /** Whoever's class it is: what is asked is what we would do. */
