@@ -90,7 +90,7 @@ const world = await (async () => {
   return worldOf(resources, others);
 })();
 
-test('what EnvoyFilters change is not told, and that is said', async () => {
+it('leaves out what EnvoyFilters change, and says so', async () => {
   const text = 'apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: { name: mine, namespace: shop }\nspec: { configPatches: [] }\n';
   const { resources, others } = await readResources([{ file: 'filter.yaml', text }]);
   expect(worldOf(resources, others).assumed).toEqual(['proxies are as they are without the EnvoyFilters shop/mine']);
