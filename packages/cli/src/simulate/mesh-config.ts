@@ -7,7 +7,7 @@ export interface MeshConfig {
   readonly settings: Partial<MeshSettings>;
   /** undefined: no Ingress is served. */
   readonly ingress: IngressSettings | undefined;
-  /** Fields that are written and not looked at. */
+  /** Fields that are written and do nothing. */
   readonly unread: readonly string[];
 }
 
@@ -23,6 +23,6 @@ export function meshConfigOf(config: JsonObject): MeshConfig {
             unclassed: ingresses === 'DEFAULT',
             gateway: text(config['ingressSelector']) || text(config['ingressService']) || DEFAULT_INGRESS.gateway,
           },
-    unread: Object.keys(config).filter((name) => !Object.hasOwn(meshConfigFields, name) || meshConfigFields[name]?.effect === 'no'),
+    unread: Object.keys(config).filter((name) => Object.hasOwn(meshConfigFields, name) && meshConfigFields[name]?.effect === 'no'),
   };
 }
