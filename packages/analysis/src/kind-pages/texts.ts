@@ -144,6 +144,27 @@ spec:
   'networking.istio.io/EnvoyFilter': {
     about:
       'Changes of the generated xDS itself, as an Envoy gets it; our proxy takes what it knows. A patch that does not fit does nothing, and `rig get` says at which field; what a proxy refuses is kept from all of its kind, and the rest stays in force. What people use it for most has a way of its own here: limits of requests and connections (DestinationRule), retries by idempotency and a half-open breaker (always on).',
+    example: `apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: edge-headers
+  namespace: istio-system
+spec:
+  workloadSelector: { labels: { istio: ingressgateway } }
+  configPatches:
+    - applyTo: HTTP_FILTER
+      match:
+        context: GATEWAY
+        listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } }
+      patch:
+        operation: INSERT_FIRST
+        value:
+          name: edge-headers
+          typed_config:
+            '@type': type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+            mutations:
+              response_mutations:
+                - append: { header: { key: x-frame-options, value: DENY } }`,
   },
   'networking.istio.io/ProxyConfig': { about: 'Settings of proxies, such as their concurrency.' },
   'security.istio.io/PeerAuthentication': {
@@ -180,6 +201,17 @@ spec:
   'telemetry.istio.io/Telemetry': {
     about:
       'Access log, traces and metrics by workload. Here every proxy has metrics and an access log, and `--otlp` sends spans. One of the root namespace (`istio-system`) holds for the mesh, one without `selector` for its namespace; it switches the log off or on, by the side of a call, and says which share of traces is kept.',
+    example: `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata:
+  name: mesh-default
+  namespace: istio-system
+spec:
+  accessLogging:
+    - match: { mode: CLIENT }
+      disabled: true
+  tracing:
+    - randomSamplingPercentage: 10`,
   },
   'extensions.istio.io/WasmPlugin': { about: 'WebAssembly in a proxy.' },
   'extensions.istio.io/TrafficExtension': { about: 'Lua or WebAssembly in a proxy.' },

@@ -134,6 +134,13 @@ describe('MERGE', () => {
   });
 });
 
+test('a virtual host in the place of another keeps the name by which it is asked for', () => {
+  const value = { name: 'other', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 418 } }] };
+  const mesh = meshOf(filter('one', [patch('VIRTUAL_HOST', 'REPLACE', value)]));
+  const made = virtualHost(mesh, { ...web, onDemand: true }, 'http_proxy/order-service:8080');
+  expect([`http_proxy/${made.message!.name}`, made.message!.routes.map(({ action }) => action.case)]).toEqual([made.name, ['directResponse']]);
+});
+
 test('clusters and virtual hosts come and go', () => {
   const added = { name: 'mine', type: 'STATIC', connect_timeout: '1s', load_assignment: { cluster_name: 'mine', endpoints: [] } };
   const mesh = meshOf(

@@ -59,10 +59,11 @@ export function patchedVirtualHost(reader: Reader, made: VirtualHost, table: str
       host.routes.forEach((route, index) => {
         reader.replaced(route, next.routes[index]!);
       });
-      host = next;
+      host = withFields(next, { name: made.name });
     } else if (patch.operation === 'REPLACE')
       attempt(reader, patch, (types) => {
-        host = decodedValue(patch, VirtualHostSchema, types);
+        // By its name it is asked for.
+        host = withFields(decodedValue(patch, VirtualHostSchema, types), { name: made.name });
       });
     else reader.ignored(patch.filter, `${patch.field}.patch.operation`, `a virtual host is merged, added, replaced or removed, not ${patch.operation}`);
   }
