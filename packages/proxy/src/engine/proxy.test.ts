@@ -189,6 +189,21 @@ describe('virtual hosts on demand', () => {
     await plane.verdict(TypeUrl.virtualHost, 'r/orders');
     expect((await ask()).status).toBe(404);
   });
+
+  it('take over a domain that another gives up in the same update, whichever comes first', async () => {
+    const made = await start();
+    const says = (status: number, ...domains: string[]) =>
+      virtualHost({ name: domains[0]!, domains, routes: [{ match: { prefix: '/' }, directResponse: { status } }] });
+    const ask = () => Promise.all(['orders', 'orders:80'].map(async (host) => (await made.ask('in', { headers: { host } })).status));
+    plane.virtualHost('r/orders:80', says(418, 'orders:80', 'orders'), ['r/orders']);
+    expect(await ask()).toEqual([418, 418]);
+    expect([...plane.subscribed(TypeUrl.virtualHost)].sort()).toEqual(['r/orders', 'r/orders:80']);
+    plane.forget();
+    plane.virtualHost('r/orders', says(201, 'orders'));
+    plane.virtualHost('r/orders:80', says(202, 'orders:80'));
+    await plane.verdict(TypeUrl.virtualHost, 'r/orders');
+    expect(await ask()).toEqual([201, 202]);
+  });
 });
 
 describe('an update of a listener under load', () => {

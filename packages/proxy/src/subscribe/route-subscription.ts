@@ -3,7 +3,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xd
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { Slices, Steps } from '@outrigger/xds/slices';
 import { RouteSlot } from '../engine/route-slot.ts';
-import { describeErrors } from '../routing/compile-result.ts';
+import { type CompileError, describeErrors } from '../routing/compile-result.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import { RouteAssembly } from './route-assembly.ts';
 
@@ -92,17 +92,28 @@ export class RouteSubscription {
   *#takeVirtualHosts(update: ResourceUpdate<VirtualHost>, rejections: Rejection[]): Steps<Set<RouteAssembly>> {
     const changed = new Set<RouteAssembly>();
     const kept = new Set<string>();
-    for (const { name, message, aliases } of update.added) {
-      const assembly = this.#assemblies.get(routeNameOf(name));
-      if (assembly === undefined) continue;
-      const errors = assembly.setVirtualHost(name, message, aliases, update.removed);
-      if (errors === null) changed.add(assembly);
-      else {
-        rejections.push({ name, message: describeErrors(errors) });
-        // What it was to take the place of goes on.
-        for (const alias of aliases) kept.add(alias);
+    let left = update.added;
+    // One may want a domain that another of the same update gives up: it is tried again as long as that is of use.
+    for (;;) {
+      const refused: { readonly one: (typeof left)[number]; readonly errors: readonly CompileError[] }[] = [];
+      for (const one of left) {
+        const assembly = this.#assemblies.get(routeNameOf(one.name));
+        if (assembly === undefined) continue;
+        const errors = assembly.setVirtualHost(one.name, one.message, one.aliases, update.removed);
+        if (errors === null) changed.add(assembly);
+        else refused.push({ one, errors });
+        yield;
       }
-      yield;
+      if (refused.length > 0 && refused.length < left.length) {
+        left = refused.map(({ one }) => one);
+        continue;
+      }
+      for (const { one, errors } of refused) {
+        rejections.push({ name: one.name, message: describeErrors(errors) });
+        // What it was to take the place of goes on.
+        for (const alias of one.aliases) kept.add(alias);
+      }
+      break;
     }
     for (const name of update.removed) {
       if (kept.has(name)) continue;
