@@ -161,7 +161,7 @@ spec:
         value:
           name: edge-headers
           typed_config:
-            '@type': type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+            "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
             mutations:
               response_mutations:
                 - append: { header: { key: x-frame-options, value: DENY } }`,
