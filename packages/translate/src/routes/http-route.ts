@@ -17,7 +17,7 @@ import type { Visibility } from '../visibility.ts';
 import { httpRules } from './delegate.ts';
 import { hashPolicy, type ResolvedDestination, resolveDestination, serviceDestination } from './destination.ts';
 import { fraction, perFilterConfig } from './filters.ts';
-import { headerFields, hostOperation, overwrite, PEER_HEADER } from './headers.ts';
+import { headerFields, hostOperation, namesPeer, PEER_HEADER } from './headers.ts';
 import { appliesTo, everyPath, type RouteMatchInit, routeMatch } from './match.ts';
 import { type Retry, type RetryPolicyInit, retryOf, splitByIdempotency } from './retry.ts';
 import type { RouteRule } from './rule.ts';
