@@ -3,6 +3,7 @@ import { meshConfigFields, type Resource, type Service } from '@outrigger/resour
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
+import { OpenTelemetryConfigSchema } from '@outrigger/xds/protos/envoy/config/trace/v3/opentelemetry';
 import { FileAccessLogSchema } from '@outrigger/xds/protos/envoy/extensions/access_loggers/file/v3/file';
 import { CorsSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/cors/v3/cors';
 import { FilterConfigSchema as DynamicForwardProxySchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy';
@@ -25,6 +26,7 @@ const registry = createRegistry(
   DynamicForwardProxySchema,
   HTTPFaultSchema,
   RouterSchema,
+  OpenTelemetryConfigSchema,
   FileAccessLogSchema,
   HttpConnectionManagerSchema,
   HttpProtocolOptionsSchema,
@@ -150,6 +152,16 @@ it('pathNormalization and accessLog', () => {
   ]);
 });
 
+it('enableTracing false: no spans, but where a Telemetry gives a percentage', () => {
+  const otlp = { host: '127.0.0.1', port: 4318 };
+  const traces = (config: object, more: readonly Resource[] = []): boolean => {
+    const { message } = listener(meshOf(config, { config: more }), node('web', { otlp }), 'http_proxy');
+    return JSON.stringify(toJson(ListenerSchema, message!, { registry })).includes('"tracing"');
+  };
+  const telemetry = { ...resource('Telemetry', 'share', { tracing: [{ randomSamplingPercentage: 10 }] }), apiVersion: 'telemetry.istio.io/v1' };
+  expect([traces({}), traces({ enableTracing: false }), traces({ enableTracing: false }, [telemetry])]).toEqual([true, false, true]);
+});
+
 it.each([
   ['defaultServiceExportTo', undefined],
   ['defaultDestinationRuleExportTo', '1s'],
@@ -183,6 +195,7 @@ test('every field that is in effect changes a setting', () => {
     defaultVirtualServiceExportTo: ['.'],
     dnsRefreshRate: '3s',
     enableAutoMtls: false,
+    enableTracing: false,
     h2UpgradePolicy: 'UPGRADE',
     localityLbSetting: {},
     meshMTLS: { minProtocolVersion: 'TLSV1_3' },

@@ -42,6 +42,7 @@ export function settingsOf(config: JsonObject): Partial<MeshSettings> {
     autoMtls: config['enableAutoMtls'] !== false,
     ...(text(field(config, 'meshMTLS', 'minProtocolVersion')) === 'TLSV1_3' ? { minMeshTls: 'TLSv1_3' } : {}),
     ...(NORMALIZATIONS.has(normalization) ? { pathNormalization: normalization as PathNormalization } : {}),
+    tracing: config['enableTracing'] !== false,
     ...accessLogOf(config),
   };
 }

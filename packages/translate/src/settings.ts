@@ -39,6 +39,8 @@ export interface MeshSettings {
   readonly dnsRefreshMs: number | undefined;
   /** Of proxies that name no access log of their own. `format` undefined: JSON with Istio's keys. */
   readonly accessLog: { readonly file: string; readonly format: string | Readonly<Record<string, string>> | undefined } | undefined;
+  /** Whether proxies that have a collector trace, where no Telemetry says how much. */
+  readonly tracing: boolean;
   /** Empty: everybody reaches everybody. */
   readonly networks: readonly Network[];
 }
@@ -63,5 +65,6 @@ export const defaultSettings: MeshSettings = {
   pathNormalization: 'BASE',
   dnsRefreshMs: undefined,
   accessLog: undefined,
+  tracing: true,
   networks: [],
 };

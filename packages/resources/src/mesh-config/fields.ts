@@ -60,7 +60,11 @@ export const meshConfigFields: Readonly<Record<string, MeshConfigField>> = {
   },
   enableEnvoyAccessLogService: { check: flag, effect: 'no', says: 'Envoys always report to the control plane' },
   enablePrometheusMerge: { check: flag, effect: 'no', says: "a proxy's metrics and an application's have pages of their own" },
-  enableTracing: { check: flag, effect: 'no', says: 'a proxy traces where `--otlp` names a collector' },
+  enableTracing: {
+    check: flag,
+    effect: 'yes',
+    says: 'false: no spans, but where a Telemetry gives a percentage. Else a proxy traces where `--otlp` names a collector. Default true',
+  },
   extensionProviders: {
     check: listOf(unchecked),
     effect: 'no',

@@ -121,7 +121,8 @@ function signedRefusal(name: string): Init<typeof ResponseMapperSchema> {
 function tracing(reader: Reader, direction: ManagerOptions['direction']): Pick<ManagerInit, 'tracing'> {
   const { node } = reader;
   const wishes = tracingWishes(reader, direction);
-  if (node.otlp === undefined || wishes.off) return {};
+  const wanted = reader.settings.tracing || wishes.percent !== undefined;
+  if (node.otlp === undefined || wishes.off || !wanted) return {};
   const percent = wishes.percent ?? RANDOM_SAMPLING_PERCENT;
   const uri = `http://${hostPortText(node.otlp)}/v1/traces`;
   const envoy = node.dataPlane === 'envoy';
