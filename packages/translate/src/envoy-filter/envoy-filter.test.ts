@@ -141,6 +141,35 @@ test('a virtual host in the place of another keeps the name by which it is asked
   expect([`http_proxy/${made.message!.name}`, made.message!.routes.map(({ action }) => action.case)]).toEqual([made.name, ['directResponse']]);
 });
 
+describe('where a patch is meant', () => {
+  const first = (port: number, context: string) => [patch('HTTP_FILTER', 'INSERT_FIRST', httpFilter('x'), { context, listener: { portNumber: port } })];
+  const names = (message: Listener | undefined): readonly string[] => managerOf(message).httpFilters.map(({ name }) => name);
+
+  test("a gateway's listener is known by the port that its resource has, bound to whichever", () => {
+    const edge = bareNode('default', 'edge', { labels: { app: 'edge' }, gateway: { address: '0.0.0.0', portMap: { 80: 8081 }, portOffset: 0 } });
+    const gateway = resource('Gateway', 'gw', { selector: { app: 'edge' }, servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['*'] }] });
+    const at80 = listener(meshOf(gateway, filter('one', first(80, 'GATEWAY'))), edge, '0.0.0.0_8081').message;
+    const at90 = listener(meshOf(gateway, filter('one', first(90, 'GATEWAY'))), edge, '0.0.0.0_8081').message;
+    expect([names(at80)[0], names(at90).includes('x')]).toEqual(['x', false]);
+  });
+
+  test("an inbound listener by the application's port, and the routes that stand in it", () => {
+    const port = {
+      name: 'http',
+      protocol: 'HTTP' as const,
+      servicePort: 8080,
+      mesh: { host: '127.0.0.1', port: 15_101 },
+      application: { host: '127.0.0.1', port: 9001 },
+    };
+    const node = bareNode('default', 'order-service', { inbound: [port] });
+    const route = patch('HTTP_ROUTE', 'MERGE', { response_headers_to_add: [{ header: { key: 'x-in', value: 'yes' } }] }, { context: 'SIDECAR_INBOUND' });
+    const made = listener(meshOf(filter('one', [...first(9001, 'SIDECAR_INBOUND'), route])), node, 'inbound_127.0.0.1_15101').message;
+    const { routeSpecifier } = managerOf(made);
+    const routes = routeSpecifier.case === 'routeConfig' ? routeSpecifier.value.virtualHosts.flatMap((host) => host.routes) : [];
+    expect([names(made)[0], routes.map(({ responseHeadersToAdd }) => responseHeadersToAdd.map(({ header }) => header!.key))]).toEqual(['x', [['x-in']]]);
+  });
+});
+
 test('clusters and virtual hosts come and go', () => {
   const added = { name: 'mine', type: 'STATIC', connect_timeout: '1s', load_assignment: { cluster_name: 'mine', endpoints: [] } };
   const mesh = meshOf(
