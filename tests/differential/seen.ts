@@ -111,9 +111,12 @@ function unlikeArrivals(told: Outcome, arrivals: readonly Arrival[], clusters: R
   const [arrival, more] = rest;
   if (arrival === undefined || more !== undefined) return `it is carried to ${reached}, not to ${told.xds.clusters.join(' or ')}`;
   if (!told.xds.clusters.includes(arrival.cluster)) return `it is carried to ${reached}, not to ${told.xds.clusters.join(' or ')}`;
-  const destination = possible.find((one) => clusterOf(one) === arrival.cluster) ?? possible[0];
-  const sent = destination?.request ?? told.request;
-  return sent === null || arrival.protocol === 'bytes' ? undefined : unlikeRequest(sent, arrival);
+  if (arrival.protocol === 'bytes') return undefined;
+  // Several entries of a route may lead to one cluster.
+  const here = possible.filter((one) => clusterOf(one) === arrival.cluster);
+  const requests = (here.length === 0 ? possible.slice(0, 1) : here).map(({ request }) => request ?? told.request).filter((request) => request !== null);
+  const reasons = requests.map((request) => unlikeRequest(request, arrival));
+  return reasons.includes(undefined) ? undefined : reasons[0];
 }
 
 function unlikeRequest({ method, host, path, headers }: SentRequest, arrival: Arrival): string | undefined {
