@@ -204,6 +204,21 @@ describe('virtual hosts on demand', () => {
     await plane.verdict(TypeUrl.virtualHost, 'r/orders');
     expect(await ask()).toEqual([201, 202]);
   });
+
+  it('give domains to each other in one update', async () => {
+    const made = await start();
+    const says = (status: number, ...domains: string[]) =>
+      virtualHost({ name: domains[0]!, domains, routes: [{ match: { prefix: '/' }, directResponse: { status } }] });
+    const ask = () => Promise.all(['orders', 'audit'].map(async (host) => (await made.ask('in', { headers: { host } })).status));
+    plane.virtualHost('r/a', says(201, 'orders'), ['r/orders']);
+    plane.virtualHost('r/b', says(202, 'audit'), ['r/audit']);
+    expect(await ask()).toEqual([201, 202]);
+    plane.forget();
+    plane.virtualHost('r/a', says(201, 'audit'), ['r/audit']);
+    plane.virtualHost('r/b', says(202, 'orders'), ['r/orders']);
+    await plane.verdict(TypeUrl.virtualHost, 'r/a');
+    expect(await ask()).toEqual([202, 201]);
+  });
 });
 
 describe('an update of a listener under load', () => {

@@ -1,4 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { atOnce } from '@outrigger/xds/slices';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RouteSlot, type RouteWaiter } from '../engine/route-slot.ts';
 import { routeConfiguration, routeTo, virtualHost } from '../testing/messages.ts';
@@ -138,6 +139,23 @@ describe('a virtual host on demand', () => {
     expect(assembly.setVirtualHost('http_proxy/orders.default:8080', thief, [], ['http_proxy/orders:8080'])).not.toBeNull();
     give('more:8080', ['more:8080']);
     expect(['orders:8080', 'payment:8080'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['orders:8080', 'payment:8080']);
+  });
+
+  it('gives a domain to another and takes one of that, all in one update', () => {
+    configure();
+    give('a', ['a', 'x']);
+    give('b', ['b', 'y']);
+    const swapped = [
+      { name: 'http_proxy/a', message: host('a', ['a', 'y']), aliases: [] },
+      { name: 'http_proxy/b', message: host('b', ['b', 'x']), aliases: [] },
+    ];
+    expect(atOnce(assembly.setVirtualHosts(swapped, []))).toBe(true);
+    assembly.publish(assembly.pending!);
+    expect(['x', 'y'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['b', 'a']);
+    const wrong = [swapped[0]!, { name: 'http_proxy/c', message: host('c', ['a', 'c']), aliases: [] }];
+    expect(atOnce(assembly.setVirtualHosts(wrong, []))).toBe(false);
+    give('d', ['d']);
+    expect(['x', 'y', 'c', 'd'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['b', 'a', undefined, 'd']);
   });
 
   it('needs its route configuration first', () => {

@@ -20,6 +20,13 @@ export interface RouteAssemblyEvents {
   nowMs(): number;
 }
 
+/** As it came over VHDS. */
+export interface VirtualHostOnDemand {
+  readonly name: string;
+  readonly message: VirtualHost;
+  readonly aliases: readonly string[];
+}
+
 interface OnDemandHost {
   readonly message: VirtualHost;
   readonly aliases: readonly string[];
@@ -110,6 +117,24 @@ export class RouteAssembly implements VirtualHostDemand {
     const errors = this.#rebuild();
     if (errors !== null) this.#onDemand = before;
     return errors;
+  }
+
+  /** All of one update, or, where that does not make a table, none: false. Domains may go round among them. `leaving`: as above. */
+  *setVirtualHosts(hosts: readonly VirtualHostOnDemand[], leaving: readonly string[]): Steps<boolean> {
+    const taken: [name: string, host: OnDemandHost][] = [];
+    for (const { name, message, aliases } of hosts) {
+      if (this.#config === null) return false;
+      const compiled = yield* virtualHostSteps(this.#config, message);
+      if (!compiled.ok) return false;
+      taken.push([name, { message, aliases, compiled: compiled.value, usedAtMs: this.#events.nowMs() }]);
+      yield;
+    }
+    const before = new Map(this.#onDemand);
+    for (const name of leaving) this.#onDemand.delete(name);
+    for (const [name, host] of taken) this.#onDemand.set(name, host);
+    if (this.#rebuild() === null) return true;
+    this.#onDemand = before;
+    return false;
   }
 
   /** True: the table has changed. */

@@ -5,7 +5,7 @@ import type { Slices, Steps } from '@outrigger/xds/slices';
 import { RouteSlot } from '../engine/route-slot.ts';
 import { type CompileError, describeErrors } from '../routing/compile-result.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import { RouteAssembly } from './route-assembly.ts';
+import { RouteAssembly, type VirtualHostOnDemand } from './route-assembly.ts';
 
 /** A table is held back so long for its clusters; then it is taken, and requests to what is missing say so. */
 const CLUSTERS_TIMEOUT_MS = 5_000;
@@ -92,10 +92,15 @@ export class RouteSubscription {
   *#takeVirtualHosts(update: ResourceUpdate<VirtualHost>, rejections: Rejection[]): Steps<Set<RouteAssembly>> {
     const changed = new Set<RouteAssembly>();
     const kept = new Set<string>();
-    let left = update.added;
-    // One may want a domain that another of the same update gives up: it is tried again as long as that is of use.
+    let left: readonly VirtualHostOnDemand[] = [];
+    for (const [assembly, hosts] of Map.groupBy(update.added, ({ name }) => this.#assemblies.get(routeNameOf(name)))) {
+      if (assembly === undefined) continue;
+      if (yield* assembly.setVirtualHosts(hosts, update.removed)) changed.add(assembly);
+      else left = [...left, ...hosts];
+    }
+    // Where they are not good as a whole, what is good of them: one may want a domain that another gives up, so it is tried again as long as that is of use.
     for (;;) {
-      const refused: { readonly one: (typeof left)[number]; readonly errors: readonly CompileError[] }[] = [];
+      const refused: { readonly one: VirtualHostOnDemand; readonly errors: readonly CompileError[] }[] = [];
       for (const one of left) {
         const assembly = this.#assemblies.get(routeNameOf(one.name));
         if (assembly === undefined) continue;
