@@ -64,7 +64,7 @@ export interface ConfigurationOptions {
   readonly store: ResourceStore;
   readonly rootNamespace: string;
   readonly clusterDomain: string;
-  /** Registered services and instances, beside what the resources declare: the same as before where nothing has changed. */
+  /** Registered services and instances, beside what the resources declare. */
   readonly world: () => World;
   /** Whether a folder is watched now: what it holds is then changed there alone. */
   readonly watchesFolder: boolean;
@@ -341,7 +341,7 @@ export class Configuration {
   /** Of what is in force. */
   async #known(): Promise<readonly AnalysisMessage[]> {
     const known = this.#analyzed;
-    return known !== undefined && known.revision === this.#revision && known.world === this.#options.world()
+    return known !== undefined && known.revision === this.#revision && isSameWorld(known.world, this.#options.world())
       ? known.messages
       : await this.#analyze(this.resources, this.#revision);
   }
@@ -360,6 +360,15 @@ export class Configuration {
 
 function causeOf(how: string, by = ''): Cause {
   return { by, how };
+}
+
+/** What has not changed is the same object in both. */
+function isSameWorld(one: World, other: World): boolean {
+  return isSameList(one.services, other.services) && isSameList(one.instances, other.instances);
+}
+
+function isSameList(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index]);
 }
 
 function messageKey(message: AnalysisMessage): string {

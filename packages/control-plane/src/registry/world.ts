@@ -44,7 +44,6 @@ export class World {
   /** What the mesh was told, by hostname. */
   readonly #toldServices = new Map<string, Service>();
   readonly #toldInstances = new Map<string, readonly Instance[]>();
-  #seen: Existing | undefined;
   /** Of how many of those lists an instance is, by id. */
   readonly #told = new Map<string, number>();
 
@@ -61,10 +60,7 @@ export class World {
     this.#selecting = createSelectingRegistry(this.#attached);
     this.#declared = createConfigRegistry({ trustDomain });
     this.#merged = createMergedRegistry(this.#declared, this.#selecting);
-    this.#merged.onChange((change) => {
-      this.#seen = undefined;
-      options.onChange(this.#meshChange(change));
-    });
+    this.#merged.onChange((change) => options.onChange(this.#meshChange(change)));
     // Instances that were there before a restart are there until their agents have had time to come back.
     const hostnames = [...this.#merged.services()].map(({ hostname }) => hostname);
     options.onChange(this.#meshChange({ services: new Set(hostnames), endpoints: new Set(hostnames) }));
@@ -77,10 +73,8 @@ export class World {
     return (router) => void router.service(WorkloadService, service);
   }
 
-  /** The same until something changes. */
   seen(): Existing {
-    this.#seen ??= { services: [...this.#merged.services()], instances: [...this.#merged.instances()] };
-    return this.#seen;
+    return { services: [...this.#merged.services()], instances: [...this.#merged.instances()] };
   }
 
   service(hostname: string): Service | undefined {
