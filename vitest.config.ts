@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /** Whole meshes under a load of their own, or what counts milliseconds: one at a time, since they share two cores with it. */
-const alone = ['tests/mesh/{behaviours,drills,node,restart,soak,steady}.test.ts', 'tests/proxy/**/*.test.ts', 'tests/wire/{floods,fuzz}.test.ts'];
+const alone = [
+  'tests/mesh/{behaviours,drills,node,restart,soak,steady}.test.ts',
+  'tests/proxy/{balancing,health-checks,memory-limit,node-mode,outlier,overload,pools,restart,retries,timeouts,workers}.test.ts',
+  'tests/wire/{floods,fuzz}.test.ts',
+];
 
 export default defineConfig({
   test: {

@@ -99,8 +99,9 @@ const sample = (path: string): Promise<void> => applyText(readFileSync(join(samp
 const ours = (path: string): Promise<void> => applyText(readFileSync(join(example, path), 'utf8'), path);
 
 async function remove(kind: string, ...names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    const { status, body } = await mesh.api('DELETE', `/resources/${kind}/default/${name}`);
+  for (const named of names) {
+    const [namespace, name] = named.includes('/') ? named.split('/') : ['default', named];
+    const { status, body } = await mesh.api('DELETE', `/resources/${kind}/${namespace}/${name}`);
     expect(status).toBe(200);
     await acknowledged((JSON.parse(body) as { revision: string }).revision);
   }
@@ -407,13 +408,14 @@ describe.skipIf(!present)(`bookinfo of plain processes, by Istio's samples${pres
     expect(summary).toContain('cert-manager-resolver');
   });
 
-  test('what is not in effect says so', async () => {
+  test('quotas for each customer by an EnvoyFilter are hinted at', async () => {
     await sample('policy/productpage_envoy_ratelimit.yaml');
-    expect(await page()).toMatchObject(v1);
-    expect((await stateOf('EnvoyFilter', 'filter-ratelimit')).state).not.toBe('in-effect');
-    expect((await mesh.rig(['check'])).stdout).toMatch(
-      /^hint EnvoyFilter istio-system\/filter-ratelimit: .*quotas for each customer.*\n +next: docs\/api-gateway\.md$/m,
-    );
+    const { stdout } = await mesh.rig(['check']);
+    expect(stdout).toMatch(/^hint EnvoyFilter istio-system\/filter-ratelimit: .*quotas for each customer.*\n +next: docs\/api-gateway\.md$/m);
+    // It has no rate limit service here, and refuses without one.
+    await until('the filter', async () => (await page()).status === 500);
+    await remove('EnvoyFilter', 'istio-system/filter-ratelimit', 'istio-system/filter-ratelimit-svc');
+    await until('the page', async () => (await page()).status === 200);
   });
 
   test.skipIf(nginx === undefined)('an API gateway in front knows customers, and the mesh takes no call of one that it has not named', async () => {
