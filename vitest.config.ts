@@ -5,6 +5,7 @@ const alone = [
   'tests/mesh/{behaviours,drills,node,restart,soak,steady}.test.ts',
   'tests/proxy/{balancing,health-checks,memory-limit,node-mode,outlier,overload,pools,restart,retries,timeouts,workers}.test.ts',
   'tests/wire/{floods,fuzz}.test.ts',
+  'tests/xds/grpc.test.ts',
 ];
 
 export default defineConfig({
