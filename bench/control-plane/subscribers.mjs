@@ -189,6 +189,21 @@ function nameOf(value) {
   return length < 128 ? Buffer.from(value.subarray(2, 2 + length)).toString() : Buffer.from(value.subarray(3, 3 + (length & 127) + (value[2] << 7))).toString();
 }
 
+/** gRPC's RESOURCE_EXHAUSTED: certificates are given at a rate. */
+const EXHAUSTED = 8;
+const RETRY_MS = 50;
+
+async function signed(connection, request) {
+  for (;;) {
+    try {
+      return await sign(connection, request);
+    } catch (error) {
+      if (error.status !== EXHAUSTED) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
 function sign(connection, request) {
   return new Promise((resolve, reject) => {
     let answer;
@@ -219,7 +234,7 @@ const commands = {
     const indexes = Array.from({ length: to - from }, (_, at) => from + at);
     await each(indexes, 8, async (index) => {
       const { privateKeyPem, csrDer } = await makeKeyAndCsr(undefined);
-      const { certificateChainPem, trustBundlePem } = await sign(connection, { csrDer, namespace: 'default', serviceAccount: serviceName(index) });
+      const { certificateChainPem, trustBundlePem } = await signed(connection, { csrDer, namespace: 'default', serviceAccount: serviceName(index) });
       credentials.set(serviceName(index), { key: privateKeyPem, cert: certificateChainPem.join(''), ca: trustBundlePem.join('') });
     });
     connection.close();
