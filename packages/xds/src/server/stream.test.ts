@@ -99,6 +99,18 @@ describe('make before break', () => {
     expect(drain().text).toEqual(['cluster -old']);
   });
 
+  test('a virtual host that goes and one that comes are one response, since the one may have the domains of the other', () => {
+    const { source, request, answer, drain } = setUp();
+    source.set(TypeUrl.virtualHost, textResource('t/old', '1'));
+    request(TypeUrl.virtualHost, ['t/old', 't/new']);
+    for (const push of drain().pushes) answer(push);
+    source.apply([
+      [TypeUrl.virtualHost, 't/old', undefined],
+      [TypeUrl.virtualHost, 't/new', textResource('t/new', '1')],
+    ]);
+    expect(drain().text).toEqual(['virtualHost +t/new -t/old']);
+  });
+
   test('a client that does not answer holds the order up for a time only', () => {
     const { source, clock, drain } = withEverything();
     source.apply([

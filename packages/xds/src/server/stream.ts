@@ -11,6 +11,8 @@ const PUSH_ORDER: readonly TypeUrl[] = [TypeUrl.secret, TypeUrl.cluster, TypeUrl
 const KNOWN_TYPES: ReadonlySet<string> = new Set(PUSH_ORDER);
 /** Types that name clusters, and what they must find in effect. Not listeners before routes: a listener may wait for its routes. */
 const NAMES_CLUSTERS: ReadonlySet<TypeUrl> = new Set([TypeUrl.listener, TypeUrl.route, TypeUrl.virtualHost]);
+/** What goes gives its domains to what comes, so both are one response; nobody names a virtual host. */
+const TOGETHER: ReadonlySet<TypeUrl> = new Set([TypeUrl.virtualHost]);
 const IS_NAMED: ReadonlySet<TypeUrl> = new Set([TypeUrl.cluster, TypeUrl.endpoint, TypeUrl.secret]);
 
 export function isTypeUrl(typeUrl: string): typeUrl is TypeUrl {
@@ -149,7 +151,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
         if (!state.subscription.idle) held.add(typeUrl);
         continue;
       }
-      const push = this.#take(typeUrl, 'additions');
+      const push = this.#take(typeUrl, TOGETHER.has(typeUrl) ? 'all' : 'additions');
       if (push !== undefined) return push;
     }
     for (let index = PUSH_ORDER.length - 1; index >= 0; index -= 1) {
