@@ -10,6 +10,8 @@ const restartMaxMs = 5000;
 /** One that ran this long starts over at the first figure. */
 const steadyMs = 10_000;
 export const usualDrainGraceMs = 5000;
+/** What takes longer than this to end is explained. */
+const stopTellMs = 1000;
 const takeOverTimeoutMs = 15_000;
 /** One that was followed by another has a minute for what is under way, and ends by itself. */
 const retireGraceMs = 65_000;
@@ -91,7 +93,13 @@ export class DataPlaneProcess {
     this.#stopped = true;
     clearTimeout(this.#timer);
     const graceMs = this.#graceMs;
+    const { logPath, log } = this.#options;
+    const tell = setTimeout(
+      () => log(`the proxy has connections still, and up to ${graceMs / 1000} s for them (${logPath} says which); a second signal ends it at once`),
+      stopTellMs,
+    );
     await Promise.all([end(this.#run, graceMs), ...[...this.#retired].map((child) => child.stop(graceMs))]);
+    clearTimeout(tell);
   }
 
   get #graceMs(): number {

@@ -368,15 +368,18 @@ describe('drain', () => {
     await expect(connects(made.proxy.adminAddress || address)).resolves.toBe(false);
   });
 
-  it('waits no longer than it may', async () => {
+  it('waits no longer than it may, and says for what', async () => {
     await application.close();
     application = await TestApplication.start(() => {});
     configure();
-    const made = await start({ drainTimeoutMs: 50 });
+    const made = await start({ drainTimeoutMs: 600 });
     const under = made.ask('in').catch((error: Error) => error);
     while (application.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
     await made.proxy.drain();
     expect(await under).toBeInstanceOf(Error);
+    const why = 'open connections: 1, of which TCP, that say nothing of being idle: 0; requests under way: 1';
+    expect(made.log.join('\n')).toContain(`drains, for at most 0.6 s; ${why}`);
+    expect(made.log.join('\n')).toContain(`has drained for 0.6 s and ends all the same; ${why}`);
   });
 });
 

@@ -36,6 +36,8 @@ export const DEFAULT_MAX_CONNECTIONS = 20_000;
 /** How often what is no longer used is looked for. */
 const SWEEP_INTERVAL_MS = 60_000;
 const DRAIN_POLL_MS = 10;
+/** What is idle has ended by then. */
+const DRAIN_TELL_MS = 500;
 const DEFAULT_RETIRE_TIMEOUT_MS = 60_000;
 /** An idle HTTP/1 connection may bring one more request for so long, ms. */
 const RETIRE_IDLE_MS = 5_000;
@@ -147,8 +149,12 @@ class RunningProxy implements RunnableProxy {
     this.state = 'DRAINING';
     this.#options.tenancy?.share.hurry();
     this.#listeners.drain();
-    const endMs = performance.now() + (this.#options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS);
+    const timeoutMs = this.#options.drainTimeoutMs ?? DEFAULT_DRAIN_TIMEOUT_MS;
+    const tell = setTimeout(() => this.#log('info', `drains, for at most ${timeoutMs / 1000} s; ${this.#listeners.underWay}`), DRAIN_TELL_MS);
+    const endMs = performance.now() + timeoutMs;
     while (!this.#listeners.empty && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    clearTimeout(tell);
+    if (!this.#listeners.empty) this.#log('warn', `has drained for ${timeoutMs / 1000} s and ends all the same; ${this.#listeners.underWay}`);
     await this.close();
   }
 

@@ -12,6 +12,11 @@ export type ServedConnection = HttpConnection | TcpProxy;
 
 const NONE: ReadonlySet<string> = new Set();
 
+export interface UnderWay {
+  readonly tcpConnections: number;
+  readonly requests: number;
+}
+
 /** What is to be undone, or told, when a connection is gone. */
 interface Served {
   readonly gates: ConnectionGates | undefined;
@@ -41,6 +46,17 @@ export class ListenerConnections {
 
   get count(): number {
     return this.#all.size;
+  }
+
+  /** Connections of TCP, which are never idle to us; else requests that are under way. */
+  get underWay(): UnderWay {
+    let tcpConnections = 0;
+    let requests = 0;
+    for (const connection of this.#all.keys()) {
+      if (connection instanceof HttpConnection) requests += connection.activeStreams;
+      else tcpConnections += 1;
+    }
+    return { tcpConnections, requests };
   }
 
   /** `gates`: those that have let it in. */

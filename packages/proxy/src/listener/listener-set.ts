@@ -130,6 +130,18 @@ export class ListenerSet {
     return true;
   }
 
+  /** Why it is not empty, in words. */
+  get underWay(): string {
+    let [open, tcp, requests] = [0, 0, 0];
+    for (const listener of this.withDraining) {
+      const { underWay } = listener.connections;
+      open += listener.openCount;
+      tcp += underWay.tcpConnections;
+      requests += underWay.requests;
+    }
+    return `open connections: ${open}, of which TCP, that say nothing of being idle: ${tcp}; requests under way: ${requests}`;
+  }
+
   get connectionCount(): number {
     let count = 0;
     for (const listener of this.withDraining) count += listener.connections.count;
