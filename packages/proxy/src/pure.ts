@@ -19,7 +19,7 @@ export type { OutlierPolicy } from './resilience/outlier-detection.ts';
 export { compileOutlierPolicy } from './resilience/outlier-detection.ts';
 export type { CompileError, CompileResult } from './routing/compile-result.ts';
 export { describeErrors } from './routing/compile-result.ts';
-export { assembleRouteTable, compileRouteConfiguration, compileVirtualHost } from './routing/compile-routes.ts';
+export { assembleRouteTable, compileRouteConfiguration, compileVirtualHost, narrowedTo } from './routing/compile-routes.ts';
 export type { RouteEntryFields } from './routing/route-entry.ts';
 export { RouteEntry } from './routing/route-entry.ts';
 export { CompiledVirtualHost, RouteTable } from './routing/route-table.ts';

@@ -7,6 +7,7 @@ import {
   type FilteredStream,
   type FilterServices,
   type HttpManagerConfig,
+  narrowedTo,
   normalizePath,
   RequestHead,
   ResponseHead,
@@ -43,12 +44,12 @@ export interface HttpContext {
 /** No chance at all: what only some of the requests get, this one does not. It is told beside the decision. */
 const LEAST_LIKELY = 0xffff_ffff;
 
-export function routeRequest({ manager, routes, facts, request, matched, explained = true }: HttpContext): Outcome {
+export function routeRequest({ manager, routes: given, facts, request, matched, explained = true }: HttpContext): Outcome {
   const head = headOf(request);
   const normal = normalizePath(head.path, manager);
   if (normal.verdict === 'reject') return answered('direct-response', 400, head, [], ['the path cannot be normalized: 400']);
   head.path = normal.path;
-  const table = manager.routes.kind === 'inline' ? manager.routes.table : compiled(routes.configuration);
+  const { routes, table } = routesFor(manager, given, head.authority);
   const host = table.findVirtualHost(head.authority);
   const entry = host?.match(head, 0, { mutual: facts.secure && facts.peerUris.length > 0, internal: false, dynamicMetadata: null }) ?? null;
   const message = host === null || entry === null ? undefined : messageOf(routes.configuration, table, host.name, host.routes.indexOf(entry));
@@ -108,10 +109,13 @@ function headOf(request: CallRequest): RequestHead {
   });
 }
 
-function compiled(configuration: RouteConfiguration): RouteTable {
+/** A table that is there already, or one of no more than the request asks. */
+function routesFor({ routes }: HttpManagerConfig, given: Routes, authority: string): { readonly routes: Routes; readonly table: RouteTable } {
+  if (routes.kind === 'inline') return { routes: given, table: routes.table };
+  const configuration = narrowedTo(given.configuration, authority);
   const result = compileRouteConfiguration(configuration);
   if (!result.ok) throw new Error(`routes ${configuration.name} are not such as the proxy takes: ${describeErrors(result.errors)}`);
-  return result.value;
+  return { routes: { ...given, configuration }, table: result.value };
 }
 
 /** -1 is the redirect to TLS of a whole virtual host. */

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import type { CorsPolicy } from '../filters/cors.ts';
 import { RequestHead } from '../http/message.ts';
 import type { CompileError } from './compile-result.ts';
-import { compileRouteConfiguration, compileVirtualHost } from './compile-routes.ts';
+import { compileRouteConfiguration, compileVirtualHost, narrowedTo } from './compile-routes.ts';
 import type { RouteEntry } from './route-entry.ts';
 import type { RouteTable } from './route-table.ts';
 
@@ -390,6 +390,26 @@ describe('route configuration', () => {
       'virtual_hosts[0].routes[0].route.retry_policy.retry_on "sometimes"',
       'virtual_hosts[0].routes[0].route.hedge_policy.initial_requests',
     ]);
+  });
+
+  it.each([
+    ['A.example.com:80', 'one'],
+    ['b.example.com', 'wide'],
+    ['api.test', 'start'],
+    ['other', undefined],
+  ])('has for %s the virtual host %s and compiles no other', (authority, name) => {
+    const host = (called: string, domain: string, regex: string): JsonObject => ({
+      name: called,
+      domains: [domain],
+      routes: [{ match: { safeRegex: { regex } }, directResponse: { status: 204 } }],
+    });
+    const good = [host('wide', '*.example.com', '/'), host('one', 'a.example.com', '/'), host('start', 'api.*', '/')];
+    const config = fromJson(RouteConfigurationSchema, { name: 'r', ignorePortInHostMatching: true, virtualHosts: [host('bad', 'bad.test', '('), ...good] });
+    expect(compileRouteConfiguration(config).ok).toBe(false);
+    const narrow = compileRouteConfiguration(narrowedTo(config, authority));
+    if (!narrow.ok) throw new Error(JSON.stringify(narrow.errors));
+    expect(narrow.value.virtualHosts.map((found) => found.name)).toEqual(name === undefined ? [] : [name]);
+    expect(narrow.value.findVirtualHost(authority)?.name).toBe(name);
   });
 
   it('compiles a virtual host alone, for VHDS, within its configuration', () => {

@@ -11,7 +11,7 @@ import {
 import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { checkFields, fieldPolicy } from '../xds/fields.ts';
 import { checkAds } from '../xds/protocol-options.ts';
-import { CompileReport, type CompileResult } from './compile-result.ts';
+import { type CompileError, CompileReport, type CompileResult } from './compile-result.ts';
 import { compileRoute } from './compile-route.ts';
 import { DomainIndex } from './domain-index.ts';
 import { TLS_REDIRECT } from './redirect.ts';
@@ -56,6 +56,12 @@ export function* virtualHostSteps(
   const report = new CompileReport();
   checkFields(VirtualHostSchema, virtualHost, VIRTUAL_HOST, path, report);
   if (virtualHost.domains.length === 0) report.error(`${path}.domains`, 'must not be empty');
+  const domains = new Set<string>();
+  for (const domain of virtualHost.domains) {
+    const name = domain.toLowerCase();
+    if (domains.has(name)) report.error(`${path}.domains`, `${JSON.stringify(domain)} stands there twice`);
+    domains.add(name);
+  }
   const scope = compileRouteScope(config, virtualHost, path, report);
   const clusters = new Set<string>();
   const matches: RouteMatch[] = [];
@@ -87,6 +93,32 @@ export function compileVirtualHost(config: RouteConfiguration, virtualHost: Virt
   return atOnce(virtualHostSteps(config, virtualHost, path));
 }
 
+/** All domains of a virtual host, or, where another has some of them, none. */
+function takeDomains(index: DomainIndex<CompiledVirtualHost>, virtualHost: CompiledVirtualHost): readonly CompileError[] {
+  const errors: CompileError[] = [];
+  for (const domain of virtualHost.domains) {
+    if (!index.has(domain)) continue;
+    const path = `virtual_hosts[${JSON.stringify(virtualHost.name)}].domains`;
+    errors.push({ path, message: `${JSON.stringify(domain)} is a domain of another virtual host already` });
+  }
+  if (errors.length === 0) for (const domain of virtualHost.domains) index.add(domain, virtualHost);
+  return errors;
+}
+
+/** Why a table of them cannot be: those that want a domain which one before them has. */
+export function domainConflicts(
+  config: RouteConfiguration,
+  virtualHosts: readonly CompiledVirtualHost[],
+): ReadonlyMap<CompiledVirtualHost, readonly CompileError[]> {
+  const index = new DomainIndex<CompiledVirtualHost>(config.ignorePortInHostMatching);
+  const conflicts = new Map<CompiledVirtualHost, readonly CompileError[]>();
+  for (const virtualHost of virtualHosts) {
+    const errors = takeDomains(index, virtualHost);
+    if (errors.length > 0) conflicts.set(virtualHost, errors);
+  }
+  return conflicts;
+}
+
 /** A table over virtual hosts that are compiled already. A domain may be named once only. */
 export function* routeTableSteps(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): Steps<CompileResult<RouteTable>> {
   const report = new CompileReport();
@@ -99,10 +131,7 @@ export function* routeTableSteps(config: RouteConfiguration, virtualHosts: reado
   for (const virtualHost of virtualHosts) {
     for (const cluster of virtualHost.clusters) clusters.add(cluster);
     for (const ignored of virtualHost.ignored) report.ignore(ignored);
-    for (const domain of virtualHost.domains) {
-      if (!domains.add(domain, virtualHost))
-        report.error(`virtual_hosts[${JSON.stringify(virtualHost.name)}].domains`, `${JSON.stringify(domain)} is a domain of another virtual host already`);
-    }
+    for (const { path, message } of takeDomains(domains, virtualHost)) report.error(path, message);
     yield;
   }
   return report.result(new RouteTable(config.name, virtualHosts, clusters, domains, report.ignored));
@@ -110,6 +139,14 @@ export function* routeTableSteps(config: RouteConfiguration, virtualHosts: reado
 
 export function assembleRouteTable(config: RouteConfiguration, virtualHosts: readonly CompiledVirtualHost[]): CompileResult<RouteTable> {
   return atOnce(routeTableSteps(config, virtualHosts));
+}
+
+/** A RouteConfiguration of nothing but the virtual host that an authority finds: who asks about one request need not compile the others. */
+export function narrowedTo(config: RouteConfiguration, authority: string): RouteConfiguration {
+  const domains = new DomainIndex<VirtualHost>(config.ignorePortInHostMatching);
+  for (const virtualHost of config.virtualHosts) for (const domain of virtualHost.domains) domains.add(domain, virtualHost);
+  const found = domains.find(authority);
+  return { ...config, virtualHosts: found === null ? [] : [found] };
 }
 
 /** A RouteConfiguration as a whole, with virtual hosts that came on demand. */
