@@ -7,6 +7,7 @@ import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { afterEach, expect, test } from 'vitest';
+import type { MeshView } from './api/mesh-view.ts';
 import type { ApplyResult, Problem, ProxyView, ResourceView, ServiceView, WaitResult } from './api/shapes.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane, ControlPlaneOptions } from './options.ts';
@@ -313,4 +314,22 @@ test('other settings of the mesh reach who hangs on them, and nothing else is se
   expect(await call<Problem[]>(controlPlane, 'GET', '/problems')).toEqual([]);
   writeFileSync(meshConfigFile, 'rootNamespace: mesh\n');
   expect(await call(await start({ meshConfigFile }), 'GET', '/version')).toMatchObject({ rootNamespace: 'mesh' });
+});
+
+test('settings of the mesh in a watched folder that are bad at a start leave in force what was', async () => {
+  const [directory, configDirectory] = [stateDirectory(), stateDirectory()];
+  const operator = (meshConfig: string) =>
+    `apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: a}\nspec: {meshConfig: ${meshConfig}}\n`;
+  const startedWith = async (text: string): Promise<unknown> => {
+    writeFileSync(join(configDirectory, 'istio.yaml'), text);
+    const controlPlane = await start({ stateDirectory: directory, configDirectory });
+    const [{ settings }, problems] = [await call<MeshView>(controlPlane, 'GET', '/mesh'), await call<Problem[]>(controlPlane, 'GET', '/problems')];
+    await controlPlane.stop();
+    return [settings.connectTimeoutMs, problems.map(({ where }) => where)];
+  };
+  expect(await startedWith(operator('{connectTimeout: 3s}'))).toEqual([3_000, []]);
+  expect(await startedWith(operator('{connectTimeout: soon}'))).toEqual([3_000, ['istio.yaml:4']]);
+  expect(await startedWith(operator('{connectTimeout: ['))).toEqual([3_000, [expect.stringMatching(/^istio.yaml:/)]]);
+  expect(await startedWith(operator('{}'))).toEqual([1_000, []]);
+  expect(await startedWith(operator('{connectTimeout: soon}'))).toEqual([1_000, ['istio.yaml:4']]);
 });

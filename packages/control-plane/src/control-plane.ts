@@ -11,7 +11,7 @@ import { Certificates } from './certificates/certificates.ts';
 import { systemClock } from './clock.ts';
 import { type ConfigChange, Configuration } from './config/configuration.ts';
 import { WatchedFolder } from './folder/folder.ts';
-import { meshConfigKind, meshNetworksKind, type SettingsKind, SettingsSource } from './folder/mesh-settings.ts';
+import { type KeptSettings, meshConfigKind, meshNetworksKind, type SettingsKind, SettingsSource } from './folder/mesh-settings.ts';
 import { type Addresses, type Clock, type ControlPlane, type ControlPlaneOptions, StartError } from './options.ts';
 import { ownMetrics } from './own-metrics.ts';
 import { problemsOf } from './problems.ts';
@@ -93,6 +93,11 @@ async function start(
   onStop(() => events.stop());
 
   // Configuration: what is written and what exists become the mesh, and that is pushed.
+  const keptSettings = options.configDirectory === undefined ? undefined : store.records<KeptSettings>('setting');
+  for (const source of [written.meshConfig, written.meshNetworks]) {
+    source.start({ trustDomain, rootNamespace }, keptSettings);
+    onStop(() => source.stop());
+  }
   const inForce = (): MeshSettings => ({
     ...defaultSettings,
     ...written.meshConfig.settings,
@@ -104,10 +109,6 @@ async function start(
   const mesh: MeshState = new MeshState(inForce(), await loadTypeRegistry(), () => push.meshChanged());
   written.told.settings = () => mesh.change({ settings: inForce() }, clock.now());
   written.told.problems = () => events.emit('problems');
-  for (const source of [written.meshConfig, written.meshNetworks]) {
-    source.start({ trustDomain, rootNamespace });
-    onStop(() => source.stop());
-  }
   const push: PushSource = new PushSource({
     mesh,
     clock,
@@ -177,6 +178,7 @@ async function start(
         written.meshConfig.folderHas(meshConfigs);
         written.meshNetworks.folderHas(meshNetworks);
       },
+      settingsOf: (path) => ({ meshConfigs: written.meshConfig.inForceFrom(path), meshNetworks: written.meshNetworks.inForceFrom(path) }),
     });
     onStop(() => folder?.stop());
     await folder.start();

@@ -47,6 +47,8 @@ export interface FolderOptions {
   readonly onProblems: () => void;
   /** What it has of the mesh's settings, in the order of its files. */
   readonly onSettings?: (found: FolderSettings) => void;
+  /** What is in force of a file's settings, from before this start. */
+  readonly settingsOf?: (path: string) => FolderSettings;
 }
 
 /** A folder whose files are the configuration. */
@@ -172,7 +174,7 @@ export class WatchedFolder {
 
   async #read(path: string, stamp: string): Promise<ReadFile> {
     const content = readConfigFile(this.#directory, path);
-    const { meshConfigs, meshNetworks } = this.#files.get(path) ?? { meshConfigs: [], meshNetworks: [] };
+    const { meshConfigs, meshNetworks } = this.#files.get(path) ?? this.#options.settingsOf?.(path) ?? { meshConfigs: [], meshNetworks: [] };
     if (!(content instanceof Uint8Array)) return { stamp, resources: [], problems: [problemOf(content)], meshConfigs, meshNetworks };
     const { resources, problems, skipped, others } = await readResources([{ file: path, text: content }], { validator: this.#validator });
     this.#tellSkipped(path, withoutSettings(skipped, others));

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { meshConfigIn, parseDocuments } from '@outrigger/resources';
 import type { MeshSettings } from '@outrigger/translate';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { memoryKeyValue } from '../store/key-value.ts';
+import { recordsOf } from '../store/records.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
-import { meshConfigKind, SettingsSource } from './mesh-settings.ts';
+import { type KeptSettings, meshConfigKind, SettingsSource } from './mesh-settings.ts';
 
 let directory: string;
 let clock: FakeClock;
@@ -94,6 +96,25 @@ test('what the folder has is in effect without a file; the last good stays', () 
   config.folderHas([]);
   expect(given.map(({ connectTimeoutMs }) => connectTimeoutMs)).toEqual([3_000, 4_000, undefined]);
   expect(config.problems).toEqual([]);
+});
+
+test('what was in force from the folder is kept for the next start, until the folder has none', () => {
+  const kept = recordsOf<KeptSettings>(memoryKeyValue(), 'setting');
+  const first = source();
+  first.start(started, kept);
+  first.folderHas(inFolder('connectTimeout: 3s'));
+  const second = source();
+  second.start(started, kept);
+  expect(second.settings.connectTimeoutMs).toBe(3_000);
+  expect([second.inForceFrom('istio.yaml').length, second.inForceFrom('other.yaml').length]).toEqual([1, 0]);
+  second.folderHas(inFolder('connectTimeout: soon'));
+  expect(second.settings.connectTimeoutMs).toBe(3_000);
+  expect(second.problems).toMatchObject([{ where: 'istio.yaml:6' }]);
+  const third = source();
+  third.start(started, kept);
+  third.folderHas([]);
+  expect(third.settings.connectTimeoutMs).toBeUndefined();
+  expect(kept.entries().size).toBe(0);
 });
 
 test('a file goes before the folder, and that is said', () => {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import {
   type FoundSettings,
   field,
+  type JsonObject,
   meshConfigProblems,
   meshConfigWithoutEffect,
   meshNetworksProblems,
@@ -15,6 +16,7 @@ import { type MeshSettings, networksOf, settingsOf } from '@outrigger/translate'
 import type { Problem } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Clock, type LogEntry, StartError } from '../options.ts';
+import type { Records } from '../store/records.ts';
 import { MAX_FILE_BYTES } from './scan.ts';
 
 /** How soon a change of the file is seen. */
@@ -58,6 +60,13 @@ export interface SettingsSourceOptions {
 /** Read when the control plane starts, and not again. */
 export type StartSettings = Pick<MeshSettings, 'trustDomain' | 'rootNamespace'>;
 
+/** What was in force from the watched folder, for a start at which that has nothing good. */
+export interface KeptSettings {
+  readonly file: string;
+  readonly line: number;
+  readonly value: JsonObject;
+}
+
 type Fault = Omit<Problem, 'sinceMs'>;
 
 /** The mesh's settings as people write them: of one file, or where they lie in the watched folder. What is bad changes nothing. */
@@ -68,7 +77,9 @@ export class SettingsSource {
   #stamp = '';
   #taken: SettingsDocument | undefined;
   #problems: readonly Problem[] = [];
-  #folder: readonly FoundSettings[] = [];
+  /** undefined: not looked at yet. */
+  #folder: readonly FoundSettings[] | undefined;
+  #kept: Records<KeptSettings> | undefined;
   #stopLooking = () => {};
 
   /** Reads the file a first time. Throws a `StartError` where that is bad. */
@@ -96,11 +107,12 @@ export class SettingsSource {
     return this.#taken === undefined ? {} : this.#options.kind.settings(this.#taken);
   }
 
-  /** `started`: with which the control plane has begun. */
-  start(started: StartSettings): void {
+  /** `started`: with which the control plane has begun. `kept`, with a watched folder: across starts, by the kind's name. */
+  start(started: StartSettings, kept?: Records<KeptSettings>): void {
     this.#started = started;
     this.#tell(this.#taken, []);
     if (this.#path !== undefined) this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look());
+    else this.#restore(kept);
   }
 
   stop(): void {
@@ -109,7 +121,8 @@ export class SettingsSource {
 
   /** What the watched folder has now. */
   folderHas(found: readonly FoundSettings[]): void {
-    if (found.length === this.#folder.length && found.every((one, index) => one === this.#folder[index])) return;
+    const before = this.#folder;
+    if (before !== undefined && found.length === before.length && found.every((one, index) => one === before[index])) return;
     this.#folder = found;
     if (this.#path !== undefined) {
       this.#report([...this.#standing(), ...this.#unheeded(found, `the settings are those of ${this.#options.kind.option}`)]);
@@ -119,11 +132,31 @@ export class SettingsSource {
     this.#takeGood(first, this.#unheeded(others, `the settings are those of ${first?.settings.file}`));
   }
 
+  /** What a file of the folder gave before it became unreadable. */
+  inForceFrom(file: string): readonly FoundSettings[] {
+    return this.#taken?.file === file ? [{ settings: this.#taken, problems: [] }] : [];
+  }
+
+  #restore(kept: Records<KeptSettings> | undefined): void {
+    this.#kept = kept;
+    const last = kept?.get(this.#options.kind.name);
+    if (last === undefined) return;
+    const settings: SettingsDocument = { file: last.file, value: last.value, lineOf: () => last.line };
+    // Another version may have taken what this one refuses.
+    if (this.#errorsOf({ settings, problems: [] }).length === 0) this.#taken = settings;
+  }
+
+  #keep(settings: SettingsDocument | undefined): void {
+    const { name } = this.#options.kind;
+    if (settings === undefined) this.#kept?.delete(name);
+    else this.#kept?.put(name, { file: settings.file, line: settings.lineOf(''), value: settings.value });
+  }
+
   #look(): void {
     const stamp = stampOf(this.#path!);
     if (stamp === this.#stamp) return;
     const read = this.#read();
-    const unheeded = this.#unheeded(this.#folder, `the settings are those of ${this.#options.kind.option}`);
+    const unheeded = this.#unheeded(this.#folder ?? [], `the settings are those of ${this.#options.kind.option}`);
     if ('settings' in read) this.#takeGood(read, unheeded);
     else this.#report([read, ...unheeded]);
   }
@@ -149,6 +182,7 @@ export class SettingsSource {
     this.#taken = found?.settings;
     this.#tell(found?.settings, unheeded);
     this.#options.onSettings();
+    this.#keep(found?.settings);
   }
 
   #tell(settings: SettingsDocument | undefined, unheeded: readonly Fault[]): void {
