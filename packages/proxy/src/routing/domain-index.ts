@@ -3,11 +3,13 @@ class Wildcards<T> {
   readonly #byText = new Map<string, T>();
   #lengths: readonly number[] = [];
 
-  set(text: string, value: T): boolean {
-    if (this.#byText.has(text)) return false;
+  has(text: string): boolean {
+    return this.#byText.has(text);
+  }
+
+  set(text: string, value: T): void {
     this.#byText.set(text, value);
     this.#lengths = [...new Set([...this.#lengths, text.length])].sort((a, b) => b - a);
-    return true;
   }
 
   find(host: string, cut: (host: string, length: number) => string): T | null {
@@ -40,18 +42,22 @@ export class DomainIndex<T> {
     this.#ignorePort = ignorePort;
   }
 
+  /** Whether the domain is taken. */
+  has(domain: string): boolean {
+    const name = domain.toLowerCase();
+    if (name === '*') return this.#any !== null;
+    if (name.startsWith('*')) return this.#suffixes.has(name.slice(1));
+    return name.endsWith('*') ? this.#prefixes.has(name.slice(0, -1)) : this.#exact.has(name);
+  }
+
   /** False: the domain is taken. */
   add(domain: string, value: T): boolean {
+    if (this.has(domain)) return false;
     const name = domain.toLowerCase();
-    if (name === '*') {
-      if (this.#any !== null) return false;
-      this.#any = value;
-      return true;
-    }
-    if (name.startsWith('*')) return this.#suffixes.set(name.slice(1), value);
-    if (name.endsWith('*')) return this.#prefixes.set(name.slice(0, -1), value);
-    if (this.#exact.has(name)) return false;
-    this.#exact.set(name, value);
+    if (name === '*') this.#any = value;
+    else if (name.startsWith('*')) this.#suffixes.set(name.slice(1), value);
+    else if (name.endsWith('*')) this.#prefixes.set(name.slice(0, -1), value);
+    else this.#exact.set(name, value);
     return true;
   }
 

@@ -2,6 +2,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import { atOnce } from '@outrigger/xds/slices';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RouteSlot, type RouteWaiter } from '../engine/route-slot.ts';
+import { describeErrors } from '../routing/compile-result.ts';
 import { routeConfiguration, routeTo, virtualHost } from '../testing/messages.ts';
 import { MAX_HOSTS_ON_DEMAND, RouteAssembly, VIRTUAL_HOST_IDLE_MS } from './route-assembly.ts';
 
@@ -38,10 +39,23 @@ function host(name: string, domains: string[], routes: JsonObject[] = [routeTo('
   return virtualHost({ name, domains, routes });
 }
 
+type Given = readonly [name: string, domains: string[], aliases?: readonly string[], routes?: JsonObject[]];
+
+/** What is refused, by name: why. */
+function update(given: readonly Given[], removed: readonly string[] = []): Record<string, string> {
+  const added = given.map(([name, domains, aliases = [], routes]) => ({ name: `http_proxy/${name}`, message: host(name, domains, routes), aliases }));
+  const refused = atOnce(assembly.updateSteps(added, removed));
+  return Object.fromEntries(refused.map(({ name, errors }) => [name.slice('http_proxy/'.length), describeErrors(errors)]));
+}
+
 /** As RouteSubscription does it. */
-function give(name: string, domains: string[], aliases: string[] = []): void {
-  expect(assembly.setVirtualHost(`http_proxy/${name}`, host(name, domains), aliases)).toBeNull();
+function give(...given: Given): void {
+  expect(update([given])).toEqual({});
   assembly.publish(assembly.pending!);
+}
+
+function inForce(...domains: readonly string[]): (string | undefined)[] {
+  return domains.map((domain) => slot.table!.findVirtualHost(domain)?.name);
 }
 
 describe('a virtual host on demand', () => {
@@ -50,7 +64,7 @@ describe('a virtual host on demand', () => {
     const waiters = [new Waiter(), new Waiter()];
     for (const waiter of waiters) expect(assembly.request('Orders:8080', waiter)).toBe(true);
     expect(wanted).toEqual(['http_proxy/orders:8080']);
-    expect(assembly.setVirtualHost('http_proxy/orders:8080', host('orders:8080', ['orders:8080']), [])).toBeNull();
+    expect(update([['orders:8080', ['orders:8080']]])).toEqual({});
     // Its clusters are still fetched: not in effect yet.
     expect(waiters.map(({ heard }) => heard)).toEqual([[], []]);
     expect(slot.table!.findVirtualHost('orders:8080')).toBeNull();
@@ -71,7 +85,9 @@ describe('a virtual host on demand', () => {
     configure();
     const waiter = new Waiter();
     assembly.request('nobody', waiter);
-    expect(assembly.removeVirtualHost('http_proxy/nobody')).toBe(false);
+    const before = assembly.pending;
+    update([], ['http_proxy/nobody']);
+    expect(assembly.pending).toBe(before);
     expect(waiter.heard).toEqual([false]);
     expect(assembly.request('nobody', new Waiter())).toBe(false);
     // It may come all the same: it is still subscribed to.
@@ -100,8 +116,7 @@ describe('a virtual host on demand', () => {
     configure();
     give('orders', ['orders']);
     const before = slot.table;
-    const errors = assembly.setVirtualHost('http_proxy/orders', host('orders', ['orders'], [{ match: { prefix: '/' } }]), []);
-    expect(errors?.[0]?.message).toContain('needs one of route');
+    expect(update([['orders', ['orders'], [], [{ match: { prefix: '/' } }]]]).orders).toContain('needs one of route');
     assembly.publish(assembly.pending!);
     expect(slot.table).toBe(before);
   });
@@ -109,8 +124,7 @@ describe('a virtual host on demand', () => {
   it('whose domain another one has already is refused, and the other stays', () => {
     configure();
     give('orders', ['orders']);
-    const errors = assembly.setVirtualHost('http_proxy/thief', host('thief', ['orders']), []);
-    expect(errors).not.toBeNull();
+    expect(update([['thief', ['orders']]]).thief).toContain('"orders" is a domain of another virtual host already');
     give('payment', ['payment']);
     expect(slot.table!.findVirtualHost('orders')?.name).toBe('orders');
     expect(slot.table!.findVirtualHost('payment')?.name).toBe('payment');
@@ -121,45 +135,60 @@ describe('a virtual host on demand', () => {
     assembly.request('orders:8080', new Waiter());
     give('orders:8080', ['orders:8080']);
     const before = slot.table!.findVirtualHost('orders:8080');
-    const service = host('orders.default:8080', ['orders:8080', 'orders.default:8080']);
-    const aliases = ['http_proxy/orders:8080', 'http_proxy/orders.default:8080'];
-    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', service, aliases)?.[0]?.message).toContain('another virtual host');
-    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', service, aliases, ['http_proxy/orders:8080'])).toBeNull();
-    expect(assembly.removeVirtualHost('http_proxy/orders:8080')).toBe(false);
+    const service: Given = ['orders.default:8080', ['orders:8080', 'orders.default:8080'], ['http_proxy/orders:8080', 'http_proxy/orders.default:8080']];
+    expect(update([service])['orders.default:8080']).toContain('another virtual host');
+    expect(update([service], ['http_proxy/orders:8080'])).toEqual({});
     expect(slot.table!.findVirtualHost('orders:8080')).toBe(before);
     assembly.publish(assembly.pending!);
     expect(slot.table!.findVirtualHost('orders:8080')?.name).toBe('orders.default:8080');
   });
 
-  it('that replaces another and is wrong leaves the other in force', () => {
+  it('that replaces another and is wrong leaves the other in force, also where something else of the update is good', () => {
     configure();
     give('orders:8080', ['orders:8080']);
     give('payment:8080', ['payment:8080']);
-    const thief = host('orders.default:8080', ['orders:8080', 'payment:8080']);
-    expect(assembly.setVirtualHost('http_proxy/orders.default:8080', thief, [], ['http_proxy/orders:8080'])).not.toBeNull();
-    give('more:8080', ['more:8080']);
-    expect(['orders:8080', 'payment:8080'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['orders:8080', 'payment:8080']);
+    const thief: Given = ['orders.default:8080', ['orders:8080', 'payment:8080'], ['http_proxy/orders:8080']];
+    expect(Object.keys(update([thief, ['more:8080', ['more:8080']]], ['http_proxy/orders:8080']))).toEqual(['orders.default:8080']);
+    assembly.publish(assembly.pending!);
+    expect(inForce('orders:8080', 'payment:8080', 'more:8080')).toEqual(['orders:8080', 'payment:8080', 'more:8080']);
   });
 
   it('gives a domain to another and takes one of that, all in one update', () => {
     configure();
     give('a', ['a', 'x']);
     give('b', ['b', 'y']);
-    const swapped = [
-      { name: 'http_proxy/a', message: host('a', ['a', 'y']), aliases: [] },
-      { name: 'http_proxy/b', message: host('b', ['b', 'x']), aliases: [] },
-    ];
-    expect(atOnce(assembly.setVirtualHosts(swapped, []))).toBe(true);
+    const a: Given = ['a', ['a', 'y']];
+    expect(update([a, ['b', ['b', 'x']]])).toEqual({});
     assembly.publish(assembly.pending!);
-    expect(['x', 'y'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['b', 'a']);
-    const wrong = [swapped[0]!, { name: 'http_proxy/c', message: host('c', ['a', 'c']), aliases: [] }];
-    expect(atOnce(assembly.setVirtualHosts(wrong, []))).toBe(false);
+    expect(inForce('x', 'y')).toEqual(['b', 'a']);
+    expect(Object.keys(update([a, ['c', ['a', 'c']]]))).toEqual(['c']);
     give('d', ['d']);
-    expect(['x', 'y', 'c', 'd'].map((domain) => slot.table!.findVirtualHost(domain)?.name)).toEqual(['b', 'a', undefined, 'd']);
+    expect(inForce('x', 'y', 'c', 'd')).toEqual(['b', 'a', undefined, 'd']);
+  });
+
+  it('that is wrong holds up what depends on it, and nothing else', () => {
+    configure();
+    for (const name of ['a', 'b', 'c', 'd']) give(name, [name, `${name}.x`]);
+    const given: Given[] = [
+      // Each would have a domain of the next, and the last is no good: it keeps its own, so the one before it does, and so on.
+      ['a', ['a', 'b.x']],
+      ['b', ['b', 'c.x']],
+      ['c', ['c', 'c', 'a.x']],
+      // They are let down by none of these.
+      ['d', ['d', 'new', 'd.x']],
+      ['e', ['e', 'E.x']],
+      ['f', ['e', 'f']],
+      ['g', ['f']],
+    ];
+    const refused = update(given);
+    expect(Object.keys(refused).sort()).toEqual(['a', 'b', 'c', 'f']);
+    expect(refused.c).toContain('stands there twice');
+    assembly.publish(assembly.pending!);
+    expect(inForce('a.x', 'b.x', 'c.x', 'd.x', 'new', 'e.x', 'f')).toEqual(['a', 'b', 'c', 'd', 'd', 'e', 'g']);
   });
 
   it('needs its route configuration first', () => {
-    expect(assembly.setVirtualHost('http_proxy/orders', host('orders', ['orders']), [])?.[0]?.message).toContain('has not come yet');
+    expect(update([['orders', ['orders']]]).orders).toContain('has not come yet');
   });
 });
 
@@ -220,7 +249,7 @@ describe('what is no longer used', () => {
   it('that does not exist is forgotten too: a name asked for once is not subscribed to for ever', () => {
     configure();
     assembly.request('typo', new Waiter());
-    assembly.removeVirtualHost('http_proxy/typo');
+    update([], ['http_proxy/typo']);
     for (nowMs = 0; nowMs <= VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) assembly.sweep(nowMs);
     expect(dropped).toEqual(['http_proxy/typo']);
   });

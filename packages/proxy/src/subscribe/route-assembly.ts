@@ -3,7 +3,7 @@ import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/ro
 import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { RouteSlot, RouteWaiter, VirtualHostDemand } from '../engine/route-slot.ts';
 import type { CompileError, CompileResult } from '../routing/compile-result.ts';
-import { assembleRouteTable, compileVirtualHost, routeTableSteps, virtualHostSteps } from '../routing/compile-routes.ts';
+import { assembleRouteTable, domainConflicts, routeTableSteps, virtualHostSteps } from '../routing/compile-routes.ts';
 import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts';
 
 /** Hosts that requests may have asked for at once; beyond it the one unused for longest goes, and if all are waited for, the new one is not found. */
@@ -25,6 +25,12 @@ export interface VirtualHostOnDemand {
   readonly name: string;
   readonly message: VirtualHost;
   readonly aliases: readonly string[];
+}
+
+/** What it was before goes on. */
+export interface RefusedVirtualHost {
+  readonly name: string;
+  readonly errors: readonly CompileError[];
 }
 
 interface OnDemandHost {
@@ -106,47 +112,50 @@ export class RouteAssembly implements VirtualHostDemand {
     return table;
   }
 
-  /** null: taken. `leaving`: what the same update removes, so that its domains are free. */
-  setVirtualHost(resourceName: string, message: VirtualHost, aliases: readonly string[], leaving: readonly string[] = []): readonly CompileError[] | null {
-    if (this.#config === null) return [{ path: '', message: `the route configuration ${this.slot.name} has not come yet` }];
-    const compiled = compileVirtualHost(this.#config, message);
-    if (!compiled.ok) return compiled.errors;
-    const before = new Map(this.#onDemand);
-    for (const name of leaving) this.#onDemand.delete(name);
-    this.#onDemand.set(resourceName, { message, aliases, compiled: compiled.value, usedAtMs: this.#events.nowMs() });
-    const errors = this.#rebuild();
-    if (errors !== null) this.#onDemand = before;
-    return errors;
-  }
-
-  /** All of one update, or, where that does not make a table, none: false. Domains may go round among them. `leaving`: as above. */
-  *setVirtualHosts(hosts: readonly VirtualHostOnDemand[], leaving: readonly string[]): Steps<boolean> {
-    const taken: [name: string, host: OnDemandHost][] = [];
-    for (const { name, message, aliases } of hosts) {
-      if (this.#config === null) return false;
-      const compiled = yield* virtualHostSteps(this.#config, message);
-      if (!compiled.ok) return false;
-      taken.push([name, { message, aliases, compiled: compiled.value, usedAtMs: this.#events.nowMs() }]);
+  /**
+   * One update as one table: domains may pass among what it brings and what it removes. What of it is wrong is refused and holds nothing else up, and what
+   * that was to take the place of goes on.
+   */
+  *updateSteps(added: readonly VirtualHostOnDemand[], removed: readonly string[]): Steps<readonly RefusedVirtualHost[]> {
+    const refused: RefusedVirtualHost[] = [];
+    const leaving = new Set(removed);
+    const taken = new Map<CompiledVirtualHost, VirtualHostOnDemand>();
+    const refuse = (one: VirtualHostOnDemand, errors: readonly CompileError[]): void => {
+      refused.push({ name: one.name, errors });
+      for (const alias of one.aliases) leaving.delete(alias);
+    };
+    for (const one of added) {
+      const compiled = yield* this.#compileSteps(one.message);
+      if (compiled.ok) taken.set(compiled.value, one);
+      else refuse(one, compiled.errors);
       yield;
     }
-    const before = new Map(this.#onDemand);
-    for (const name of leaving) this.#onDemand.delete(name);
-    for (const [name, host] of taken) this.#onDemand.set(name, host);
-    if (this.#rebuild() === null) return true;
-    this.#onDemand = before;
-    return false;
-  }
-
-  /** True: the table has changed. */
-  removeVirtualHost(resourceName: string): boolean {
-    const asked = this.#asked.get(resourceName);
-    const removed = this.#onDemand.delete(resourceName);
-    // Another one may answer for that name from now on.
-    if (asked !== undefined && this.#hostOf(resourceName) === undefined) {
+    // At once from here on: requests may make room among the hosts on demand while they have the event loop.
+    while (this.#config !== null && (taken.size > 0 || [...leaving].some((name) => this.#onDemand.has(name)))) {
+      const next = this.#onDemandWith(taken, leaving);
+      const hosts = this.#hostsWith(next);
+      const table = assembleRouteTable(this.#config, hosts);
+      if (table.ok) {
+        this.#onDemand = next;
+        this.#offer(table.value);
+      }
+      if (table.ok || taken.size === 0) break;
+      const conflicts = domainConflicts(this.#config, hosts);
+      const blamed = [...taken].filter(([compiled]) => conflicts.has(compiled));
+      // What stays is good by itself, so one of these is to blame.
+      for (const [compiled, one] of blamed.length > 0 ? blamed : [...taken]) {
+        taken.delete(compiled);
+        refuse(one, conflicts.get(compiled) ?? table.errors);
+      }
+    }
+    // Another one may answer for their names from now on.
+    for (const name of leaving) {
+      const asked = this.#asked.get(name);
+      if (asked === undefined || this.#hostOf(name) !== undefined) continue;
       asked.open = false;
       this.#wake(asked, false);
     }
-    return removed && this.#rebuild() === null;
+    return refused;
   }
 
   /** Puts a table into effect, unless a newer one is already. */
@@ -203,7 +212,11 @@ export class RouteAssembly implements VirtualHostDemand {
     this.#used.clear();
     for (const [name, { waiters, askedAtMs }] of this.#asked)
       if (waiters.size === 0 && nowMs - askedAtMs >= VIRTUAL_HOST_IDLE_MS && this.#hostOf(name) === undefined) this.#forget([name]);
-    if (changed && this.#rebuild() === null && this.pending !== null) this.publish(this.pending);
+    if (!changed || this.#config === null) return;
+    const table = assembleRouteTable(this.#config, this.#hostsWith(this.#onDemand));
+    if (!table.ok) return;
+    this.#offer(table.value);
+    this.publish(table.value);
   }
 
   close(): void {
@@ -244,12 +257,22 @@ export class RouteAssembly implements VirtualHostDemand {
     if (dropped.length > 0) this.#events.drop(dropped);
   }
 
-  #rebuild(): readonly CompileError[] | null {
-    if (this.#config === null) return null;
-    const table = assembleRouteTable(this.#config, [...this.#inline, ...Array.from(this.#onDemand.values(), (host) => host.compiled)]);
-    if (!table.ok) return table.errors;
-    this.#offer(table.value);
-    return null;
+  *#compileSteps(message: VirtualHost): Steps<CompileResult<CompiledVirtualHost>> {
+    if (this.#config !== null) return yield* virtualHostSteps(this.#config, message);
+    return { ok: false, errors: [{ path: '', message: `the route configuration ${this.slot.name} has not come yet` }] };
+  }
+
+  #onDemandWith(taken: ReadonlyMap<CompiledVirtualHost, VirtualHostOnDemand>, leaving: ReadonlySet<string>): Map<string, OnDemandHost> {
+    const next = new Map(this.#onDemand);
+    for (const name of leaving) next.delete(name);
+    // Behind what stays: of two that want a domain the later is refused.
+    for (const { name } of taken.values()) next.delete(name);
+    for (const [compiled, { name, message, aliases }] of taken) next.set(name, { message, aliases, compiled, usedAtMs: this.#events.nowMs() });
+    return next;
+  }
+
+  #hostsWith(onDemand: ReadonlyMap<string, OnDemandHost>): CompiledVirtualHost[] {
+    return [...this.#inline, ...Array.from(onDemand.values(), ({ compiled }) => compiled)];
   }
 
   #offer(table: RouteTable): void {

@@ -3,9 +3,9 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xd
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { Slices, Steps } from '@outrigger/xds/slices';
 import { RouteSlot } from '../engine/route-slot.ts';
-import { type CompileError, describeErrors } from '../routing/compile-result.ts';
+import { describeErrors } from '../routing/compile-result.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import { RouteAssembly, type VirtualHostOnDemand } from './route-assembly.ts';
+import { RouteAssembly } from './route-assembly.ts';
 
 /** A table is held back so long for its clusters; then it is taken, and requests to what is missing say so. */
 const CLUSTERS_TIMEOUT_MS = 5_000;
@@ -91,39 +91,15 @@ export class RouteSubscription {
 
   *#takeVirtualHosts(update: ResourceUpdate<VirtualHost>, rejections: Rejection[]): Steps<Set<RouteAssembly>> {
     const changed = new Set<RouteAssembly>();
-    const kept = new Set<string>();
-    let left: readonly VirtualHostOnDemand[] = [];
-    for (const [assembly, hosts] of Map.groupBy(update.added, ({ name }) => this.#assemblies.get(routeNameOf(name)))) {
+    const added = Map.groupBy(update.added, ({ name }) => routeNameOf(name));
+    const removed = Map.groupBy(update.removed, routeNameOf);
+    for (const routeName of new Set([...added.keys(), ...removed.keys()])) {
+      const assembly = this.#assemblies.get(routeName);
       if (assembly === undefined) continue;
-      if (yield* assembly.setVirtualHosts(hosts, update.removed)) changed.add(assembly);
-      else left = [...left, ...hosts];
-    }
-    // Where they are not good as a whole, what is good of them: one may want a domain that another gives up, so it is tried again as long as that is of use.
-    for (;;) {
-      const refused: { readonly one: VirtualHostOnDemand; readonly errors: readonly CompileError[] }[] = [];
-      for (const one of left) {
-        const assembly = this.#assemblies.get(routeNameOf(one.name));
-        if (assembly === undefined) continue;
-        const errors = assembly.setVirtualHost(one.name, one.message, one.aliases, update.removed);
-        if (errors === null) changed.add(assembly);
-        else refused.push({ one, errors });
-        yield;
-      }
-      if (refused.length > 0 && refused.length < left.length) {
-        left = refused.map(({ one }) => one);
-        continue;
-      }
-      for (const { one, errors } of refused) {
-        rejections.push({ name: one.name, message: describeErrors(errors) });
-        // What it was to take the place of goes on.
-        for (const alias of one.aliases) kept.add(alias);
-      }
-      break;
-    }
-    for (const name of update.removed) {
-      if (kept.has(name)) continue;
-      const assembly = this.#assemblies.get(routeNameOf(name));
-      if (assembly?.removeVirtualHost(name) === true) changed.add(assembly);
+      const before = assembly.pending;
+      const refused = yield* assembly.updateSteps(added.get(routeName) ?? [], removed.get(routeName) ?? []);
+      for (const { name, errors } of refused) rejections.push({ name, message: describeErrors(errors) });
+      if (assembly.pending !== before) changed.add(assembly);
     }
     return changed;
   }
