@@ -145,7 +145,6 @@ function olderForNamespace(context: Context, resource: Resource<PeerAuthenticati
 
 function authorizationReason(context: Context, resource: Resource<AuthorizationPolicySpec>): string | undefined {
   const { action } = resource.spec;
-  if (action === 'CUSTOM') return 'action CUSTOM needs an extension provider, which is not in effect in this version';
   if (action === 'AUDIT') return 'action AUDIT is not in effect in this version';
   const targets = [...(resource.spec.targetRef === undefined ? [] : [resource.spec.targetRef]), ...(resource.spec.targetRefs ?? [])];
   if (targets.length > 0) {

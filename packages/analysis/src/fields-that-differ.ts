@@ -1,12 +1,18 @@
 import type { KindInEffect } from '@outrigger/resources';
 
-/** Where a field does something else than it says, or nothing: on every data plane, beside a real Envoy, or in a gRPC client without a proxy. */
+/** Where a field does something else than it says, or nothing: on every data plane, in our proxy, in a real Envoy, or in a gRPC client without a proxy. */
 export interface Difference {
-  readonly on: 'all' | 'envoy' | 'grpc';
+  readonly on: 'all' | 'outrigger' | 'envoy' | 'grpc';
   readonly effect: 'differs' | 'none';
   readonly why: string;
 }
 
+const throughNetworks: Difference = { on: 'all', effect: 'differs', why: 'as MeshNetworks say; without them every endpoint is called at its own address' };
+const redirectedOnly: Difference = {
+  on: 'all',
+  effect: 'differs',
+  why: 'where connections are redirected to the proxy (`CAPTURE`); elsewhere calls come through HTTP_PROXY or a declared upstream port',
+};
 const notOfClients = (why = 'clients without a proxy do not do this'): Difference => ({ on: 'grpc', effect: 'none', why });
 
 /**
@@ -26,9 +32,14 @@ export const fieldsThatDiffer: Readonly<Partial<Record<KindInEffect, Readonly<Re
     'http[].redirect': notOfClients(),
     'http[].directResponse': notOfClients(),
     'http[].timeout': { on: 'grpc', effect: 'differs', why: 'gRPC clients take it for the longest time of a whole call' },
+    'tcp[].match[].sourceSubnet': {
+      on: 'all',
+      effect: 'differs',
+      why: 'a match by it never holds; where connections are redirected (`CAPTURE`) it is not looked at',
+    },
   },
   DestinationRule: {
-    'trafficPolicy.loadBalancer.simple': { on: 'grpc', effect: 'differs', why: 'gRPC clients balance round robin' },
+    'trafficPolicy.loadBalancer.simple': { on: 'all', effect: 'differs', why: 'gRPC clients balance round robin; PASSTHROUGH is least request' },
     'trafficPolicy.tls.mode': { on: 'grpc', effect: 'none', why: 'gRPC clients have the mesh identity or none' },
     'trafficPolicy.proxyProtocol': { on: 'all', effect: 'differs', why: 'to what has no sidecar: a sidecar takes no PROXY header' },
     'trafficPolicy.outlierDetection.baseEjectionTime': {
@@ -37,6 +48,16 @@ export const fieldsThatDiffer: Readonly<Partial<Record<KindInEffect, Readonly<Re
       why: 'Envoy takes an endpoint back without a trial; our proxy lets one request decide',
     },
     'trafficPolicy.outlierDetection.maxEjectionPercent': { on: 'all', effect: 'differs', why: 'without it 100, where Istio has 10' },
+  },
+  ServiceEntry: { 'endpoints[].network': throughNetworks },
+  WorkloadEntry: { network: throughNetworks },
+  Sidecar: { 'egress[].bind': redirectedOnly, 'egress[].captureMode': redirectedOnly },
+  EnvoyFilter: {
+    'configPatches[].match.proxy.proxyVersion': { on: 'all', effect: 'differs', why: "proxies have no version of Istio's: the patch holds for none" },
+  },
+  Telemetry: {
+    'accessLogging[].providers': { on: 'all', effect: 'differs', why: "the one log here is the proxy's own, which is the provider `envoy`" },
+    'tracing[].customTags': { on: 'outrigger', effect: 'none', why: 'spans have the tags of the mesh alone' },
   },
   ApiGateway: {
     'tls.backend': { on: 'all', effect: 'differs', why: 'for Services that a BackendTLSPolicy names; others are called by the mTLS of the mesh' },

@@ -11,16 +11,15 @@ export const kindsNotInEffect: Readonly<Record<string, string>> = {
 };
 
 /**
- * Fields that validation takes and no proxy acts on, by kind: path ("[]" any index) and why. The translation says the same of what
- * depends on a proxy; this is what holds on all of them.
+ * Fields that validation takes and no proxy acts on, by kind: path ("[]" any index) and why. This is what holds on all proxies, and is noted on
+ * the resource from here; the translation notes what depends on a proxy.
  */
 export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<string, string>>>> = {
   VirtualService: {
     'http[].fault.delay.exponentialDelay': 'Istio does not act on it either',
     'http[].fault.abort.http2Error': 'Istio does not act on it either',
     'http[].match[].statPrefix': 'metrics are counted by service, not by route',
-    'http[].retries.retryRemoteLocalities': 'retries go to any endpoint of the destination',
-    'tcp[].match[].sourceSubnet': 'Istio does not act on it either',
+    'http[].retries.retryRemoteLocalities': 'retries stay within the priorities that balancing chooses',
   },
   DestinationRule: {
     'trafficPolicy.loadBalancer.zoneAwareLbSetting': 'zone aware balancing comes later',
@@ -30,8 +29,8 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'trafficPolicy.connectionPool.tcp.idleTimeout': 'idle TCP connections are not closed by the mesh',
     'trafficPolicy.retryBudget.budgetInterval': 'the budget is a share of the requests that are under way',
   },
-  ServiceEntry: { 'endpoints[].network': 'every endpoint is called at its own address' },
-  WorkloadEntry: { network: 'every endpoint is called at its own address' },
+  ServiceEntry: {},
+  WorkloadEntry: {},
   WorkloadGroup: {
     metadata: 'workloads say themselves what they are when they register (`rig run`)',
     template: 'workloads say themselves what they are when they register (`rig run`)',
@@ -40,8 +39,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   Sidecar: {
     ingress: "inbound listeners come from the ports that a workload registered; its tls is in effect where the mesh's own is off",
     inboundConnectionPool: 'connections to the application are not limited yet',
-    'egress[].bind': 'calls come through HTTP_PROXY or a declared upstream port',
-    'egress[].captureMode': 'calls come through HTTP_PROXY or a declared upstream port',
   },
   Gateway: {
     'servers[].defaultEndpoint': 'Istio does not act on it either',
@@ -53,7 +50,6 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
     'servers[].tls.insecureSkipVerify': 'certificates of clients are verified',
   },
   EnvoyFilter: {
-    'configPatches[].match.proxy.proxyVersion': "proxies have no version of Istio's: the patch holds for none",
     'configPatches[].match.listener.portName': 'Istio does not act on it either',
     'configPatches[].match.waypoint': 'there are no waypoints here',
   },
@@ -93,7 +89,7 @@ export const fieldsNotInEffect: Readonly<Record<KindInEffect, Readonly<Record<st
   BackendTLSPolicy: { options: 'there are no options of ours' },
   PeerAuthentication: {},
   AuthorizationPolicy: {
-    provider: 'external authorization comes later',
+    provider: 'there is no external authorization yet, so that CUSTOM denies what its rules match',
     'rules[].from[].source.requestPrincipals': 'end-user tokens are not read yet, so that it matches nobody',
     'rules[].from[].source.notRequestPrincipals': 'end-user tokens are not read yet, so that it matches everybody',
   },

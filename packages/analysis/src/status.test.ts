@@ -41,6 +41,7 @@ const mesh = { services: [order], instances: [orderInstance] };
 
 const kind = (apiVersion: string, name: string, spec: string, metadata = 'name: a') =>
   `apiVersion: ${apiVersion}\nkind: ${name}\nmetadata: {${metadata}}\nspec: ${spec}`;
+const custom = '{action: CUSTOM, provider: {name: x}, rules: [{}]}';
 const virtualService = (spec: string) => kind('networking.istio.io/v1', 'VirtualService', spec);
 const route = (destination: string) => virtualService(`{hosts: [order-service], http: [{route: [{destination: ${destination}}]}]}`);
 const rule = kind('networking.istio.io/v1', 'DestinationRule', '{host: order-service, subsets: [{name: v1, labels: {version: v1}}]}', 'name: order-service');
@@ -113,9 +114,9 @@ describe('withoutEffect', () => {
       'no workload of any namespace has the labels app: x',
     ],
     [
-      'an action that needs a provider',
-      [kind('security.istio.io/v1', 'AuthorizationPolicy', '{action: CUSTOM, provider: {name: x}, rules: [{}]}')],
-      'action CUSTOM needs an extension provider, which is not in effect in this version',
+      'an action of logs',
+      [kind('security.istio.io/v1', 'AuthorizationPolicy', '{action: AUDIT, rules: [{}]}')],
+      'action AUDIT is not in effect in this version',
     ],
     [
       'a workload without a service',
@@ -139,6 +140,7 @@ describe('withoutEffect', () => {
     ['a route to a subset that is there', [route('{host: order-service, subset: v1}'), rule]],
     ['a route by the full name', [route('{host: order-service.default.svc.cluster.local}')]],
     ['a rule', [rule]],
+    ['an action for want of whose provider requests are denied', [kind('security.istio.io/v1', 'AuthorizationPolicy', custom)]],
     ['a policy for a workload that runs', [kind('security.istio.io/v1', 'AuthorizationPolicy', '{selector: {matchLabels: {app: order-service}}}')]],
     [
       'a policy of the root namespace',
@@ -163,6 +165,22 @@ describe('statusNotes', () => {
       'spec.subsets[1].trafficPolicy.tls.credentialName is accepted, but not in effect in this version: secrets by name are not served yet: give files',
       'spec.trafficPolicy.retryBudget.budgetInterval is accepted, but not in effect in this version: the budget is a share of the requests that are under way',
     ]);
+  });
+
+  it('says what a field without effect leads to', async () => {
+    const [policy, retries, entry] = await resourcesOf(
+      kind('security.istio.io/v1', 'AuthorizationPolicy', custom),
+      kind(
+        'networking.istio.io/v1',
+        'VirtualService',
+        '{hosts: [a], http: [{route: [{destination: {host: a}}], retries: {attempts: 1, retryRemoteLocalities: true}}]}',
+      ),
+      kind('networking.istio.io/v1', 'WorkloadEntry', '{address: 10.0.0.1, network: west}'),
+    );
+    expect(statusNotes(policy!)).toEqual([expect.stringMatching(/^spec\.provider .* CUSTOM denies what its rules match$/)]);
+    expect(statusNotes(retries!)).toEqual([expect.stringMatching(/^spec\.http\[0\]\.retries\.retryRemoteLocalities .* priorities/)]);
+    // By MeshNetworks.
+    expect(statusNotes(entry!)).toEqual([]);
   });
 
   it('names a kind that is not in effect, and nothing of what is', async () => {

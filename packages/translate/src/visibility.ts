@@ -216,14 +216,7 @@ function sidecarOf(reader: Reader): Sidecar | undefined {
 }
 
 function egressOf(sidecar: Sidecar, reader: Reader): readonly EgressHost[] | undefined {
-  const { ingress, egress, inboundConnectionPool } = sidecar.spec;
-  if (ingress !== undefined && ingress.length > 0)
-    reader.ignored(
-      sidecar,
-      'spec.ingress',
-      "inbound listeners come from the ports that the workload registered; its tls is in effect where the mesh's own is off",
-    );
-  if (inboundConnectionPool !== undefined) reader.ignored(sidecar, 'spec.inboundConnectionPool', 'connections to the application are not limited yet');
+  const { egress } = sidecar.spec;
   if (egress === undefined || egress.length === 0) return undefined;
   const hosts: EgressHost[] = [];
   for (const [index, listener] of egress.entries()) {

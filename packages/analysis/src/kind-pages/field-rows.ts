@@ -11,7 +11,7 @@ export interface FieldRow {
 /** Fewer fields than that are said again rather than referred to. */
 const MIN_REPEATED = 4;
 
-const onPlane = { all: '', envoy: 'Envoy', grpc: 'gRPC without a proxy' };
+const onPlane = { all: '', outrigger: 'our proxy', envoy: 'Envoy', grpc: 'gRPC without a proxy' };
 
 /** A field, and what is known of it. */
 interface Field {

@@ -61,6 +61,18 @@ test('what the translation notes of gRPC clients is on the pages', () => {
   expect(noted.filter((message) => !said.some((why) => why.startsWith(message)))).toEqual([]);
 });
 
+test('a field without effect is said in one place', () => {
+  const everywhere = Object.values(fieldsNotInEffect).flatMap((fields) => Object.keys(fields));
+  // `${field}.retries.perTryTimeout` and the like.
+  const noted = sources
+    .flatMap((text) => [...text.matchAll(/\b(?:ignored|differs)\([^;`']*[`'](?:\$\{[^}]*\}|spec)\.([^`']*)[`'],/g)])
+    .map(([, path]) => path!.replace(/\$\{[^}]*\}/g, ''));
+  expect(noted.length).toBeGreaterThan(10);
+  expect(noted.filter((path) => everywhere.some((field) => `.${field}`.endsWith(`.${path}`)))).toEqual([]);
+  for (const [kind, fields] of Object.entries(fieldsNotInEffect))
+    expect(Object.keys(fields).filter((path) => Object.hasOwn(fieldsThatDiffer[kind as KindInEffect] ?? {}, path))).toEqual([]);
+});
+
 function has(schema: Schema | undefined, [head, ...rest]: readonly string[]): boolean {
   if (head === undefined) return schema !== undefined;
   const child = schema?.properties?.[head.replace('[]', '')];

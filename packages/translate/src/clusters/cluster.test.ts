@@ -318,7 +318,6 @@ describe('a DestinationRule', () => {
         config: [
           rule({
             loadBalancer: { simple: 'PASSTHROUGH' },
-            tls: { mode: 'SIMPLE', credentialName: 'secret' },
             outlierDetection: { interval: 'often' },
           }),
         ],
@@ -327,9 +326,8 @@ describe('a DestinationRule', () => {
       payment,
     );
     expect(notes.map(({ field, effect }) => `${field} ${effect}`).sort()).toEqual([
-      'spec.trafficPolicy.loadBalancer.simple none',
+      'spec.trafficPolicy.loadBalancer.simple differs',
       'spec.trafficPolicy.outlierDetection.interval none',
-      'spec.trafficPolicy.tls.credentialName none',
     ]);
   });
 });

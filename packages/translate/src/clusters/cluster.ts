@@ -204,8 +204,6 @@ function protocolOptions(reader: Reader, policy: EffectivePolicy, http2: boolean
     placed === undefined ? undefined : durationOf(reader, placed.rule, `${placed.field}.${field}`, text);
   const idleTimeout = duration('http.idleTimeout', http?.idleTimeout);
   const maxConnectionDuration = duration('tcp.maxConnectionDuration', placed?.value.tcp?.maxConnectionDuration);
-  if (placed?.value.tcp?.idleTimeout !== undefined)
-    reader.ignored(placed.rule, `${placed.field}.tcp.idleTimeout`, 'idle TCP connections are not closed by the mesh');
   const keepaliveInterval = duration('http.http2KeepAlive.interval', http?.http2KeepAlive?.interval);
   const keepaliveTimeout = duration('http.http2KeepAlive.timeout', http?.http2KeepAlive?.timeout);
   const h2 = {

@@ -15,9 +15,6 @@ export function localityLbSetting({ settings }: Reader, { loadBalancer }: Effect
 export function loadBalancer(reader: Reader, policy: EffectivePolicy): LbFields {
   const placed = policy.loadBalancer;
   const settings = placed?.value ?? {};
-  const note = (name: string, message: string): void => reader.ignored(placed!.rule, `${placed!.field}.${name}`, message);
-  if (settings.zoneAwareLbSetting !== undefined) note('zoneAwareLbSetting', 'zone aware balancing is not in effect yet');
-  if (settings.backendUtilization !== undefined) note('backendUtilization', 'balancing by reported load is not in effect yet');
   const hash = settings.consistentHash;
   if (hash !== undefined) {
     if (hash.maglev !== undefined) {
@@ -57,7 +54,11 @@ export function loadBalancer(reader: Reader, policy: EffectivePolicy): LbFields 
     case 'RANDOM':
       return { lbPolicy: Cluster_LbPolicy.RANDOM };
     case 'PASSTHROUGH':
-      note('simple', 'PASSTHROUGH needs the address that the application dialled, which a proxied request does not have; least request is used');
+      reader.differs(
+        placed!.rule,
+        `${placed!.field}.simple`,
+        'PASSTHROUGH needs the address that the application dialled, which a proxied request does not have; least request is used',
+      );
       return { lbPolicy: Cluster_LbPolicy.LEAST_REQUEST };
     default:
       return { lbPolicy: Cluster_LbPolicy.LEAST_REQUEST, ...(window === undefined ? {} : { lbConfig: { case: 'leastRequestLbConfig', value: slowStart } }) };

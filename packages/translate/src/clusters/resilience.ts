@@ -59,9 +59,6 @@ export function outlierDetection(reader: Reader, policy: EffectivePolicy): Outli
   const settings: OutlierSettings = placed?.value ?? {};
   const duration = (name: 'interval' | 'baseEjectionTime', defaultMs: number) =>
     (placed === undefined ? undefined : durationOf(reader, placed.rule, `${placed.field}.${name}`, settings[name])) ?? milliseconds(defaultMs);
-  if (placed !== undefined && (settings.outlierDetectionHttpErrorCodes?.length ?? 0) > 0) {
-    reader.ignored(placed.rule, `${placed.field}.outlierDetectionHttpErrorCodes`, 'which status codes count as failures cannot be chosen yet');
-  }
   const consecutive =
     settings.consecutive5xxErrors ??
     (settings.consecutiveGatewayErrors !== undefined || settings.consecutiveErrors !== undefined ? 0 : DEFAULT_CONSECUTIVE_5XX);

@@ -74,10 +74,8 @@ function security(reader: Reader, upstream: Upstream): Fields {
         ),
       };
     case 'SIMPLE':
-    case 'MUTUAL': {
-      if (placed.value.credentialName) reader.ignored(placed.rule, `${placed.field}.credentialName`, 'secrets by name are not served yet: give files');
+    case 'MUTUAL':
       return { transportSocket: upstreamOwnTls(placed.value, service.hostname, http2 ? ['h2'] : isHttp(port.protocol) ? ['http/1.1'] : []) };
-    }
     default: {
       const policy = backendTls(reader, service, port, http2 ? ['h2'] : isHttp(port.protocol) || port.protocol === 'HTTPS' ? ['http/1.1'] : []);
       if (policy !== undefined) return { transportSocket: policy };

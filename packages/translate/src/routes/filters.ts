@@ -40,8 +40,6 @@ const GRPC_STATUS = [
 function faultConfig(reader: Reader, owner: Resource, field: string, fault: HttpFaultInjection): Any | undefined {
   const { delay, abort } = fault;
   const fixed = durationOf(reader, owner, `${field}.delay.fixedDelay`, delay?.fixedDelay);
-  if (delay?.exponentialDelay !== undefined) reader.ignored(owner, `${field}.delay.exponentialDelay`, 'only fixed delays are injected');
-  if (abort?.http2Error !== undefined && abort.http2Error !== '') reader.ignored(owner, `${field}.abort.http2Error`, 'streams are aborted with a status only');
   const grpcStatus = abort?.grpcStatus === undefined ? -1 : GRPC_STATUS.indexOf(abort.grpcStatus.toUpperCase());
   if (abort?.grpcStatus !== undefined && grpcStatus < 0) reader.ignored(owner, `${field}.abort.grpcStatus`, `"${abort.grpcStatus}" is no gRPC status`);
   const errorType =

@@ -64,8 +64,6 @@ export function retryOf(reader: Reader, owner: Resource | undefined, field: stri
   if (attempts <= 0) return undefined;
   // What the mesh's settings say stands in no resource.
   const noted = retries === undefined ? undefined : owner;
-  if (written.retryRemoteLocalities === true && noted !== undefined)
-    reader.ignored(noted, `${field}.retryRemoteLocalities`, 'retries stay within the priorities that balancing chooses');
   const perTryTimeout = noted === undefined ? meshDuration(written.perTryTimeout) : durationOf(reader, noted, `${field}.perTryTimeout`, written.perTryTimeout);
   const base = written.backoff === undefined ? undefined : durationMs(written.backoff);
   const { retryOn, codes } = conditions(reader, noted, `${field}.retryOn`, written.retryOn);

@@ -403,7 +403,6 @@ describe('what has no effect is said', () => {
     ],
     ['a time that is none', { ...toOrder, timeout: 'soon' }, 'spec.http[0].timeout', '"soon" is no duration'],
     ['delegation to nobody', { delegate: { name: 'a' } }, 'spec.http[0].delegate', 'no VirtualService default/a'],
-    ['retries elsewhere', { ...toOrder, retries: { attempts: 1, retryRemoteLocalities: true } }, 'spec.http[0].retries.retryRemoteLocalities', 'priorities'],
   ])('%s', (_, http, field, message) => {
     const { notes } = hostOf([resource('VirtualService', 'order', { hosts: ['order-service'], http: [http] }), subsets]);
     expect(notes).toHaveLength(1);
