@@ -6,6 +6,10 @@ export interface Outcome {
   readonly ignored: readonly string[];
 }
 
+type Compiled = { readonly ok: true; readonly ignored: readonly string[] } | { readonly ok: false; readonly errors: Outcome['errors'] };
+
+export const outcome = (compiled: Compiled): Outcome => (compiled.ok ? { errors: [], ignored: compiled.ignored } : { errors: compiled.errors, ignored: [] });
+
 /** A message that this proxy reads, within one that is right as a whole. */
 export interface Subject {
   readonly schema: DescMessage;
