@@ -29,6 +29,10 @@ spec:
   selector: { istio: ingressgateway }
   servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: [${hosts}] }]
 ---`;
+/** A rule for every request. */
+const ALL = '  - route: [{ destination: { host: orders } }]';
+/** What comes for a host by the gateway `edge`. */
+const atEdge = (host: string, http = ALL, served = 'shop.example.com'): string => `${edge(served)}${route(http, `hosts: [${host}]\n  gateways: [edge]`)}`;
 const SUBSETS = `${ORDERS}
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -72,12 +76,12 @@ export const routes: Readonly<Record<string, Page>> = {
     'A resource names another one that is not there: a host, port or subset of a destination, a gateway, what a selector is to find, a namespace, a secret. What is sent to a host that nobody knows is answered 503; a gateway that does not exist gives nobody a route.',
     'Write the name of something that is there, or add what is missing. A short host name is completed with the namespace of the resource that has it.',
     route('  - route: [{ destination: { host: order } }]'),
-    route('  - route: [{ destination: { host: orders } }]'),
+    route(ALL),
   ),
   IST0109: page(
     'Two VirtualServices of the mesh claim one host where a caller sees both. Sidecars take one of them, the older, and the rules of the other do nothing.',
     'Put the rules into one VirtualService, or give each its own namespace by `exportTo: ["."]`.',
-    `${route('  - route: [{ destination: { host: orders } }]')}---
+    `${route(ALL)}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: orders-beta }
@@ -119,27 +123,27 @@ spec: { hosts: [orders], http: [{ route: [{ destination: { host: orders, port: {
   IST0132: page(
     'A VirtualService is bound to a Gateway that serves none of its hosts: no request comes to it that way.',
     'Add the host to a server of the Gateway, or write a host that it serves. A host of a server may carry the namespace that may use it, as in `shop/a.example.com`.',
-    `${edge('shop.example.com')}${route('  - route: [{ destination: { host: orders } }]', 'hosts: [store.example.com]\n  gateways: [edge]')}`,
-    `${edge('"*.example.com"')}${route('  - route: [{ destination: { host: orders } }]', 'hosts: [store.example.com]\n  gateways: [edge]')}`,
+    atEdge('store.example.com'),
+    atEdge('store.example.com', ALL, '"*.example.com"'),
   ),
   IST0140: page(
     'A gateway sends requests to a host by a VirtualService of its own, so that the subsets which another VirtualService gives this host for sidecars are not looked at.',
     'Write the subsets into the VirtualService that is bound to the gateway.',
-    `${edge('shop.example.com')}${route('  - route: [{ destination: { host: orders } }]', 'hosts: [shop.example.com]\n  gateways: [edge]')}---
+    `${atEdge('shop.example.com')}---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: orders-subsets }
 spec: { hosts: [orders], http: [{ route: [{ destination: { host: orders, subset: v2 } }] }] }`,
-    `${edge('shop.example.com')}${route('  - route: [{ destination: { host: orders, subset: v2 } }]', 'hosts: [shop.example.com]\n  gateways: [edge]')}`,
+    atEdge('shop.example.com', '  - route: [{ destination: { host: orders, subset: v2 } }]'),
   ),
   IST0149: page(
     'A rule looks at a claim of the token of its caller, at a gateway where no RequestAuthentication has tokens checked: there are no claims, and the rule never matches.',
     'Add a RequestAuthentication that selects the pods of the gateway.',
-    `${edge('shop.example.com')}${route('  - match: [{ headers: { "@request.auth.claims.group": { exact: admin } } }]\n    route: [{ destination: { host: orders } }]', 'hosts: [shop.example.com]\n  gateways: [edge]')}---
+    `${atEdge('shop.example.com', '  - match: [{ headers: { "@request.auth.claims.group": { exact: admin } } }]\n    route: [{ destination: { host: orders } }]')}---
 apiVersion: v1
 kind: Pod
 metadata: { name: edge-1, namespace: istio-system, labels: { istio: ingressgateway } }`,
-    `${edge('shop.example.com')}${route('  - match: [{ headers: { "@request.auth.claims.group": { exact: admin } } }]\n    route: [{ destination: { host: orders } }]', 'hosts: [shop.example.com]\n  gateways: [edge]')}---
+    `${atEdge('shop.example.com', '  - match: [{ headers: { "@request.auth.claims.group": { exact: admin } } }]\n    route: [{ destination: { host: orders } }]')}---
 apiVersion: v1
 kind: Pod
 metadata: { name: edge-1, namespace: istio-system, labels: { istio: ingressgateway } }
@@ -154,8 +158,8 @@ spec:
   IST0165: page(
     'A VirtualService names a Gateway that is made of a Gateway of Kubernetes and has its name from a program. With the next version it may be another.',
     'Attach an HTTPRoute to the Gateway of Kubernetes, or write a Gateway of your own and name that.',
-    route('  - route: [{ destination: { host: orders } }]', 'hosts: [shop.example.com]\n  gateways: [edge-istio-autogenerated-k8s-gateway]'),
-    `${edge('shop.example.com')}${route('  - route: [{ destination: { host: orders } }]', 'hosts: [shop.example.com]\n  gateways: [edge]')}`,
+    route(ALL, 'hosts: [shop.example.com]\n  gateways: [edge-istio-autogenerated-k8s-gateway]'),
+    atEdge('shop.example.com'),
   ),
   RIG0101: page(
     'Earlier rules together take every request of a later one, though none has the very same match: a shorter prefix, or a match with fewer conditions.',
@@ -240,10 +244,10 @@ spec: { http: [{ route: [{ destination: { host: orders } }] }] }`,
     `apiVersion: v1
 kind: Namespace
 metadata: { name: shop, labels: { istio-injection: enabled } }
----${route('  - route: [{ destination: { host: orders } }]', 'hosts: [orders]\n  exportTo: [shopp]')}`,
+---${route(ALL, 'hosts: [orders]\n  exportTo: [shopp]')}`,
     `apiVersion: v1
 kind: Namespace
 metadata: { name: shop, labels: { istio-injection: enabled } }
----${route('  - route: [{ destination: { host: orders } }]', 'hosts: [orders]\n  exportTo: [shop]')}`,
+---${route(ALL, 'hosts: [orders]\n  exportTo: [shop]')}`,
   ),
 };
