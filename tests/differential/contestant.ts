@@ -42,7 +42,7 @@ export class Contestant {
     await made.#controlPlane.start();
     const socketPath = join(made.#folder, 'sds.sock');
     const sds = createSdsRoutes(secrets);
-    made.#sds = await createGrpcServer({ listen: { socketPath }, routes: (router) => sds.register(router) });
+    made.#sds = await createGrpcServer({ listen: { socketPath }, methods: sds.methods });
     const { dynamic_resources: dynamic, ...config } = bootstrap('DELTA_GRPC', { port: made.#controlPlane.port }, { path: socketPath }) as Record<
       string,
       JsonObject

@@ -97,7 +97,7 @@ export class MeshOfEnvoys {
   async start(): Promise<void> {
     this.#authority = await testAuthority();
     this.#routes = createAdsRoutes(this.#source());
-    this.#ads = await createGrpcServer({ listen: { socketPath: join(this.folder, 'ads.sock') }, routes: (router) => this.#routes.register(router) });
+    this.#ads = await createGrpcServer({ listen: { socketPath: join(this.folder, 'ads.sock') }, methods: this.#routes.methods });
     this.#closers.push(() => this.#ads.close());
   }
 
@@ -216,7 +216,7 @@ export class MeshOfEnvoys {
     ]);
     const store: SecretStore = { get: (secret) => secrets.get(secret), onChange: () => () => {} };
     const routes = createSdsRoutes(store);
-    const server = await createGrpcServer({ listen: { socketPath }, routes: (router) => routes.register(router) });
+    const server = await createGrpcServer({ listen: { socketPath }, methods: routes.methods });
     this.#closers.push(() => server.close());
     return socketPath;
   }

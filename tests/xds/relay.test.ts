@@ -44,7 +44,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('an 
       cacheFolder: join(folder, 'cache'),
       backoff: { initialMs: 20, maxMs: 100 },
     });
-    relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, routes: relay.register });
+    relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, methods: relay.methods, routes: relay.routes });
   };
   const stopRelay = async () => {
     relay.close();

@@ -84,7 +84,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'])('SDS to a rea
     authority = await testAuthority();
     store = new MemoryStore();
     routes = createSdsRoutes(store);
-    sdsServer = await createGrpcServer({ listen: { socketPath: join(folder, 'sds.sock') }, routes: routes.register });
+    sdsServer = await createGrpcServer({ listen: { socketPath: join(folder, 'sds.sock') }, methods: routes.methods });
     controlPlane = new ControlPlane({ listen: { host: '127.0.0.1', port: 0 } });
     await controlPlane.start();
     port = await freePort();
@@ -112,7 +112,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'])('SDS to a rea
     await sdsServer.close();
     expect(await shownBy(port)).toContain('/sa/second');
     store.setCertificate('default', await svidOf(authority, 'third'));
-    sdsServer = await createGrpcServer({ listen: { socketPath: join(folder, 'sds.sock') }, routes: routes.register });
+    sdsServer = await createGrpcServer({ listen: { socketPath: join(folder, 'sds.sock') }, methods: routes.methods });
     await shows('third');
     await until('Envoy has acknowledged', () => (routes.streams()[0]?.types[0]?.sync === 'synced' ? true : undefined));
   });

@@ -39,10 +39,8 @@ export class ControlPlane {
     this.routes = createAdsRoutes(this.source, { observer });
     this.#server = await createGrpcServer({
       ...this.#options,
-      routes: (router) => {
-        this.routes.register(router);
-        this.#more?.(router);
-      },
+      methods: this.routes.methods,
+      routes: (router) => this.#more?.(router),
     });
     if ('port' in this.#options.listen) this.#options = { ...this.#options, listen: { ...this.#options.listen, port: this.#server.port } };
   }

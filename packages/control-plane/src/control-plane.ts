@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { IdentityError, peerCredentialsReader } from '@outrigger/identity';
 import { defaultSettings, type MeshSettings } from '@outrigger/translate';
-import { createAdsRoutes, createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerOptions, loadTypeRegistry } from '@outrigger/xds';
+import {
+  createAdsRoutes,
+  createGrpcServer,
+  type GrpcServer,
+  GrpcServerError,
+  type GrpcServerOptions,
+  loadTypeRegistry,
+  type StreamMethods,
+} from '@outrigger/xds';
 import { Access } from './api/access.ts';
 import { ApiServer, listenError } from './api/api-server.ts';
 import { Events } from './api/events.ts';
@@ -204,7 +212,7 @@ async function start(
   const ads = createAdsRoutes(push);
   onStop(() => ads.close());
   const agents = [certificates.routes(), world.routes()];
-  const grpc = await serveGrpc(options, certificates, [...agents, (router) => ads.register(router), telemetry.routes()]);
+  const grpc = await serveGrpc(options, certificates, [...agents, telemetry.routes()], ads.methods);
   onStop(() => grpc.close());
   const agentServer = await createGrpcServer({
     listen: { socketPath: state.agentSocket },
@@ -272,9 +280,14 @@ async function start(
   return addresses;
 }
 
-async function serveGrpc(options: SettledOptions, certificates: Certificates, routes: readonly ((router: ConnectRouter) => void)[]): Promise<GrpcServer> {
+async function serveGrpc(
+  options: SettledOptions,
+  certificates: Certificates,
+  routes: readonly ((router: ConnectRouter) => void)[],
+  methods: StreamMethods,
+): Promise<GrpcServer> {
   const { host, port } = options.grpc;
-  const server = await grpcServer({ listen: { host, port }, tls: certificates.tls, routes: routesOf(routes) }, `${hostText(host)}:${port}`);
+  const server = await grpcServer({ listen: { host, port }, tls: certificates.tls, routes: routesOf(routes), methods }, `${hostText(host)}:${port}`);
   certificates.onTlsChange((tls) => server.setTls(tls));
   return server;
 }

@@ -8,6 +8,7 @@ export { callerContext, callerKey } from './grpc/caller.ts';
 export { GrpcConnection, type GrpcConnectionLimits, GrpcError, type GrpcErrorCode, type GrpcStream, type GrpcStreamEvents } from './grpc/connection.ts';
 export { createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerErrorCode, type GrpcServerOptions, type ServerTls } from './grpc/server.ts';
 export { spiffeIdOf } from './grpc/spiffe.ts';
+export type { StreamContext, StreamMethod, StreamMethods } from './grpc/stream-method.ts';
 export { type ClientTls, type GrpcTarget, targetText } from './grpc/target.ts';
 export { createRelay, type Relay, type RelayOptions, type RelayStatus } from './relay/relay.ts';
 export { createSharedRelay, type SharedRelay } from './relay/shared-relay.ts';

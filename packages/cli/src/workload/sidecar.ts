@@ -86,7 +86,7 @@ export class Sidecar {
     this.#agent = agent;
     await identityOf(agent);
     const secrets = createSdsRoutes(joinedSecrets(agent.secrets, this.#setup.secrets));
-    this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, routes: secrets.register }));
+    this.#servers.push(await createGrpcServer({ listen: { socketPath: directory.secretsSocket }, methods: secrets.methods }));
     if (options.dataPlane === 'envoy') await this.startRelay();
 
     const [httpProxy = 0, admin = 0, metrics = 0, ...mesh] = await freePorts(3 + options.ports.length, {
@@ -165,6 +165,6 @@ export class Sidecar {
   private async startRelay(): Promise<void> {
     const relay = createRelay({ upstream: this.adsTarget(), cacheFolder: this.#directory.cache, onWarning: this.#setup.log });
     this.#relay = relay;
-    this.#servers.push(await createGrpcServer({ listen: { socketPath: this.#directory.adsSocket }, routes: relay.register }));
+    this.#servers.push(await createGrpcServer({ listen: { socketPath: this.#directory.adsSocket }, methods: relay.methods, routes: relay.routes }));
   }
 }

@@ -64,8 +64,8 @@ export class TestControlPlane {
     const sds = createSdsRoutes(this.#secretStore());
     this.#routes = [ads, sds];
     this.#servers = await Promise.all([
-      createGrpcServer({ listen: { socketPath: this.adsPath }, routes: ads.register }),
-      createGrpcServer({ listen: { socketPath: this.sdsPath }, routes: sds.register }),
+      createGrpcServer({ listen: { socketPath: this.adsPath }, methods: ads.methods }),
+      createGrpcServer({ listen: { socketPath: this.sdsPath }, methods: sds.methods }),
     ]);
   }
 

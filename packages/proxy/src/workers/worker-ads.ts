@@ -55,7 +55,7 @@ export class WorkerAds implements KnownResources {
   }
 
   async start(): Promise<void> {
-    this.#server = await createGrpcServer({ listen: { socketPath: this.path }, routes: (router) => this.#relay.register(router) });
+    this.#server = await createGrpcServer({ listen: { socketPath: this.path }, methods: this.#relay.methods });
     this.#client.start();
   }
 

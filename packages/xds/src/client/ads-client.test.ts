@@ -39,7 +39,7 @@ describe('AdsClient', () => {
 
   async function serve(): Promise<void> {
     routes = createAdsRoutes(source);
-    server = await createGrpcServer({ listen: { socketPath }, routes: routes.register });
+    server = await createGrpcServer({ listen: { socketPath }, methods: routes.methods });
   }
 
   async function stopServing(): Promise<void> {

@@ -18,7 +18,8 @@ export function callerContext(request: NodeServerRequest, peerCredentials?: Peer
 /** Who connected a Unix socket; undefined: unknown. */
 export type PeerCredentialsReader = (socket: Socket) => Caller['peer'];
 
-function callerOf(request: NodeServerRequest, peerCredentials: PeerCredentialsReader | undefined): Caller {
+/** Who makes a call. */
+export function callerOf(request: NodeServerRequest, peerCredentials: PeerCredentialsReader | undefined): Caller {
   const socket = ('stream' in request ? request.stream.session?.socket : request.socket) as Partial<TLSSocket> | undefined;
   if (socket === undefined) return { spiffeId: undefined, remote: 'unknown' };
   const remote = socket.remoteAddress === undefined ? 'unix' : `${socket.remoteAddress}:${socket.remotePort}`;

@@ -32,7 +32,7 @@ export class MessageSplitter {
       if (this.#length < 0) {
         if (this.#buffered < PREFIX_BYTES) return;
         const prefix = this.#take(PREFIX_BYTES);
-        if (prefix[0] !== 0) throw new MessageSplitterError('compressed', 'the server sent a compressed message, which was not offered');
+        if (prefix[0] !== 0) throw new MessageSplitterError('compressed', 'a compressed message came, which was not offered');
         this.#length = prefix.readUInt32BE(1);
         if (this.#length > this.#maxBytes) throw new MessageSplitterError('too-large', `a message of ${this.#length} bytes; ${this.#maxBytes} are taken`);
       }

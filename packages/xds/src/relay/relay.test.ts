@@ -43,7 +43,6 @@ const relayPath = () => join(folder, 'relay.sock');
 async function startControlPlane(): Promise<void> {
   const ads = createAdsRoutes(source);
   const routes = (router: ConnectRouter) => {
-    ads.register(router);
     router.service(AccessLogService, {
       async streamAccessLogs(messages) {
         for await (const message of messages) logs.put(message);
@@ -51,7 +50,7 @@ async function startControlPlane(): Promise<void> {
       },
     });
   };
-  controlPlane = await createGrpcServer({ listen: { socketPath: upstreamPath() }, routes });
+  controlPlane = await createGrpcServer({ listen: { socketPath: upstreamPath() }, methods: ads.methods, routes });
 }
 
 async function stopControlPlane(): Promise<void> {
@@ -61,7 +60,7 @@ async function stopControlPlane(): Promise<void> {
 
 async function startRelay(): Promise<void> {
   relay = createRelay({ upstream: { socketPath: upstreamPath() }, cacheFolder: join(folder, 'cache'), backoff });
-  relayServer = await createGrpcServer({ listen: { socketPath: relayPath() }, routes: relay.register });
+  relayServer = await createGrpcServer({ listen: { socketPath: relayPath() }, methods: relay.methods, routes: relay.routes });
 }
 
 async function stopRelay(): Promise<void> {

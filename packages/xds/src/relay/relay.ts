@@ -4,6 +4,7 @@ import { LastGoodCache } from '../cache/last-good-cache.ts';
 import { AdsClient, type AdsClientEvent, type AdsClientStatus } from '../client/ads-client.ts';
 import type { Backoff } from '../client/backoff.ts';
 import type { GrpcConnectionLimits } from '../grpc/connection.ts';
+import type { StreamMethods } from '../grpc/stream-method.ts';
 import type { GrpcTarget } from '../grpc/target.ts';
 import { createAdsRoutes } from '../server/ads.ts';
 import type { StreamStatus } from '../server/status.ts';
@@ -37,8 +38,10 @@ export interface RelayStatus {
 }
 
 export interface Relay {
-  /** ADS (delta and state of the world) and ALS, for a server on a Unix socket. */
-  register(router: ConnectRouter): void;
+  /** ADS (delta and state of the world), for a server on a Unix socket ... */
+  readonly methods: StreamMethods;
+  /** ... and ALS. */
+  routes(router: ConnectRouter): void;
   status(): RelayStatus;
   /** Ends the streams and brings the cache to disk. */
   close(): void;
@@ -84,10 +87,8 @@ export function createRelay(options: RelayOptions): Relay {
   });
 
   return {
-    register(router) {
-      routes.register(router);
-      accessLog.register(router);
-    },
+    methods: routes.methods,
+    routes: (router) => accessLog.register(router),
     status: () => ({
       streams: routes.streams(),
       upstreams: Array.from(clients, ([client, nodeId]) => ({ ...client.status(), nodeId })),

@@ -31,11 +31,11 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'shared-relay-'));
   source = new MapSource();
   routes = createAdsRoutes(source);
-  controlPlane = await createGrpcServer({ listen: { socketPath: join(folder, 'cp.sock') }, routes: routes.register });
+  controlPlane = await createGrpcServer({ listen: { socketPath: join(folder, 'cp.sock') }, methods: routes.methods });
   upstream = new AdsClient({ target: { socketPath: join(folder, 'cp.sock') }, node, backoff });
   relay = createSharedRelay(upstream);
   upstream.start();
-  relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'relay.sock') }, routes: relay.register });
+  relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'relay.sock') }, methods: relay.methods });
 });
 
 afterEach(async () => {

@@ -1,15 +1,15 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
-import type { ConnectRouter } from '@connectrpc/connect';
 import type { AdsClient, Subscription } from '../client/ads-client.ts';
 import type { Rejection, ResourceUpdate, Verdict } from '../client/handler.ts';
 import { CUT_SHORT } from '../client/type-client.ts';
+import type { StreamMethods } from '../grpc/stream-method.ts';
 import { createAdsRoutes } from '../server/ads.ts';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '../source.ts';
 import { RelayedResources } from './relayed-resources.ts';
 
 export interface SharedRelay {
   /** ADS, for a server on a Unix socket. */
-  register(router: ConnectRouter): void;
+  readonly methods: StreamMethods;
   /** What is known of a type, encoded. */
   entries(typeUrl: string): Iterable<VersionedResource>;
   close(): void;
@@ -25,7 +25,7 @@ export function createSharedRelay(client: AdsClient): SharedRelay {
     open: (_node, _caller, changed) => new SharedView(client, types, changed),
   });
   return {
-    register: (router) => routes.register(router),
+    methods: routes.methods,
     entries: (typeUrl) => types.get(typeUrl)?.resources.all.values() ?? [],
     close: () => routes.close(),
   };

@@ -50,7 +50,7 @@ describe('SDS', () => {
 
   const serve = async () => {
     routes = createSdsRoutes(store);
-    server = await createGrpcServer({ listen: { socketPath }, routes: routes.register });
+    server = await createGrpcServer({ listen: { socketPath }, methods: routes.methods });
   };
 
   beforeEach(async () => {

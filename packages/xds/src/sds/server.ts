@@ -1,20 +1,19 @@
 import { create } from '@bufbuild/protobuf';
 import { SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
-import { SecretDiscoveryService } from '@outrigger/xds/protos/envoy/service/secret/v3/sds';
 import { packResource } from '../any/pack.ts';
 import { type AdsServerOptions, type DiscoveryRoutes, DiscoveryService } from '../server/ads.ts';
 import { type ResourceSource, TypeUrl } from '../source.ts';
 import type { SecretStore } from './store.ts';
 
-/** `SecretDiscoveryService`, delta and state of the world, to register on a Unix socket that only the workload's user may open. */
+/** `SecretDiscoveryService`, delta and state of the world, for a Unix socket that only the workload's user may open. */
 export function createSdsRoutes(store: SecretStore, options: AdsServerOptions = {}): DiscoveryRoutes {
   const service = new DiscoveryService(secretSource(store), options, TypeUrl.secret);
+  const path = '/envoy.service.secret.v3.SecretDiscoveryService/';
   return {
-    register: (router) =>
-      router.service(SecretDiscoveryService, {
-        deltaSecrets: (requests, context) => service.delta(requests, context),
-        streamSecrets: (requests, context) => service.sotw(requests, context),
-      }),
+    methods: new Map([
+      [`${path}DeltaSecrets`, service.delta],
+      [`${path}StreamSecrets`, service.sotw],
+    ]),
     streams: () => service.streams(),
     close: () => service.close(),
   };

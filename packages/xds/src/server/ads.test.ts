@@ -29,7 +29,7 @@ async function serve(options: AdsServerOptions = {}, maxRequestBytes?: number): 
   routes = createAdsRoutes(source, options);
   server = await createGrpcServer({
     listen: { socketPath: join(folder, 's') },
-    routes: routes.register,
+    methods: routes.methods,
     ...(maxRequestBytes === undefined ? {} : { maxRequestBytes }),
   });
 }

@@ -1,16 +1,17 @@
-import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
-import { AggregatedDiscoveryService } from '@outrigger/xds/protos/envoy/service/discovery/v3/ads';
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import {
   type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
   type DiscoveryRequest,
+  DiscoveryRequestSchema,
   type DiscoveryResponse,
   DiscoveryResponseSchema,
   ResourceSchema,
 } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
-import { callerKey } from '../grpc/caller.ts';
+import type { StreamContext, StreamMethod, StreamMethods } from '../grpc/stream-method.ts';
 import { type Caller, type ResourceSource, TypeUrl } from '../source.ts';
 import { DeltaSubscription } from './delta-subscription.ts';
 import { type AdsLimits, DEFAULT_ADS_LIMITS, SubscriptionLimitError } from './limits.ts';
@@ -25,9 +26,9 @@ export interface AdsServerOptions {
   readonly clock?: StreamClock;
 }
 
-/** A discovery service to register with a connect router, and what is known of its streams. */
+/** A discovery service for a gRPC server, and what is known of its streams. */
 export interface DiscoveryRoutes {
-  register(router: ConnectRouter): void;
+  readonly methods: StreamMethods;
   streams(): readonly StreamStatus[];
   /** Ends every stream with UNAVAILABLE: the clients come back by themselves. */
   close(): void;
@@ -36,12 +37,12 @@ export interface DiscoveryRoutes {
 /** `AggregatedDiscoveryService`, delta and state of the world, of what the source has. */
 export function createAdsRoutes(source: ResourceSource, options: AdsServerOptions = {}): DiscoveryRoutes {
   const service = new DiscoveryService(source, options);
+  const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/';
   return {
-    register: (router) =>
-      router.service(AggregatedDiscoveryService, {
-        deltaAggregatedResources: (requests, context) => service.delta(requests, context),
-        streamAggregatedResources: (requests, context) => service.sotw(requests, context),
-      }),
+    methods: new Map([
+      [`${path}DeltaAggregatedResources`, service.delta],
+      [`${path}StreamAggregatedResources`, service.sotw],
+    ]),
     streams: () => service.streams(),
     close: () => service.close(),
   };
@@ -77,9 +78,9 @@ export class DiscoveryService {
     for (const stream of this.#streams.values()) stream.close();
   }
 
-  delta(requests: AsyncIterable<DeltaDiscoveryRequest>, context: HandlerContext): AsyncIterable<DeltaDiscoveryResponse> {
-    return this.#serve(
-      requests,
+  readonly delta: StreamMethod = (requests, context) =>
+    this.#serve(
+      decoded(DeltaDiscoveryRequestSchema, requests),
       context,
       'delta',
       (typeUrl) => new DeltaSubscription(typeUrl, this.#limits),
@@ -91,30 +92,28 @@ export class DiscoveryService {
           nonce: request.responseNonce,
           error: request.errorDetail?.message,
         }),
-      deltaResponse,
+      (push) => toBinary(DeltaDiscoveryResponseSchema, deltaResponse(push)),
     );
-  }
 
-  sotw(requests: AsyncIterable<DiscoveryRequest>, context: HandlerContext): AsyncIterable<DiscoveryResponse> {
-    return this.#serve(
-      requests,
+  readonly sotw: StreamMethod = (requests, context) =>
+    this.#serve(
+      decoded(DiscoveryRequestSchema, requests),
       context,
       'sotw',
       (typeUrl) => new SotwSubscription(typeUrl, this.#limits),
       (subscription, request) => subscription.request({ names: request.resourceNames, nonce: request.responseNonce, error: request.errorDetail?.message }),
-      sotwResponse,
+      (push) => toBinary(DiscoveryResponseSchema, sotwResponse(push)),
     );
-  }
 
-  async *#serve<Request extends DeltaDiscoveryRequest | DiscoveryRequest, Response, S extends TypeSubscription>(
+  async *#serve<Request extends DeltaDiscoveryRequest | DiscoveryRequest, S extends TypeSubscription>(
     requests: AsyncIterable<Request>,
-    context: HandlerContext,
+    context: StreamContext,
     protocol: 'delta' | 'sotw',
     makeSubscription: (typeUrl: TypeUrl) => S,
     apply: (subscription: S, request: Request) => RequestOutcome,
-    encode: (push: TypedPush) => Response,
-  ): AsyncIterable<Response> {
-    const caller = context.values.get(callerKey);
+    encode: (push: TypedPush) => Uint8Array,
+  ): AsyncIterable<Uint8Array> {
+    const { caller } = context;
     this.#admit(caller);
     let stream: DiscoveryStream<S> | undefined;
     let end: 'client' | ConnectError | undefined;
@@ -220,6 +219,18 @@ function callerText(caller: Caller): string {
   if (caller.spiffeId !== undefined) return caller.spiffeId;
   const colon = caller.remote.lastIndexOf(':');
   return colon < 0 ? caller.remote : caller.remote.slice(0, colon);
+}
+
+async function* decoded<Schema extends DescMessage>(schema: Schema, requests: AsyncIterable<Uint8Array>): AsyncIterable<MessageShape<Schema>> {
+  for await (const bytes of requests) {
+    let request: MessageShape<Schema>;
+    try {
+      request = fromBinary(schema, bytes);
+    } catch {
+      throw new ConnectError(`this is no ${schema.typeName}`, Code.InvalidArgument);
+    }
+    yield request;
+  }
 }
 
 function deltaResponse({ typeUrl, push, version }: TypedPush): DeltaDiscoveryResponse {
