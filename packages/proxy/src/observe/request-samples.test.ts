@@ -73,6 +73,15 @@ describe('of the requests of one window', () => {
   });
 });
 
+test('a proxy with so many requests that most samples give way to others keeps its windows as well', () => {
+  const samples = new RequestSamples();
+  const WINDOWS = 4;
+  for (let window = 0; window < WINDOWS; window++)
+    for (let index = 0; index < 20_000; index++) samples.offer(stream(`/${'x'.repeat(500)}`, { atMs: START_MS + window * SAMPLE_WINDOW_MS }), 'l');
+  const kept = samples.since(0, START_MS + WINDOWS * SAMPLE_WINDOW_MS);
+  expect(kept.map(({ seen, samples: { length } }) => [seen, length])).toEqual(new Array(WINDOWS).fill([20_000, SAMPLES_PER_WINDOW]));
+});
+
 test('what lets somebody in is kept as a hash, what is of one request alone not at all', () => {
   const samples = new RequestSamples();
   const headers = [

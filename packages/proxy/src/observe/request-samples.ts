@@ -59,7 +59,8 @@ class OpenWindow {
   endMs = 0;
   seen = 0;
   samples: RequestSample[] = [];
-  bytes = 0;
+  /** Of each sample, about. */
+  sizes: number[] = [];
 
   constructor(direction: SampleDirection) {
     this.direction = direction;
@@ -125,15 +126,17 @@ export class RequestSamples {
       route: '',
       cluster: '',
     };
-    window.samples[Math.min(slot, window.samples.length)] = sample;
-    window.bytes += bytes;
+    const at = Math.min(slot, window.samples.length);
+    window.samples[at] = sample;
+    window.sizes[at] = bytes;
     stream.sample = sample;
   }
 
   /** Keeps what the window has, and begins the next. */
   #open(window: OpenWindow, nowMs: number): void {
     if (window.seen > 0) {
-      const { direction, startMs, endMs, seen, samples, bytes } = window;
+      const { direction, startMs, endMs, seen, samples, sizes } = window;
+      const bytes = sizes.reduce((sum, size) => sum + size, 0);
       this.#kept.push({ window: { direction, startMs, endMs, seen, samples }, bytes });
       this.#keptBytes += bytes;
       while (this.#kept.length > 2 * KEPT_WINDOWS || (this.#keptBytes > MAX_KEPT_BYTES && this.#kept.length > 0)) this.#keptBytes -= this.#kept.shift()!.bytes;
@@ -142,7 +145,7 @@ export class RequestSamples {
     window.endMs = window.startMs + SAMPLE_WINDOW_MS;
     window.seen = 0;
     window.samples = [];
-    window.bytes = 0;
+    window.sizes = [];
   }
 }
 
