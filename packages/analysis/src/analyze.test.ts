@@ -52,6 +52,7 @@ it('knows the services of the registry and of Kubernetes', async () => {
     return analyze(resources, nothing, { others }).map(({ code }) => code);
   };
   expect(await codes('k')).toEqual([]);
+  expect(await codes('K')).toEqual([]);
   expect(await codes('l')).toEqual(['IST0101']);
 });
 

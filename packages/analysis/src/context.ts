@@ -1,6 +1,8 @@
 import {
   annotationsOf,
+  covers,
   field,
+  fullHost,
   type GatewaySpec,
   gatewayName,
   groupOf,
@@ -116,8 +118,8 @@ export class Context {
   }
 
   /** What the Service of Kubernetes of a full host selects; undefined where it selects nothing. */
-  selectorOf(fullHost: string): { readonly namespace: string; readonly labels: Readonly<Record<string, string>> } | undefined {
-    const found = this.#kubernetesServices.get(fullHost);
+  selectorOf(host: string): { readonly namespace: string; readonly labels: Readonly<Record<string, string>> } | undefined {
+    const found = this.#kubernetesServices.get(host);
     return found?.selector === undefined ? undefined : { namespace: found.service.namespace, labels: found.selector };
   }
 
@@ -147,7 +149,7 @@ export class Context {
     this.#entrySelectors ??= Map.groupBy(
       this.ofKind('ServiceEntry').flatMap(({ metadata: { namespace }, spec }) => {
         const labels = spec.workloadSelector?.labels;
-        return labels === undefined ? [] : (spec.hosts ?? []).map((name) => ({ host: name, namespace, labels }));
+        return labels === undefined ? [] : (spec.hosts ?? []).map((name) => ({ host: name.toLowerCase(), namespace, labels }));
       }),
       (selector) => selector.host,
     );
@@ -171,14 +173,13 @@ export class Context {
     return this.#statuses.get(refKey(refOf(resource)));
   }
 
-  /** A host as a resource of `namespace` writes it, in full: a name without a dot is a service of that namespace. */
   fullHost(host: string, namespace: string): string {
-    return host.includes('.') || host.includes('*') ? host : `${host}.${namespace}.svc.${this.clusterDomain}`;
+    return fullHost(host, namespace, this.clusterDomain);
   }
 
   /** The service of a full host that any of the namespaces can see; a wildcard service covers its names. */
-  serviceFor(fullHost: string, namespaces: readonly string[]): Service | undefined {
-    const candidates = [...(this.#services.get(fullHost) ?? []), ...this.#wildcardServices.filter((service) => covers(service.hostname, fullHost))];
+  serviceFor(host: string, namespaces: readonly string[]): Service | undefined {
+    const candidates = [...(this.#services.get(host) ?? []), ...this.#wildcardServices.filter((service) => covers(service.hostname, host))];
     return candidates.find((service) => namespaces.some((namespace) => isExportedTo(service.exportTo, service.namespace, namespace)));
   }
 
@@ -233,11 +234,6 @@ function isWhole(resource: Resource): boolean {
   if (!isKind(resource, 'ServiceEntry')) return true;
   const { hosts, ports } = resource.spec as Partial<ServiceEntrySpec>;
   return hosts !== undefined && (ports ?? []).every((port: Partial<ServiceEntryPort>) => port.name !== undefined && port.number !== undefined);
-}
-
-/** Whether `pattern` ("*", "*.b.c" or a name) covers `host`, which may be a wildcard itself. */
-export function covers(pattern: string, host: string): boolean {
-  return pattern === host || pattern === '*' || (pattern.startsWith('*') && host.endsWith(pattern.slice(1)));
 }
 
 /** The namespaces in which an exportTo puts something of `owner`; 'all' for everywhere. */

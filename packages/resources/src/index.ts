@@ -3,6 +3,7 @@ export { durationMs } from './duration.ts';
 export { EntrySelectors, LabelledWorkloads } from './entry-selectors.ts';
 export { isExportedTo } from './export-to.ts';
 export { gatewayName, MESH_GATEWAY } from './gateway-name.ts';
+export { covers, fullHost, hostsOverlap, isPartialWildcard } from './hosts.ts';
 export { type InstanceOptions, instancesOf, instancesOfEntry, instancesOfWorkload, type WorkloadSelection, workloadSelectionsOf } from './instances.ts';
 export { field, isJsonObject, type Json, type JsonObject, list, stringMap, text } from './json.ts';
 export { kindsNamed } from './kind-names.ts';

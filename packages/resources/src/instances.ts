@@ -33,7 +33,7 @@ export function instancesOf(resources: readonly Resource[], options: InstanceOpt
 /** Of a ServiceEntry's own endpoints. A DNS service without any has its hosts themselves. Meshed where labelled `security.istio.io/tlsMode: istio`. */
 export function instancesOfEntry({ metadata, spec }: Resource<ServiceEntrySpec>, { trustDomain = TRUST_DOMAIN }: InstanceOptions = {}): readonly Instance[] {
   return (spec.endpoints ?? hostEndpoints(spec)).map((endpoint, index) => {
-    const services = spec.endpoints === undefined ? [endpoint.address as string] : spec.hosts;
+    const services = spec.endpoints === undefined ? [endpoint.address as string] : hostsOf(spec);
     const id = `${metadata.namespace}/${metadata.name}-${index + 1}`;
     return instance(id, metadata.namespace, metadata.name, endpoint, portsOf(spec, endpoint), services, trustDomain);
   });
@@ -48,7 +48,7 @@ export function instancesOfWorkload(
   const { name, namespace } = workload.metadata;
   const labels = workloadLabels(workload);
   const endpoint = { ...workload.spec, labels };
-  const groups = compatible(entries.map((entry) => ({ hosts: entry.spec.hosts, ports: portsOf(entry.spec, endpoint) })));
+  const groups = compatible(entries.map((entry) => ({ hosts: hostsOf(entry.spec), ports: portsOf(entry.spec, endpoint) })));
   return groups.map(({ hosts, ports }, index) =>
     instance(`${namespace}/${name}${index === 0 ? '' : `~${index + 1}`}`, namespace, workloadName(labels, name), endpoint, ports, hosts, trustDomain),
   );
@@ -72,7 +72,7 @@ export function workloadSelectionsOf(resources: readonly Resource[]): readonly W
       ...(port.targetPort === undefined ? {} : { targetPort: port.targetPort }),
       protocol: protocolOf(port.name, port.protocol, '', port.number),
     }));
-    return [{ name, namespace, labels: spec.workloadSelector.labels ?? {}, hosts: spec.hosts, ports }];
+    return [{ name, namespace, labels: spec.workloadSelector.labels ?? {}, hosts: hostsOf(spec), ports }];
   });
 }
 
@@ -102,11 +102,18 @@ function sameServicePort(left: InstancePort, right: InstancePort): boolean {
   return left.name === right.name && left.servicePort === right.servicePort;
 }
 
+/** As their services are called. */
+function hostsOf({ hosts }: ServiceEntrySpec): readonly string[] {
+  return hosts.map((host) => host.toLowerCase());
+}
+
 /** DNS resolves the hosts themselves where no endpoint is given; NONE and STATIC have nothing then. */
 function hostEndpoints(spec: ServiceEntrySpec): readonly WorkloadEntrySpec[] {
   const byDns = spec.resolution === 'DNS' || spec.resolution === 'DNS_ROUND_ROBIN';
   if (!byDns || spec.workloadSelector !== undefined) return [];
-  return spec.hosts.filter((host) => !host.startsWith('*')).map((address) => ({ address }));
+  return hostsOf(spec)
+    .filter((host) => !host.startsWith('*'))
+    .map((address) => ({ address }));
 }
 
 function portsOf(spec: ServiceEntrySpec, endpoint: WorkloadEntrySpec): readonly InstancePort[] {

@@ -51,7 +51,7 @@ describe('servicesOf', () => {
       },
     ]);
     const text =
-      'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [a.example.com, "*.b.example.com"], exportTo: [.], ports: [{number: 443, name: tls}]}\n';
+      'apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [A.Example.com, "*.b.example.com"], exportTo: [.], ports: [{number: 443, name: tls}]}\n';
     expect(
       servicesOf(await resourcesOf(text)).map(({ name, resolution, location, exportTo, ports }) => ({ name, resolution, location, exportTo, ports })),
     ).toEqual(
@@ -109,7 +109,7 @@ spec: {hosts: [s.example.com], resolution: STATIC, ports: [{number: 80, name: ht
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: dns}
-spec: {hosts: [a.example.com, b.example.com], resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
+spec: {hosts: [A.Example.com, b.example.com], resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -6,7 +6,7 @@ import type { Resource } from './resource.ts';
 
 /** The services that ServiceEntries declare, one for each host. Other kinds are passed over. */
 export function servicesOf(resources: readonly Resource[]): readonly Service[] {
-  return ofKind(resources, 'ServiceEntry').flatMap((entry) => entry.spec.hosts.map((host) => serviceOf(entry, host)));
+  return ofKind(resources, 'ServiceEntry').flatMap((entry) => entry.spec.hosts.map((host) => serviceOf(entry, host.toLowerCase())));
 }
 
 function serviceOf({ metadata, spec }: Resource<ServiceEntrySpec>, hostname: string): Service {

@@ -1,17 +1,8 @@
+import { covers } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
-import { callNames, coveringHosts, covers, fullHost, meantHosts, parseAuthority } from './hosts.ts';
+import { callNames, coveringHosts, meantHosts, parseAuthority } from './hosts.ts';
 
 describe('hosts', () => {
-  test.each([
-    ['reviews', 'reviews.default.svc.cluster.local'],
-    ['Reviews', 'reviews.default.svc.cluster.local'],
-    ['reviews.other', 'reviews.other'],
-    ['*.example.com', '*.example.com'],
-    ['*', '*'],
-  ])('%s in a resource of default is %s', (host, full) => {
-    expect(fullHost(host, 'default', 'cluster.local')).toBe(full);
-  });
-
   test.each([
     ['a', ['a.ns.svc.cluster.local', 'a']],
     ['a.b', ['a.b', 'a.b.svc.cluster.local']],

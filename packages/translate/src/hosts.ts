@@ -1,11 +1,5 @@
 import type { Service } from '@outrigger/resources';
 
-/** A short name completed with the namespace of who wrote it; names with a dot or a "*" stay (Istio's rule). */
-export function fullHost(host: string, namespace: string, domainSuffix: string): string {
-  const name = host.toLowerCase();
-  return name.includes('.') || name.includes('*') ? name : `${name}.${namespace}.svc.${domainSuffix}`;
-}
-
 /** Full names that an application in `namespace` may mean by `host`: "a", "a.ns", "a.ns.svc", or the name as it is. */
 export function meantHosts(host: string, namespace: string, domainSuffix: string): readonly string[] {
   const name = host.toLowerCase().replace(/\.$/, '');
@@ -26,12 +20,6 @@ export function coveringHosts(host: string): readonly string[] {
   }
   if (host !== '*') found.push('*');
   return found;
-}
-
-/** Whether `pattern` ("*", "*.b.c" or a name) covers `host`, which may be a wildcard itself. */
-export function covers(pattern: string, host: string): boolean {
-  if (pattern === '*' || pattern === host) return true;
-  return pattern.startsWith('*.') && host.endsWith(pattern.slice(1));
 }
 
 /** Names by which a workload of `namespace` may call the service; without ports. */

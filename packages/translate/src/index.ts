@@ -6,7 +6,7 @@ export { BLACK_HOLE_CLUSTER, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTE
 export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
-export { coveringHosts, covers, fullHost, meantHosts, parseAuthority } from './hosts.ts';
+export { coveringHosts, meantHosts, parseAuthority } from './hosts.ts';
 export { type Key, keys } from './keys.ts';
 export {
   type AuthorizationPolicy,

@@ -3,6 +3,7 @@ import {
   type AuthorizationPolicySpec,
   type DestinationRuleSpec,
   type EnvoyFilterSpec,
+  fullHost,
   GATEWAY_API,
   type GatewaySpec,
   type Instance,
@@ -22,7 +23,6 @@ import {
 import type { ApiRouteSpec } from './gateways/api/attachment.ts';
 import { parentServices } from './gateways/api/parent-services.ts';
 import { gatewayNames } from './gateways/names.ts';
-import { fullHost } from './hosts.ts';
 import { type Key, keys } from './keys.ts';
 import type { DataPlane } from './node.ts';
 import { PersistentMap } from './persistent-map.ts';

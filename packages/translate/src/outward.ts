@@ -1,5 +1,5 @@
+import { fullHost } from '@outrigger/resources';
 import { DYNAMIC_DNS_CLUSTER, outboundCluster, PASSTHROUGH_CLUSTER } from './cluster-name.ts';
-import { fullHost } from './hosts.ts';
 import type { Reader } from './reader.ts';
 import type { Visibility } from './visibility.ts';
 

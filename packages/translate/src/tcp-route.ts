@@ -1,4 +1,5 @@
 import {
+  covers,
   type L4MatchAttributes,
   MESH_GATEWAY,
   matchesLabels,
@@ -10,7 +11,6 @@ import {
 } from '@outrigger/resources';
 import { tcpPolicy } from './clusters/tcp-policy.ts';
 import { gatewayNames } from './gateways/names.ts';
-import { covers } from './hosts.ts';
 import type { VirtualService } from './mesh.ts';
 import type { Reader } from './reader.ts';
 import { resolveDestination, serviceDestination } from './routes/destination.ts';

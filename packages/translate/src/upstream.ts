@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import type { Service, ServicePort } from '@outrigger/resources';
+import { fullHost, type Service, type ServicePort } from '@outrigger/resources';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { fullHost, meantHosts } from './hosts.ts';
+import { meantHosts } from './hosts.ts';
 import type { Mesh } from './mesh.ts';
 import { hostPortText, type ProxyNode } from './node.ts';
 import { Reader } from './reader.ts';

@@ -1,5 +1,5 @@
-import { type Destination, isExportedTo, matchesLabels, type Protocol, protocolOf, type Service } from '@outrigger/resources';
-import { coveringHosts, covers, fullHost } from './hosts.ts';
+import { covers, type Destination, fullHost, isExportedTo, matchesLabels, type Protocol, protocolOf, type Service } from '@outrigger/resources';
+import { coveringHosts } from './hosts.ts';
 import { byAge, type DestinationRule, type Sidecar, type VirtualService } from './mesh.ts';
 import { isHttp } from './protocols.ts';
 import type { Reader } from './reader.ts';

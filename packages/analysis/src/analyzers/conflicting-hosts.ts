@@ -1,6 +1,6 @@
-import type { Resource, VirtualServiceSpec } from '@outrigger/resources';
+import { hostsOverlap, type Resource, type VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, covers, exportScope, scopesMeet } from '../context.ts';
+import { type Context, exportScope, scopesMeet } from '../context.ts';
 
 /** VirtualServices of the mesh that claim the same host where somebody sees both: which one holds is then chance. */
 export const conflictingHosts: Analyzer = {
@@ -45,5 +45,5 @@ function conflict(left: Claim, right: Claim): boolean {
   if (left.host === right.host) return true;
   // A name beside the wildcard that covers it is how exceptions are written; two wildcards are not.
   const wildcards = left.host.startsWith('*') && right.host.startsWith('*');
-  return wildcards && (covers(left.host, right.host) || covers(right.host, left.host));
+  return wildcards && hostsOverlap(left.host, right.host);
 }

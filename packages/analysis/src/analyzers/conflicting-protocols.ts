@@ -17,7 +17,7 @@ export const conflictingProtocols: Analyzer = {
     for (const resource of context.ofKind('ServiceEntry')) {
       for (const host of resource.spec.hosts ?? []) {
         for (const [index, port] of (resource.spec.ports ?? []).entries()) {
-          const key = `${host} ${port.number}`;
+          const key = `${host.toLowerCase()} ${port.number}`;
           const declared = { resource, path: `spec.ports[${index}]`, protocol: (port.protocol ?? '').toUpperCase() };
           const list = byPort.get(key) ?? [];
           list.push(declared);

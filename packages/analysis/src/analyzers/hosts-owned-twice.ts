@@ -15,7 +15,7 @@ export const hostsOwnedTwice: Analyzer = {
   run(context) {
     const claims = context
       .ofKind('ServiceEntry')
-      .flatMap((resource) => (resource.spec.hosts ?? []).map((host, index): Claim => ({ resource, host, path: `spec.hosts[${index}]` })));
+      .flatMap((resource) => (resource.spec.hosts ?? []).map((host, index): Claim => ({ resource, host: host.toLowerCase(), path: `spec.hosts[${index}]` })));
     for (const [host, owners] of Map.groupBy(claims, (claim) => claim.host)) {
       for (const { resource, path } of owners) {
         const others = owners

@@ -1,6 +1,6 @@
-import { type Destination, type HttpRoute, type KubernetesDocument, ofKind, type Resource, servicesOf } from '@outrigger/resources';
+import { type Destination, fullHost, type HttpRoute, type KubernetesDocument, ofKind, type Resource, servicesOf } from '@outrigger/resources';
 
-const CLUSTER_SUFFIX = '.svc.cluster.local';
+const CLUSTER_DOMAIN = 'cluster.local';
 
 export interface AssumedServices {
   readonly services: readonly KubernetesDocument[];
@@ -17,8 +17,8 @@ export function assumedServices(resources: readonly Resource[], others: readonly
   const declared = new Set(servicesOf(resources).map(({ hostname }) => hostname));
   const ports = new Map<string, Set<number>>();
   const name = (host: string, namespace: string, number = port): void => {
-    const full = host.includes('.') ? host : `${host}.${namespace}${CLUSTER_SUFFIX}`;
-    if (!full.endsWith(CLUSTER_SUFFIX) || full.includes('*') || declared.has(full)) return;
+    const full = fullHost(host, namespace, CLUSTER_DOMAIN);
+    if (!full.endsWith(`.svc.${CLUSTER_DOMAIN}`) || full.includes('*') || declared.has(full)) return;
     const known = ports.get(full) ?? new Set([port]);
     ports.set(full, known.add(number));
   };

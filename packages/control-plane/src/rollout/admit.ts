@@ -1,5 +1,4 @@
-import { type Instance, matchesLabels, type Resource, type RolloutSpec, type Service } from '@outrigger/resources';
-import { fullHost } from '@outrigger/translate';
+import { fullHost, type Instance, matchesLabels, type Resource, type RolloutSpec, type Service } from '@outrigger/resources';
 import type { Presence } from './decide.ts';
 import type { ArmKey } from './evidence.ts';
 import { overlay, subsetLabels } from './overlay.ts';
@@ -81,7 +80,12 @@ export function admit(
   const others = versions.filter((version) => version !== to);
   const at = input.at === to ? undefined : input.at;
   const from = rollout.spec.from ?? at ?? (others.length === 1 ? others[0] : undefined);
+  const nobody = (name: string): Refusal => ({
+    reason: `${service.name} has no healthy instance of ${name}`,
+    next: `Start one first: rig run --name ${service.name} --version ${name} ...${versions.length === 0 ? '' : `; there are ${versions.join(', ')}`}`,
+  });
   if (from === undefined) {
+    if (armsOf(service, to, to, input).present.to === 0) return nobody(to);
     const reason = others.length === 0 ? `${service.name} has no version other than ${to}` : `${service.name} has several versions: ${others.join(', ')}`;
     return { reason, next: 'Say from which one to go: --from VERSION; versions are values of the label version, or subsets of a DestinationRule' };
   }
@@ -89,10 +93,8 @@ export function admit(
   for (const [name, count] of [
     [to, arms.present.to],
     [from, arms.present.from],
-  ] as const) {
-    if (count === 0)
-      return { reason: `${service.name} has no healthy instance of ${name}`, next: `Start one first: rig run --name ${service.name} --version ${name} ...` };
-  }
+  ] as const)
+    if (count === 0) return nobody(name);
   const both = [...arms.from.versions].filter((version) => arms.to.versions.has(version));
   if (both.length > 0) {
     const reason = `instances of ${from} and of ${to} have the same label version (${both.map((version) => version || 'none').join(', ')}), by which their traffic is told apart`;

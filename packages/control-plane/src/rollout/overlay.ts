@@ -1,6 +1,7 @@
 import {
   type Destination,
   type DestinationRuleSpec,
+  fullHost,
   type HttpRoute,
   type HttpRouteDestination,
   isExportedTo,
@@ -12,7 +13,7 @@ import {
   type Service,
   type VirtualServiceSpec,
 } from '@outrigger/resources';
-import { coveringHosts, fullHost } from '@outrigger/translate';
+import { coveringHosts } from '@outrigger/translate';
 import { backendReferences } from './backend-references.ts';
 import type { Split } from './decide.ts';
 import { sharesOf, unitOf } from './shares.ts';

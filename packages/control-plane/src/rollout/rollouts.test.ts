@@ -220,6 +220,8 @@ describe('it does not begin, and says why', () => {
     world.instances.push(instance('v0'));
     await world.apply(rollout());
     expect(verdict()).toBe('has not begun: orders has several versions: v1, v0');
+    await world.apply(rollout('orders', 'service: orders, to: v9', 2));
+    expect(verdict()).toBe('has not begun: orders has no healthy instance of v9');
   });
 
   test('where a route is split already', async () => {

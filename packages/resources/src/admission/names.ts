@@ -49,30 +49,6 @@ function labelFault(name: string, label: string): string {
   return `domain name "${name}" invalid: the label "${label}" must be letters, digits and "-", at most ${maxLabelLength} of them, and neither begin nor end with "-"`;
 }
 
-/** A part of a host that "*" stands for other than "*." ("*foo.com"). */
-export function isPartialWildcard(host: string): boolean {
-  return host.includes('*') && host.length !== 1 && !host.startsWith('*.');
-}
-
-/** Whether one of two hosts, either maybe with "*" before it, covers the other. */
-export function hostsOverlap(left: string, right: string): boolean {
-  const wild = [left, right].map((host) => host.startsWith('*'));
-  if (wild[0] && wild[1]) {
-    const [short, long] = left.length < right.length ? [left, right] : [right, left];
-    return long.slice(1).endsWith(short.slice(1));
-  }
-  if (wild[0]) return right.endsWith(left.slice(1));
-  if (wild[1]) return left.endsWith(right.slice(1));
-  return left === right;
-}
-
-/** Whether everything that `inner` stands for is of `outer`. */
-export function hostWithin(inner: string, outer: string): boolean {
-  if (!outer.startsWith('*')) return inner === outer;
-  if (inner.startsWith('*')) return inner.length >= outer.length && inner.slice(1).endsWith(outer.slice(1));
-  return inner.endsWith(outer.slice(1));
-}
-
 /** An IP address, or one with the length of a prefix. */
 export function isSubnet(text: string): boolean {
   const slash = text.indexOf('/');

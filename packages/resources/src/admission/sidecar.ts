@@ -1,9 +1,10 @@
 import { ipFamily } from '../address/ip.ts';
+import { isPartialWildcard } from '../hosts.ts';
 import type { IstioEgressListener, IstioIngressListener, OutboundTrafficPolicy, SidecarPort, SidecarSpec } from '../kinds/workloads.ts';
 import { duplicate, type FieldError, forbidden, invalid, required } from '../schema/field-error.ts';
 import { checkIp, checkPort, checkPortName, checkProtocol, checkSelector, checkUnixAddress, isUnixAddress } from './checks.ts';
 import { checkDestination } from './destinations.ts';
-import { domainFault, isDnsLabel, isPartialWildcard, wildcardDomainFault } from './names.ts';
+import { domainFault, isDnsLabel, wildcardDomainFault } from './names.ts';
 import { checkIngressTls } from './server-tls.ts';
 import { checkConnectionPool } from './traffic-policy.ts';
 

@@ -1,4 +1,5 @@
 import { ipFamily } from '../address/ip.ts';
+import { covers, hostsOverlap } from '../hosts.ts';
 import type { HttpRoute, L4MatchAttributes, RouteDestination, TlsMatchAttributes, VirtualServiceSpec } from '../kinds/virtual-service.ts';
 import type { Resource } from '../resource.ts';
 import { duplicate, type FieldError, forbidden, invalid, required } from '../schema/field-error.ts';
@@ -6,7 +7,7 @@ import { checkExportTo, checkLabels, checkPort } from './checks.ts';
 import { checkDestination, checkGatewayNames, checkWeights } from './destinations.ts';
 import { isClaim } from './http-headers.ts';
 import { checkHttpRoute } from './http-route.ts';
-import { hostsOverlap, hostWithin, isSubnet, wildcardDomainFault } from './names.ts';
+import { isSubnet, wildcardDomainFault } from './names.ts';
 
 const meshGateway = 'mesh';
 /** SNI of mesh traffic that crosses a gateway: "outbound_.80_.SUBSET_.HOST". */
@@ -95,8 +96,7 @@ function checkSniHosts({ sniHosts }: TlsMatchAttributes, path: string, hosts: re
     const ofMesh = !gateways.includes(meshGateway) && meshSniPattern.test(sni);
     const fault = ofMesh ? undefined : wildcardDomainFault(sni);
     if (fault !== undefined) errors.push(invalid(place, sni, fault));
-    else if (!hosts.some((host) => hostWithin(sni, host)))
-      errors.push(invalid(place, sni, `is none of the hosts of the virtual service (${hosts.join(', ')})`));
+    else if (!hosts.some((host) => covers(host, sni))) errors.push(invalid(place, sni, `is none of the hosts of the virtual service (${hosts.join(', ')})`));
   }
 }
 

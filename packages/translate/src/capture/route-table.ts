@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
-import type { Service } from '@outrigger/resources';
+import { covers, fullHost, hostsOverlap, isPartialWildcard, type Service } from '@outrigger/resources';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { type VirtualHost, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { callNames, covers, fullHost } from '../hosts.ts';
+import { callNames } from '../hosts.ts';
 import { byAge, type VirtualService } from '../mesh.ts';
 import { isHttp } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
@@ -100,15 +100,16 @@ function namedHosts(reader: Reader, visibility: Visibility, services: readonly S
   return [...visibility.virtualServiceHosts()]
     .sort(([, a], [, b]) => byAge(a, b))
     .filter(([host, virtualService]) => {
-      if (known.some(({ hostname, aliasOf }) => aliasOf === undefined && (hostname === host || (host.startsWith('*') && overlap(host, hostname)))))
+      if (
+        known.some(
+          ({ hostname, aliasOf }) =>
+            aliasOf === undefined && (hostname === host || (host.startsWith('*') && !isPartialWildcard(host) && hostsOverlap(host, hostname))),
+        )
+      )
         return false;
       return port === HTTP_PORT || hasService(reader, visibility, virtualService, services);
     })
     .map(([host]) => host);
-}
-
-function overlap(a: string, b: string): boolean {
-  return covers(a, b) || covers(b, a);
 }
 
 /** Whether the VirtualService has the requests to one of the services. */

@@ -1,5 +1,5 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
-import type { Service, ServicePort } from '@outrigger/resources';
+import { fullHost, type Service, type ServicePort } from '@outrigger/resources';
 import {
   type Cluster,
   Cluster_DiscoveryType,
@@ -12,7 +12,6 @@ import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extension
 import { socketAddress } from '../addresses.ts';
 import { HTTP_TUNNEL, inboundCluster, isSniCluster, type OutboundName, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import { durationOf } from '../durations.ts';
-import { fullHost } from '../hosts.ts';
 import { http1Options } from '../http1.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';

@@ -1,8 +1,7 @@
-import type { Service } from '@outrigger/resources';
+import { covers, type Service } from '@outrigger/resources';
 import type { FilterChainSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import { sniCluster } from '../cluster-name.ts';
 import { mergedRules } from '../clusters/traffic-policy.ts';
-import { covers } from '../hosts.ts';
 import { MESH_ALPN } from '../listeners/inbound-chains.ts';
 import { carriedTo } from '../listeners/tcp-proxy.ts';
 import type { Init } from '../messages.ts';

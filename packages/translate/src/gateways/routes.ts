@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { fullHost } from '@outrigger/resources';
 import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import {
   type Route,
@@ -7,7 +8,6 @@ import {
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { fullHost } from '../hosts.ts';
 import type { Reader } from '../reader.ts';
 import { GIVEN_UP_HEADER, peerOf } from '../routes/headers.ts';
 import { virtualServiceRoutes } from '../routes/http-route.ts';

@@ -1,5 +1,4 @@
-import type { ApiListener, Protocol, Resource, TlsProtocol } from '@outrigger/resources';
-import { covers } from '../hosts.ts';
+import { type ApiListener, covers, type Protocol, type Resource, type TlsProtocol } from '@outrigger/resources';
 import { isHttp } from '../protocols.ts';
 
 /** A host that a server takes, and from which namespaces routes for it may come ("*": any). */

@@ -1,6 +1,5 @@
-import { type HttpMatchRequest, type HttpRoute, isExportedTo, type StringMatch } from '@outrigger/resources';
+import { fullHost, type HttpMatchRequest, type HttpRoute, isExportedTo, type StringMatch } from '@outrigger/resources';
 import { gatewayNames } from '../gateways/names.ts';
-import { fullHost } from '../hosts.ts';
 import type { VirtualService } from '../mesh.ts';
 import type { Reader } from '../reader.ts';
 

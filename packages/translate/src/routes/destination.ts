@@ -1,9 +1,8 @@
-import type { Destination, Resource, Service } from '@outrigger/resources';
+import { type Destination, fullHost, type Resource, type Service } from '@outrigger/resources';
 import type { RouteAction_HashPolicySchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { outboundCluster } from '../cluster-name.ts';
 import { effectivePolicy, mergedRules } from '../clusters/traffic-policy.ts';
 import { durationOf } from '../durations.ts';
-import { fullHost } from '../hosts.ts';
 import type { Init } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import type { Visibility } from '../visibility.ts';

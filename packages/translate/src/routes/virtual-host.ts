@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Service, ServicePort } from '@outrigger/resources';
+import { fullHost, type Service, type ServicePort } from '@outrigger/resources';
 import {
   type Route,
   type RouteActionSchema,
@@ -9,7 +9,7 @@ import {
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import { isIp } from '../addresses.ts';
 import { HTTP_TUNNEL } from '../cluster-name.ts';
-import { callNames, coveringHosts, fullHost, meantHosts, parseAuthority } from '../hosts.ts';
+import { callNames, coveringHosts, meantHosts, parseAuthority } from '../hosts.ts';
 import type { VirtualService } from '../mesh.ts';
 import { type Init, milliseconds } from '../messages.ts';
 import { outwardCluster } from '../outward.ts';

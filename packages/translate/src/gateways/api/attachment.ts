@@ -1,5 +1,4 @@
-import { type ApiListener, GATEWAY_API, type ParentReference, type Resource, refKey, refOf } from '@outrigger/resources';
-import { covers } from '../../hosts.ts';
+import { type ApiListener, covers, GATEWAY_API, hostsOverlap, type ParentReference, type Resource, refKey, refOf } from '@outrigger/resources';
 import type { Reader } from '../../reader.ts';
 import { type ApiGateway, allowsNamespace, kindsTaken, ourGateways } from './gateways.ts';
 import { bySeniority } from './order.ts';
@@ -66,7 +65,7 @@ function* withoutConflicts(reader: Reader): Generator<readonly [ApiRoute, readon
     const parents = foundParents(reader, route).map((parent) => {
       const attached = parent.attached.filter(({ listener, hostnames }) => {
         const others = (taken.get(listener) ?? []).filter(({ kind }) => kind !== route.kind);
-        return !hostnames.some((name) => others.some(({ hostname }) => covers(hostname, name) || covers(name, hostname)));
+        return !hostnames.some((name) => others.some(({ hostname }) => hostsOverlap(hostname, name)));
       });
       return attached.length > 0 || parent.attached.length === 0 ? { ...parent, attached } : { ...parent, attached, reason: 'HostnameConflict' as const };
     });

@@ -1,5 +1,5 @@
+import { covers } from '@outrigger/resources';
 import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { covers } from '../../hosts.ts';
 import type { Reader } from '../../reader.ts';
 import { routesOf } from '../../routes/http-route.ts';
 import type { Visibility } from '../../visibility.ts';
