@@ -99,15 +99,18 @@ test('what lets somebody in is kept as a hash, what is of one request alone not 
     '00-1',
     'x-author',
     'ann',
+    'referer',
+    'https://a.example/reset?page=2&token=secret',
   ];
   samples.offer(stream('/a?token=secret&page=2', { headers }), 'l');
   samples.offer(stream('/b', { headers: ['authorization', 'Bearer abc'] }), 'l');
   const [one, two] = after(samples)[0]!.samples;
-  expect(one!.headers.filter((_, at) => at % 2 === 0)).toEqual(['Authorization', 'cookie', 'x-api-key', 'x-user', 'x-author']);
+  expect(one!.headers.filter((_, at) => at % 2 === 0)).toEqual(['Authorization', 'cookie', 'x-api-key', 'x-user', 'x-author', 'referer']);
   expect(one!.headers[1]).toMatch(/^hash:[0-9a-f]{16}$/);
   expect(one!.headers[7]).toBe('jason');
   expect(one!.headers[9]).toBe('ann');
   expect(one!.path).toMatch(/^\/a\?token=hash:[0-9a-f]{16}&page=2$/);
+  expect(one!.headers[11]).toMatch(/^https:\/\/a\.example\/reset\?page=2&token=hash:[0-9a-f]{16}$/);
   // The same secret is seen to be the same.
   expect(two!.headers[1]).toBe(one!.headers[1]);
   expect(JSON.stringify(after(samples))).not.toMatch(/Bearer|secret|id=1/);

@@ -103,7 +103,7 @@ export class RequestSamples {
     const { head, connection } = stream;
     const { info } = connection;
     const headers = this.#cleaner.headers(head.headers);
-    const path = this.#cleaner.path(head.path);
+    const path = this.#cleaner.text(head.path);
     let bytes = SAMPLE_OVERHEAD_BYTES + path.length + head.authority.length;
     for (let at = 0; at < headers.length; at++) bytes += headers[at]!.length;
     if (bytes > MAX_SAMPLE_BYTES) return;

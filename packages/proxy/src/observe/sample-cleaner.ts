@@ -19,20 +19,21 @@ export class SampleCleaner {
     for (let at = 0; at < headers.length; at += 2) {
       const name = headers[at]!;
       if (LEFT_OUT.test(name)) continue;
-      kept.push(ownText(name), SECRET.test(name) ? this.#hashed(headers[at + 1]!) : ownText(headers[at + 1]!));
+      kept.push(ownText(name), SECRET.test(name) ? this.#hashed(headers[at + 1]!) : this.text(headers[at + 1]!));
     }
     return kept;
   }
 
-  path(path: string): string {
-    const question = path.indexOf('?');
-    if (question < 0) return ownText(path);
-    const query = path.slice(question + 1).split('&');
+  /** A path, or the value of a header that may be an address (Referer): what its query has. */
+  text(text: string): string {
+    const question = text.indexOf('?');
+    if (question < 0) return ownText(text);
+    const query = text.slice(question + 1).split('&');
     const cleaned = query.map((pair) => {
       const equals = pair.indexOf('=');
       return equals > 0 && SECRET.test(pair.slice(0, equals)) ? `${pair.slice(0, equals)}=${this.#hashed(pair.slice(equals + 1))}` : pair;
     });
-    return ownText(`${path.slice(0, question)}?${cleaned.join('&')}`);
+    return ownText(`${text.slice(0, question)}?${cleaned.join('&')}`);
   }
 
   #hashed(value: string): string {
