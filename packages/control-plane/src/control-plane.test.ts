@@ -312,8 +312,10 @@ test('other settings of the mesh reach who hangs on them, and nothing else is se
   await web.until(() => web.seen.length > 0);
   expect([timeouts(), web.seen.map(({ type }) => type)]).toEqual([[12], ['CDS']]);
   expect(await call<Problem[]>(controlPlane, 'GET', '/problems')).toEqual([]);
-  writeFileSync(meshConfigFile, 'rootNamespace: mesh\n');
-  expect(await call(await start({ meshConfigFile }), 'GET', '/version')).toMatchObject({ rootNamespace: 'mesh' });
+  writeFileSync(meshConfigFile, 'rootNamespace: mesh\nserviceSettings: []\n');
+  const other = await start({ meshConfigFile });
+  expect(await call(other, 'GET', '/version')).toMatchObject({ rootNamespace: 'mesh' });
+  expect(await call(other, 'GET', '/notes')).toMatchObject([{ what: expect.stringContaining('serviceSettings'), where: `${meshConfigFile}:2` }]);
 });
 
 test('settings of the mesh in a watched folder that are bad at a start leave in force what was', async () => {

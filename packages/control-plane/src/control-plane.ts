@@ -249,6 +249,7 @@ async function start(
         ...problemsOf({ folder, settings: [written.meshConfig, written.meshNetworks], mesh, push, registered: world.registered(), telemetry }),
         ...rollouts.problems,
       ],
+      notes: () => [...written.meshConfig.notes, ...written.meshNetworks.notes],
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
       metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
     }),

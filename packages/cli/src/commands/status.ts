@@ -1,11 +1,16 @@
-import type { Problem, ProxyView, VersionInfo } from '@outrigger/control-plane/api';
+import type { Problem, ProxyView, SettingNote, VersionInfo } from '@outrigger/control-plane/api';
 import { apiOf } from '../api/control-plane.ts';
 import { duration, type OutputFormat, printJson, table } from '../output.ts';
 
 export async function status(options: { output: OutputFormat; state: string }): Promise<void> {
   const api = apiOf(options.state);
-  const [version, proxies, problems] = await Promise.all([api.get<VersionInfo>('/version'), api.get<ProxyView[]>('/proxies'), api.get<Problem[]>('/problems')]);
-  if (options.output === 'json') return printJson({ version, proxies, problems });
+  const [version, proxies, problems, notes] = await Promise.all([
+    api.get<VersionInfo>('/version'),
+    api.get<ProxyView[]>('/proxies'),
+    api.get<Problem[]>('/problems'),
+    api.get<SettingNote[]>('/notes'),
+  ]);
+  if (options.output === 'json') return printJson({ version, proxies, problems, notes });
   console.log(
     `control plane ${version.version}, trust domain ${version.trustDomain}, configuration ${version.configRevision}, up for ${duration(Date.now() - version.startedAtMs)}`,
   );
@@ -27,6 +32,7 @@ export async function status(options: { output: OutputFormat; state: string }): 
   for (const proxy of proxies) if (proxy.refusal) console.log(`refused by ${proxy.node}: ${proxy.refusal}`);
   for (const problem of problems)
     console.log(`problem: ${problem.what}\n  where: ${problem.where}\n  next:  ${problem.next}\n  for:   ${duration(Date.now() - problem.sinceMs)}`);
+  for (const { what, where } of notes) console.log(`note: ${what}\n  where: ${where}`);
 }
 
 function syncText(proxy: ProxyView): string {

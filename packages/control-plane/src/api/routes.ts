@@ -15,7 +15,7 @@ import type { Events } from './events.ts';
 import { type MeshView, meshView } from './mesh-view.ts';
 import { type RolloutParts, rolloutRoutes } from './rollout-routes.ts';
 import type { Handler, Route } from './route.ts';
-import type { ApplyResult, Problem, ResourceView, ServiceView, VersionInfo } from './shapes.ts';
+import type { ApplyResult, Problem, ResourceView, ServiceView, SettingNote, VersionInfo } from './shapes.ts';
 
 const DEFAULT_WINDOW_MS = 10_000;
 const DEFAULT_WAIT_MS = 30_000;
@@ -32,6 +32,7 @@ export interface ApiParts extends RolloutParts {
   readonly events: Events;
   readonly services: () => ServiceView[];
   readonly problems: () => Problem[];
+  readonly notes: () => SettingNote[];
   readonly attached: () => MeshView['attached'];
   /** The dashboard's address with a fresh one-time token. */
   readonly dashboardUrl: () => string;
@@ -51,6 +52,7 @@ export function apiRoutes(parts: ApiParts): Route[] {
     get(/^\/graph$/, ({ query }) => telemetry.graph(windowOf(query))),
     get(/^\/top$/, ({ query }) => telemetry.top(windowOf(query))),
     get(/^\/problems$/, () => parts.problems()),
+    get(/^\/notes$/, () => parts.notes()),
     get(/^\/wait$/, ({ query }) => {
       const revision = query.get('revision') ?? configuration.revision;
       if (!/^\d{1,16}$/.test(revision) || Number(revision) > Number(configuration.revision)) {

@@ -199,6 +199,12 @@ export interface Problem {
   sinceMs: number;
 }
 
+/** GET /api/v1/notes -> SettingNote[]: settings of the mesh that are in force and do nothing. */
+export interface SettingNote {
+  what: string;
+  where: string;
+}
+
 /** The head of a request as it came to a sidecar's routes, and what became of it. Secrets in it are hashed, its body is not in it. */
 export interface RequestSample {
   atMs: number;

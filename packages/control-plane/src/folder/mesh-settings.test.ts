@@ -59,6 +59,7 @@ test('a file is read again when it changes; what is bad changes nothing until it
   config.start(started);
   expect(config.settings.connectTimeoutMs).toBe(3_000);
   expect(logged).toEqual([`${path}:2: serviceSettings of MeshConfig has no effect: there is one cluster`]);
+  expect(config.notes).toEqual([{ what: 'serviceSettings of MeshConfig has no effect: there is one cluster', where: `${path}:2` }]);
   await look();
   expect(given).toEqual([]);
   file('# one\nconnectTimeout: soon\n');
@@ -74,6 +75,7 @@ test('a file is read again when it changes; what is bad changes nothing until it
   await look();
   expect(given.map(({ connectTimeoutMs }) => connectTimeoutMs)).toEqual([12_000]);
   expect(config.problems).toEqual([]);
+  expect(config.notes).toEqual([]);
   config.stop();
 });
 

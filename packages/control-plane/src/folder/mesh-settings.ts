@@ -13,7 +13,7 @@ import {
   text,
 } from '@outrigger/resources';
 import { type MeshSettings, networksOf, settingsOf } from '@outrigger/translate';
-import type { Problem } from '../api/shapes.ts';
+import type { Problem, SettingNote } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import { type Clock, type LogEntry, StartError } from '../options.ts';
 import type { Records } from '../store/records.ts';
@@ -97,6 +97,15 @@ export class SettingsSource {
     return this.#problems;
   }
 
+  /** What of it is in force, and does nothing. */
+  get notes(): SettingNote[] {
+    const { name: kind, withoutEffect } = this.#options.kind;
+    const settings = this.#taken;
+    return settings === undefined
+      ? []
+      : withoutEffect(settings).map(({ name, line, why }) => ({ what: `${name} of ${kind} has no effect: ${why}`, where: `${settings.file}:${line}` }));
+  }
+
   /** What of the file is for the start alone. */
   get atStart(): Partial<StartSettings> {
     const { trustDomain, rootNamespace } = this.settings;
@@ -110,7 +119,7 @@ export class SettingsSource {
   /** `started`: with which the control plane has begun. `kept`, with a watched folder: across starts, by the kind's name. */
   start(started: StartSettings, kept?: Records<KeptSettings>): void {
     this.#started = started;
-    this.#tell(this.#taken, []);
+    this.#tell([]);
     if (this.#path !== undefined) this.#stopLooking = every(this.#options.clock, LOOK_MS, () => this.#look());
     else this.#restore(kept);
   }
@@ -180,15 +189,14 @@ export class SettingsSource {
       return;
     }
     this.#taken = found?.settings;
-    this.#tell(found?.settings, unheeded);
+    this.#tell(unheeded);
     this.#options.onSettings();
     this.#keep(found?.settings);
   }
 
-  #tell(settings: SettingsDocument | undefined, unheeded: readonly Fault[]): void {
+  #tell(unheeded: readonly Fault[]): void {
     this.#report([...this.#standing(), ...unheeded]);
-    for (const { name, line, why } of settings === undefined ? [] : this.#options.kind.withoutEffect(settings))
-      this.#options.log({ level: 'info', part: 'config', message: `${settings!.file}:${line}: ${name} of ${this.#options.kind.name} has no effect: ${why}` });
+    for (const { what, where } of this.notes) this.#options.log({ level: 'info', part: 'config', message: `${where}: ${what}` });
   }
 
   /** What is to be said as long as the present settings are in force. */

@@ -29,12 +29,12 @@ Istio's MeshConfig, as one YAML or JSON file:
     pathNormalization: { normalization: MERGE_SLASHES }
 
 \`rig up --mesh-config FILE\` reads it, and again within a second when it changes: what hangs on it is translated anew, and proxies get what is different. What is bad in it changes nothing: at the start \`rig up\` says file and line and ends; later the last
-good settings stay, and \`rig status\` says file, line and since when. Without the option the settings are those of the \`--config\` folder, where Istio keeps them too: \`spec.meshConfig\` of an IstioOperator, or \`data.mesh\` of the ConfigMap \`istio\`. With neither,
-or where a field is left out, the defaults below hold. A field that is not known is said and left out.
+good settings stay, and \`rig status\` says file, line and since when. Without the option the settings are those of the \`--config\` folder, where Istio keeps them too: \`spec.meshConfig\` of an IstioOperator, or \`data.mesh\` of the ConfigMap \`istio\`;
+those that were in force hold where the folder has bad ones at a start. With neither, or where a field is left out, the defaults below hold. A field that is not known is said and left out.
 
 The same file, or the same places in the files, count for \`rig analyze\`, \`rig simulate\` and \`rig plan --from\` (\`--mesh-config FILE\`). \`--trust-domain\`, \`--root-namespace\` and \`--outbound-policy\` go before what it says.
 
-"yes": in effect at once. "at the start": read when \`rig up --mesh-config\` starts. "offline": in what \`rig analyze\`, \`simulate\` and \`plan\` tell, being about what only a cluster has. What is without effect is said in the log of \`rig up\`, once for each version of the file.
+"yes": in effect at once. "at the start": read when \`rig up --mesh-config\` starts. "offline": in what \`rig analyze\`, \`simulate\` and \`plan\` tell, being about what only a cluster has. What is without effect is said by \`rig analyze\` and \`rig status\`, and in the log of \`rig up\` once for each version of the file.
 
 `;
 
