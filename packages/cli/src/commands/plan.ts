@@ -15,7 +15,7 @@ import { planText } from '../plan/print.ts';
 import type { Traffic } from '../plan/replay.ts';
 import { RISKS, type Risk } from '../plan/risk.ts';
 import { inputOfFiles, inputOfMesh } from '../plan/sources.ts';
-import { durationMs, readTraffic, trafficOf, trafficText } from '../plan/traffic.ts';
+import { ageMsOf, readTraffic, trafficOf, trafficText } from '../plan/traffic.ts';
 import { parseName } from '../workload/options.ts';
 import { refused } from './apply.ts';
 
@@ -52,9 +52,9 @@ export async function plan(options: PlanOptions): Promise<void> {
     throw usage(`--outbound-policy ${outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
   if (options.meshConfig !== undefined && !offline)
     throw usage('--mesh-config is for files alone: a mesh that runs has its own', 'leave it out, or say `--from DIR` too');
-  if (options.saveReplay !== undefined && (options.replay === undefined || durationMs(options.replay) === undefined || offline))
+  if (options.saveReplay !== undefined && (options.replay === undefined || ageMsOf(options.replay) === undefined || offline))
     throw usage('--save-replay writes what a mesh that runs has seen', '`rig plan -f DIR --replay 1h --save-replay FILE`');
-  if (offline && options.replay !== undefined && durationMs(options.replay) !== undefined)
+  if (offline && options.replay !== undefined && ageMsOf(options.replay) !== undefined)
     throw usage('--replay of a time asks a mesh that runs', 'give a file that `rig plan --replay 1h --save-replay FILE` wrote');
   const after = options.toRev === undefined ? readConfigFiles(files) : readRevision(options.toRev, files);
   const made = offline ? await offlinePlan(options, files, after, namespace) : await meshPlan(options, after, namespace);
@@ -78,7 +78,7 @@ async function meshPlan(options: PlanOptions, after: readonly ConfigFile[], defa
   const nowMs = Date.now();
   const input = inputOfMesh(view, read, { prune: options.prune === true, nowMs });
   if (options.replay === undefined) return made(input, undefined);
-  const ageMs = durationMs(options.replay);
+  const ageMs = ageMsOf(options.replay);
   const traffic = ageMs === undefined ? readTraffic(options.replay) : await trafficOf(api, view, ageMs, nowMs);
   if (options.saveReplay !== undefined) writeFileSync(options.saveReplay, trafficText(traffic), { mode: 0o600 });
   return made(input, traffic);

@@ -136,6 +136,6 @@ test.each(['', 'on', '101', '-1', '1e1', '5%'])('--replay-gate=%s is refused in 
   expect(() => gatePercent(gate)).toThrow(expect.objectContaining({ exitCode: 2 }) as Error);
 });
 
-test.each(['', '1', '25h', '0s', 'forever'])('--replay-window %s is refused in words', (window) => {
+test.each(['', '1', '25h', '0s', '500ms', '-1h', 'forever'])('--replay-window %s is refused in words', (window) => {
   expect(() => gateWindowMs(window)).toThrow(expect.objectContaining({ exitCode: 2 }) as Error);
 });

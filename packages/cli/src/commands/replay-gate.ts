@@ -6,7 +6,7 @@ import { replayLines } from '../plan/print.ts';
 import type { ReplayReport } from '../plan/replay.ts';
 import { percentText } from '../plan/risk.ts';
 import { inputOfMesh } from '../plan/sources.ts';
-import { durationMs, trafficOf } from '../plan/traffic.ts';
+import { ageMsOf, trafficOf } from '../plan/traffic.ts';
 import { made, valid } from './plan.ts';
 
 /** Of the requests that were seen, where nothing else is said. */
@@ -42,7 +42,7 @@ export function gatePercent(gate: boolean | string | undefined): number | undefi
 }
 
 export function gateWindowMs(text: string): number {
-  const ms = durationMs(text);
+  const ms = ageMsOf(text);
   if (ms === undefined) throw new CliError(`--replay-window ${text}: no time`, { next: 'up to 24h, as in 90s, 15m or 1h', exitCode: ExitCode.usage });
   return ms;
 }

@@ -1,21 +1,21 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { RequestSamplesView } from '@outrigger/control-plane/api';
 import type { MeshView } from '@outrigger/control-plane/mesh-view';
+import { durationMs } from '@outrigger/resources';
 import type { ApiClient } from '../api/client.ts';
 import { CliError, ExitCode } from '../error.ts';
 import type { Traffic } from './replay.ts';
 
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const MIN_AGE_MS = 1_000;
 /** As long as the control plane keeps them. */
 const MAX_AGE_MS = 86_400_000;
 const MAX_FILE_BYTES = 256 * 1024 * 1024;
 const FORMAT = 'outrigger-traffic/1';
 
-/** "90s", "15m", "1h"; undefined: no time. */
-export function durationMs(text: string): number | undefined {
-  const match = /^(\d{1,6})(s|m|h|d)$/.exec(text);
-  const ms = match === null ? 0 : Number(match[1]) * UNITS_MS[match[2]!]!;
-  return ms >= 1_000 && ms <= MAX_AGE_MS ? ms : undefined;
+/** "90s", "15m", "1h30m"; undefined: no time that requests are kept for. */
+export function ageMsOf(text: string): number | undefined {
+  const ms = durationMs(text);
+  return ms !== undefined && ms >= MIN_AGE_MS && ms <= MAX_AGE_MS ? Math.round(ms) : undefined;
 }
 
 /** What was seen in the last so many milliseconds. */
