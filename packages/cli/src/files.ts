@@ -23,7 +23,7 @@ export function readConfigFiles(paths: readonly string[]): ConfigFile[] {
     try {
       stat = statSync(path);
     } catch (cause) {
-      throw new CliError(`${path} cannot be read: ${reason(cause)}`, {
+      throw new CliError(`${path} cannot be read: ${whyUnreadable(cause)}`, {
         where: path,
         next: 'name a file, a folder, or - for standard input',
         exitCode: ExitCode.usage,
@@ -53,7 +53,7 @@ function folder(path: string, above: readonly string[], seen: Set<string>, files
         directory = statSync(child).isDirectory();
       } catch (cause) {
         if (!isConfig && (cause as NodeJS.ErrnoException).code !== 'ELOOP') continue;
-        throw new CliError(`${child} cannot be read: ${reason(cause)}`, { where: child, next: 'correct or remove the link', cause });
+        throw new CliError(`${child} cannot be read: ${whyUnreadable(cause)}`, { where: child, next: 'correct or remove the link', cause });
       }
     }
     if (directory) folder(child, [...above, real], seen, files);
@@ -74,7 +74,7 @@ function file(path: string): ConfigFile {
     }
   } catch (cause) {
     if (cause instanceof CliError) throw cause;
-    throw new CliError(`${path} cannot be read: ${reason(cause)}`, { where: path, cause });
+    throw new CliError(`${path} cannot be read: ${whyUnreadable(cause)}`, { where: path, cause });
   }
 }
 
@@ -114,7 +114,8 @@ function tooLarge(name: string, bytes: number): CliError {
   });
 }
 
-function reason(cause: unknown): string {
+/** Of a file, in words. */
+export function whyUnreadable(cause: unknown): string {
   const code = (cause as NodeJS.ErrnoException).code;
   return code === 'ENOENT'
     ? 'there is no such file'

@@ -94,7 +94,7 @@ async function send(
 export function refused(messages: readonly Message[], output: OutputFormat): CliError {
   if (output === 'text') for (const message of messages) console.error(messageLine(message));
   const errors = messages.filter(({ level }) => level === 'Error').length;
-  return new CliError(`refused: ${errors} error${errors === 1 ? '' : 's'}; nothing has been changed`, { next: 'mend the lines named above and apply again' });
+  return new CliError(`refused: ${errors} error${errors === 1 ? '' : 's'}; nothing has been changed`, { next: 'mend the lines named above and try again' });
 }
 
 export async function waitFor(api: ApiClient, revision: string, wait: boolean | string): Promise<WaitResult> {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CliError } from '../error.ts';
+import { whyUnreadable } from '../files.ts';
 import { FileWatch } from '../node/file-watch.ts';
 import { Node } from '../node/node.ts';
 import { type NodeWorkload, problemsText, readWorkloads } from '../node/workloads-file.ts';
@@ -66,7 +67,7 @@ function workloadsOf(file: string): readonly NodeWorkload[] {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CliError(`the file of workloads cannot be read: ${(cause as Error).message}`, { where: file, next: 'docs/cli.md has an example', cause });
+    throw new CliError(`the file of workloads cannot be read: ${whyUnreadable(cause)}`, { where: file, next: 'docs/cli.md has an example', cause });
   }
   const { workloads, problems } = readWorkloads(text, file);
   if (problems.length > 0) throw new CliError(problemsText(file, problems), { next: 'docs/cli.md has an example' });
