@@ -1,5 +1,4 @@
-import { type Instance, matchesLabels, type Resource, type RolloutSpec, type Service } from '@outrigger/resources';
-import { fullHost } from '@outrigger/translate';
+import { fullHost, type Instance, matchesLabels, type Resource, type RolloutSpec, type Service } from '@outrigger/resources';
 import type { Presence } from './decide.ts';
 import type { ArmKey } from './evidence.ts';
 import { overlay, subsetLabels } from './overlay.ts';
