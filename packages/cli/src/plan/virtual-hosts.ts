@@ -1,5 +1,4 @@
 import { isMessage, type Message } from '@bufbuild/protobuf';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { parseOutboundCluster } from '@outrigger/translate';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import {
@@ -10,9 +9,8 @@ import {
   type VirtualHost,
   VirtualHostSchema,
 } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
 import type { StringMatcher } from '@outrigger/xds/protos/envoy/type/matcher/v3/string';
-import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
+import { durationMs, faultsOf, percentOf } from '../simulate/route-terms.ts';
 
 /** The listener inside a proxy that takes what comes out of a CONNECT to a port of HTTP. */
 const HTTP_TUNNEL = 'http_tunnel';
@@ -171,9 +169,9 @@ const OWN_HEADERS = 'x-outrigger-';
 function detailsOf(route: Route, action: RouteAction): string[] {
   const { timeout, retryPolicy, requestMirrorPolicies, prefixRewrite, regexRewrite, hostRewriteSpecifier: host } = action;
   const details: string[] = [];
-  if (timeout !== undefined && durationText(timeout) !== '0 ms') details.push(`timeout ${durationText(timeout)}`);
+  if (durationMs(timeout) > 0) details.push(`timeout ${timeText(durationMs(timeout))}`);
   if (retryPolicy !== undefined) {
-    const perTry = retryPolicy.perTryTimeout === undefined ? '' : `, ${durationText(retryPolicy.perTryTimeout)} each`;
+    const perTry = retryPolicy.perTryTimeout === undefined ? '' : `, ${timeText(durationMs(retryPolicy.perTryTimeout))} each`;
     details.push(`${retryPolicy.numRetries ?? 1} retries on ${retryPolicy.retryOn}${perTry}`);
   }
   if (prefixRewrite !== '') details.push(`path rewritten to ${prefixRewrite}`);
@@ -186,26 +184,11 @@ function detailsOf(route: Route, action: RouteAction): string[] {
   for (const name of route.requestHeadersToRemove) details.push(`without request header ${name}`);
   for (const { header } of route.responseHeadersToAdd) if (header !== undefined) details.push(`response header ${header.key}: ${header.value}`);
   for (const name of route.responseHeadersToRemove) details.push(`without response header ${name}`);
-  for (const any of Object.values(route.typedPerFilterConfig)) {
-    const fault = anyUnpack(any, HTTPFaultSchema);
-    if (fault?.delay?.faultDelaySecifier.case === 'fixedDelay')
-      details.push(`delay ${durationText(fault.delay.faultDelaySecifier.value)} for ${percentOf(fault.delay.percentage)} %`);
-    if (fault?.abort?.errorType.case === 'httpStatus') details.push(`abort ${fault.abort.errorType.value} for ${percentOf(fault.abort.percentage)} %`);
-  }
+  for (const { kind, percent, status, delayMs } of faultsOf(route))
+    details.push(`${kind === 'delay' ? `delay ${timeText(delayMs ?? 0)}` : `abort ${status}`} for ${percent} %`);
   return details;
 }
 
-function durationText({ seconds, nanos }: { readonly seconds: bigint; readonly nanos: number }): string {
-  const ms = Number(seconds) * 1000 + nanos / 1e6;
+function timeText(ms: number): string {
   return ms >= 1000 && ms % 1000 === 0 ? `${ms / 1000} s` : `${ms} ms`;
-}
-
-const PARTS: Readonly<Record<number, number>> = {
-  [FractionalPercent_DenominatorType.HUNDRED]: 100,
-  [FractionalPercent_DenominatorType.TEN_THOUSAND]: 10_000,
-  [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
-};
-
-function percentOf(fraction: { readonly numerator: number; readonly denominator: FractionalPercent_DenominatorType } | undefined): number {
-  return fraction === undefined ? 0 : (fraction.numerator * 100) / (PARTS[fraction.denominator] ?? 100);
 }

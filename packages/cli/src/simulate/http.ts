@@ -1,5 +1,3 @@
-import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import {
   compileRouteConfiguration,
   describeErrors,
@@ -18,10 +16,9 @@ import {
 import { INVALID_BACKEND, type Place, parseOutboundCluster } from '@outrigger/translate';
 import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { HTTPFaultSchema } from '@outrigger/xds/protos/envoy/extensions/filters/http/fault/v3/fault';
-import { FractionalPercent_DenominatorType } from '@outrigger/xds/protos/envoy/type/v3/percent';
 import type { CallRequest } from './call.ts';
-import { type Authorization, type Fault, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+import { type Authorization, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+import { faultsOf, resilience } from './route-terms.ts';
 import { leavesMesh, targetOf } from './target.ts';
 import { whyNot } from './why-not.ts';
 
