@@ -1,13 +1,8 @@
 import { type Command, Option } from 'commander';
-
-export interface Shared {
-  readonly output: () => Option;
-  readonly example: (command: Command, text: string) => Command;
-  readonly mesh: () => string;
-}
+import type { CommandParts } from './command-parts.ts';
 
 /** What a change would do, what was changed, and back: plan, diff, history, undo. */
-export function changeCommands(program: Command, { output, example, mesh }: Shared): void {
+export function changeCommands(program: Command, { output, example, mesh }: CommandParts): void {
   example(
     program
       .command('plan')

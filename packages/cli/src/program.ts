@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { changeCommands } from './change-commands.ts';
+import { several } from './command-parts.ts';
 import { CliError, describe, ExitCode } from './error.ts';
 import { rolloutCommands } from './rollout-commands.ts';
 import { defaultStateDirectory, meshDirectory } from './state.ts';
@@ -221,13 +222,12 @@ export async function main(argv: readonly string[]): Promise<void> {
       .option('--mesh-config <file>', "the mesh's settings (MeshConfig)")
       .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks)")
       .option('--all-codes', 'those too that most meshes have on purpose')
-      .option('--suppress <code=resource>', 'leave out: "IST0102=Namespace shop-*"; may be given again', (text, all: string[]) => [...all, text], [])
+      .option('--suppress <code=resource>', 'leave out: "IST0102=Namespace shop-*"; may be given again', several, [])
       .option('--fix', 'write what is mechanical into the files, comments and formatting kept; without it the difference is shown')
       .addOption(output())
       .action(async (paths: string[], options) => (await import('./commands/analyze.ts')).analyzeFiles({ ...options, files: paths })),
     'rig analyze -o json mesh/',
   );
-  const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
   example(
     program
       .command('simulate')

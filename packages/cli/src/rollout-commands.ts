@@ -1,16 +1,9 @@
-import type { Command, Option } from 'commander';
-
-export interface CommandParts {
-  readonly output: () => Option;
-  readonly example: (command: Command, text: string) => Command;
-  /** State directory of the mesh that runs. */
-  readonly mesh: () => string;
-}
+import type { Command } from 'commander';
+import { type CommandParts, several } from './command-parts.ts';
 
 /** `rig rollout ...` */
 export function rolloutCommands(program: Command, { output, example, mesh }: CommandParts): void {
   const rollout = program.command('rollout').description('shift a service’s traffic to another version, step by step, while that is as good');
-  const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
   const common = (command: Command): Command => command.option('-n, --namespace <name>', 'namespace of the service', 'default').addOption(output());
   example(
     common(
