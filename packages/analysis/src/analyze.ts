@@ -1,7 +1,6 @@
 import {
   type Instance,
   type Json,
-  type JsonObject,
   type KubernetesDocument,
   type Problem,
   type Resource,
@@ -31,7 +30,7 @@ export interface AnalyzeOptions {
   readonly rootNamespace?: string;
   /** Default "cluster.local". */
   readonly clusterDomain?: string;
-  readonly meshConfig?: JsonObject;
+  readonly meshConfig?: SettingsDocument;
   readonly meshNetworks?: SettingsDocument;
   /** `status` of resources by `refKey` (`ReadResult.statuses`). */
   readonly statuses?: ReadonlyMap<string, Json>;

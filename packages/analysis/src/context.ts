@@ -15,6 +15,7 @@ import {
   type KubernetesDocument,
   type KubernetesService,
   kubernetesServices,
+  list,
   matchesLabels,
   namespaceOf,
   ofKind,
@@ -28,6 +29,7 @@ import {
   type SettingsDocument,
   type SpecByKind,
   servicesOf,
+  type VirtualServiceSpec,
 } from '@outrigger/resources';
 import type { AnalyzeOptions, Mesh } from './analyze.ts';
 import { isAssumed, type KubernetesWorkload, kubernetesWorkloads, type Pod, podsOf, withAssumed } from './kubernetes.ts';
@@ -43,6 +45,7 @@ export class Context {
   readonly others: readonly KubernetesDocument[];
   readonly rootNamespace: string;
   readonly clusterDomain: string;
+  readonly meshConfigDocument: SettingsDocument | undefined;
   /** MeshConfig as it was given; a field that is left out has Istio's default. */
   readonly meshConfig: JsonObject;
   readonly meshNetworks: SettingsDocument | undefined;
@@ -71,7 +74,8 @@ export class Context {
   constructor(resources: readonly Resource[], mesh: Mesh, options: AnalyzeOptions) {
     this.resources = resources;
     this.instances = mesh.instances;
-    this.meshConfig = options.meshConfig ?? {};
+    this.meshConfigDocument = options.meshConfig;
+    this.meshConfig = options.meshConfig?.value ?? {};
     this.meshNetworks = options.meshNetworks;
     this.nowMs = options.nowMs;
     this.#statuses = options.statuses ?? new Map();
@@ -180,7 +184,23 @@ export class Context {
   /** The service of a full host that any of the namespaces can see; a wildcard service covers its names. */
   serviceFor(host: string, namespaces: readonly string[]): Service | undefined {
     const candidates = [...(this.#services.get(host) ?? []), ...this.#wildcardServices.filter((service) => covers(service.hostname, host))];
-    return candidates.find((service) => namespaces.some((namespace) => isExportedTo(service.exportTo, service.namespace, namespace)));
+    return candidates.find(({ exportTo, namespace: owner }) => {
+      const targets = exportTo.length > 0 ? exportTo : this.#defaultExportTo('Service');
+      return namespaces.some((namespace) => isExportedTo(targets, owner, namespace));
+    });
+  }
+
+  /** The namespaces that see it; 'all' for everybody. */
+  scopeOf({ kind, metadata, spec }: Resource<VirtualServiceSpec | ServiceEntrySpec>): ExportScope {
+    const own = spec.exportTo ?? [];
+    const targets = own.length > 0 ? own : this.#defaultExportTo(kind === 'VirtualService' ? kind : 'Service');
+    if (targets.length === 0 || targets.includes('*')) return 'all';
+    return new Set(targets.map((target) => (target === '.' ? metadata.namespace : target)));
+  }
+
+  /** What the mesh's settings say for what does not say it itself. */
+  #defaultExportTo(kind: 'Service' | 'VirtualService'): readonly string[] {
+    return list(this.meshConfig[`default${kind}ExportTo`]).filter((target) => typeof target === 'string');
   }
 
   /** `field`: where in the resource; its line becomes the message's. */
@@ -206,10 +226,10 @@ export class Context {
     this.#say(ref, document.origin.file, document.lineOf(field), code, args);
   }
 
-  /** The same of the mesh networks, which Istio calls by this name. */
-  reportOnNetworks(networks: SettingsDocument, field: string, code: string, ...args: Argument[]): void {
-    const ref = { group: '', kind: 'MeshNetworks', namespace: this.rootNamespace, name: 'meshnetworks' };
-    this.#say(ref, networks.file, networks.lineOf(field), code, args);
+  /** The same of the mesh's settings, which Istio calls by these names. */
+  reportOnSettings(kind: 'MeshConfig' | 'MeshNetworks', settings: SettingsDocument, field: string, code: string, ...args: Argument[]): void {
+    const ref = { group: '', kind, namespace: this.rootNamespace, name: kind.toLowerCase() };
+    this.#say(ref, settings.file, settings.lineOf(field), code, args);
   }
 
   #say(resource: ResourceRef, file: string, line: number, code: string, args: readonly Argument[]): void {
@@ -236,12 +256,8 @@ function isWhole(resource: Resource): boolean {
   return hosts !== undefined && (ports ?? []).every((port: Partial<ServiceEntryPort>) => port.name !== undefined && port.number !== undefined);
 }
 
-/** The namespaces in which an exportTo puts something of `owner`; 'all' for everywhere. */
-export function exportScope(exportTo: readonly string[] | undefined, owner: string): 'all' | ReadonlySet<string> {
-  if (exportTo === undefined || exportTo.length === 0 || exportTo.includes('*')) return 'all';
-  return new Set(exportTo.map((target) => (target === '.' ? owner : target)));
-}
+export type ExportScope = 'all' | ReadonlySet<string>;
 
-export function scopesMeet(left: 'all' | ReadonlySet<string>, right: 'all' | ReadonlySet<string>): boolean {
+export function scopesMeet(left: ExportScope, right: ExportScope): boolean {
   return left === 'all' || right === 'all' || !left.isDisjointFrom(right);
 }

@@ -45,7 +45,7 @@ export async function readAnalysisInput(
     options: {
       others: read.others,
       statuses: read.statuses,
-      ...(config === undefined ? {} : { meshConfig: config.settings.value }),
+      ...(config === undefined ? {} : { meshConfig: config.settings }),
       ...(networks === undefined ? {} : { meshNetworks: networks.settings }),
     },
     problems: [

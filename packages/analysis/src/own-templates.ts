@@ -89,4 +89,10 @@ export const ownTemplates: readonly { readonly code: string; readonly name: stri
     level: 'Warning',
     template: '%s: %s. Write the name of one that is there, or add what is missing.',
   },
+  {
+    code: 'RIG0115',
+    name: 'SettingWithoutEffect',
+    level: 'Info',
+    template: '%s of MeshConfig has no effect: %s.',
+  },
 ];

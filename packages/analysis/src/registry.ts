@@ -33,6 +33,7 @@ import { jwtClaimRoutes } from './analyzers/jwt-claim-routes.ts';
 import { kubernetesGatewaySelectors } from './analyzers/kubernetes-gateway-selectors.ts';
 import { lightstepTracing } from './analyzers/lightstep-tracing.ts';
 import { meshNetworks } from './analyzers/mesh-networks.ts';
+import { meshSettings } from './analyzers/mesh-settings.ts';
 import { mtlsMismatches } from './analyzers/mtls-mismatches.ts';
 import { multipliedRetries } from './analyzers/multiplied-retries.ts';
 import { namespaceInjection } from './analyzers/namespace-injection.ts';
@@ -101,4 +102,5 @@ export const analyzers: readonly Analyzer[] = [
   exportsToNowhere,
   apiReferences,
   apiShadowedRules,
+  meshSettings,
 ];

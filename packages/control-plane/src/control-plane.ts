@@ -161,6 +161,7 @@ async function start(
     rootNamespace,
     clusterDomain: CLUSTER_DOMAIN,
     world: () => world.seen(),
+    meshConfig: () => written.meshConfig.document,
     watchesFolder: options.configDirectory !== undefined,
     onChange: (change) => configChanged(change),
   });

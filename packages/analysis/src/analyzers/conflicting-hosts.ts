@@ -1,6 +1,6 @@
 import { hostsOverlap, type Resource, type VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, exportScope, scopesMeet } from '../context.ts';
+import { type Context, type ExportScope, scopesMeet } from '../context.ts';
 
 /** VirtualServices of the mesh that claim the same host where somebody sees both: which one holds is then chance. */
 export const conflictingHosts: Analyzer = {
@@ -32,12 +32,12 @@ interface Claim {
   readonly resource: Resource<VirtualServiceSpec>;
   readonly host: string;
   readonly path: string;
-  readonly scope: 'all' | ReadonlySet<string>;
+  readonly scope: ExportScope;
 }
 
 function claimOf(context: Context, resource: Resource<VirtualServiceSpec>, host: string, index: number): Claim {
   const { namespace } = resource.metadata;
-  return { resource, host: context.fullHost(host, namespace), path: `spec.hosts[${index}]`, scope: exportScope(resource.spec.exportTo, namespace) };
+  return { resource, host: context.fullHost(host, namespace), path: `spec.hosts[${index}]`, scope: context.scopeOf(resource) };
 }
 
 function conflict(left: Claim, right: Claim): boolean {

@@ -1,6 +1,6 @@
 import type { Resource, ServiceEntrySpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { exportScope, scopesMeet } from '../context.ts';
+import { type Context, scopesMeet } from '../context.ts';
 
 interface Declared {
   readonly resource: Resource<ServiceEntrySpec>;
@@ -29,7 +29,7 @@ export const conflictingProtocols: Analyzer = {
     for (const [key, all] of byPort) {
       const [host, port] = key.split(' ') as [string, string];
       for (const declared of all) {
-        const conflicting = all.filter((other) => other === declared || (other.protocol !== declared.protocol && meet(other, declared)));
+        const conflicting = all.filter((other) => other === declared || (other.protocol !== declared.protocol && meet(context, other, declared)));
         if (conflicting.length < 2 || told.has(declared.resource)) continue;
         told.add(declared.resource);
         const names = conflicting.map(({ resource }) => `${resource.metadata.namespace}/${resource.metadata.name}`);
@@ -47,6 +47,6 @@ export const conflictingProtocols: Analyzer = {
   },
 };
 
-function meet({ resource: left }: Declared, { resource: right }: Declared): boolean {
-  return scopesMeet(exportScope(left.spec.exportTo, left.metadata.namespace), exportScope(right.spec.exportTo, right.metadata.namespace));
+function meet(context: Context, { resource: left }: Declared, { resource: right }: Declared): boolean {
+  return scopesMeet(context.scopeOf(left), context.scopeOf(right));
 }

@@ -1,6 +1,6 @@
 import type { Resource, VirtualServiceSpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { type Context, exportScope } from '../context.ts';
+import type { Context } from '../context.ts';
 import { destinationsOf } from './destinations.ts';
 
 /** A VirtualService's destinations: the host, its port, and subsets that a gateway's own route does not use. */
@@ -18,7 +18,7 @@ export const destinationHosts: Analyzer = {
 
 function reportDestinations(context: Context, resource: Resource<VirtualServiceSpec>): void {
   const { namespace } = resource.metadata;
-  const scope = exportScope(resource.spec.exportTo, namespace);
+  const scope = context.scopeOf(resource);
   for (const { destination, path, mirror } of destinationsOf(resource.spec)) {
     const service = context.serviceFor(context.fullHost(destination.host, namespace), scope === 'all' ? [namespace] : [...scope]);
     if (service === undefined) {

@@ -1,6 +1,6 @@
 import type { Resource, ServiceEntrySpec } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
-import { exportScope, scopesMeet } from '../context.ts';
+import { type Context, scopesMeet } from '../context.ts';
 
 interface Claim {
   readonly resource: Resource<ServiceEntrySpec>;
@@ -19,7 +19,7 @@ export const hostsOwnedTwice: Analyzer = {
     for (const [host, owners] of Map.groupBy(claims, (claim) => claim.host)) {
       for (const { resource, path } of owners) {
         const others = owners
-          .filter((other) => compete(resource, other.resource))
+          .filter((other) => compete(context, resource, other.resource))
           .map(({ resource: { metadata } }) => `${metadata.namespace}/${metadata.name}`);
         if (others.length > 0) context.report(resource, path, 'RIG0103', host, `ServiceEntry ${others.sort().join(', ')}`);
       }
@@ -27,6 +27,6 @@ export const hostsOwnedTwice: Analyzer = {
   },
 };
 
-function compete({ metadata: left, spec }: Resource<ServiceEntrySpec>, { metadata: right, spec: other }: Resource<ServiceEntrySpec>): boolean {
-  return left.namespace !== right.namespace && scopesMeet(exportScope(spec.exportTo, left.namespace), exportScope(other.exportTo, right.namespace));
+function compete(context: Context, left: Resource<ServiceEntrySpec>, right: Resource<ServiceEntrySpec>): boolean {
+  return left.metadata.namespace !== right.metadata.namespace && scopesMeet(context.scopeOf(left), context.scopeOf(right));
 }

@@ -23,7 +23,7 @@ export const meshNetworks: Analyzer = {
       for (const [index, endpoint] of list(field(network, 'endpoints')).entries()) {
         const registry = field(endpoint, 'fromRegistry') ?? field(endpoint, 'from_registry');
         if (typeof registry === 'string' && !known.has(registry))
-          context.reportOnNetworks(networks, `networks.${name}.endpoints[${index}].fromRegistry`, 'IST0126', registry, name);
+          context.reportOnSettings('MeshNetworks', networks, `networks.${name}.endpoints[${index}].fromRegistry`, 'IST0126', registry, name);
       }
     }
   },

@@ -67,6 +67,14 @@ webhooks:
   clientConfig: { service: { name: istiod, namespace: istio-system } }
   namespaceSelector: { matchLabels: { ${second} } }`;
 
+const operator = (meshConfig: string): string => `
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: { name: mesh }
+spec:
+  meshConfig:
+    ${meshConfig}`;
+
 export const configuration: Readonly<Record<string, Page>> = {
   IST0002: page(
     'A field, a provider or a kind is deprecated or gone: proxies may not heed it, and a later release refuses it.',
@@ -177,4 +185,10 @@ metadata: { name: web, labels: { sidecar.istio.io/inject: "true" } }`,
   IST0169: clusterPage('What an upgrade changes only the installation knows.', 'Read the release notes of the version.'),
   IST0170: clusterPage('Whether a Service is the same in several clusters can only be seen in all of them.', 'Keep them from one source.'),
   IST0172: clusterPage('Which definitions of Gateway API are installed a cluster says.', 'Upgrade them before the next release.'),
+  RIG0115: page(
+    'A field of MeshConfig does nothing in this mesh. Istio would act on it, so that who moves from there may count on it.',
+    'Remove it, or do what [settings of the mesh](../mesh-config.md) says in its place.',
+    operator('verifyCertificateAtClient: false'),
+    operator('outboundTrafficPolicy: { mode: REGISTRY_ONLY }'),
+  ),
 };

@@ -47,16 +47,16 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   const problems = read.problems.filter(({ level }) => level === 'Error');
   const registered = assumedServices(read.resources, read.others, call.port);
   const others = [...read.others, ...registered.services];
-  const settings = meshConfigFor(options.meshConfig, read.others);
+  const written = meshConfigFor(options.meshConfig, read.others);
   const world = worldOf(read.resources, others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
     addressesFor: clusterAddresses(others),
-    meshConfig: meshConfigOf(settings.value),
+    meshConfig: meshConfigOf(written.settings.value),
   });
   const outcome = simulated(world, options, call);
   const assumed = [
     ...outcome.assumed,
     ...(registered.told === '' ? [] : [registered.told]),
-    ...[...problems, ...settings.problems].map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`),
+    ...[...problems, ...written.problems].map(({ file, line, message }) => `what ${file}:${line} says is left out: ${message}`),
   ];
   const told = { ...outcome, assumed };
   if (options.output === 'json') printJson(told);

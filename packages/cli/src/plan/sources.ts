@@ -54,8 +54,8 @@ export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Pa
 }
 
 function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>, meshConfigFile: string | undefined): Side {
-  const { value: meshConfig } = meshConfigFor(meshConfigFile, read.others);
-  const world = worldOf(read.resources, read.others, settings, { meshConfig: meshConfigOf(meshConfig) });
+  const { settings: meshConfig } = meshConfigFor(meshConfigFile, read.others);
+  const world = worldOf(read.resources, read.others, settings, { meshConfig: meshConfigOf(meshConfig.value) });
   const options: AnalyzeOptions = { others: read.others, statuses: read.statuses, meshConfig };
   const mesh = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
   return { world, proxies: proxiesOf(world), messages: [...messagesOf(read.problems), ...analyze([...read.resources, ...read.refused], mesh, options)] };

@@ -1,4 +1,4 @@
-import { readResources } from '@outrigger/resources';
+import { parseSettings, readResources } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { memoryKeyValue } from '../store/key-value.ts';
 import { createRevisionStore } from '../store/revision-store.ts';
@@ -75,6 +75,21 @@ describe('apply', () => {
     await expect(refused).rejects.toMatchObject({ code: 'REFUSED', where, next: expect.stringMatching(/./) as string });
     expect(configuration.resources).toEqual([]);
     expect(configuration.revision).toBe('0');
+  });
+
+  test('judges by the settings of the mesh as they are now', async () => {
+    let meshConfig = parseSettings({ file: 'mesh', text: '' }).settings;
+    const configuration = await openConfiguration({ meshConfig: () => meshConfig });
+    const entry = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: one}
+spec: {hosts: [a.test], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
+`;
+    expect((await configuration.apply(file(`${entry}---\n${routeTo('b', '{host: a.test}')}`))).messages).toEqual([]);
+    meshConfig = parseSettings({ file: 'mesh', text: 'defaultServiceExportTo: ["."]' }).settings;
+    // What the settings have changed is not said to be of this change.
+    expect((await configuration.apply(file(rule('c')))).messages.map(({ code }) => code)).not.toContain('IST0101');
+    expect((await configuration.apply(file(routeTo('b', '{host: a.test}')))).messages).toMatchObject([{ code: 'IST0101' }]);
   });
 
   test('says what it changes, and a dry run changes nothing', async () => {

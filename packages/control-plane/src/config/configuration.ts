@@ -1,4 +1,12 @@
-import { type Message as AnalysisMessage, analyzing, type EffectContext, effectContext, messagesOf, type Mesh as World } from '@outrigger/analysis';
+import {
+  type Message as AnalysisMessage,
+  type AnalyzeOptions,
+  analyzing,
+  type EffectContext,
+  effectContext,
+  messagesOf,
+  type Mesh as World,
+} from '@outrigger/analysis';
 import {
   createValidator,
   type KubernetesDocument,
@@ -13,6 +21,7 @@ import {
   refOf,
   refText,
   resourceFrom,
+  type SettingsDocument,
   type SourceFile,
   type Validator,
 } from '@outrigger/resources';
@@ -66,6 +75,8 @@ export interface ConfigurationOptions {
   readonly clusterDomain: string;
   /** Registered services and instances, beside what the resources declare. */
   readonly world: () => World;
+  /** Of the mesh, as it is written. */
+  readonly meshConfig: () => SettingsDocument | undefined;
   /** Whether a folder is watched now: what it holds is then changed there alone. */
   readonly watchesFolder: boolean;
   readonly onChange: (change: ConfigChange) => void;
@@ -105,7 +116,9 @@ export class Configuration {
   readonly #validator: Validator = createValidator();
   readonly #slices = new Slices();
   /** The last analysis of what was in force, and of what it was. */
-  #analyzed: { readonly revision: string; readonly world: World; readonly messages: readonly AnalysisMessage[] } | undefined;
+  #analyzed:
+    | { readonly revision: string; readonly world: World; readonly meshConfig: SettingsDocument | undefined; readonly messages: readonly AnalysisMessage[] }
+    | undefined;
   readonly #inForce = new Map<string, InForce>();
   #revision = '0';
   #stopWatching = () => {};
@@ -326,22 +339,28 @@ export class Configuration {
     return { group, kind, namespace, name, change, ...(change === 'unchanged' ? {} : { diff }) };
   }
 
-  #analyzeOptions(): { rootNamespace: string; clusterDomain: string } {
-    return { rootNamespace: this.#options.rootNamespace, clusterDomain: this.#options.clusterDomain };
+  #analyzeOptions(): AnalyzeOptions {
+    const { rootNamespace, clusterDomain, meshConfig } = this.#options;
+    const written = meshConfig();
+    return { rootNamespace, clusterDomain, ...(written === undefined ? {} : { meshConfig: written }) };
   }
 
   /** Costs what the mesh has, so it leaves the loop to what is pushed meanwhile. `revision`: which one the resources are; undefined: none that is in force. */
   async #analyze(resources: readonly Resource[], revision: string | undefined): Promise<readonly AnalysisMessage[]> {
     const world = this.#options.world();
-    const messages = await this.#slices.run(analyzing(resources, world, this.#analyzeOptions()));
-    if (revision !== undefined) this.#analyzed = { revision, world, messages };
+    const options = this.#analyzeOptions();
+    const messages = await this.#slices.run(analyzing(resources, world, options));
+    if (revision !== undefined) this.#analyzed = { revision, world, meshConfig: options.meshConfig, messages };
     return messages;
   }
 
   /** Of what is in force. */
   async #known(): Promise<readonly AnalysisMessage[]> {
     const known = this.#analyzed;
-    return known !== undefined && known.revision === this.#revision && isSameWorld(known.world, this.#options.world())
+    return known !== undefined &&
+      known.revision === this.#revision &&
+      known.meshConfig === this.#options.meshConfig() &&
+      isSameWorld(known.world, this.#options.world())
       ? known.messages
       : await this.#analyze(this.resources, this.#revision);
   }

@@ -97,6 +97,11 @@ export class SettingsSource {
     return this.#problems;
   }
 
+  /** As it is written, what is in force. */
+  get document(): SettingsDocument | undefined {
+    return this.#taken;
+  }
+
   /** What of it is in force, and does nothing. */
   get notes(): SettingNote[] {
     const { name: kind, withoutEffect } = this.#options.kind;
