@@ -1,4 +1,4 @@
-import { type JsonObject, stringMap } from './json.ts';
+import { field, type Json, type JsonObject, stringMap } from './json.ts';
 import type { Origin } from './resource.ts';
 
 /** One Kubernetes object as it was written: nothing defaulted, nothing checked but that it has an apiVersion and a kind. */
@@ -26,4 +26,9 @@ export function labelsOf(document: KubernetesDocument): Readonly<Record<string, 
 
 export function annotationsOf(document: KubernetesDocument): Readonly<Record<string, string>> {
   return stringMap(document.value, 'metadata', 'annotations');
+}
+
+/** The pod that it is, or the template of those that a Deployment or its like makes; undefined: neither. */
+export function podOf({ kind, value }: KubernetesDocument): Json | undefined {
+  return kind === 'Pod' ? value : field(value, 'spec', 'template');
 }

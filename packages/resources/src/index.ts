@@ -1,4 +1,4 @@
-export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf } from './document.ts';
+export { annotationsOf, type KubernetesDocument, labelsOf, namespaceOf, podOf } from './document.ts';
 export { durationMs } from './duration.ts';
 export { EntrySelectors, LabelledWorkloads } from './entry-selectors.ts';
 export { isExportedTo } from './export-to.ts';

@@ -4,10 +4,10 @@ import {
   type KubernetesDocument,
   type KubernetesService,
   kubernetesServices,
-  labelsOf,
   list,
   matchesLabels,
   namespaceOf,
+  podOf,
   stringMap,
   text,
 } from '@outrigger/resources';
@@ -51,9 +51,9 @@ interface Made {
 }
 
 function workloadOf(document: KubernetesDocument, services: readonly KubernetesService[]): Made {
-  const isPod = document.kind === 'Pod';
-  const labels = isPod ? labelsOf(document) : stringMap(field(document.value, 'spec', 'template', 'metadata', 'labels'));
-  const spec = isPod ? field(document.value, 'spec') : field(document.value, 'spec', 'template', 'spec');
+  const pod = podOf(document);
+  const labels = stringMap(pod, 'metadata', 'labels');
+  const spec = field(pod, 'spec');
   const selecting = services.filter(
     ({ service, selector }) =>
       service.namespace === namespaceOf(document) && selector !== undefined && Object.keys(selector).length > 0 && matchesLabels(selector, labels),

@@ -1,4 +1,15 @@
-import { field, GATEWAY_API, GATEWAY_NAME_LABEL, type GatewaySpec, isKind, type KubernetesDocument, namespaceOf, stringMap, text } from '@outrigger/resources';
+import {
+  field,
+  GATEWAY_API,
+  GATEWAY_NAME_LABEL,
+  type GatewaySpec,
+  isKind,
+  type KubernetesDocument,
+  namespaceOf,
+  podOf,
+  stringMap,
+  text,
+} from '@outrigger/resources';
 import { bareNode, type ProxyNode } from '@outrigger/translate';
 import { inboundPorts } from '../simulate/inbound.ts';
 import type { World } from '../simulate/world.ts';
@@ -46,14 +57,13 @@ function* templates(documents: readonly KubernetesDocument[]): Generator<Workloa
     if (!template && document.kind !== 'Pod') continue;
     // A copy of what is listed itself.
     if (!template && field(document.value, 'metadata', 'ownerReferences') !== undefined) continue;
-    const labels = template ? stringMap(document.value, 'spec', 'template', 'metadata', 'labels') : stringMap(document.value, 'metadata', 'labels');
-    const spec = template ? field(document.value, 'spec', 'template', 'spec') : field(document.value, 'spec');
+    const pod = podOf(document);
     const address = template ? '' : text(field(document.value, 'status', 'podIP'));
     yield {
       namespace: namespaceOf(document),
       workload: document.name,
-      labels,
-      serviceAccount: text(field(spec, 'serviceAccountName')) || 'default',
+      labels: stringMap(pod, 'metadata', 'labels'),
+      serviceAccount: text(field(pod, 'spec', 'serviceAccountName')) || 'default',
       addresses: address === '' ? [] : [address],
     };
   }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { field, type KubernetesDocument, labelsOf, list, namespaceOf, stringMap, text } from '@outrigger/resources';
+import { field, type KubernetesDocument, list, namespaceOf, podOf, stringMap, text } from '@outrigger/resources';
 import { isSignedBy, secretText } from './client-certificate.ts';
 import { selects } from './kubernetes-instances.ts';
 
@@ -40,9 +40,10 @@ function mounted(documents: readonly KubernetesDocument[], host: string): readon
   const selector = stringMap(service.value, 'spec', 'selector');
   const secrets = new Set(
     here.flatMap((document) => {
-      const pod = document.kind === 'Pod' ? document.value : field(document.value, 'spec', 'template');
-      const labels = document.kind === 'Pod' ? labelsOf(document) : stringMap(pod, 'metadata', 'labels');
-      return selects(selector, labels) ? list(field(pod, 'spec', 'volumes')).map((volume) => text(field(volume, 'secret', 'secretName'))) : [];
+      const pod = podOf(document);
+      return selects(selector, stringMap(pod, 'metadata', 'labels'))
+        ? list(field(pod, 'spec', 'volumes')).map((volume) => text(field(volume, 'secret', 'secretName')))
+        : [];
     }),
   );
   return here

@@ -11,6 +11,7 @@ import {
   kubernetesServices,
   labelsOf,
   namespaceOf,
+  podOf,
   type Resource,
   type Service,
   servicesOf,
@@ -125,7 +126,7 @@ export function workloadAccount(others: readonly KubernetesDocument[], namespace
 function podField(others: readonly KubernetesDocument[], namespace: string, name: string, ...path: readonly string[]): Json | undefined {
   for (const document of others) {
     if (document.name !== name || namespaceOf(document) !== namespace) continue;
-    const found = document.kind === 'Pod' ? field(document.value, ...path) : field(document.value, 'spec', 'template', ...path);
+    const found = field(podOf(document), ...path);
     if (found !== undefined) return found;
     if (document.kind === 'Pod') return {};
   }
