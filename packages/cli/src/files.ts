@@ -37,6 +37,11 @@ export function readConfigFiles(paths: readonly string[]): ConfigFile[] {
   return files;
 }
 
+/** Whether a file of a folder counts. */
+export function isConfigName(name: string): boolean {
+  return /\.(ya?ml|json)$/i.test(name);
+}
+
 function folder(path: string, above: readonly string[], seen: Set<string>, files: ConfigFile[]): void {
   const real = realpathSync(path);
   if (above.includes(real)) throw new CliError('the symbolic link leads back to a folder above it', { where: path, next: 'remove the link' });
@@ -46,7 +51,7 @@ function folder(path: string, above: readonly string[], seen: Set<string>, files
   for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const child = join(path, entry.name);
     if (entry.name.startsWith('.')) continue;
-    const isConfig = /\.(ya?ml|json)$/i.test(entry.name);
+    const isConfig = isConfigName(entry.name);
     let directory = entry.isDirectory();
     if (entry.isSymbolicLink()) {
       try {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CliError, ExitCode } from '../error.ts';
-import { type ConfigFile, maxFileBytes } from '../files.ts';
+import { type ConfigFile, isConfigName, maxFileBytes } from '../files.ts';
 
 const MAX_OUTPUT_BYTES = 512 * 1024 * 1024;
 const TREE_MODES: ReadonlySet<string> = new Set(['100644', '100755']);
@@ -28,7 +28,7 @@ export function readRevision(revision: string, paths: readonly string[]): Config
 
 /** As in a folder that is read from the disk: hidden ones are left out. */
 function isConfig(path: string): boolean {
-  return /\.(ya?ml|json)$/i.test(path) && !path.split('/').some((part) => part.startsWith('.'));
+  return isConfigName(path) && !path.split('/').some((part) => part.startsWith('.'));
 }
 
 function commitOf(revision: string, cwd: string): string {
