@@ -2,6 +2,7 @@ import type { HeaderList, ResetReason, ResponseHead } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
 import { Budget } from './budget.ts';
+import type { ConnectionFault } from './connection-fault.ts';
 import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
 import { FieldSection } from './field-section.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, uint31, uint32 } from './frame.ts';
@@ -51,7 +52,6 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   /** Until content of it has come. */
   private dataPadded: boolean;
   private readonly block: HeaderBlock;
-  private selfDependent: boolean;
   private readonly limits: FrameLimits | null;
   private heard: boolean;
 
@@ -76,8 +76,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.dataStream = null;
     this.dataFin = false;
     this.dataPadded = false;
-    this.block = new HeaderBlock();
-    this.selfDependent = false;
+    this.block = new HeaderBlock(options);
     this.limits = options.frameLimits === null ? null : new FrameLimits(options.frameLimits);
     this.heard = false;
     this.keepAlive = null;
@@ -276,8 +275,8 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     else if ((this.block.id !== 0) !== (type === FrameType.CONTINUATION) || (this.block.id !== 0 && this.block.id !== id)) {
       this.fail(ErrorCode.PROTOCOL_ERROR, 'header block interrupted');
     } else if (this.limits !== null && !this.withinLimits(type, flags, end - start)) return;
-    else if (type === FrameType.HEADERS) this.onHeaders(flags, id, buffer, start, end);
-    else if (type === FrameType.CONTINUATION) this.onContinuation(flags, buffer, start, end);
+    else if (type === FrameType.HEADERS) this.onHeaderFrame(id, this.block.headers(flags, id, buffer, start, end));
+    else if (type === FrameType.CONTINUATION) this.onHeaderFrame(id, this.block.continuation(flags, buffer, start, end));
     else if (type === FrameType.RST_STREAM) this.onRstStream(id, uint32(buffer, start));
     else if (!this.control.take()) this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many control frames');
     else if (type === FrameType.GOAWAY) this.onGoaway(uint31(buffer, start), uint32(buffer, start + 4));
@@ -424,61 +423,17 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.localEnd(stream);
   }
 
-  private onHeaders(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
-    let from = start;
-    let to = end;
-    if ((flags & Flag.PADDED) !== 0) {
-      if (from >= to) {
-        this.fail(ErrorCode.FRAME_SIZE_ERROR, 'padded HEADERS frame without pad length');
-        return;
-      }
-      to -= buffer[from++]!;
-    }
-    let selfDependent = false;
-    if ((flags & Flag.PRIORITY) !== 0) {
-      if (from + 5 > end) {
-        this.fail(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS of a wrong size');
-        return;
-      }
-      selfDependent = uint31(buffer, from) === id;
-      from += 5;
-    }
-    if (from > to) {
-      this.fail(ErrorCode.PROTOCOL_ERROR, 'padding longer than its frame');
+  /** `stream`: of the frame, and of a block that is whole. */
+  private onHeaderFrame(stream: number, fault: ConnectionFault | null): void {
+    const { block } = this;
+    if (fault !== null) {
+      this.fail(fault.code, fault.detail);
       return;
     }
-    this.selfDependent = selfDependent;
-    const fin = (flags & Flag.END_STREAM) !== 0;
-    if ((flags & Flag.END_HEADERS) !== 0) {
-      this.onBlock(id, fin, buffer, from, to);
-      return;
-    }
-    this.block.begin(id, fin);
-    this.block.add(buffer, from, to);
-  }
-
-  private onContinuation(flags: number, buffer: Buffer, start: number, end: number): void {
-    const { block, options } = this;
-    if (++block.continuations > options.maxContinuationFrames) {
-      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too many CONTINUATION frames');
-      return;
-    }
-    // Beyond that its table could not be kept in step without holding it all.
-    if (block.bytes + end - start > options.maxHeaderListBytes) {
-      this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header block too large');
-      return;
-    }
-    block.add(buffer, start, end);
-    if ((flags & Flag.END_HEADERS) === 0) return;
-    const { id, fin } = block;
-    const whole = block.take();
-    this.onBlock(id, fin, whole, 0, whole.length);
-  }
-
-  private onBlock(id: number, fin: boolean, buffer: Buffer, start: number, end: number): void {
+    if (block.id !== 0) return;
     this.control.give(1);
     this.section.begin();
-    if (!this.decoder.decode(buffer, start, end, this.section)) {
+    if (!this.decoder.decode(block.take(), block.start, block.end, this.section)) {
       this.fail(ErrorCode.COMPRESSION_ERROR, 'header block cannot be decoded');
       return;
     }
@@ -486,7 +441,7 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
       this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'header section far too large');
       return;
     }
-    this.onSection(id, fin, this.selfDependent);
+    this.onSection(stream, block.fin, block.selfDependent);
   }
 
   private onWindowUpdate(id: number, increment: number): void {
@@ -529,23 +484,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     // Before anything that the new values let out: until it has this the peer counts with the old ones.
     this.frames.settingsAck();
     // Once for the frame: it may say this thousands of times, and each would be a walk over all streams.
-    this.setInitialWindow(this.peer.initialWindowBytes);
+    if (!this.sendFlow.setInitialWindow(this.peer.initialWindowBytes, this.streams)) this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'stream window too large');
     if (!this.closed) this.onSettings();
   }
 
   protected abstract readonly isClient: boolean;
-
-  private setInitialWindow(value: number): void {
-    const change = value - this.sendFlow.initialStreamWindow;
-    this.sendFlow.initialStreamWindow = value;
-    if (change === 0) return;
-    for (const stream of [...this.streams.values()]) {
-      if (!this.sendFlow.streamCredit(stream, change)) {
-        this.fail(ErrorCode.FLOW_CONTROL_ERROR, 'stream window too large');
-        return;
-      }
-    }
-  }
 
   /** Our SETTINGS and the connection's window, first of all. */
   protected writeSettings(values: readonly (readonly [id: number, value: number])[]): void {

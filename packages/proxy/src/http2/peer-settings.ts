@@ -1,14 +1,9 @@
+import { type ConnectionFault, protocolFault } from './connection-fault.ts';
 import { ErrorCode } from './error-code.ts';
 import { LARGEST_MAX_FRAME_BYTES, MAX_STREAM_ID, MAX_WINDOW_BYTES, Setting, uint32 } from './frame.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import type { Http2Options } from './options.ts';
 import type { SendFlow } from './send-flow.ts';
-
-/** An error of the connection. */
-export interface SettingsFault {
-  readonly code: number;
-  readonly detail: string;
-}
 
 /** What the peer has said of itself (RFC 9113 section 6.5.2), put into effect as it is read; the window of open streams is for the connection. */
 export class PeerSettings {
@@ -38,7 +33,7 @@ export class PeerSettings {
   }
 
   /** The payload of one frame. */
-  read(buffer: Buffer, start: number, end: number): SettingsFault | null {
+  read(buffer: Buffer, start: number, end: number): ConnectionFault | null {
     if (!this.received) this.maxStreams = MAX_STREAM_ID;
     for (let p = start; p < end; p += 6) {
       const fault = this.apply((buffer[p]! << 8) | buffer[p + 1]!, uint32(buffer, p + 2));
@@ -48,7 +43,7 @@ export class PeerSettings {
     return null;
   }
 
-  private apply(setting: number, value: number): SettingsFault | null {
+  private apply(setting: number, value: number): ConnectionFault | null {
     switch (setting) {
       case Setting.HEADER_TABLE_SIZE:
         this.encoder.setPeerTableBytes(value);
@@ -75,8 +70,4 @@ export class PeerSettings {
         return null;
     }
   }
-}
-
-function protocolFault(detail: string): SettingsFault {
-  return { code: ErrorCode.PROTOCOL_ERROR, detail };
 }

@@ -75,6 +75,15 @@ export class SendFlow {
     return true;
   }
 
+  /** SETTINGS_INITIAL_WINDOW_SIZE, for the streams that are open too. False: as above. */
+  setInitialWindow(bytes: number, streams: ReadonlyMap<number, Http2Stream>): boolean {
+    const change = bytes - this.initialStreamWindow;
+    this.initialStreamWindow = bytes;
+    if (change === 0) return true;
+    for (const stream of [...streams.values()]) if (!this.streamCredit(stream, change)) return false;
+    return true;
+  }
+
   /** Up to `most` bytes of what waits. */
   private release(stream: Http2Stream, most: number): void {
     const pending = stream.pending!;
