@@ -21,6 +21,7 @@ import { endpointAssignment } from './clusters/endpoints.ts';
 import { mergedRules } from './clusters/traffic-policy.ts';
 import { addedClusterNames, patchedCluster } from './envoy-filter/clusters.ts';
 import { addedListenerNames, patchedListener } from './envoy-filter/listeners.ts';
+import { withPatches } from './envoy-filter/patches.ts';
 import { patchedRoutes, patchedVirtualHost } from './envoy-filter/routes.ts';
 import { autoPassthroughClusters } from './gateways/auto-passthrough.ts';
 import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
@@ -98,7 +99,9 @@ export function sidecarOf(mesh: Mesh, node: ProxyNode): Sidecar | undefined {
 
 export function listener(mesh: Mesh, node: ProxyNode, name: string): Translated<Listener> {
   const reader = new Reader(mesh, node);
-  return reader.result(name, patchedListener(reader, name, listenerNamed(reader, name)));
+  const made = listenerNamed(reader, name);
+  const patched = withPatches(reader, made, () => patchedListener(reader, name, made));
+  return reader.result(name, patched);
 }
 
 function listenerNamed(reader: Reader, name: string): Listener | undefined {
@@ -120,8 +123,9 @@ function listenerNamed(reader: Reader, name: string): Listener | undefined {
 
 export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): Translated<RouteConfiguration> {
   const reader = new Reader(mesh, node);
-  const table = routeConfigurationNamed(reader, name);
-  return reader.result(name, table === undefined ? undefined : patchedRoutes(reader, table));
+  const made = routeConfigurationNamed(reader, name);
+  const patched = withPatches(reader, made, () => made && patchedRoutes(reader, made));
+  return reader.result(name, patched);
 }
 
 /** `name` as a VHDS subscription has it: "http_proxy/order-service:8080". The result's name is the virtual host's own. */
@@ -135,12 +139,15 @@ export function virtualHost(mesh: Mesh, node: ProxyNode, name: string): Translat
   // A host that has no virtual host of its own name keeps the name that was asked for: two unknown hosts must not be one resource.
   const own = prefix + found.virtualHost.name;
   const resourceName = aliases.includes(own) ? own : name;
-  return reader.result(resourceName, patchedVirtualHost(reader, found.virtualHost, PROXY_ROUTE), aliases);
+  const patched = withPatches(reader, found.virtualHost, () => patchedVirtualHost(reader, found.virtualHost, PROXY_ROUTE));
+  return reader.result(resourceName, patched, aliases);
 }
 
 export function cluster(mesh: Mesh, node: ProxyNode, name: string): Translated<Cluster> {
   const reader = new Reader(mesh, node);
-  return reader.result(name, patchedCluster(reader, name, clusterNamed(reader, name)));
+  const made = clusterNamed(reader, name);
+  const patched = withPatches(reader, made, () => patchedCluster(reader, name, made));
+  return reader.result(name, patched);
 }
 
 export function endpoints(mesh: Mesh, node: ProxyNode, name: string): Translated<ClusterLoadAssignment> {

@@ -134,6 +134,14 @@ describe('MERGE', () => {
   });
 });
 
+test('each route has what each patch says, once', () => {
+  const tag = (name: string) => patch('HTTP_ROUTE', 'MERGE', { tracing: { custom_tags: [{ tag: name, literal: { value: name } }] } });
+  const { message } = routeConfiguration(meshOf(filter('one', [tag('a'), tag('b')])), web, 'http_proxy');
+  const tags = message!.virtualHosts.flatMap((host) => host.routes.map(({ tracing }) => tracing!.customTags.map((one) => one.tag)));
+  expect(tags.length).toBeGreaterThan(1);
+  for (const own of tags) expect(own).toEqual(['a', 'b']);
+});
+
 test('a virtual host in the place of another keeps the name by which it is asked for', () => {
   const value = { name: 'other', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 418 } }] };
   const mesh = meshOf(filter('one', [patch('VIRTUAL_HOST', 'REPLACE', value)]));
@@ -215,6 +223,17 @@ describe('what does not fit is said and changes nothing', () => {
     const made = listener(meshOf(filter('one', [entry])), web, PROXY_LISTENER);
     expect(made.message).toEqual(plain);
     expect(made.notes.map((note) => [note.field, note.message])).toEqual([[`spec.configPatches[0].${field}`, expect.stringMatching(message)]]);
+  });
+
+  test('a value for so many routes that no proxy would take the table', () => {
+    const value = { response_headers_to_add: [{ header: { key: 'x', value: 'y'.repeat(1024 * 1024) } }] };
+    const services = Array.from({ length: 40 }, (_, index) => service(`s${index}`, 8080));
+    const table = (...config: readonly Resource[]) => routeConfiguration(buildMesh({ config, services, instances: [], types }), web, 'http_proxy');
+    const made = table(filter('one', [patch('HTTP_ROUTE', 'MERGE', value)]));
+    expect(made.message).toEqual(table().message);
+    expect(made.notes.map(({ field, message }) => [field, message])).toEqual([
+      ['spec.configPatches[0].patch.value', expect.stringMatching(/more than 32 MiB/)],
+    ]);
   });
 
   test('one that proxies of a kind refused is kept from those, until it changes', () => {

@@ -20,13 +20,12 @@ import type { Reader } from '../reader.ts';
 import { nameOf } from './clusters.ts';
 import { isNamed, mergedConfig } from './filter-config.ts';
 import { patchedHttpFilters } from './http-filters.ts';
-import { attempt, decodedValue, isPatched, type Patch, type PatchContext, patchesOf } from './patches.ts';
+import { attempt, decodedValue, type Patch, type PatchContext, patchesOf } from './patches.ts';
 import { merged, placed, withFields } from './places.ts';
 import { patchedRoutes } from './routes.ts';
 
 /** A listener as EnvoyFilters leave it; also one that they add. */
 export function patchedListener(reader: Reader, name: string, made: Listener | undefined): Listener | undefined {
-  if (!isPatched(reader)) return made;
   if (made === undefined) return addedListener(reader, name);
   const context = contextOf(reader, made);
   let listener = made;

@@ -1,9 +1,10 @@
-import { type DescMessage, fromJson, type JsonValue, type MessageShape, type Registry } from '@bufbuild/protobuf';
+import { clone, type DescMessage, fromJson, type JsonValue, type Message, type MessageShape, type Registry } from '@bufbuild/protobuf';
 import { type EnvoyFilterMatch, matchesLabels } from '@outrigger/resources';
 import { targetsNode } from '../gateways/api/targets.ts';
 import { byAge, type EnvoyFilter } from '../mesh.ts';
 import type { ProxyNode } from '../node.ts';
 import type { Reader } from '../reader.ts';
+import { MAX_PATCHED_BYTES, spend, TooMuchPatchedError } from './bounds.ts';
 import { PatchError } from './merge.ts';
 import { unknownType, withTypedStructs } from './typed-structs.ts';
 
@@ -40,6 +41,10 @@ export interface Patch {
   readonly match: EnvoyFilterMatch;
   readonly filterClass: string;
   readonly value: JsonValue;
+  /** Of the value. */
+  readonly bytes: number;
+  /** The value, once it was wanted, or why it is none. */
+  decoded: Message | PatchError | undefined;
 }
 
 const FOR_NODE = Symbol('patches of EnvoyFilters');
@@ -49,8 +54,18 @@ export function patchesOf(reader: Reader, applyTo: ApplyTo, context: PatchContex
   return patchesFor(reader).filter((patch) => patch.applyTo === applyTo && ['ANY', context].includes(patch.match.context ?? 'ANY'));
 }
 
-export function isPatched(reader: Reader): boolean {
-  return patchesFor(reader).length > 0;
+/** A resource as patches leave it: as it was made where there are none, or where they make too much of it. Half of a patch is worse than none. */
+export function withPatches<Made>(reader: Reader, made: Made | undefined, patched: () => Made | undefined): Made | undefined {
+  if (patchesFor(reader).length === 0) return made;
+  try {
+    return patched();
+  } catch (error) {
+    if (!(error instanceof TooMuchPatchedError)) throw error;
+    const { filter, field } = error.patch;
+    const bound = `${MAX_PATCHED_BYTES / 1024 / 1024} MiB`;
+    reader.ignored(filter, `${field}.patch.value`, `patches would put more than ${bound} into one resource, which has none of them: match fewer routes`);
+    return made;
+  }
 }
 
 function patchesFor(reader: Reader): readonly Patch[] {
@@ -98,7 +113,8 @@ function patchesIn(reader: Reader, filter: EnvoyFilter): readonly Patch[] {
     if ((match.proxy?.proxyVersion ?? '') !== '') return ignored('match.proxy.proxyVersion', "proxies have no version of Istio's: the patch holds for none");
     if (!Object.entries(match.proxy?.metadata ?? {}).every(([key, value]) => metadataOf(reader.node, key) === value)) return [];
     const value = (entry.patch?.value ?? {}) as JsonValue;
-    return [{ filter, field, applyTo, operation, match, filterClass: entry.patch?.filterClass ?? '', value }];
+    const bytes = JSON.stringify(value).length;
+    return [{ filter, field, applyTo, operation, match, filterClass: entry.patch?.filterClass ?? '', value, bytes, decoded: undefined }];
   });
 }
 
@@ -115,10 +131,16 @@ function isOneOf<Text extends string>(known: readonly Text[], text: string): tex
 
 /** The patch's value, made anew: what is patched keeps it. Throws a `PatchError`. */
 export function decodedValue<Desc extends DescMessage>(patch: Patch, schema: Desc, types: Registry): MessageShape<Desc> {
+  patch.decoded ??= decode(patch.value, schema, types);
+  if (patch.decoded instanceof PatchError) throw patch.decoded;
+  return clone(schema, patch.decoded as MessageShape<Desc>);
+}
+
+function decode(value: JsonValue, schema: DescMessage, types: Registry): Message | PatchError {
   try {
-    return fromJson(schema, withTypedStructs(patch.value, types), { registry: types });
+    return fromJson(schema, withTypedStructs(value, types), { registry: types });
   } catch (error) {
-    throw new PatchError(`the value is no ${schema.typeName}: ${(error as Error).message}`);
+    return new PatchError(`the value is no ${schema.typeName}: ${(error as Error).message}`);
   }
 }
 
@@ -131,6 +153,7 @@ export function attempt(reader: Reader, patch: Patch, work: (types: Registry) =>
     reader.ignored(patch.filter, `${patch.field}.patch.value`, `this proxy has no ${unknown}`, 'outrigger');
     return false;
   }
+  spend(reader, patch);
   try {
     work(types);
   } catch (error) {

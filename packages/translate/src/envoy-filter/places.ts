@@ -3,12 +3,17 @@ import type { Reader } from '../reader.ts';
 import { mergeInto } from './merge.ts';
 import { attempt, decodedValue, type Patch } from './patches.ts';
 
+const OWN = Symbol('messages that patches have made');
+
 /** MERGE into one message: as it was, and noted, where the patch does not fit. */
 export function merged<Desc extends DescMessage>(reader: Reader, patch: Patch, schema: Desc, target: MessageShape<Desc>): MessageShape<Desc> {
   let result = target;
   attempt(reader, patch, (types) => {
-    const next = clone(schema, target);
-    mergeInto(schema, next, decodedValue(patch, schema, types), types);
+    const value = decodedValue(patch, schema, types);
+    const own = reader.once(OWN, () => new WeakSet<object>());
+    const next = own.has(target) ? target : clone(schema, target);
+    own.add(next);
+    mergeInto(schema, next, value, types);
     result = next;
   });
   return result;
