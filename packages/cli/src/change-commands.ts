@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import type { CommandParts } from './command-parts.ts';
+import { type CommandParts, NAMESPACE_OF_FILES, WAIT } from './command-parts.ts';
 
 /** What a change would do, what was changed, and back: plan, diff, history, undo. */
 export function changeCommands(program: Command, { output, example, mesh }: CommandParts): void {
@@ -11,7 +11,7 @@ export function changeCommands(program: Command, { output, example, mesh }: Comm
       .option('--from <path...>', 'with no mesh: what was before')
       .option('--from-rev <revision>', 'with no mesh: a git revision of -f, as what was before')
       .option('--to-rev <revision>', 'with --from-rev: another, as what is to be')
-      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option(...NAMESPACE_OF_FILES)
       .option('--prune', 'with a mesh: what the files do not name is taken away')
       .option('--replay <time|file>', 'run the requests of the last hours (1h), or of a file, through the tables before and after')
       .option('--save-replay <file>', 'write those requests to a file, for CI')
@@ -29,7 +29,7 @@ export function changeCommands(program: Command, { output, example, mesh }: Comm
       .argument('[from]', 'a revision, as `rig history` has it')
       .argument('[to]', 'another; without it what is in force now')
       .option('-f, --filename <path...>', 'file, folder or - for standard input, beside what is in force')
-      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option(...NAMESPACE_OF_FILES)
       .addOption(output())
       .action(async (from: string | undefined, to: string | undefined, options) =>
         (await import('./commands/diff.ts')).diff({ ...options, from, to, state: mesh() }),
@@ -55,7 +55,7 @@ export function changeCommands(program: Command, { output, example, mesh }: Comm
       .command('undo')
       .description('make the configuration again what it was after a revision, as a new revision')
       .argument('[revision]', 'as `rig history` has it; without it what was before the last one')
-      .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
+      .option(...WAIT)
       .option('--dry-run', 'show only what would change')
       .addOption(output())
       .action(async (revision: string | undefined, options) => (await import('./commands/undo.ts')).undo({ ...options, revision, state: mesh() })),

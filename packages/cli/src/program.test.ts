@@ -121,6 +121,8 @@ describe('a command line that rig does not know ends with 2:', () => {
     ['a revision after alone', ['plan', '-f', 'x', '--to-rev', 'z'], '--to-rev needs --from-rev'],
     ['--prune without a mesh', ['plan', '-f', 'x', '--from', 'y', '--prune'], '--prune is about a mesh that runs'],
     ['a time of replay without a mesh', ['plan', '-f', 'x', '--from', 'y', '--replay', '1h'], '--replay of a time asks a mesh that runs'],
+    ['a policy for a mesh that runs', ['plan', '-f', 'x', '--outbound-policy', 'ALLOW_ANY'], '--outbound-policy is for files alone'],
+    ['no such policy', ['up', '--outbound-policy', 'NONE'], '--outbound-policy NONE: no policy'],
     ['nothing to save', ['plan', '-f', 'x', '--save-replay', 'y'], '--save-replay writes what a mesh that runs has seen'],
     ['a gate of no share', ['apply', '-f', 'x', '--replay-gate=much'], '--replay-gate=much: no share of requests'],
     ['no file', ['apply', '-f', '/nonexistent.yaml'], 'there is no such file'],

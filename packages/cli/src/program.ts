@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { changeCommands } from './change-commands.ts';
-import { several } from './command-parts.ts';
+import { MESH_CONFIG, NAMESPACE_OF_FILES, OUTBOUND_POLICY, several, WAIT } from './command-parts.ts';
 import { CliError, describe, ExitCode } from './error.ts';
 import { rolloutCommands } from './rollout-commands.ts';
 import { defaultStateDirectory, meshDirectory } from './state.ts';
@@ -31,7 +31,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks), read again when it changes")
       .option('--trust-domain <name>', 'SPIFFE trust domain (default: cluster.local)')
       .option('--root-namespace <name>', 'namespace whose policies hold for all (default: istio-system)')
-      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY (the default) or REGISTRY_ONLY')
+      .option(...OUTBOUND_POLICY)
       .option('--xds-address <host:port>', 'where sidecars connect', '127.0.0.1:15012')
       .option('--dashboard-address <host:port>', 'where the dashboard listens', '127.0.0.1:15014')
       .option('--certificate-ttl <seconds>', 'life of a workload certificate', '86400')
@@ -164,13 +164,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     'rig status',
   );
   const files = (command: Command): Command =>
-    command
-      .requiredOption('-f, --filename <path...>', 'file, folder or - for standard input')
-      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default');
+    command.requiredOption('-f, --filename <path...>', 'file, folder or - for standard input').option(...NAMESPACE_OF_FILES);
   example(
     files(program.command('apply'))
       .description('write resources into the mesh, all or none')
-      .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
+      .option(...WAIT)
       .option('--dry-run', 'validate and compare only')
       .addOption(
         new Option(
@@ -192,7 +190,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .argument('[name]', 'name')
       .option('-f, --filename <path...>', 'the resources in these files')
       .option('-n, --namespace <name>', 'namespace', 'default')
-      .option('--wait [seconds]', 'wait until every affected proxy has acknowledged')
+      .option(...WAIT)
       .addOption(output())
       .action(async (kind: string | undefined, name: string | undefined, options) =>
         (await import('./commands/delete.ts')).remove({ ...options, kind, name, state: mesh() }),
@@ -217,9 +215,9 @@ export async function main(argv: readonly string[]): Promise<void> {
       .command('analyze')
       .description('what is wrong with these files, with no mesh running')
       .argument('<files...>', 'files, folders or - for standard input')
-      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option(...NAMESPACE_OF_FILES)
       .option('--fail-on <level>', 'exit 1 from this level on: Error, Warning, Info', 'Error')
-      .option('--mesh-config <file>', "the mesh's settings (MeshConfig)")
+      .option(...MESH_CONFIG)
       .option('--mesh-networks <file>', "the mesh's networks (MeshNetworks)")
       .option('--all-codes', 'those too that most meshes have on purpose')
       .option('--suppress <code=resource>', 'leave out: "IST0102=Namespace shop-*"; may be given again', several, [])
@@ -240,9 +238,9 @@ export async function main(argv: readonly string[]): Promise<void> {
       .option('-H, --header <header>', "'NAME: VALUE', several times", several, [])
       .option('--mtls', 'with --to: over mutual TLS of the mesh (the default)')
       .option('--plaintext', 'with --to: without TLS')
-      .option('--outbound-policy <policy>', 'names outside the mesh: ALLOW_ANY (the default) or REGISTRY_ONLY')
-      .option('--mesh-config <file>', "the mesh's settings (MeshConfig)")
-      .option('-n, --namespace <name>', 'namespace of resources that name none', 'default')
+      .option(...OUTBOUND_POLICY)
+      .option(...MESH_CONFIG)
+      .option(...NAMESPACE_OF_FILES)
       .addOption(output())
       .action(async ({ file, ...options }) => (await import('./commands/simulate.ts')).simulate({ ...options, files: file })),
     "rig simulate -f mesh/ --from default/web --request 'GET http://orders:8080/42' -H 'x-user: jason'",

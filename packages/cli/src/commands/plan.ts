@@ -6,6 +6,7 @@ import { loadTypeRegistry } from '@outrigger/xds';
 import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
 import { type ConfigFile, readConfigFiles } from '../files.ts';
+import { outboundPolicyOf } from '../outbound-policy.ts';
 import { printJson } from '../output.ts';
 import { readRevision } from '../plan/git.ts';
 import type { PlanInput } from '../plan/input.ts';
@@ -47,11 +48,8 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (options.toRev !== undefined && options.fromRev === undefined)
     throw usage('--to-rev needs --from-rev', 'say both revisions, or leave the folder as it is');
   if (offline && options.prune === true) throw usage('--prune is about a mesh that runs', 'leave it out: two states of files are compared as wholes');
-  const { outboundPolicy } = options;
-  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
-    throw usage(`--outbound-policy ${outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
-  if (options.meshConfig !== undefined && !offline)
-    throw usage('--mesh-config is for files alone: a mesh that runs has its own', 'leave it out, or say `--from DIR` too');
+  const ofFiles = options.meshConfig === undefined ? (options.outboundPolicy === undefined ? undefined : '--outbound-policy') : '--mesh-config';
+  if (ofFiles !== undefined && !offline) throw usage(`${ofFiles} is for files alone: a mesh that runs has its own`, 'leave it out, or say `--from DIR` too');
   if (options.saveReplay !== undefined && (options.replay === undefined || ageMsOf(options.replay) === undefined || offline))
     throw usage('--save-replay writes what a mesh that runs has seen', '`rig plan -f DIR --replay 1h --save-replay FILE`');
   if (offline && options.replay !== undefined && ageMsOf(options.replay) !== undefined)
@@ -65,9 +63,12 @@ export async function plan(options: PlanOptions): Promise<void> {
 
 async function offlinePlan(options: PlanOptions, files: readonly string[], after: readonly ConfigFile[], defaultNamespace: string): Promise<Plan> {
   const before = options.from === undefined ? readRevision(options.fromRev!, files) : readConfigFiles(options.from);
-  const { outboundPolicy, meshConfig } = options;
-  const settings = outboundPolicy === undefined ? {} : { outboundPolicy: outboundPolicy as 'ALLOW_ANY' | 'REGISTRY_ONLY' };
-  const input = inputOfFiles(await readResources(before, { defaultNamespace }), await valid(after, defaultNamespace), settings, meshConfig);
+  const input = inputOfFiles(
+    await readResources(before, { defaultNamespace }),
+    await valid(after, defaultNamespace),
+    outboundPolicyOf(options.outboundPolicy),
+    options.meshConfig,
+  );
   return made(input, options.replay === undefined ? undefined : readTraffic(options.replay));
 }
 

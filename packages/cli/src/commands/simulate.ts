@@ -2,6 +2,7 @@ import { GATEWAY_NAME_LABEL, ofKind, type Resource, readResources } from '@outri
 import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { meshConfigFor } from '../mesh-config-file.ts';
+import { outboundPolicyOf } from '../outbound-policy.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { assumedServices } from '../simulate/assumed-services.ts';
 import type { Call } from '../simulate/call.ts';
@@ -39,16 +40,14 @@ export async function simulate(options: SimulateOptions): Promise<void> {
     throw usage('--mtls and --plaintext are about a connection to a workload', 'give --to NS/WORKLOAD:PORT');
   if (options.plaintext === true && options.from !== undefined) throw usage('in plain text nobody says who calls', 'leave out --from or --plaintext');
   if (options.mtls === true && options.plaintext === true) throw usage('a connection is of --mtls or of --plaintext, not both', 'leave one out');
-  const { outboundPolicy } = options;
-  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
-    throw usage(`--outbound-policy ${outboundPolicy}: no policy`, 'ALLOW_ANY or REGISTRY_ONLY');
+  const policy = outboundPolicyOf(options.outboundPolicy);
   const call = parseRequest(options.request ?? (options.to === undefined ? '' : 'GET /'), options.header, options.to !== undefined);
   const read = await readResources(readConfigFiles(options.files), { defaultNamespace: options.namespace });
   const problems = read.problems.filter(({ level }) => level === 'Error');
   const registered = assumedServices(read.resources, read.others, call.port);
   const others = [...read.others, ...registered.services];
   const written = meshConfigFor(options.meshConfig, read.others);
-  const world = worldOf(read.resources, others, outboundPolicy === undefined ? {} : { outboundPolicy }, {
+  const world = worldOf(read.resources, others, policy, {
     addressesFor: clusterAddresses(others),
     meshConfig: meshConfigOf(written.settings.value),
   });

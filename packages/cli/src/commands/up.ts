@@ -4,6 +4,7 @@ import { StartError, startControlPlane } from '@outrigger/control-plane';
 import { ProcessGarbage } from '@outrigger/proxy/give-back-memory';
 import { keepHeapTrimmed } from '@outrigger/proxy/heap-trim';
 import { CliError, ExitCode } from '../error.ts';
+import { outboundPolicyOf } from '../outbound-policy.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { exitSoon, onStopSignals } from '../signals.ts';
 import { version } from '../version.ts';
@@ -38,9 +39,7 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
 
 /** Runs the control plane until SIGTERM or SIGINT. */
 export async function up(options: UpOptions): Promise<void> {
-  const { outboundPolicy } = options;
-  if (outboundPolicy !== undefined && outboundPolicy !== 'ALLOW_ANY' && outboundPolicy !== 'REGISTRY_ONLY')
-    throw new CliError(`--outbound-policy ${outboundPolicy}: no policy`, { next: 'ALLOW_ANY or REGISTRY_ONLY', exitCode: ExitCode.usage });
+  const policy = outboundPolicyOf(options.outboundPolicy);
   const ttlSeconds = Number(options.certificateTtl);
   if (!Number.isInteger(ttlSeconds) || ttlSeconds < 1)
     throw new CliError(`--certificate-ttl ${options.certificateTtl}: not a number of seconds`, { exitCode: ExitCode.usage });
@@ -56,7 +55,7 @@ export async function up(options: UpOptions): Promise<void> {
       ...(options.meshNetworks === undefined ? {} : { meshNetworksFile: options.meshNetworks }),
       ...(options.trustDomain === undefined ? {} : { trustDomain: options.trustDomain }),
       ...(options.rootNamespace === undefined ? {} : { rootNamespace: options.rootNamespace }),
-      ...(outboundPolicy === undefined ? {} : { outboundPolicy }),
+      ...policy,
       grpc: bind(options.xdsAddress, '--xds-address'),
       api: bind(options.dashboardAddress, '--dashboard-address'),
       ...(options.externalName === undefined ? {} : { externalNames: options.externalName }),
