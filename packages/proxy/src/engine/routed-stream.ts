@@ -15,7 +15,7 @@ export const CONFIG_WAIT = 3;
 export abstract class RoutedStream extends FilteredStream {
   /** The route has an idle timeout of its own. */
   ownIdle = false;
-  protected choice: ClusterChoice | null = null;
+  choice: ClusterChoice | null = null;
   #idleClock: IdleClock | null = null;
   #waiting = false;
   #waitTimer: WheelTimer | undefined = undefined;

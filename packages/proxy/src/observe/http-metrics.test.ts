@@ -1,6 +1,7 @@
 import { IstioMetrics, MetricRegistry, ResponseFlag } from '@outrigger/telemetry';
 import { expect, test } from 'vitest';
 import type { ActiveStream } from '../engine/active-stream.ts';
+import { TestEngine } from '../testing/test-engine.ts';
 import { HttpMetrics } from './http-metrics.ts';
 
 const HOST = 'orders.default.svc.cluster.local';
@@ -12,7 +13,7 @@ function stream(upstreamCluster: string, responseFlags: number, known = true): A
     manager: { direction: 'outbound' },
     endpoint: null,
     cluster: known ? { name: upstreamCluster, config } : null,
-    upstreamCluster,
+    choice: { name: upstreamCluster },
     responseFlags,
     responseCode: 503,
     responseHeaders: [],
@@ -37,6 +38,26 @@ test('requests that reached no endpoint of a subset are counted by it, whether i
   const streams = [stream(v2, ResponseFlag.noHealthyUpstream), stream(v2, ResponseFlag.upstreamOverflow), stream(v2, ResponseFlag.noHealthyUpstream)];
   expect(unreached(...streams)).toEqual({ 'orders/default/v2': 3 });
   expect(unreached(stream(v2, ResponseFlag.noClusterFound, false))).toEqual({ 'orders/default/v2': 1 });
+});
+
+test('a request for a cluster that the proxy does not have counts for the service that was meant, whatever a request may name', async () => {
+  const engine = new TestEngine();
+  const routes = [
+    { match: { path: '/named' }, route: { clusterHeader: 'x-cluster' } },
+    { match: { prefix: '/' }, route: { cluster: `outbound|8080|v9|${HOST}` } },
+  ];
+  await engine.listener('out', { routes, fields: { trafficDirection: 'OUTBOUND' } });
+  const client = engine.client('out');
+  await client.call({ path: '/' });
+  for (const name of ['outbound|1|a|b.c.svc.x', 'outbound|2|a|d.c.svc.x']) await client.call({ path: '/named', headers: ['x-cluster', name] });
+  const seriesOf = (name: string) => [...[...engine.telemetry.registry.families()].find((family) => family.name === name)!.series()];
+  expect(seriesOf('outrigger_unreached_requests_total').map(({ labels }) => labels.join('/'))).toEqual(['orders/default/v9']);
+  const requests = seriesOf('istio_requests_total').map(({ labels, metric }) => [labels.includes(HOST), (metric as { value: number }).value]);
+  expect(requests).toEqual([
+    [true, 1],
+    [false, 2],
+  ]);
+  await engine.close();
 });
 
 test('those of a cluster without a subset are not, nor those that something else kept back', () => {

@@ -139,7 +139,8 @@ export class HttpMetrics {
     const host = stream.endpoint;
     const policy = stream.upstreamSecure ? 'mutual_tls' : 'none';
     if (host === null || stream.cluster === null) {
-      const name = stream.upstreamCluster;
+      // What the configuration names, not what a request does: there would be no end of those.
+      const name = stream.cluster?.name ?? stream.choice?.name ?? '';
       const without = this.#withoutHost.get(name) ?? this.#addWithoutHost(name, stream.cluster);
       if (without.unreached !== null && (stream.responseFlags & UNREACHED_FLAGS) !== 0) without.unreached.value++;
       return without.set;
