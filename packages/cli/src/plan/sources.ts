@@ -1,6 +1,6 @@
 import { type AnalyzeOptions, analyze, messagesOf } from '@outrigger/analysis';
-import { type MeshView, worldWith } from '@outrigger/control-plane/mesh-view';
-import { instancesOf, type ReadResult, type Resource, refKey, refOf, resourceFrom, servicesOf } from '@outrigger/resources';
+import { type MeshView, resourceOf, worldWith } from '@outrigger/control-plane/mesh-view';
+import { instancesOf, type ReadResult, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
 import { buildMesh, type MeshSettings } from '@outrigger/translate';
 import { meshConfigFor } from '../mesh-config-file.ts';
 import { meshConfigOf } from '../simulate/mesh-config.ts';
@@ -11,10 +11,7 @@ import { proxiesOf } from './proxies.ts';
 
 /** A mesh that runs, and what it would be with these resources. `prune`: what they do not name is taken away. */
 export function inputOfMesh(view: MeshView, read: ReadResult, { prune, nowMs }: { readonly prune: boolean; readonly nowMs: number }): PlanInput {
-  const present = view.resources.map(({ object, source }) => {
-    const manifest = object as unknown as Parameters<typeof resourceFrom>[0];
-    return source.file === '' ? resourceFrom(manifest) : resourceFrom(manifest, { file: source.file, line: source.line });
-  });
+  const present = view.resources.map(resourceOf);
   const before = new Map(present.map((resource) => [refKey(refOf(resource)), resource]));
   const wanted = read.resources.map((resource) => stamped(resource, before.get(refKey(refOf(resource))), nowMs));
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);

@@ -5,6 +5,7 @@ import type { PushSource } from '../push/push-source.ts';
 import type { Existing } from '../registry/declared.ts';
 import type { StoredItem } from '../store/resource-store.ts';
 
+export { resourceOf } from '../config/resource-of.ts';
 export { worldWith } from '../registry/declared.ts';
 
 /** GET /api/v1/mesh: all that translation looks at, so that `rig plan` can ask it what a change would do. */

@@ -20,7 +20,6 @@ import {
   refKey,
   refOf,
   refText,
-  resourceFrom,
   type SettingsDocument,
   type SourceFile,
   type Validator,
@@ -40,6 +39,7 @@ import {
 } from '../store/resource-store.ts';
 import { manifestDiff } from './diff.ts';
 import { diffView, revisionView } from './history.ts';
+import { resourceOf } from './resource-of.ts';
 import { undoTo } from './undo.ts';
 
 export type ConfigErrorCode = 'REFUSED' | 'NOT_FOUND' | 'AMBIGUOUS' | 'IN_FOLDER' | 'UNKNOWN_KIND' | 'CHANGED';
@@ -435,11 +435,6 @@ function objectKeyOf({ object }: StoredItem): ObjectKey {
 
 function objectOf(resource: Resource): NewObject {
   return manifestOf(resource) as unknown as NewObject;
-}
-
-function resourceOf({ object, source }: StoredItem): Resource {
-  const manifest = object as unknown as Parameters<typeof resourceFrom>[0];
-  return source.file === '' ? resourceFrom(manifest) : resourceFrom(manifest, { file: source.file, line: source.line });
 }
 
 function sourceOf(resource: Resource, manager: Source['manager']): Source {
