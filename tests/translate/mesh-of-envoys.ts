@@ -6,18 +6,8 @@ import { join } from 'node:path';
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import type { Authority, Svid } from '@outrigger/identity';
 import { type Instance, type Resource, refOf } from '@outrigger/resources';
-import {
-  bootstrapText,
-  buildMesh,
-  changeMesh,
-  clusterNames,
-  envoyBootstrap,
-  listenerNames,
-  type Mesh,
-  type ProxyNode,
-  parseNode,
-  translate,
-} from '@outrigger/translate';
+import { buildMesh, changeMesh, clusterNames, listenerNames, type Mesh, type ProxyNode, parseNode, translate } from '@outrigger/translate';
+import { bootstrapText, envoyBootstrap } from '@outrigger/translate/bootstrap';
 import {
   createAdsRoutes,
   createGrpcServer,

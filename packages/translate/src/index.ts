@@ -1,4 +1,3 @@
-export { type AdsAddress, bootstrapText, type EnvoyBootstrapOptions, envoyBootstrap } from './bootstrap.ts';
 export { VIRTUAL_INBOUND } from './capture/inbound.ts';
 export { VIRTUAL_OUTBOUND } from './capture/outbound.ts';
 export { parseCaptureListener } from './capture/places.ts';
