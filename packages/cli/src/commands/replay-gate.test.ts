@@ -8,6 +8,7 @@ import { bareNode } from '@outrigger/translate';
 import { TypeUrl } from '@outrigger/xds';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiClient } from '../api/client.ts';
+import { sample, window } from '../plan/testing/samples.ts';
 import { gatePercent, gateWindowMs, passReplayGate } from './replay-gate.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'gate-'));
@@ -61,26 +62,8 @@ afterAll(async () => {
 
 /** Of 2,000 requests one in twenty is for a path that somebody has forgotten. */
 function traffic(): SampleWindow[] {
-  const samples = Array.from({ length: 40 }, (_, index) => ({
-    atMs: 0,
-    method: 'GET',
-    scheme: 'http',
-    authority: 'orders:8080',
-    path: index % 20 === 3 ? `/legacy/${index}` : `/orders/${index}`,
-    headers: [],
-    listener: 'http_proxy',
-    address: '127.0.0.1:15001',
-    remote: '127.0.0.1',
-    tls: false,
-    sni: '',
-    alpn: '',
-    peer: '',
-    status: 200,
-    flags: 0,
-    route: 'default',
-    cluster: 'outbound|8080||orders.default.svc.cluster.local',
-  }));
-  return [{ node: 'web.default', direction: 'outbound', startMs: 0, endMs: 5_000, seen: 2_000, samples }];
+  const samples = Array.from({ length: 40 }, (_, index) => sample(index % 20 === 3 ? `/legacy/${index}` : `/orders/${index}`));
+  return [window(samples, { seen: 2_000 })];
 }
 
 describe('a change that would send 5 % of the traffic to a 404', () => {

@@ -1,10 +1,11 @@
-import type { RequestSample, SampleWindow } from '@outrigger/control-plane/api';
+import type { SampleWindow } from '@outrigger/control-plane/api';
 import { readResources } from '@outrigger/resources';
 import { bareNode } from '@outrigger/translate';
 import { expect, test } from 'vitest';
 import { type ReplayReport, replay } from './replay.ts';
 import { inputOfFiles } from './sources.ts';
 import { CompiledXds, Tables } from './tables.ts';
+import { sample, window } from './testing/samples.ts';
 import { XdsState } from './xds-state.ts';
 
 const web = bareNode('default', 'web', { httpProxy: { host: '127.0.0.1', port: 15_001 } });
@@ -30,38 +31,6 @@ metadata: {name: orders}
 spec: {hosts: [orders], http: ${http}}
 `;
 const v1 = '{route: [{destination: {host: orders, subset: v1}}]}';
-
-function sample(path: string, more: Partial<RequestSample> = {}): RequestSample {
-  return {
-    atMs: 0,
-    method: 'GET',
-    scheme: 'http',
-    authority: 'orders:8080',
-    path,
-    headers: [],
-    listener: 'http_proxy',
-    address: '127.0.0.1:15001',
-    remote: '127.0.0.1',
-    tls: false,
-    sni: '',
-    alpn: '',
-    peer: '',
-    status: 200,
-    flags: 0,
-    route: 'default',
-    cluster: '',
-    ...more,
-  };
-}
-const window = (samples: readonly RequestSample[], more: Partial<SampleWindow> = {}): SampleWindow => ({
-  node: web.id,
-  direction: 'outbound',
-  startMs: 0,
-  endMs: 5_000,
-  seen: samples.length,
-  samples: [...samples],
-  ...more,
-});
 
 async function replayed(before: string, after: string, windows: readonly SampleWindow[]): Promise<ReplayReport> {
   const read = (text: string) => readResources([{ file: 'mesh.yaml', text: SERVICE + text }]);
