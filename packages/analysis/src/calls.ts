@@ -1,4 +1,3 @@
-import { matchesLabels } from '@outrigger/resources';
 import type { Context } from './context.ts';
 import type { KubernetesWorkload } from './kubernetes.ts';
 
@@ -39,15 +38,12 @@ function addSidecars(context: Context, add: Add): void {
     if (labels === undefined || Object.keys(labels).length === 0) continue;
     const named = (spec.egress ?? []).flatMap(({ hosts }) => hosts ?? []).map((host) => host.slice(host.indexOf('/') + 1));
     const callees = named.filter((host) => !host.includes('*')).map((host) => context.fullHost(host, metadata.namespace));
-    if (callees.length > 0)
-      add(
-        hostsWhere(context, metadata.namespace, (workload) => matchesLabels(labels, workload.labels)),
-        callees,
-      );
+    if (callees.length > 0) add(hostsOf(context, context.workloadsWith({ namespace: metadata.namespace, labels })), callees);
   }
 }
 
 function addPolicies(context: Context, add: Add): void {
+  const ofAccount = Map.groupBy([...context.workloads.values()].flat(), ({ namespace, serviceAccount }) => `${namespace}/${serviceAccount}`);
   for (const { metadata, spec } of context.ofKind('AuthorizationPolicy')) {
     if ((spec.action ?? 'ALLOW') !== 'ALLOW' || spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0) continue;
     const sources = (spec.rules ?? []).flatMap(({ from }) => (from ?? []).map(({ source }) => source));
@@ -62,13 +58,8 @@ function addPolicies(context: Context, add: Add): void {
       }),
     ]);
     if (accounts.length === 0) continue;
-    const labels = spec.selector?.matchLabels;
-    const callees = hostsWhere(context, metadata.namespace, (workload) => matchesLabels(labels, workload.labels));
-    for (const { namespace, name } of accounts)
-      add(
-        hostsWhere(context, namespace, ({ serviceAccount }) => serviceAccount === name),
-        callees,
-      );
+    const callees = hostsOf(context, context.workloadsWith({ namespace: metadata.namespace, labels: spec.selector?.matchLabels ?? {} }));
+    for (const { namespace, name } of accounts) add(hostsOf(context, ofAccount.get(`${namespace}/${name}`) ?? []), callees);
   }
 }
 
@@ -79,17 +70,13 @@ function addSources(context: Context, add: Add): void {
       for (const { sourceLabels, sourceNamespace } of match ?? []) {
         if (sourceLabels === undefined || Object.keys(sourceLabels).length === 0) continue;
         const namespaces = sourceNamespace === undefined ? [...context.workloads.keys()] : [sourceNamespace];
-        for (const namespace of namespaces)
-          add(
-            hostsWhere(context, namespace, ({ labels }) => matchesLabels(sourceLabels, labels)),
-            callees,
-          );
+        for (const namespace of namespaces) add(hostsOf(context, context.workloadsWith({ namespace, labels: sourceLabels })), callees);
       }
     }
   }
 }
 
-/** Hosts of the services that a namespace's workloads of a sort are behind. */
-function hostsWhere(context: Context, namespace: string, fits: (workload: KubernetesWorkload) => boolean): ReadonlySet<string> {
-  return new Set((context.workloads.get(namespace) ?? []).filter(fits).flatMap((workload) => context.hostsOf(workload)));
+/** Hosts of the services that workloads are behind. */
+function hostsOf(context: Context, workloads: readonly KubernetesWorkload[]): ReadonlySet<string> {
+  return new Set(workloads.flatMap((workload) => context.hostsOf(workload)));
 }

@@ -15,14 +15,16 @@ import {
   type KubernetesDocument,
   type KubernetesService,
   kubernetesServices,
+  LabelIndex,
+  type LabelsIn,
   list,
-  matchesLabels,
   namespaceOf,
   ofKind,
   type Resource,
   type ResourceRef,
   refKey,
   refOf,
+  SelectorIndex,
   type Service,
   type ServiceEntryPort,
   type ServiceEntrySpec,
@@ -66,8 +68,9 @@ export class Context {
   #gateways: ReadonlyMap<string, Resource<GatewaySpec>> | undefined;
   #othersByKind: ReadonlyMap<string, readonly KubernetesDocument[]> | undefined;
   #namespaces: ReadonlyMap<string, KubernetesDocument> | undefined;
-  #entrySelectors: ReadonlyMap<string, readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[]> | undefined;
-  #selecting: ReadonlyMap<string, readonly KubernetesService[]> | undefined;
+  #entrySelectors: ReadonlyMap<string, readonly LabelsIn[]> | undefined;
+  #selecting: SelectorIndex<KubernetesService> | undefined;
+  #labelled: LabelIndex<KubernetesWorkload> | undefined;
   #pods: readonly Pod[] | undefined;
   #workloads: ReadonlyMap<string, readonly KubernetesWorkload[]> | undefined;
 
@@ -121,8 +124,17 @@ export class Context {
     return this.#workloads;
   }
 
+  /** Those of a namespace that have these labels; without labels all of them. */
+  workloadsWith(selector: LabelsIn): readonly KubernetesWorkload[] {
+    if (this.#labelled === undefined) {
+      this.#labelled = new LabelIndex((workload) => workload);
+      for (const workload of [...this.workloads.values()].flat()) this.#labelled.put(workload);
+    }
+    return this.#labelled.selected(selector);
+  }
+
   /** What the Service of Kubernetes of a full host selects; undefined where it selects nothing. */
-  selectorOf(host: string): { readonly namespace: string; readonly labels: Readonly<Record<string, string>> } | undefined {
+  selectorOf(host: string): LabelsIn | undefined {
     const found = this.#kubernetesServices.get(host);
     return found?.selector === undefined ? undefined : { namespace: found.service.namespace, labels: found.selector };
   }
@@ -140,16 +152,18 @@ export class Context {
     return known;
   }
 
-  #hostsSelecting({ namespace, labels }: KubernetesWorkload): readonly string[] {
-    this.#selecting ??= Map.groupBy(
-      [...this.#kubernetesServices.values()].filter(({ selector }) => selector !== undefined && Object.keys(selector).length > 0),
-      ({ service }) => service.namespace,
-    );
-    return (this.#selecting.get(namespace) ?? []).filter(({ selector }) => matchesLabels(selector, labels)).map(({ service }) => service.hostname);
+  #hostsSelecting(workload: KubernetesWorkload): readonly string[] {
+    if (this.#selecting === undefined) {
+      this.#selecting = new SelectorIndex(({ service: { namespace }, selector }) =>
+        selector === undefined || Object.keys(selector).length === 0 ? undefined : { namespace, labels: selector },
+      );
+      for (const service of this.#kubernetesServices.values()) this.#selecting.put(service);
+    }
+    return this.#selecting.selecting(workload).map(({ service }) => service.hostname);
   }
 
   /** What the ServiceEntries of a host select by its workloadSelector. */
-  entrySelectorsOf(host: string): readonly { readonly namespace: string; readonly labels: Readonly<Record<string, string>> }[] {
+  entrySelectorsOf(host: string): readonly LabelsIn[] {
     this.#entrySelectors ??= Map.groupBy(
       this.ofKind('ServiceEntry').flatMap(({ metadata: { namespace }, spec }) => {
         const labels = spec.workloadSelector?.labels;

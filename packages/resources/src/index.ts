@@ -94,6 +94,7 @@ export type {
   WorkloadGroupSpec,
 } from './kinds/workloads.ts';
 export { type KubernetesService, kubernetesServices } from './kubernetes-services.ts';
+export { LabelIndex, type LabelsIn, SelectorIndex } from './label-index.ts';
 export { matchesLabels, selects } from './labels.ts';
 export type { Health, Instance, InstancePort, Protocol, Resolution, Service, ServicePort } from './mesh.ts';
 export { type MeshConfigEffect, meshConfigFields } from './mesh-config/fields.ts';

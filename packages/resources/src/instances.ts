@@ -26,7 +26,7 @@ export function instancesOf(resources: readonly Resource[], options: InstanceOpt
     entries.put(entry);
     instances.push(...instancesOfEntry(entry, options));
   }
-  for (const workload of ofKind(resources, 'WorkloadEntry')) instances.push(...instancesOfWorkload(workload, entries.selecting(workload), options));
+  for (const workload of ofKind(resources, 'WorkloadEntry')) instances.push(...instancesOfWorkload(workload, entries.selectingWorkload(workload), options));
   return instances;
 }
 

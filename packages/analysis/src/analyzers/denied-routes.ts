@@ -4,10 +4,10 @@ import {
   type AuthorizationRule,
   type HttpMatchRequest,
   type HttpRoute,
-  matchesLabels,
   type Resource,
   refOf,
   refText,
+  SelectorIndex,
 } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import type { Context } from '../context.ts';
@@ -63,21 +63,19 @@ function arrivingOf({ uri, method, ignoreUriCase }: HttpMatchRequest): Arriving 
 function workloadsOf(context: Context, host: string): readonly KubernetesWorkload[] {
   const selector = context.selectorOf(host);
   if (selector === undefined || Object.keys(selector.labels).length === 0) return [];
-  return (context.workloads.get(selector.namespace) ?? []).filter(({ labels }) => matchesLabels(selector.labels, labels));
+  return context.workloadsWith(selector);
 }
 
 type Policy = Resource<AuthorizationPolicySpec>;
 
 /** The policies of a workload: of its namespace and of the mesh, those that select it. */
 function policiesOf({ rootNamespace }: Context, policies: readonly Policy[]): (workload: KubernetesWorkload) => readonly Policy[] {
-  const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace);
+  const index = new SelectorIndex<Policy>(({ metadata: { namespace }, spec }) => ({ namespace, labels: spec.selector?.matchLabels ?? {} }));
+  for (const policy of policies) index.put(policy);
   const known = new Map<KubernetesWorkload, readonly Policy[]>();
   return (workload) => {
     const own =
-      known.get(workload) ??
-      [...new Set([workload.namespace, rootNamespace])]
-        .flatMap((namespace) => byNamespace.get(namespace) ?? [])
-        .filter(({ spec }) => matchesLabels(spec.selector?.matchLabels, workload.labels));
+      known.get(workload) ?? [...new Set([workload.namespace, rootNamespace])].flatMap((namespace) => index.selecting({ namespace, labels: workload.labels }));
     known.set(workload, own);
     return own;
   };

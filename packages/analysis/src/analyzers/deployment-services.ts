@@ -1,4 +1,4 @@
-import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, labelsOf, list, namespaceOf, SelectorIndex, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { isDeploymentInMesh } from '../injection.ts';
 
@@ -14,11 +14,16 @@ export const deploymentServices: Analyzer = {
   codes: ['IST0116', 'IST0137'],
   ofFiles: true,
   run(context) {
-    const services = Map.groupBy(context.otherOfKind('Service'), namespaceOf);
+    const services = new SelectorIndex<KubernetesDocument>((service) => {
+      const labels = stringMap(service.value, 'spec', 'selector');
+      return Object.keys(labels).length === 0 ? undefined : { namespace: namespaceOf(service), labels };
+    });
+    for (const service of context.otherOfKind('Service')) services.put(service);
     for (const deployment of context.otherOfKind('Deployment')) {
       const isWaypoint = labelsOf(deployment)['gateway.istio.io/managed'] === 'istio.io-mesh-controller';
       if (isWaypoint || !isDeploymentInMesh(context, deployment)) continue;
-      const ports = exposedPorts(services.get(namespaceOf(deployment)) ?? [], deployment);
+      const labels = stringMap(deployment.value, 'spec', 'template', 'metadata', 'labels');
+      const ports = services.selecting({ namespace: namespaceOf(deployment), labels }).flatMap(exposedPorts);
       for (const [number, exposed] of Map.groupBy(ports, (port) => port.number)) {
         const protocols = new Set(exposed.map(({ port }) => field(port, 'protocol') ?? 'TCP'));
         const services = exposed.map(({ service }) => service).sort();
@@ -34,17 +39,10 @@ export const deploymentServices: Analyzer = {
   },
 };
 
-/** Ports of the Services, of its namespace, that select the pods of a Deployment. */
-function exposedPorts(services: readonly KubernetesDocument[], deployment: KubernetesDocument): readonly Exposed[] {
-  const namespace = namespaceOf(deployment);
-  const labels = stringMap(deployment.value, 'spec', 'template', 'metadata', 'labels');
-  return services.flatMap((service) => {
-    const selector = stringMap(service.value, 'spec', 'selector');
-    if (Object.keys(selector).length === 0 || !matchesLabels(selector, labels)) return [];
-    return list(field(service.value, 'spec', 'ports')).flatMap((port) => {
-      const number = field(port, 'port');
-      return typeof number === 'number' ? [{ service: `${namespace}/${service.name}`, port, number }] : [];
-    });
+function exposedPorts(service: KubernetesDocument): readonly Exposed[] {
+  return list(field(service.value, 'spec', 'ports')).flatMap((port) => {
+    const number = field(port, 'port');
+    return typeof number === 'number' ? [{ service: `${namespaceOf(service)}/${service.name}`, port, number }] : [];
   });
 }
 

@@ -35,8 +35,6 @@ function namespaceOfHost(host: string): string {
 function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
   const registered = context.instances.filter((instance) => instance.services.includes(host)).map((instance) => instance.labels);
   const selectors = [context.selectorOf(host), ...context.entrySelectorsOf(host)].filter((selector) => selector !== undefined);
-  const pods = selectors.flatMap(({ namespace, labels }) =>
-    (context.workloads.get(namespace) ?? []).filter((workload) => matchesLabels(labels, workload.labels)).map((workload) => workload.labels),
-  );
+  const pods = selectors.flatMap((selector) => context.workloadsWith(selector)).map(({ labels }) => labels);
   return [...registered, ...pods];
 }

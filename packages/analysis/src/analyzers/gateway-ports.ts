@@ -1,4 +1,4 @@
-import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, stringMap } from '@outrigger/resources';
+import { field, type Json, type KubernetesDocument, labelsOf, list, matchesLabels, namespaceOf, SelectorIndex, stringMap } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import { selectorText } from '../selector-text.ts';
 
@@ -9,6 +9,11 @@ export const gatewayPorts: Analyzer = {
   once: true,
   ofFiles: true,
   run(context) {
+    const services = new SelectorIndex<KubernetesDocument>((service) => ({
+      namespace: namespaceOf(service),
+      labels: stringMap(service.value, 'spec', 'selector'),
+    }));
+    for (const service of context.otherOfKind('Service')) services.put(service);
     for (const gateway of context.ofKind('Gateway')) {
       const selector = gateway.spec.selector ?? {};
       const pods = context.pods.filter(({ labels }) => matchesLabels(selector, labels));
@@ -18,13 +23,9 @@ export const gatewayPorts: Analyzer = {
         context.report(gateway, 'spec.selector', 'IST0101', 'selector', selectorText(selector));
         continue;
       }
-      const services = context.otherOfKind('Service').filter((service) => {
-        const selected = stringMap(service.value, 'spec', 'selector');
-        return pods.some(({ namespace, labels }) => namespace === namespaceOf(service) && matchesLabels(selected, labels));
-      });
-      const ports = services.flatMap(listenedOn);
+      const ports = new Set(pods.flatMap((pod) => services.selecting(pod)).flatMap(listenedOn));
       for (const [index, { port }] of (gateway.spec.servers ?? []).entries()) {
-        if (port?.number !== undefined && !ports.includes(port.number))
+        if (port?.number !== undefined && !ports.has(port.number))
           context.report(gateway, `spec.servers[${index}].port.number`, 'IST0162', port.number, selectorText(selector));
       }
     }

@@ -16,8 +16,7 @@ export const mtlsMismatches: Analyzer = {
       const host = context.fullHost(spec.host ?? '', metadata.namespace);
       const selector = context.selectorOf(host);
       if (mode === undefined || selector === undefined || Object.keys(selector.labels).length === 0) continue;
-      const workloads = (context.workloads.get(selector.namespace) ?? []).filter(({ labels }) => matchesLabels(selector.labels, labels));
-      const asked = workloads.map((workload) => askedOf(context, policies, workload));
+      const asked = context.workloadsWith(selector).map((workload) => askedOf(context, policies, workload));
       const refusing = asked.find(({ mode: own }) => (own === 'STRICT' && mode !== 'ISTIO_MUTUAL') || (own === 'DISABLE' && mode === 'ISTIO_MUTUAL'));
       if (refusing === undefined) continue;
       const wanted = refusing.mode === 'STRICT' ? 'ISTIO_MUTUAL' : 'DISABLE';

@@ -73,13 +73,12 @@ class Emptiness {
 
   #find(host: string, subset: string): boolean {
     const selector = this.#context.selectorOf(host);
-    const workloads = this.#context.workloads.get(selector?.namespace ?? '');
     // Files that hold none of a namespace's workloads say nothing of them.
-    if (selector === undefined || Object.keys(selector.labels).length === 0 || workloads === undefined) return false;
+    if (selector === undefined || Object.keys(selector.labels).length === 0 || !this.#context.workloads.has(selector.namespace)) return false;
     const subsets = subset === '' ? [{}] : (this.#subsets.get(`${host} ${subset}`) ?? []);
     // A subset that no rule has is another message.
     if (subsets.length === 0) return false;
-    const inHost = workloads.filter(({ labels }) => matchesLabels(selector.labels, labels));
+    const inHost = this.#context.workloadsWith(selector);
     return !inHost.some(({ labels }) => subsets.some((candidate) => matchesLabels(candidate.labels, labels)));
   }
 }

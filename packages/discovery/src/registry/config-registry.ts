@@ -163,7 +163,7 @@ class Declared {
 
   #ofWorkload(key: string): readonly Instance[] {
     const workload = this.#workloads.get(key);
-    return workload === undefined ? NONE : instancesOfWorkload(workload, this.#selectors.selecting(workload), this.#options);
+    return workload === undefined ? NONE : instancesOfWorkload(workload, this.#selectors.selectingWorkload(workload), this.#options);
   }
 
   #own(owner: string, next: readonly Instance[], changes: ChangeSet): void {
