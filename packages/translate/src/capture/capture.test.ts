@@ -74,6 +74,22 @@ describe('a proxy whose connections are redirected', () => {
     ).toContain('outbound|5432||db');
   });
 
+  it.each([
+    ['a service of the port has', 'bar.foo.com', false],
+    ['no service has', 'other.foo.com', true],
+    ['a wildcard that covers a service', '*.foo.com', false],
+    ['a wildcard that covers none', '*.test', true],
+    // Routes of a service are not looked up by a part of a label.
+    ['a part of a label', '*r.foo.com', true],
+  ])('has a virtual host of its own for a host that only a VirtualService names: %s', (_, host, own) => {
+    const rules = resource('VirtualService', 'rules', { hosts: [host], http: [{ route: [{ destination: { host: 'bar.foo.com' } }] }] });
+    const bar = service('bar', 80, 'HTTP', { hostname: 'bar.foo.com' });
+    const { message } = routeConfiguration(buildMesh({ config: [rules], services: [bar], instances: [] }), web, '80');
+    const names = message!.virtualHosts.map(({ name }) => name);
+    expect(names).toContain('bar.foo.com:80');
+    expect(names.includes(`${host}:80`) && host !== 'bar.foo.com').toBe(own);
+  });
+
   it('has the names of a headless service and of its instances', () => {
     const head = service('head', 80, 'HTTP', { headless: true });
     const headless = buildMesh({ config: [], services: [head], instances: [instance('head', '', 1, 80, 80, { address: '10.1.0.9' })] });

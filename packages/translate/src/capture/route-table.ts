@@ -96,19 +96,15 @@ function domainsOf({ node, settings }: Reader, service: Service, aliases: readon
 
 /** Hosts of VirtualServices that no service of the port has: on 80, or where the same VirtualService has a service on that port. */
 function namedHosts(reader: Reader, visibility: Visibility, services: readonly Service[], port: number): readonly string[] {
-  const known = [...visibility.services()].filter((service) => service.ports.some((one) => one.port === port) && visibility.imports(service, port));
+  const known = [...visibility.services()].filter(
+    (service) => service.aliasOf === undefined && service.ports.some((one) => one.port === port) && visibility.imports(service, port),
+  );
+  const names = new Set(known.map(({ hostname }) => hostname));
+  const isKnown = (host: string): boolean =>
+    names.has(host) || (host.startsWith('*') && !isPartialWildcard(host) && known.some(({ hostname }) => hostsOverlap(host, hostname)));
   return [...visibility.virtualServiceHosts()]
     .sort(([, a], [, b]) => byAge(a, b))
-    .filter(([host, virtualService]) => {
-      if (
-        known.some(
-          ({ hostname, aliasOf }) =>
-            aliasOf === undefined && (hostname === host || (host.startsWith('*') && !isPartialWildcard(host) && hostsOverlap(host, hostname))),
-        )
-      )
-        return false;
-      return port === HTTP_PORT || hasService(reader, visibility, virtualService, services);
-    })
+    .filter(([host, virtualService]) => !isKnown(host) && (port === HTTP_PORT || hasService(reader, visibility, virtualService, services)))
     .map(([host]) => host);
 }
 
