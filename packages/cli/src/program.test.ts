@@ -125,6 +125,7 @@ describe('a command line that rig does not know ends with 2:', () => {
     ['no such policy', ['up', '--outbound-policy', 'NONE'], '--outbound-policy NONE: no policy'],
     ['nothing to save', ['plan', '-f', 'x', '--save-replay', 'y'], '--save-replay writes what a mesh that runs has seen'],
     ['a gate of no share', ['apply', '-f', 'x', '--replay-gate=much'], '--replay-gate=much: no share of requests'],
+    ['no time to wait, with nothing applied', ['apply', '-f', path('rule.yaml'), '--wait', 'long'], '--wait long: not a number of seconds'],
     ['no file', ['apply', '-f', '/nonexistent.yaml'], 'there is no such file'],
   ])('%s', async (_, args, message) => {
     const ended = await rig(...args);

@@ -25,10 +25,11 @@ const defaultWaitSeconds = 30;
 
 export async function apply(options: ApplyOptions): Promise<void> {
   const api = apiOf(options.state);
+  const seconds = waitSeconds(options.wait);
   const percent = gatePercent(options.replayGate);
   const gate = percent === undefined ? undefined : await gated(api, options, percent);
   const result = await send(api, options, options.dryRun === true, gate?.revision);
-  const waited = options.wait && !options.dryRun ? await waitFor(api, result.revision, options.wait) : undefined;
+  const waited = seconds !== undefined && options.dryRun !== true ? await waitFor(api, result.revision, seconds) : undefined;
   if (options.output === 'json') printJson({ ...result, ...(waited ? { wait: waited } : {}), ...(gate ? { replay: gate.replay } : {}) });
   else {
     for (const message of result.messages) console.error(messageLine(message));
@@ -97,9 +98,17 @@ export function refused(messages: readonly Message[], output: OutputFormat): Cli
   return new CliError(`refused: ${errors} error${errors === 1 ? '' : 's'}; nothing has been changed`, { next: 'mend the lines named above and try again' });
 }
 
-export async function waitFor(api: ApiClient, revision: string, wait: boolean | string): Promise<WaitResult> {
-  const seconds = wait === true ? defaultWaitSeconds : Number(wait);
-  if (!Number.isFinite(seconds) || seconds <= 0) throw new CliError(`--wait ${String(wait)}: not a number of seconds`, { exitCode: ExitCode.usage });
+/** Of `--wait`; undefined: nobody waits. To be asked before anything is changed. */
+export function waitSeconds(wait: boolean | string | undefined, otherwise = defaultWaitSeconds): number | undefined {
+  if (wait === undefined || wait === false) return undefined;
+  if (wait === true) return otherwise;
+  const seconds = Number(wait);
+  if (!Number.isFinite(seconds) || seconds <= 0)
+    throw new CliError(`--wait ${wait}: not a number of seconds`, { next: 'a number above 0, or --wait alone', exitCode: ExitCode.usage });
+  return seconds;
+}
+
+export async function waitFor(api: ApiClient, revision: string, seconds: number): Promise<WaitResult> {
   return api.get<WaitResult>(`/wait?revision=${encodeURIComponent(revision)}&timeoutMs=${Math.round(seconds * 1000)}`, seconds * 1000 + 5000);
 }
 

@@ -5,7 +5,7 @@ import { CliError, ExitCode } from '../error.ts';
 import { readConfigFiles } from '../files.ts';
 import { groupedKind, kindAndName } from '../kinds.ts';
 import { type OutputFormat, printJson } from '../output.ts';
-import { printWait, waitExitCode, waitFor } from './apply.ts';
+import { printWait, waitExitCode, waitFor, waitSeconds } from './apply.ts';
 
 export interface DeleteOptions {
   kind: string | undefined;
@@ -19,6 +19,7 @@ export interface DeleteOptions {
 
 export async function remove(options: DeleteOptions): Promise<void> {
   const api = apiOf(options.state);
+  const seconds = waitSeconds(options.wait);
   const present = (await api.get<ResourceView[]>('/resources')).map(
     ({ apiVersion, kind, namespace, name }): ResourceRef => ({ group: groupOf(apiVersion), kind, namespace, name }),
   );
@@ -30,7 +31,7 @@ export async function remove(options: DeleteOptions): Promise<void> {
     .filter((target) => known.has(refKey(target)))
     .map((target): DeleteTarget => ({ kind: groupedKind(target), namespace: target.namespace, name: target.name }));
   const { revision } = await api.post<{ revision: string }>('/delete', { resources });
-  const waited = options.wait ? await waitFor(api, revision, options.wait) : undefined;
+  const waited = seconds === undefined ? undefined : await waitFor(api, revision, seconds);
   if (options.output === 'json')
     printJson({ deleted: targets.filter((target) => known.has(refKey(target))), missing, revision, ...(waited ? { wait: waited } : {}) });
   else {

@@ -4,6 +4,7 @@ import { apiOf } from '../api/control-plane.ts';
 import { CliError, ExitCode } from '../error.ts';
 import { duration, milliseconds, type OutputFormat, percent, printJson, table } from '../output.ts';
 import { parseName } from '../workload/options.ts';
+import { waitSeconds } from './apply.ts';
 
 interface Common {
   namespace: string;
@@ -32,18 +33,20 @@ const AWAY_MS = 60_000;
 
 export async function startRollout(options: StartOptions): Promise<void> {
   const api = apiOf(options.state);
+  const seconds = waitSeconds(options.wait, Number.POSITIVE_INFINITY);
   const [service = '', space] = parseService(options.service);
   const namespace = space ?? parseName(options.namespace, '--namespace');
   const view = await api.post<RolloutView>('/rollouts', { namespace, name: service, spec: specOf(options, service) });
-  if (!options.wait) return show(view, options.output);
+  if (seconds === undefined) return show(view, options.output);
   if (options.output === 'text') console.log(`rollout ${view.name}: ${view.verdict}`);
-  await follow(api, view, options);
+  await follow(api, view, seconds, options.output);
 }
 
 export async function rolloutStatus(options: Common & { service: string; wait?: boolean | string }): Promise<void> {
   const api = apiOf(options.state);
+  const seconds = waitSeconds(options.wait, Number.POSITIVE_INFINITY);
   const view = await find(api, options);
-  if (options.wait) await follow(api, view, options);
+  if (seconds !== undefined) await follow(api, view, seconds, options.output);
   else show(view, options.output);
 }
 
@@ -122,9 +125,7 @@ async function find(api: ApiClient, options: Common & { service: string }): Prom
 }
 
 /** Says what changes until it is over, paused, or the time is up. */
-async function follow(api: ApiClient, first: RolloutView, options: { wait?: boolean | string; output: OutputFormat }): Promise<void> {
-  const seconds = options.wait === true ? Number.POSITIVE_INFINITY : Number(options.wait);
-  if (Number.isNaN(seconds) || seconds <= 0) throw new CliError(`--wait ${String(options.wait)}: not a number of seconds`, { exitCode: ExitCode.usage });
+async function follow(api: ApiClient, first: RolloutView, seconds: number, output: OutputFormat): Promise<void> {
   const untilMs = Date.now() + seconds * 1000;
   let view = first;
   let said = first.history.length;
@@ -143,10 +144,10 @@ async function follow(api: ApiClient, first: RolloutView, options: { wait?: bool
     const now = views.find(({ namespace, name }) => namespace === first.namespace && name === first.name);
     if (now === undefined) throw new CliError(`rollout ${first.name} has been deleted`, { next: 'routes are as they are written again' });
     view = now;
-    if (options.output === 'text') for (const { text } of view.history.slice(said)) console.log(`${progressBar(view)} ${text}`);
+    if (output === 'text') for (const { text } of view.history.slice(said)) console.log(`${progressBar(view)} ${text}`);
     said = view.history.length;
   }
-  if (options.output === 'json') printJson(view);
+  if (output === 'json') printJson(view);
   else console.log(`rollout ${view.name}: ${view.verdict}`);
   process.exitCode = view.phase === 'succeeded' ? ExitCode.ok : view.phase === 'progressing' || view.phase === 'paused' ? ExitCode.timeout : ExitCode.failed;
 }

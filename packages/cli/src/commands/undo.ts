@@ -5,7 +5,7 @@ import { apiOf } from '../api/control-plane.ts';
 import { messageLine } from '../messages.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { revisionNumber } from '../revision.ts';
-import { printWait, waitExitCode, waitFor } from './apply.ts';
+import { printWait, waitExitCode, waitFor, waitSeconds } from './apply.ts';
 import { changeText } from './diff.ts';
 
 export interface UndoOptions {
@@ -19,6 +19,7 @@ export interface UndoOptions {
 /** A former state of the configuration, as a new revision. */
 export async function undo(options: UndoOptions): Promise<void> {
   const api = apiOf(options.state);
+  const seconds = waitSeconds(options.wait);
   const dryRun = options.dryRun === true;
   const body = { ...(options.revision === undefined ? {} : { revision: revisionNumber(options.revision) }), dryRun };
   let result: UndoResult;
@@ -29,7 +30,7 @@ export async function undo(options: UndoOptions): Promise<void> {
       for (const message of error.messages) console.error(messageLine(message));
     throw error;
   }
-  const waited = options.wait && !dryRun && result.changes.length > 0 ? await waitFor(api, result.revision, options.wait) : undefined;
+  const waited = seconds !== undefined && !dryRun && result.changes.length > 0 ? await waitFor(api, result.revision, seconds) : undefined;
   if (options.output === 'json') printJson(waited ? { ...result, wait: waited } : result);
   else {
     for (const message of result.messages) console.error(messageLine(message));

@@ -43,14 +43,14 @@ export function reasonsOf(judged: Judged): Reason[] {
   const refused = proxies.filter(({ changes }) => changes.some(({ refusal }) => refusal !== undefined));
   add('high', refused.length, (count) => `${names(refused.map(({ proxy }) => proxy))} would refuse what ${plural(count, 'it is', 'they are')} sent`);
   const loses = access.filter(({ change }) => change === 'loses');
-  add('high', loses.length, () => `${callers(loses)} ${verb(callersIn(loses), 'loses', 'lose')} access to ${targets(loses)}`);
+  add('high', loses.length, () => `${callers(loses)} ${plural(callersIn(loses), 'loses', 'lose')} access to ${targets(loses)}`);
   const routes = services.flatMap((service) => service.routes);
   const nowhere = routes.filter(({ before, after }) => after.some(leadsNowhere) && !before.some(leadsNowhere));
   add('high', nowhere.length, () => `a route of ${hosts(nowhere)} would lead nowhere`);
   const left = routes.filter((route) => !nowhere.includes(route) && route.change === 'changed' && !leavesSome(route.before) && leavesSome(route.after));
   add('high', left.length, () => `some requests to ${hosts(left)} have no route any more (404)`);
   const gone = routes.filter(({ change, before, after }) => change === 'removed' || (after.length === 0 && before.length > 0));
-  add('high', gone.length, () => `${hosts(gone)} ${verb(gone.length, 'has', 'have')} no routes any more`);
+  add('high', gone.length, () => `${hosts(gone)} ${plural(gone.length, 'has', 'have')} no routes any more`);
   const shut = services.flatMap(({ policies }) => policies).filter(({ change }) => change === 'removed');
   add('high', shut.length, (count) => `${count} ${plural(count, 'listener is', 'listeners are')} taken away: ${names(shut.map(({ listener }) => listener))}`);
   const errors = newMessages.filter(({ level }) => level === 'Error');
@@ -66,7 +66,7 @@ export function reasonsOf(judged: Judged): Reason[] {
   const moved = routes.filter((route) => route.change === 'changed' && !nowhere.includes(route) && !left.includes(route) && !gone.includes(route));
   add('medium', moved.length, () => `requests to ${hosts(moved)} are routed otherwise`);
   const gains = access.filter(({ change }) => change === 'gains');
-  add('medium', gains.length, () => `${callers(gains)} ${verb(callersIn(gains), 'gains', 'gain')} access to ${targets(gains)}`);
+  add('medium', gains.length, () => `${callers(gains)} ${plural(callersIn(gains), 'gains', 'gain')} access to ${targets(gains)}`);
   const treated = services.filter(({ destinations }) => destinations.some(({ change, fields }) => change === 'removed' || fields.length > 0));
   add('medium', treated.length, () => `connections to ${names(treated.map(({ service }) => service))} are made or judged otherwise`);
   const changedListeners = (inbound: boolean): readonly ServicePlan[] =>
@@ -125,8 +125,6 @@ function targets(access: readonly AccessChange[]): string {
   return names(access.map(({ target }) => target));
 }
 
-function verb(count: number, one: string, several: string): string {
+function plural(count: number, one: string, several: string): string {
   return count === 1 ? one : several;
 }
-
-const plural = verb;
