@@ -4,6 +4,7 @@ import { GATEWAY_NAME_LABEL, namespaceOf } from '@outrigger/resources';
 import type { ProxyNode } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
 import { secretText } from '../../packages/cli/src/simulate/client-certificate.ts';
+import { patchTypes } from '../../packages/cli/src/simulate/envoy-filters.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
 import { throughUpstream } from '../../packages/cli/src/simulate/outbound.ts';
 import type { Outcome, SentRequest, SimulatedDestination } from '../../packages/cli/src/simulate/outcome.ts';
@@ -100,7 +101,7 @@ export async function suiteWorld(folder: string, suite: ApiSuite): Promise<World
     text: readFileSync(join(folder, file), 'utf8').replaceAll('{GATEWAY_CLASS_NAME}', CLASS),
   }));
   const { resources, others } = await readCaseResources(files);
-  return worldOf(resources, others);
+  return worldOf(resources, others, {}, { types: await patchTypes(resources) });
 }
 
 export function judgeCase(world: World, one: ApiCase): Judged {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Json, JsonObject } from '@outrigger/resources';
 import { type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Call } from '../../packages/cli/src/simulate/call.ts';
+import { patchTypes } from '../../packages/cli/src/simulate/envoy-filters.ts';
 import { inboundPorts, toWorkload, type WorkloadPort } from '../../packages/cli/src/simulate/inbound.ts';
 import { meshConfigOf } from '../../packages/cli/src/simulate/mesh-config.ts';
 import { proxyNode } from '../../packages/cli/src/simulate/node.ts';
@@ -82,7 +83,7 @@ export async function prepare(folder: string, simulation: IstioSimulation): Prom
   const { resources, others } = await readCaseResources([{ file: simulation.config, text: readFileSync(join(folder, simulation.config)) }]);
   const { proxy } = simulation;
   const addresses = proxy.ipAddresses ?? [];
-  const options = { addressesFor: allocatedAddresses(simulation), meshConfig: meshConfigOf(simulation.meshConfig ?? {}) };
+  const options = { addressesFor: allocatedAddresses(simulation), meshConfig: meshConfigOf(simulation.meshConfig ?? {}), types: await patchTypes(resources) };
   const all = worldOf(resources, others, {}, options);
   const bound = proxy.type === 'router' ? boundPorts(all, proxy.namespace, addresses, proxy.labels) : undefined;
   const world = bound === undefined ? all : worldOf(bound.resources, others, {}, options);

@@ -18,6 +18,7 @@ import {
 } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { readWorkloads } from './node/workloads-file.ts';
+import { patchTypes } from './simulate/envoy-filters.ts';
 import { proxyNode } from './simulate/node.ts';
 import { fromWorkload } from './simulate/outbound.ts';
 import type { Outcome } from './simulate/outcome.ts';
@@ -106,7 +107,7 @@ describe('YAML of the pages', () => {
         ],
         { validator },
       );
-      const world = worldOf(read.resources, read.others, {}, { addressesFor: clusterAddresses(read.others) });
+      const world = worldOf(read.resources, read.others, {}, { addressesFor: clusterAddresses(read.others), types: await patchTypes(read.resources) });
       for (const { route, outcome } of read.resources.flatMap((resource) => outcomesOf(world, resource))) {
         // A page about a code may show a route that leads nowhere; it is told all the same.
         if (ofCodes(block)) continue;

@@ -1,7 +1,16 @@
 export { VIRTUAL_INBOUND } from './capture/inbound.ts';
 export { VIRTUAL_OUTBOUND } from './capture/outbound.ts';
 export { parseCaptureListener } from './capture/places.ts';
-export { BLACK_HOLE_CLUSTER, inboundCluster, outboundCluster, PASSTHROUGH_CLUSTER, parseOutboundCluster } from './cluster-name.ts';
+export {
+  BLACK_HOLE_CLUSTER,
+  DYNAMIC_DNS_CLUSTER,
+  HTTP_TUNNEL,
+  INBOUND_PASSTHROUGH_CLUSTER,
+  inboundCluster,
+  outboundCluster,
+  PASSTHROUGH_CLUSTER,
+  parseOutboundCluster,
+} from './cluster-name.ts';
 export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
@@ -17,7 +26,9 @@ export {
   type MeshInput,
   type MeshUpdate,
   type PeerAuthentication,
+  type RefusedFilter,
   refusalKey,
+  refusalsOf,
   type Sidecar,
   type VirtualService,
 } from './mesh.ts';

@@ -86,6 +86,13 @@ export interface MeshInput {
   readonly types?: Registry | undefined;
 }
 
+/** An EnvoyFilter, and the kind of proxy that has refused what it makes. */
+export interface RefusedFilter {
+  readonly ref: ResourceRef;
+  readonly dataPlane: DataPlane;
+  readonly message: string;
+}
+
 export interface MeshChange {
   readonly put?: readonly Resource[];
   readonly remove?: readonly ResourceRef[];
@@ -95,7 +102,7 @@ export interface MeshChange {
   /** Ids. */
   readonly removeInstances?: readonly string[];
   /** EnvoyFilters that proxies of a kind are to be spared, until they change. */
-  readonly refusals?: readonly { readonly ref: ResourceRef; readonly dataPlane: DataPlane; readonly message: string }[];
+  readonly refusals?: readonly RefusedFilter[];
   /** All of them, but for `domainSuffix`, which stays as it is. */
   readonly settings?: MeshSettings;
 }
@@ -149,6 +156,18 @@ const DATA_PLANES: readonly DataPlane[] = ['outrigger', 'envoy', 'grpc'];
 
 export function refusalKey(filter: ResourceRef, dataPlane: DataPlane): string {
   return `${refKey(filter)} ${dataPlane}`;
+}
+
+/** All that are in force. */
+export function refusalsOf(mesh: Mesh): readonly RefusedFilter[] {
+  return [...mesh.envoyFilters.entries()].flatMap(([, filters]) =>
+    filters.map(refOf).flatMap((ref) =>
+      DATA_PLANES.flatMap((dataPlane): RefusedFilter[] => {
+        const message = mesh.refusals.get(refusalKey(ref, dataPlane));
+        return message === undefined ? [] : [{ ref, dataPlane, message }];
+      }),
+    ),
+  );
 }
 
 function changeRefusals(mesh: Mesh, resources: Mesh['resources'], change: MeshChange, touched: Set<Key>): Mesh['refusals'] {

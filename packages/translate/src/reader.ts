@@ -28,6 +28,7 @@ export class Reader {
   readonly #sources = new Map<string, ResourceRef>();
   readonly #notes = new Map<string, Note>();
   readonly #places = new Map<object, Place>();
+  readonly #patches = new Map<object, readonly Place[]>();
   readonly #known = new Map<symbol, unknown>();
 
   constructor(mesh: Mesh, node: ProxyNode) {
@@ -175,6 +176,15 @@ export class Reader {
     if (place !== undefined) this.#places.set(after, place);
   }
 
+  /** EnvoyFilters made a message, or a part of one, what it is. */
+  patched(message: object, patches: readonly Place[]): void {
+    this.#patches.set(message, [...this.patchesOf(message), ...patches]);
+  }
+
+  patchesOf(message: object): readonly Place[] {
+    return this.#patches.get(message) ?? [];
+  }
+
   /** A field that does nothing. */
   ignored(resource: Resource, field: string, message: string, on: Note['on'] = 'all'): void {
     this.#note({ resource: refOf(resource), field, effect: 'none', on, message });
@@ -199,6 +209,7 @@ export class Reader {
       sources: [...this.#sources.values()],
       notes: [...this.#notes.values()],
       places: this.#places,
+      patches: this.#patches,
     };
   }
 }

@@ -38,6 +38,8 @@ export interface Translated<Message> {
   readonly notes: readonly Note[];
   /** Where its parts (routes) are written. */
   readonly places: ReadonlyMap<object, Place>;
+  /** What of EnvoyFilters was done to it, and to parts of it (filter chains, virtual hosts, routes), in the order in which it was. */
+  readonly patches: ReadonlyMap<object, readonly Place[]>;
 }
 
 /** Names of a wildcard subscription. */

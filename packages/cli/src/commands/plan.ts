@@ -9,11 +9,9 @@ import { type ConfigFile, readConfigFiles } from '../files.ts';
 import { outboundPolicyOf } from '../outbound-policy.ts';
 import { printJson } from '../output.ts';
 import { readRevision } from '../plan/git.ts';
-import type { PlanInput } from '../plan/input.ts';
 import { planMarkdown } from '../plan/markdown.ts';
 import { type Plan, planOf } from '../plan/plan.ts';
 import { planText } from '../plan/print.ts';
-import type { Traffic } from '../plan/replay.ts';
 import { RISKS, type Risk } from '../plan/risk.ts';
 import { inputOfFiles, inputOfMesh } from '../plan/sources.ts';
 import { ageMsOf, readTraffic, trafficOf, trafficText } from '../plan/traffic.ts';
@@ -63,13 +61,13 @@ export async function plan(options: PlanOptions): Promise<void> {
 
 async function offlinePlan(options: PlanOptions, files: readonly string[], after: readonly ConfigFile[], defaultNamespace: string): Promise<Plan> {
   const before = options.from === undefined ? readRevision(options.fromRev!, files) : readConfigFiles(options.from);
-  const input = inputOfFiles(
-    await readResources(before, { defaultNamespace }),
-    await valid(after, defaultNamespace),
-    outboundPolicyOf(options.outboundPolicy),
-    options.meshConfig,
-  );
-  return made(input, options.replay === undefined ? undefined : readTraffic(options.replay));
+  const types = await loadTypeRegistry();
+  const input = inputOfFiles(await readResources(before, { defaultNamespace }), await valid(after, defaultNamespace), {
+    settings: outboundPolicyOf(options.outboundPolicy),
+    meshConfigFile: options.meshConfig,
+    types,
+  });
+  return planOf(input, types, options.replay === undefined ? undefined : readTraffic(options.replay));
 }
 
 async function meshPlan(options: PlanOptions, after: readonly ConfigFile[], defaultNamespace: string): Promise<Plan> {
@@ -77,16 +75,13 @@ async function meshPlan(options: PlanOptions, after: readonly ConfigFile[], defa
   const read = await valid(after, defaultNamespace);
   const view = await api.get<MeshView>('/mesh', 30_000);
   const nowMs = Date.now();
-  const input = inputOfMesh(view, read, { prune: options.prune === true, nowMs });
-  if (options.replay === undefined) return made(input, undefined);
+  const types = await loadTypeRegistry();
+  const input = inputOfMesh(view, read, { prune: options.prune === true, nowMs, types });
+  if (options.replay === undefined) return planOf(input, types);
   const ageMs = ageMsOf(options.replay);
   const traffic = ageMs === undefined ? readTraffic(options.replay) : await trafficOf(api, view, ageMs, nowMs);
   if (options.saveReplay !== undefined) writeFileSync(options.saveReplay, trafficText(traffic), { mode: 0o600 });
-  return made(input, traffic);
-}
-
-export async function made(input: PlanInput, traffic: Traffic | undefined): Promise<Plan> {
-  return planOf(input, await loadTypeRegistry(), traffic);
+  return planOf(input, types, traffic);
 }
 
 /** What would be refused is not planned. */

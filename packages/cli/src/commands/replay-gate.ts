@@ -1,13 +1,15 @@
 import type { MeshView } from '@outrigger/control-plane/mesh-view';
+import { loadTypeRegistry } from '@outrigger/xds';
 import type { ApiClient } from '../api/client.ts';
 import { CliError, ExitCode } from '../error.ts';
 import type { ConfigFile } from '../files.ts';
+import { planOf } from '../plan/plan.ts';
 import { replayLines } from '../plan/print.ts';
 import type { ReplayReport } from '../plan/replay.ts';
 import { percentText } from '../plan/risk.ts';
 import { inputOfMesh } from '../plan/sources.ts';
 import { ageMsOf, trafficOf } from '../plan/traffic.ts';
-import { made, valid } from './plan.ts';
+import { valid } from './plan.ts';
 
 /** Of the requests that were seen, where nothing else is said. */
 export const DEFAULT_GATE_PERCENT = 1;
@@ -61,7 +63,8 @@ export async function passReplayGate(
   const read = await valid(files, namespace);
   const view = await api.get<MeshView>('/mesh', 30_000);
   const nowMs = Date.now();
-  const plan = await made(inputOfMesh(view, read, { prune: false, nowMs }), await trafficOf(api, view, windowMs, nowMs));
+  const types = await loadTypeRegistry();
+  const plan = planOf(inputOfMesh(view, read, { prune: false, nowMs, types }), types, await trafficOf(api, view, windowMs, nowMs));
   const replay = plan.replay!;
   const answer = { revision: view.revision, replay };
   if (plan.proxies.length === 0 && replay.seen === 0) return answer;

@@ -6,6 +6,7 @@ import { outboundPolicyOf } from '../outbound-policy.ts';
 import { type OutputFormat, printJson } from '../output.ts';
 import { assumedServices } from '../simulate/assumed-services.ts';
 import type { Call } from '../simulate/call.ts';
+import { patchTypes } from '../simulate/envoy-filters.ts';
 import { explain } from '../simulate/explain.ts';
 import { inboundPorts, labelsOf, toWorkload } from '../simulate/inbound.ts';
 import { meshConfigOf } from '../simulate/mesh-config.ts';
@@ -50,6 +51,7 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   const world = worldOf(read.resources, others, policy, {
     addressesFor: clusterAddresses(others),
     meshConfig: meshConfigOf(written.settings.value),
+    types: await patchTypes(read.resources),
   });
   const outcome = simulated(world, options, call);
   const assumed = [

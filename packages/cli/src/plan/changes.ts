@@ -1,6 +1,6 @@
 import { equals, type Registry } from '@bufbuild/protobuf';
 import { refKey, refText } from '@outrigger/resources';
-import { type ProxyNode, parseOutboundCluster } from '@outrigger/translate';
+import { type Place, type ProxyNode, parseOutboundCluster } from '@outrigger/translate';
 import { TypeUrl } from '@outrigger/xds';
 import { TrafficDirection } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { ClusterLoadAssignment } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
@@ -42,6 +42,8 @@ export interface RoutePlan {
   /** One route each, in order. */
   readonly before: readonly string[];
   readonly after: readonly string[];
+  /** The EnvoyFilters that are another now and were or are applied to it: "EnvoyFilter shop/mine". */
+  readonly patchedBy: readonly string[];
 }
 
 export interface DestinationPlan {
@@ -51,6 +53,7 @@ export interface DestinationPlan {
   readonly fields: readonly FieldDifference[];
   /** null: they do not change. */
   readonly endpoints: { readonly added: number; readonly removed: number } | null;
+  readonly patchedBy: readonly string[];
 }
 
 export interface PolicyPlan {
@@ -115,6 +118,10 @@ export function changesOf(
   const destinations = new Grouped<Omit<DestinationPlan, 'proxies'>>();
   const policies = new Grouped<Omit<PolicyPlan, 'proxies'>>();
   const changed = new Set(input.resources.map(({ resource }) => refKey(resource)));
+  const patchersOf = (...patched: readonly (readonly Place[] | undefined)[]): readonly string[] => {
+    const all = patched.flatMap((places) => (places ?? []).map(({ resource }) => resource));
+    return [...new Set(all.filter((resource) => changed.has(refKey(resource))).map(refText))].sort();
+  };
   const plans = proxies.map((proxy): ProxyPlan => {
     const { node } = proxy;
     const workload = `${node.namespace}/${node.workload}`;
@@ -129,17 +136,20 @@ export function changesOf(
       const refusal = to === undefined || node.dataPlane !== 'outrigger' ? undefined : tables.refusal(node, to);
       changes.push({ type: DISCOVERY[typeUrl], name, change, bytes: to?.bytes ?? 0, ...(refusal === undefined ? {} : { refusal }) });
       if (typeUrl === TypeUrl.route || typeUrl === TypeUrl.virtualHost) {
-        for (const route of routePlans(from, to, registry)) routes.add(node.gateway === undefined ? hostOf(route.host) : gatewayText(node), route, workload);
+        for (const route of routePlans(from, to, registry, patchersOf))
+          routes.add(node.gateway === undefined ? hostOf(route.host) : gatewayText(node), route, workload);
       } else if (typeUrl === TypeUrl.listener) {
         const sources = [...(from?.sources ?? []), ...(to?.sources ?? [])].filter((source) => changed.has(refKey(source))).map(refText);
         policies.add(ownerOf(node, before), { listener: name, inbound: isInbound(to ?? from!), change, because: [...new Set(sources)].sort() }, workload);
       } else if (typeUrl === TypeUrl.cluster) {
         const fields = from === undefined || to === undefined ? [] : fieldDifferences(SCHEMAS[typeUrl], from.message, to.message, registry);
-        destinations.add(clusterService(name, node, before), { cluster: name, change, fields, endpoints: null }, workload);
+        const patchedBy = patchersOf(...[from, to].map((one) => one?.patches.get(one.message)));
+        destinations.add(clusterService(name, node, before), { cluster: name, change, fields, endpoints: null, patchedBy }, workload);
       } else if (typeUrl === TypeUrl.endpoint) {
         // Those of a cluster that comes or goes are told with it.
         if (old.has(`${TypeUrl.cluster} ${name}`) !== now.has(`${TypeUrl.cluster} ${name}`)) continue;
-        destinations.add(clusterService(name, node, before), { cluster: name, change: 'changed', fields: [], endpoints: endpointChange(from, to) }, workload);
+        const endpoints = endpointChange(from, to);
+        destinations.add(clusterService(name, node, before), { cluster: name, change: 'changed', fields: [], endpoints, patchedBy: [] }, workload);
       }
     }
     return { proxy: node.id, workload, gateway: node.gateway !== undefined, changes, bytes: changes.reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -151,7 +161,18 @@ export function changesOf(
   };
 }
 
-function routePlans(from: XdsResource | undefined, to: XdsResource | undefined, registry: Registry): Omit<RoutePlan, 'proxies'>[] {
+function routePlans(
+  from: XdsResource | undefined,
+  to: XdsResource | undefined,
+  registry: Registry,
+  patchersOf: (...patched: readonly (readonly Place[] | undefined)[]) => readonly string[],
+): Omit<RoutePlan, 'proxies'>[] {
+  const patchers = (was: VirtualHost | undefined, is: VirtualHost | undefined): readonly string[] =>
+    patchersOf(
+      ...[from, to].map((one) => one?.patches.get(one.message)),
+      ...[was, ...(was?.routes ?? [])].map((message) => message && from?.patches.get(message)),
+      ...[is, ...(is?.routes ?? [])].map((message) => message && to?.patches.get(message)),
+    );
   const hosts = (resource: XdsResource | undefined): Map<string, VirtualHost> =>
     new Map((resource === undefined ? [] : virtualHostsOf(resource.message)).map((host) => [host.name, host]));
   const [old, now] = [hosts(from), hosts(to)];
@@ -159,11 +180,11 @@ function routePlans(from: XdsResource | undefined, to: XdsResource | undefined, 
     const [was, is] = [old.get(host), now.get(host)];
     if (was === undefined || is === undefined) {
       const change = was === undefined ? 'added' : 'removed';
-      return [{ host, change, before: was === undefined ? [] : routeLines(was), after: is === undefined ? [] : routeLines(is) }];
+      return [{ host, change, before: was === undefined ? [] : routeLines(was), after: is === undefined ? [] : routeLines(is), patchedBy: patchers(was, is) }];
     }
     if (equals(VirtualHostSchema, was, is)) return [];
     const [before, after] = [routeLines(was), routeLines(is)];
-    if (JSON.stringify(before) !== JSON.stringify(after)) return [{ host, change: 'changed', before, after }];
+    if (JSON.stringify(before) !== JSON.stringify(after)) return [{ host, change: 'changed', before, after, patchedBy: patchers(was, is) }];
     // Of what the lines do not have.
     const fields = fieldDifferences(VirtualHostSchema, was, is, registry);
     const line = (field: string, value: string | undefined): string[] => (value === undefined ? [] : [`${field}: ${value}`]);
@@ -173,6 +194,7 @@ function routePlans(from: XdsResource | undefined, to: XdsResource | undefined, 
         change: 'changed',
         before: [...before, ...fields.flatMap(({ field, before: value }) => line(field, value))],
         after: [...after, ...fields.flatMap(({ field, after: value }) => line(field, value))],
+        patchedBy: patchers(was, is),
       },
     ];
   });

@@ -7,6 +7,8 @@ import { type Plan, planOf } from './plan.ts';
 import { planText } from './print.ts';
 import { inputOfFiles } from './sources.ts';
 
+const types = await loadTypeRegistry();
+
 const deployment = (name: string, app: string, version = 'v1') => `
 apiVersion: apps/v1
 kind: Deployment
@@ -51,7 +53,7 @@ async function plan(before: readonly string[], after: readonly string[]): Promis
   const read = (documents: readonly string[], file: string) => readResources([{ file, text: documents.join('\n---\n') }]);
   const [old, now] = [await read(before, 'before.yaml'), await read(after, 'after.yaml')];
   expect(now.problems).toEqual([]);
-  return planOf(inputOfFiles(old, now, {}), await loadTypeRegistry());
+  return planOf(inputOfFiles(old, now, { types }), types);
 }
 const planned = (before: readonly string[], after: readonly string[]) => plan([...shop, ...before], [...shop, ...after]);
 
@@ -156,13 +158,13 @@ describe('a plan of two states of files', () => {
 
   test('says so of proxies too to which the kernel turns connections', async () => {
     const read = (text: string) => readResources([{ file: 'mesh.yaml', text: [...shop, text].join('\n---\n') }]);
-    const input = inputOfFiles(await read(policy('[{}]')), await read(policy('[{from: [{source: {namespaces: [shop]}}]}]')), {});
+    const input = inputOfFiles(await read(policy('[{}]')), await read(policy('[{from: [{source: {namespaces: [shop]}}]}]')), { types });
     const capture = { outbound: { host: '0.0.0.0', port: 15_001 }, inbound: { host: '0.0.0.0', port: 15_006 }, addresses: ['10.0.0.7'] };
     const captured = (side: Side): Side => ({
       ...side,
       proxies: side.proxies.map(({ node, uses }) => ({ node: { ...node, httpProxy: undefined, capture }, uses })),
     });
-    const { access } = planOf({ ...input, before: captured(input.before), after: captured(input.after) }, await loadTypeRegistry());
+    const { access } = planOf({ ...input, before: captured(input.before), after: captured(input.after) }, types);
     expect(access.map(({ caller, target, change }) => `${caller} ${change} ${target}`)).toContain('default/web loses default/orders-v1:8080');
   });
 
@@ -214,6 +216,33 @@ spec: {selector: {istio: edge}, servers: [{port: {number: 80, name: http, protoc
     expect(services[0]!.routes[0]!.after[0]).toContain('timeout 2 s');
     expect(assumed[0]).toContain('no mesh was asked');
   });
+});
+
+test('an EnvoyFilter is in it as a proxy has it, and is named where it is applied', async () => {
+  const patch = (applyTo: string, match: string, operation: string, value: string) =>
+    `{applyTo: ${applyTo}, match: ${match}, patch: {operation: ${operation}, value: ${value}}}`;
+  const filter = (patches: readonly string[]) => `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: mine}
+spec: {configPatches: [${patches.join(', ')}]}
+`;
+  const vhost = `{context: SIDECAR_OUTBOUND, routeConfiguration: {vhost: {name: "${HOST}:8080"}}}`;
+  const after = filter([
+    patch('HTTP_ROUTE', vhost, 'INSERT_FIRST', '{match: {prefix: /gone}, direct_response: {status: 410}}'),
+    patch('CLUSTER', `{cluster: {name: "outbound|8080|v1|${HOST}"}}`, 'MERGE', '{connect_timeout: 7s}'),
+  ]);
+  const { services, assumed, risk } = await planned([], [after]);
+  const [orders] = services;
+  expect(orders).toMatchObject({
+    service: HOST,
+    routes: [{ patchedBy: ['EnvoyFilter default/mine'] }],
+    destinations: [{ patchedBy: ['EnvoyFilter default/mine'] }],
+  });
+  expect(orders!.routes[0]!.after[0]).toContain('/gone* -> answers 410');
+  expect(orders!.destinations[0]!.fields).toMatchObject([{ field: 'connectTimeout', after: '7s' }]);
+  expect([risk, assumed.join()]).toEqual(['medium', expect.not.stringContaining('EnvoyFilter')]);
+  expect(planText(await planned([after], []))).toMatch(/routes of .* by EnvoyFilter default\/mine\n +- \/gone\* -> answers 410/);
 });
 
 test('Markdown is no longer than a comment may be, and nothing in it ends its blocks', async () => {

@@ -49,7 +49,7 @@ export function serviceLines({ routes, destinations, policies }: ServicePlan): s
 
 function routePlanLines(route: RoutePlan): string[] {
   const what = route.change === 'changed' ? `routes of ${route.host}` : `routes of ${route.host} ${route.change}`;
-  return [`${what}, for ${some(route.proxies)}`, ...lineDiff(route.before, route.after).map((line) => `  ${line}`)];
+  return [`${what}, for ${some(route.proxies)}${by(route.patchedBy)}`, ...lineDiff(route.before, route.after).map((line) => `  ${line}`)];
 }
 
 /** Lines that go and lines that come; where they are the same, their new order. */
@@ -69,21 +69,25 @@ function without(lines: readonly string[], others: readonly string[]): string[] 
   });
 }
 
-function destinationLines({ cluster, change, fields, endpoints, proxies }: DestinationPlan): string[] {
+function destinationLines({ cluster, change, fields, endpoints, proxies, patchedBy }: DestinationPlan): string[] {
   const counts =
     endpoints === null
       ? ''
       : `: ${[endpoints.added > 0 ? `${endpoints.added} endpoints come` : '', endpoints.removed > 0 ? `${endpoints.removed} go` : ''].filter(Boolean).join(', ') || 'endpoints change'}`;
   const shown = fields.slice(0, MAX_FIELDS).map(({ field, before, after }) => `  ${field}: ${before ?? 'not set'} -> ${after ?? 'not set'}`);
   return [
-    `destination ${cluster} ${endpoints === null ? change : 'stays'}${counts}, for ${some(proxies)}`,
+    `destination ${cluster} ${endpoints === null ? change : 'stays'}${counts}, for ${some(proxies)}${by(patchedBy)}`,
     ...shown,
     ...(fields.length > MAX_FIELDS ? [`  and ${fields.length - MAX_FIELDS} more fields`] : []),
   ];
 }
 
 function policyLine({ listener, change, because, proxies }: PolicyPlan): string {
-  return `listener ${listener} of ${some(proxies)} ${change}${because.length === 0 ? '' : ` by ${because.join(', ')}`}`;
+  return `listener ${listener} of ${some(proxies)} ${change}${by(because)}`;
+}
+
+function by(names: readonly string[]): string {
+  return names.length === 0 ? '' : ` by ${names.join(', ')}`;
 }
 
 export function accessLine({ caller, target, change, request, requests, because }: AccessChange): string {

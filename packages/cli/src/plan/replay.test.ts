@@ -34,7 +34,7 @@ const v1 = '{route: [{destination: {host: orders, subset: v1}}]}';
 
 async function replayed(before: string, after: string, windows: readonly SampleWindow[]): Promise<ReplayReport> {
   const read = (text: string) => readResources([{ file: 'mesh.yaml', text: SERVICE + text }]);
-  const input = inputOfFiles(await read(before), await read(after), {});
+  const input = inputOfFiles(await read(before), await read(after), { types: undefined });
   const old = new XdsState(input.before.world.mesh);
   const compiled = new CompiledXds();
   return replay({ windows, nodes: [web, orders] }, new Tables(old, compiled), new Tables(new XdsState(input.after.world.mesh, old, input.touched), compiled));

@@ -12,7 +12,7 @@ const proxies = (count: number, refusal?: string): ProxyPlan[] =>
     bytes: 1,
   }));
 const route = (before: string[], after: string[], change: RoutePlan['change'] = 'changed'): Partial<ServicePlan> => ({
-  routes: [{ host: 'a:80', proxies: [], change, before, after }],
+  routes: [{ host: 'a:80', proxies: [], change, before, after, patchedBy: [] }],
 });
 const listener = (change: 'added' | 'changed' | 'removed', inbound: boolean): Partial<ServicePlan> => ({
   policies: [{ listener: 'l', inbound, proxies: [], change, because: [] }],

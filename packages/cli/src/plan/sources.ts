@@ -1,27 +1,30 @@
+import type { Registry } from '@bufbuild/protobuf';
 import { type AnalyzeOptions, analyze, messagesOf } from '@outrigger/analysis';
 import { type MeshView, resourceOf, worldWith } from '@outrigger/control-plane/mesh-view';
 import { instancesOf, type ReadResult, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
-import { buildMesh, type MeshSettings } from '@outrigger/translate';
+import { buildMesh, changeMesh, type MeshSettings } from '@outrigger/translate';
 import { meshConfigFor } from '../mesh-config-file.ts';
 import { meshConfigOf } from '../simulate/mesh-config.ts';
-import { patchesLeftOut, type World, worldOf } from '../simulate/world.ts';
+import { type World, worldOf } from '../simulate/world.ts';
 import { resourceDifferences, touchedBetween } from './differences.ts';
 import type { PlanInput, PlannedProxy, Side } from './input.ts';
 import { proxiesOf } from './proxies.ts';
 
 /** A mesh that runs, and what it would be with these resources. `prune`: what they do not name is taken away. */
-export function inputOfMesh(view: MeshView, read: ReadResult, { prune, nowMs }: { readonly prune: boolean; readonly nowMs: number }): PlanInput {
+export function inputOfMesh(
+  view: MeshView,
+  read: ReadResult,
+  { prune, nowMs, types }: { readonly prune: boolean; readonly nowMs: number; readonly types: Registry },
+): PlanInput {
   const present = view.resources.map(resourceOf);
   const before = new Map(present.map((resource) => [refKey(refOf(resource)), resource]));
   const wanted = read.resources.map((resource) => stamped(resource, before.get(refKey(refOf(resource))), nowMs));
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
   const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
   const rollouts = present.filter(({ kind }) => kind === 'Rollout').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  const assumed = [
-    ...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`]),
-    ...patchesLeftOut([...after.values()]),
-  ];
-  return inputOf(sideOfMesh(view, present, proxies), sideOfMesh(view, [...after.values()], proxies), assumed);
+  const assumed = [...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`])];
+  const now = [...after.values()];
+  return inputOf(sideOfMesh(view, present, proxies, types), sideOfMesh(view, now, proxies, types), assumed);
 }
 
 /** As the store would have it: age decides between resources that conflict. */
@@ -30,17 +33,33 @@ function stamped(resource: Resource, present: Resource | undefined, nowMs: numbe
   return { ...resource, metadata: { ...resource.metadata, creationTimestamp } };
 }
 
-function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: readonly PlannedProxy[]): Side {
+function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: readonly PlannedProxy[], types: Registry): Side {
   const { settings } = view;
   const { services, instances } = worldWith(resources, view.attached, settings.trustDomain);
-  const world: World = { mesh: buildMesh({ config: resources, services, instances, settings }), resources, others: [], services, instances, assumed: [] };
+  const { mesh } = changeMesh(buildMesh({ config: resources, services, instances, settings, types }), { refusals: stillRefused(view, resources) });
+  const world: World = { mesh, resources, others: [], services, instances, assumed: [] };
   const { rootNamespace, domainSuffix } = settings;
   return { world, proxies, messages: analyze(resources, { services, instances }, { rootNamespace, clusterDomain: domainSuffix }) };
 }
 
+/** What its proxies have refused of EnvoyFilters they are spared until that changes. */
+function stillRefused({ resources, refusals }: MeshView, now: readonly Resource[]): MeshView['refusals'] {
+  if (refusals.length === 0) return refusals;
+  const changed = new Set(resourceDifferences(resources.map(resourceOf), now).map(({ resource }) => refKey(resource)));
+  return refusals.filter(({ ref }) => !changed.has(refKey(ref)));
+}
+
 /** Two meshes of which only files tell. What of the former cannot be read is left out of it. */
-export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Partial<MeshSettings>, meshConfigFile?: string): PlanInput {
-  const [old, now] = [sideOfFiles(before, settings, meshConfigFile), sideOfFiles(after, settings, meshConfigFile)];
+export function inputOfFiles(
+  before: ReadResult,
+  after: ReadResult,
+  {
+    settings = {},
+    meshConfigFile,
+    types,
+  }: { readonly settings?: Partial<MeshSettings>; readonly meshConfigFile?: string | undefined; readonly types: Registry | undefined },
+): PlanInput {
+  const [old, now] = [before, after].map((read) => sideOfFiles(read, settings, meshConfigFile, types)) as [Side, Side];
   const left = before.problems.filter(({ level }) => level === 'Error');
   const assumed = [
     'every proxy uses all that it may: no mesh was asked',
@@ -50,9 +69,9 @@ export function inputOfFiles(before: ReadResult, after: ReadResult, settings: Pa
   return inputOf(old, now, assumed);
 }
 
-function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>, meshConfigFile: string | undefined): Side {
+function sideOfFiles(read: ReadResult, settings: Partial<MeshSettings>, meshConfigFile: string | undefined, types: Registry | undefined): Side {
   const { settings: meshConfig } = meshConfigFor(meshConfigFile, read.others);
-  const world = worldOf(read.resources, read.others, settings, { meshConfig: meshConfigOf(meshConfig.value) });
+  const world = worldOf(read.resources, read.others, settings, { meshConfig: meshConfigOf(meshConfig.value), types });
   const options: AnalyzeOptions = { others: read.others, statuses: read.statuses, meshConfig };
   const mesh = { services: servicesOf(read.resources), instances: instancesOf(read.resources) };
   return { world, proxies: proxiesOf(world), messages: [...messagesOf(read.problems), ...analyze([...read.resources, ...read.refused], mesh, options)] };

@@ -15,7 +15,7 @@ function routes(regex: string): XdsResource {
     name: 'r',
     virtualHosts: [{ name: 'a', domains: ['*'], routes: [{ match, action }] }],
   });
-  return { typeUrl: TypeUrl.route, name: 'r', message, version: regex, bytes: 0, keys: new Set(), sources: [], places: new Map() };
+  return { typeUrl: TypeUrl.route, name: 'r', message, version: regex, bytes: 0, keys: new Set(), sources: [], places: new Map(), patches: new Map() };
 }
 
 test('what a proxy would refuse is said in its own words, and what it takes is not', () => {

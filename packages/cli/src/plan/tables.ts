@@ -185,7 +185,7 @@ export class Tables {
   #routesFor(node: ProxyNode, found: Compiled, chain: string, manager: HttpManagerConfig, authority: string): CompiledRoutes | undefined {
     if (manager.routes.kind === 'inline') {
       const { table } = manager.routes;
-      return { table, configuration: inlineRoutes(found.resource.message as Listener, chain), places: new Map() };
+      return { table, configuration: inlineRoutes(found.resource.message as Listener, chain), places: new Map(), patches: new Map(), sources: [] };
     }
     const [resource, host] = this.#routeResources(node, manager.routes.name, authority);
     if (resource === undefined) return undefined;
@@ -201,7 +201,7 @@ export class Tables {
     if (known !== undefined) return known;
     const result = compileRouteConfiguration(configuration);
     if (!result.ok) throw new RefusedXds(describeErrors(result.errors));
-    const compiled: CompiledRoutes = { table: result.value, configuration, places: resource.places };
+    const compiled: CompiledRoutes = { table: result.value, configuration, places: resource.places, patches: resource.patches, sources: resource.sources };
     routes.set(resource, compiled);
     return compiled;
   }

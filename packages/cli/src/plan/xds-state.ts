@@ -46,6 +46,8 @@ export interface XdsResource {
   readonly sources: readonly ResourceRef[];
   /** Where its routes are written. */
   readonly places: ReadonlyMap<object, Place>;
+  /** What of EnvoyFilters was done to it and its parts. */
+  readonly patches: ReadonlyMap<object, readonly Place[]>;
 }
 
 /** What was found, and what could change that. */
@@ -96,10 +98,10 @@ export class XdsState {
   #translate(node: ProxyNode, typeUrl: PlannedType, name: string): Known {
     const translated = translate(this.mesh, node, typeUrl, name);
     if (translated === undefined) return { resource: undefined, keys: NOTHING, reads: new Set() };
-    const { message, keys, reads, sources, aliases, places } = translated;
+    const { message, keys, reads, sources, aliases, places, patches } = translated;
     if (message === undefined) return { resource: undefined, keys, reads };
     const { version, body } = packResource(SCHEMAS[typeUrl], translated.name, message as never, aliases);
-    return { resource: { typeUrl, name, message, version, bytes: body.value.length, keys, sources, places }, keys, reads };
+    return { resource: { typeUrl, name, message, version, bytes: body.value.length, keys, sources, places, patches }, keys, reads };
   }
 
   /** Everything that a proxy has, by `TYPE NAME`. `earlier`: what it has in the earlier state. */

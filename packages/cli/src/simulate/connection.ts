@@ -1,8 +1,10 @@
 import { ConnectionOrigin, compileListener, describeErrors, type FilterChainConfig, FilterChainMatcher } from '@outrigger/proxy/pure';
+import type { ResourceRef } from '@outrigger/resources';
 import type { Listener } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
 import type { FilterChain } from '@outrigger/xds/protos/envoy/config/listener/v3/listener_components';
 import type { Call } from './call.ts';
 import type { ClientVerifier } from './client-certificate.ts';
+import { RefusedByProxy } from './envoy-filters.ts';
 
 /** An address from outside of everything that a mesh has. */
 export const SOMEBODY = '192.0.2.1';
@@ -20,9 +22,9 @@ export type Accepted =
   | { readonly kind: 'no-filter-chain' | 'tls-error'; readonly why: string };
 
 /** What the proxy does with a connection before it looks at what comes on it: by the listener's own matcher. */
-export function accept(message: Listener, call: Call, verify: ClientVerifier): Accepted {
+export function accept(message: Listener, call: Call, verify: ClientVerifier, sources: readonly ResourceRef[]): Accepted {
   const compiled = compileListener(message, 'simulation');
-  if (!compiled.ok) throw new Error(`listener ${message.name} is not one that the proxy takes: ${describeErrors(compiled.errors)}`);
+  if (!compiled.ok) throw new RefusedByProxy(`listener ${message.name}: ${describeErrors(compiled.errors)}`, sources);
   const listener = compiled.value;
   const origin = new ConnectionOrigin(call.address === '' ? NOWHERE : call.address, call.port, SOMEBODY, 40_000);
   if (call.tls !== undefined && listener.listenerFilters.some(({ kind }) => kind === 'tls-inspector')) {

@@ -2,7 +2,7 @@ import type { Outcome } from './outcome.ts';
 
 /** In words: what is decided first, then how it comes to that. */
 export function explain(outcome: Outcome): string {
-  const { matched, request, location, authorization, retries, timeoutMs, faults, mirrors, explanation, assumed } = outcome;
+  const { matched, patchedBy, request, location, authorization, retries, timeoutMs, faults, mirrors, explanation, assumed } = outcome;
   const lines = [headline(outcome)];
   const add = (name: string, text: string): void => void lines.push(`  ${name.padEnd(13)} ${text}`);
   for (const { host, port, subset, weight, request: own } of outcome.destinations) {
@@ -17,6 +17,8 @@ export function explain(outcome: Outcome): string {
         ? `a route of the mesh's own (${matched.rule})`
         : `${matched.resource} ${matched.rule}${matched.file === '' ? '' : `, ${matched.file}:${matched.line}`}`,
     );
+  for (const [index, { resource, rule, file, line, to }] of patchedBy.entries())
+    add(index === 0 ? 'patched by' : '', `${resource} ${rule}, ${file}:${line} (${to})`);
   if (request !== null && outcome.decision === 'route') add('arrives as', `${request.method} ${request.host}${request.path}`);
   if (authorization !== null)
     add('authorization', authorization.allowed ? 'allowed' : `denied${authorization.policy === '' ? ': no policy allows it' : ` by ${authorization.policy}`}`);

@@ -13,11 +13,13 @@ import {
   type RouteTable,
   type StreamInfo,
 } from '@outrigger/proxy/pure';
+import type { ResourceRef } from '@outrigger/resources';
 import { INVALID_BACKEND, type Place, parseOutboundCluster } from '@outrigger/translate';
 import type { RouteConfiguration } from '@outrigger/xds/protos/envoy/config/route/v3/route';
-import type { Route } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import type { Route, VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import type { CallRequest } from './call.ts';
-import { type Authorization, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
+import { RefusedByProxy } from './envoy-filters.ts';
+import { type AppliedPatch, type Authorization, type Matched, type Outcome, outcome, type SentRequest } from './outcome.ts';
 import { faultsOf, resilience } from './route-terms.ts';
 import { leavesMesh, targetOf } from './target.ts';
 import { whyNot } from './why-not.ts';
@@ -26,6 +28,10 @@ import { whyNot } from './why-not.ts';
 export interface Routes {
   readonly configuration: RouteConfiguration;
   readonly places: ReadonlyMap<object, Place>;
+  /** What of EnvoyFilters was done to them. */
+  readonly patches: ReadonlyMap<object, readonly Place[]>;
+  /** What they are made of. */
+  readonly sources: readonly ResourceRef[];
 }
 
 export interface HttpContext {
@@ -34,6 +40,7 @@ export interface HttpContext {
   readonly facts: FilteredStream['connectionFacts'];
   readonly request: CallRequest;
   readonly matched: (place: Place | undefined, route: Route) => Matched;
+  readonly patched?: (places: readonly Place[] | undefined, to: string) => readonly AppliedPatch[];
   /** false: what passed the request over is not told, which costs more than all else. */
   readonly explained?: boolean;
 }
@@ -41,7 +48,7 @@ export interface HttpContext {
 /** No chance at all: what only some of the requests get, this one does not. It is told beside the decision. */
 const LEAST_LIKELY = 0xffff_ffff;
 
-export function routeRequest({ manager, routes: given, facts, request, matched, explained = true }: HttpContext): Outcome {
+export function routeRequest({ manager, routes: given, facts, request, matched, patched = () => [], explained = true }: HttpContext): Outcome {
   const head = headOf(request);
   const normal = normalizePath(head.path, manager);
   if (normal.verdict === 'reject') return answered('direct-response', 400, head, [], ['the path cannot be normalized: 400']);
@@ -50,16 +57,23 @@ export function routeRequest({ manager, routes: given, facts, request, matched, 
   const host = table.findVirtualHost(head.authority);
   const entry = host?.match(head, 0, { mutual: facts.secure && facts.peerUris.length > 0, internal: false, dynamicMetadata: null }) ?? null;
   const message = host === null || entry === null ? undefined : messageOf(routes.configuration, table, host.name, host.routes.indexOf(entry));
+  const hostMessage = host === null ? undefined : virtualHostNamed(routes.configuration, host.name);
   const steps = [host === null ? `no virtual host of ${table.name} is for ${head.authority}` : `virtual host ${host.name} is for ${head.authority}`];
   const base: Partial<Outcome> = {
     ...(message === undefined ? {} : { matched: matched(routes.places.get(message), message), faults: faultsOf(message), ...resilience(message) }),
+    patchedBy: [
+      ...patched(given.patches.get(given.configuration), `routes ${given.configuration.name}`),
+      ...(hostMessage === undefined ? [] : patched(given.patches.get(hostMessage), `virtual host ${hostMessage.name}`)),
+      ...(message === undefined ? [] : patched(given.patches.get(message), `route ${message.name}`)),
+    ],
     xds: { listener: '', filterChain: '', virtualHost: host?.name ?? '', route: entry?.name ?? '', clusters: [] },
   };
   if (host !== null && explained) steps.push(...passedOver(routes, host.name, message, head));
   if (message !== undefined) steps.push(`route ${entry!.name}: ${base.matched!.resource || 'made by the mesh'} ${base.matched!.rule}`.trimEnd());
   const stream = streamOf(head, facts, entry);
   const verdict = runFilters(manager, entry, stream);
-  const authorization = verdict.authorization;
+  const { authorization } = verdict;
+  steps.push(...verdict.unasked);
   const finish = (found: Outcome, more: readonly string[] = []): Outcome => ({
     ...found,
     ...base,
@@ -109,16 +123,21 @@ function headOf(request: CallRequest): RequestHead {
 /** A table that is there already, or one of no more than the request asks. */
 function routesFor({ routes }: HttpManagerConfig, given: Routes, authority: string): { readonly routes: Routes; readonly table: RouteTable } {
   if (routes.kind === 'inline') return { routes: given, table: routes.table };
-  const configuration = narrowedTo(given.configuration, authority);
+  // What a patch did to another virtual host may be what the proxy refuses the whole for.
+  const configuration = given.patches.size === 0 ? narrowedTo(given.configuration, authority) : given.configuration;
   const result = compileRouteConfiguration(configuration);
-  if (!result.ok) throw new Error(`routes ${configuration.name} are not such as the proxy takes: ${describeErrors(result.errors)}`);
+  if (!result.ok) throw new RefusedByProxy(`routes ${configuration.name}: ${describeErrors(result.errors)}`, given.sources);
   return { routes: { ...given, configuration }, table: result.value };
+}
+
+function virtualHostNamed({ virtualHosts }: RouteConfiguration, hostName: string): VirtualHost | undefined {
+  return virtualHosts.find(({ name }) => name === hostName);
 }
 
 /** -1 is the redirect to TLS of a whole virtual host. */
 function messageOf(configuration: RouteConfiguration, table: RouteTable, hostName: string, index: number): Route | undefined {
   const at = table.virtualHosts.findIndex(({ name }) => name === hostName);
-  return index < 0 ? undefined : (configuration.virtualHosts[at] ?? configuration.virtualHosts.find(({ name }) => name === hostName))?.routes[index];
+  return index < 0 ? undefined : (configuration.virtualHosts[at] ?? virtualHostNamed(configuration, hostName))?.routes[index];
 }
 
 interface FilterAnswer {
@@ -134,25 +153,29 @@ function runFilters(
   manager: HttpManagerConfig,
   entry: RouteEntry | null,
   stream: FilteredStream,
-): { readonly authorization: Authorization | null; readonly answer: FilterAnswer | undefined } {
+): { readonly authorization: Authorization | null; readonly answer: FilterAnswer | undefined; readonly unasked: readonly string[] } {
   const bound = entry === null ? manager.filters.unrouted : entry.fields.filters.boundTo(manager.filters);
   let authorization: Authorization | null = null;
+  const unasked: string[] = [];
   for (const filter of bound.request) {
     if (filter === null) continue;
     let verdict = filter.onRequest!(stream);
     const authorizes = filter.name.includes('rbac');
     if (authorizes && verdict.kind === 'pass') authorization = { allowed: true, policy: '' };
     if (verdict.kind === 'delay') verdict = filter.afterDelay!(stream);
+    if (verdict.kind === 'wait') unasked.push(`${filter.name} asks another, which is not asked here: it is taken to let the request pass`);
     if (verdict.kind === 'refuse') {
       const { status, details, headers = [] } = verdict;
       if (authorizes) {
         const policy = /\[(.*)\]$/.exec(details)?.[1] ?? '';
         return {
+          unasked,
           authorization: { allowed: false, policy: policy === 'none' ? '' : policy },
           answer: { decision: 'denied', status, headers, why: `authorization denies it: ${policy === 'none' ? 'no policy allows it' : policy}`, asItIs: false },
         };
       }
       return {
+        unasked,
         authorization,
         answer: {
           decision: details.startsWith('fault') ? 'fault' : 'direct-response',
@@ -165,6 +188,7 @@ function runFilters(
     }
     if (verdict.kind === 'answer')
       return {
+        unasked,
         authorization,
         answer: {
           decision: 'direct-response',
@@ -175,7 +199,7 @@ function runFilters(
         },
       };
   }
-  return { authorization, answer: undefined };
+  return { unasked, authorization, answer: undefined };
 }
 
 function acted(
@@ -280,11 +304,19 @@ function infoOf({ method, path, scheme, authority, headers }: RequestHead, respo
   return { ...EMPTY_STREAM, method, path, scheme, authority, requestHeaders: headers, ...answer };
 }
 
+const NOT_ASKED = { cancel: () => {} };
+/** Heads alone are looked at. */
+const NO_CONTENT = { hold: () => {}, release: () => {} };
+
 function streamOf(head: RequestHead, facts: FilteredStream['connectionFacts'], route: RouteEntry | null): FilteredStream {
   const services = {
     random: { uint32: () => LEAST_LIKELY },
     nowMs: () => 0,
     unixMs: () => 0,
+    failing: () => false,
+    clusterHealth: () => 1,
+    call: () => NOT_ASKED,
+    note: () => {},
   } as unknown as FilterServices;
   const states = new Map<unknown, unknown>();
   return {
@@ -299,5 +331,8 @@ function streamOf(head: RequestHead, facts: FilteredStream['connectionFacts'], r
     dynamicMetadata: null,
     stateOf: (filter: unknown) => states.get(filter),
     keep: (filter: unknown, state: unknown) => void states.set(filter, state),
+    transformRequest: () => NO_CONTENT,
+    transformResponse: () => NO_CONTENT,
+    rematch: () => {},
   } as unknown as FilteredStream;
 }

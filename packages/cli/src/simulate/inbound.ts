@@ -1,6 +1,7 @@
 import { type Instance, kubernetesServices, protocolOf } from '@outrigger/resources';
 import { type InboundPort, listener, type ProxyNode, sidecarOf, VIRTUAL_INBOUND } from '@outrigger/translate';
 import type { Call } from './call.ts';
+import { withoutRefused } from './envoy-filters.ts';
 import { selects, targetPort } from './kubernetes-instances.ts';
 import { proxyNode } from './node.ts';
 import type { Outcome } from './outcome.ts';
@@ -59,8 +60,8 @@ function byAge({ services }: World): (a: Instance, b: Instance) => number {
 }
 
 /** What the proxy beside a workload does with a connection to it, which the kernel turns round into it. */
-export function toWorkload(world: World, node: ProxyNode, call: Call): Outcome {
-  return throughListener(world, node, listener(world.mesh, node, VIRTUAL_INBOUND), call);
+export function toWorkload(files: World, node: ProxyNode, call: Call): Outcome {
+  return withoutRefused(files, (world) => throughListener(world, node, listener(world.mesh, node, VIRTUAL_INBOUND), call));
 }
 
 /** As the files say, else as `rig run` labels what it starts. */

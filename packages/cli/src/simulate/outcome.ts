@@ -50,6 +50,11 @@ export interface Matched {
   readonly rule: string;
 }
 
+/** A patch of an EnvoyFilter, and what it was done to: "route", "filter chain mtls", "cluster outbound|8080||orders...". */
+export interface AppliedPatch extends Matched {
+  readonly to: string;
+}
+
 export interface Fault {
   readonly kind: 'delay' | 'abort';
   readonly percent: number;
@@ -80,6 +85,8 @@ export interface Outcome {
   readonly request: SentRequest | null;
   readonly response: { readonly status: number; readonly headers: Readonly<Record<string, string>> } | null;
   readonly matched: Matched | null;
+  /** Of what decided about it. */
+  readonly patchedBy: readonly AppliedPatch[];
   /** Whether the connection that was asked about is of mutual TLS. */
   readonly mtls: boolean;
   /** Whether its TLS ends at the proxy. */
@@ -114,6 +121,7 @@ const NOTHING: Outcome = {
   request: null,
   response: null,
   matched: null,
+  patchedBy: [],
   mtls: false,
   tlsTerminated: false,
   certificate: '',

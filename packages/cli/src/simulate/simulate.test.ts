@@ -90,12 +90,6 @@ const world = await (async () => {
   return worldOf(resources, others);
 })();
 
-it('leaves out what EnvoyFilters change, and says so', async () => {
-  const text = 'apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: { name: mine, namespace: shop }\nspec: { configPatches: [] }\n';
-  const { resources, others } = await readResources([{ file: 'filter.yaml', text }]);
-  expect(worldOf(resources, others).assumed).toEqual(['proxies are as they are without the EnvoyFilters shop/mine']);
-});
-
 const web = proxyNode({ namespace: 'shop', workload: 'web', labels: { app: 'web' } });
 const called = (request: string, ...headers: string[]): Outcome => fromWorkload(world, web, parseRequest(request, headers));
 const edge = proxyNode({ namespace: 'shop', workload: 'edge', labels: {}, gatewayPorts: {} });

@@ -1,13 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type ConnectionFacts, type FilterChainConfig, type HttpManagerConfig, listenerAt, parseIp, type TcpProxyConfig } from '@outrigger/proxy/pure';
-import { type Resource, type ResourceRef, refKey, refOf, refText } from '@outrigger/resources';
+import { type Resource, type ResourceRef, refText } from '@outrigger/resources';
 import {
   BLACK_HOLE_CLUSTER,
   INVALID_BACKEND,
   listener,
   listenerNames,
   type Mesh,
+  type Note,
   type Place,
   type ProxyNode,
   routeConfiguration,
@@ -22,13 +23,19 @@ import type { Call } from './call.ts';
 import { clientVerifier } from './client-certificate.ts';
 import { type Accepted, accept, SOMEBODY } from './connection.ts';
 import { withDestinationTls } from './destination-tls.ts';
+import { appliedPatches, patchNotes, withoutRefused, withPatches } from './envoy-filters.ts';
 import { type Routes, routeRequest, sentAsIs } from './http.ts';
 import { type Matched, type Outcome, outcome } from './outcome.ts';
 import { leavesMesh, targetOf } from './target.ts';
 import type { World } from './world.ts';
+import { writtenAt } from './written-at.ts';
 
 /** What a gateway does with a connection to one of its ports, and with the request on it. */
-export function atGateway(world: World, node: ProxyNode, call: Call): Outcome {
+export function atGateway(files: World, node: ProxyNode, call: Call): Outcome {
+  return withoutRefused(files, (world) => throughGateway(world, node, call));
+}
+
+function throughGateway(world: World, node: ProxyNode, call: Call): Outcome {
   const { names } = listenerNames(world.mesh, node);
   // A name of which nobody says the address is taken to be the gateway's.
   const found =
@@ -46,14 +53,24 @@ function boundAddress(name: string) {
 
 /** What becomes of a connection that a listener takes. */
 export function throughListener(world: World, node: ProxyNode, translated: Translated<Listener>, call: Call): Outcome {
-  const { name, message } = translated;
-  if (message === undefined) return outcome({ decision: 'no-listener', explanation: [`there is no listener ${name}`] });
-  const accepted = accept(message, call, clientVerifier(world.others));
+  const { name, message, sources, patches, notes } = translated;
+  const { resources, assumed } = world;
+  if (message === undefined) {
+    const takers = sources.filter(({ kind }) => kind === 'EnvoyFilter').map(refText);
+    const why = takers.length === 0 ? '' : `: ${takers.join(', ')} takes it away`;
+    return outcome({ decision: 'no-listener', explanation: [`there is no listener ${name}${why}`], assumed });
+  }
+  const accepted = accept(message, call, clientVerifier(world.others), sources);
   const result =
     accepted.kind === 'chain'
       ? throughChain(world, node, translated, accepted, call)
-      : outcome({ decision: accepted.kind, explanation: [accepted.why], assumed: world.assumed });
-  return { ...result, xds: { ...result.xds, listener: name, filterChain: accepted.kind === 'chain' ? accepted.chain.name : '' } };
+      : outcome({ decision: accepted.kind, explanation: [accepted.why], assumed });
+  const chain = accepted.kind === 'chain' ? accepted.chain.name : '';
+  const done = [
+    ...appliedPatches(resources, patches.get(message), `listener ${name}`),
+    ...(accepted.kind === 'chain' ? appliedPatches(resources, patches.get(accepted.message), `filter chain ${chain} of ${name}`) : []),
+  ];
+  return withPatches({ ...result, xds: { ...result.xds, listener: name, filterChain: chain } }, done, patchNotes(resources, notes));
 }
 
 type TakenBy = Extract<Accepted, { readonly kind: 'chain' }>;
@@ -106,19 +123,24 @@ function asRequest(world: World, node: ProxyNode, { message, chain, terminated, 
       decision: 'tls-error',
       explanation: [opaque ? 'requests of HTTP are wanted here, and TLS comes' : 'requests of HTTP are wanted here, and other bytes come'],
     });
-  const routes = routesOf(world.mesh, node, message, chain);
-  return routeRequest({
+  const { resources, mesh } = world;
+  const routes = routesOf(mesh, node, message, chain);
+  const found = routeRequest({
     manager,
     routes,
     facts: factsOf(call, authenticated),
     request: call.request,
-    matched: (place, route) => matchedOf(world.resources, place, route),
+    matched: (place, route) => matchedOf(resources, place, route),
+    patched: (places, to) => appliedPatches(resources, places, to),
   });
+  return withPatches(found, [], patchNotes(resources, routes.notes));
 }
 
 /** What goes on to where it was sent goes there, and a request as it is. */
 function withDialled(result: Outcome, { host, address, port, tls, request }: Call): Outcome {
-  const destinations = result.destinations.map((destination) => (destination.port === 0 ? { ...destination, host: host || address, port } : destination));
+  const destinations = result.destinations.map((destination) =>
+    destination.port === 0 && leavesMesh(destination.host) ? { ...destination, host: host || address, port } : destination,
+  );
   const unseen = result.decision === 'passthrough' && result.request === null && request !== undefined && tls === undefined;
   return { ...result, destinations, ...(unseen ? { status: 200, request: sentAsIs(request), response: { status: 200, headers: {} } } : {}) };
 }
@@ -155,21 +177,23 @@ function matchedOf(resources: readonly Resource[], place: Place | undefined, rou
   return { resource: refText(place.resource), ...writtenAt(resources, place.resource, place.field), rule: `${place.field}${name}` };
 }
 
-function writtenAt(resources: readonly Resource[], ref: ResourceRef, field = ''): Pick<Matched, 'file' | 'line'> {
-  const written = resources.find((resource) => refKey(refOf(resource)) === refKey(ref));
-  return { file: written?.origin?.file ?? '', line: (field === '' ? undefined : written?.lineOf?.(field)) ?? written?.origin?.line ?? 0 };
+interface NotedRoutes extends Routes {
+  readonly notes: readonly Note[];
 }
 
-function routesOf(mesh: Mesh, node: ProxyNode, written: FilterChain, chain: FilterChainConfig): Routes {
+/** Of routes that stand in a listener all that is known is known of that. */
+const UNKNOWN = { places: new Map(), patches: new Map(), sources: [], notes: [] } as const;
+
+function routesOf(mesh: Mesh, node: ProxyNode, written: FilterChain, chain: FilterChainConfig): NotedRoutes {
   if (chain.filter.kind === 'http' && chain.filter.http.routes.kind === 'rds') {
-    const { message: configuration, places } = routeConfiguration(mesh, node, chain.filter.http.routes.name);
-    return { configuration: configuration ?? create(RouteConfigurationSchema, {}), places };
+    const { message: configuration, places, patches, sources, notes } = routeConfiguration(mesh, node, chain.filter.http.routes.name);
+    return { configuration: configuration ?? create(RouteConfigurationSchema, {}), places, patches, sources, notes };
   }
   for (const { configType } of written.filters) {
     const manager = configType.case === 'typedConfig' ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
-    if (manager?.routeSpecifier.case === 'routeConfig') return { configuration: manager.routeSpecifier.value, places: new Map() };
+    if (manager?.routeSpecifier.case === 'routeConfig') return { ...UNKNOWN, configuration: manager.routeSpecifier.value };
   }
-  return { configuration: create(RouteConfigurationSchema, {}), places: new Map() };
+  return { ...UNKNOWN, configuration: create(RouteConfigurationSchema, {}) };
 }
 
 function factsOf(call: Call, mtls: boolean): ConnectionFacts {

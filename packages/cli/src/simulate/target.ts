@@ -1,4 +1,11 @@
-import { parseOutboundCluster } from '@outrigger/translate';
+import {
+  BLACK_HOLE_CLUSTER,
+  DYNAMIC_DNS_CLUSTER,
+  HTTP_TUNNEL,
+  INBOUND_PASSTHROUGH_CLUSTER,
+  PASSTHROUGH_CLUSTER,
+  parseOutboundCluster,
+} from '@outrigger/translate';
 import type { SimulatedDestination } from './outcome.ts';
 
 const APPLICATION = '127.0.0.1';
@@ -11,7 +18,9 @@ export function targetOf(cluster: string): Pick<SimulatedDestination, 'host' | '
   return own === null ? { host: cluster, port: 0, subset: '' } : { host: APPLICATION, port: Number(own[1]), subset: '' };
 }
 
+const OF_NO_SERVICE: ReadonlySet<string> = new Set([PASSTHROUGH_CLUSTER, DYNAMIC_DNS_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER, HTTP_TUNNEL]);
+
 /** To where it was sent, whatever the mesh knows. */
 export function leavesMesh(cluster: string): boolean {
-  return parseOutboundCluster(cluster) === undefined && !cluster.startsWith('inbound|');
+  return OF_NO_SERVICE.has(cluster);
 }

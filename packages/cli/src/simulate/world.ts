@@ -1,3 +1,4 @@
+import type { Registry } from '@bufbuild/protobuf';
 import {
   field,
   GATEWAY_API,
@@ -48,6 +49,8 @@ export function clusterAddresses(others: readonly KubernetesDocument[]): Address
 export interface WorldOptions {
   readonly addressesFor?: Addresses;
   readonly meshConfig?: MeshConfig;
+  /** `patchTypes` of the resources. */
+  readonly types?: Registry | undefined;
 }
 
 /** The mesh that files describe, nothing else being there. `others` are the Kubernetes objects among them. */
@@ -55,10 +58,10 @@ export function worldOf(
   written: readonly Resource[],
   others: readonly KubernetesDocument[],
   settings: Partial<MeshSettings> = {},
-  { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}) }: WorldOptions = {},
+  { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}), types }: WorldOptions = {},
 ): World {
   const { ingress, unread } = meshConfig;
-  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`), ...patchesLeftOut(written)];
+  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`)];
   const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
   const resources = [...written, ...ingresses];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
@@ -71,19 +74,13 @@ export function worldOf(
   const instances = [...instancesOf(resources), ...kubernetesInstances(kubernetes, others)];
   const namespaceLabels = Object.fromEntries(others.filter(({ kind }) => kind === 'Namespace').map((namespace) => [namespace.name, labelsOf(namespace)]));
   return {
-    mesh: buildMesh({ config, services, instances, settings: { namespaceLabels, ...meshConfig.settings, ...settings } }),
+    mesh: buildMesh({ config, services, instances, settings: { namespaceLabels, ...meshConfig.settings, ...settings }, types }),
     resources,
     others,
     services,
     instances,
     assumed,
   };
-}
-
-/** EnvoyFilters change what one kind of proxy makes of the rest; here it is told what the rest says. */
-export function patchesLeftOut(resources: readonly Resource[]): readonly string[] {
-  const filters = resources.filter((resource) => isKind(resource, 'EnvoyFilter')).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  return filters.length === 0 ? [] : [`proxies are as they are without the EnvoyFilters ${filters.join(', ')}`];
 }
 
 /** Whoever's class it is: what is asked is what we would do. */

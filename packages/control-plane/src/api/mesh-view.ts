@@ -1,4 +1,4 @@
-import type { MeshSettings, ProxyNode } from '@outrigger/translate';
+import { type MeshSettings, type ProxyNode, type RefusedFilter, refusalsOf } from '@outrigger/translate';
 import type { Configuration } from '../config/configuration.ts';
 import type { MeshState } from '../push/mesh-state.ts';
 import type { PushSource } from '../push/push-source.ts';
@@ -15,6 +15,8 @@ export interface MeshView {
   readonly resources: readonly StoredItem[];
   /** What registered itself, without what the resources declare. */
   readonly attached: Existing;
+  /** EnvoyFilters that proxies of a kind are spared, since one of them has refused what they make. */
+  readonly refusals: readonly RefusedFilter[];
   readonly proxies: readonly MeshProxy[];
 }
 
@@ -39,6 +41,7 @@ export function meshView({ configuration, mesh, push, attached }: MeshViewParts)
     settings: mesh.current.settings,
     resources: configuration.items,
     attached: attached(),
+    refusals: refusalsOf(mesh.current),
     proxies: [...push.proxies.connectedNodes()].map(({ node }): MeshProxy => {
       const view = push.proxies.current(node.id);
       const subscribed: Record<string, string[]> = {};

@@ -2,12 +2,16 @@ import { clone } from '@bufbuild/protobuf';
 import { type Cluster, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { INBOUND_PASSTHROUGH_CLUSTER, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import type { Reader } from '../reader.ts';
+import { patchedBy } from './applied.ts';
 import { mergedAny, mergeInto, PatchError } from './merge.ts';
 import { attempt, decodedValue, type Patch, type PatchContext, patchesOf } from './patches.ts';
 
 /** A cluster as EnvoyFilters leave it; also one that they add. */
 export function patchedCluster(reader: Reader, name: string, made: Cluster | undefined): Cluster | undefined {
-  if (made === undefined) return addedCluster(reader, name);
+  return patchedBy(reader, () => (made === undefined ? addedCluster(reader, name) : changedCluster(reader, name, made)));
+}
+
+function changedCluster(reader: Reader, name: string, made: Cluster): Cluster | undefined {
   let cluster = made;
   for (const patch of patchesOf(reader, 'CLUSTER', contextOf(reader, name))) {
     if (!matches(reader, patch, name)) continue;

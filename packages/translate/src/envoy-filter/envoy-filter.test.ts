@@ -142,6 +142,27 @@ test('each route has what each patch says, once', () => {
   for (const own of tags) expect(own).toEqual(['a', 'b']);
 });
 
+test('what was done is known of each message, and of one that is gone by what it stood in', () => {
+  const vhost = (name: string): Entry['match'] => ({ routeConfiguration: { vhost: { name } } });
+  const [orders8080, payment8080] = ['order-service', 'payment-service'].map((name) => `${name}.default.svc.cluster.local:8080`) as [string, string];
+  const mesh = meshOf(
+    filter('one', [
+      patch('VIRTUAL_HOST', 'REMOVE', undefined, vhost(payment8080)),
+      patch('HTTP_ROUTE', 'MERGE', { metadata: {} }, vhost(orders8080)),
+      patch('HTTP_ROUTE', 'INSERT_FIRST', { name: 'own', match: { prefix: '/own' }, direct_response: { status: 204 } }, vhost(orders8080)),
+      patch('HTTP_FILTER', 'INSERT_FIRST', httpFilter('x')),
+    ]),
+  );
+  const { message, patches, places } = routeConfiguration(mesh, web, 'http_proxy');
+  const of = (one: object): readonly string[] => (patches.get(one) ?? []).map(({ resource, field }) => `${resource.name} ${field}`);
+  const host = message!.virtualHosts.find(({ name }) => name === orders8080)!;
+  expect([of(message!), of(host)]).toEqual([['one spec.configPatches[0]'], ['one spec.configPatches[2]']]);
+  expect(host.routes.map(of)).toEqual(host.routes.map(({ name }) => (name === 'own' ? [] : ['one spec.configPatches[1]'])));
+  expect(places.get(host.routes.find(({ name }) => name === 'own')!)).toMatchObject({ field: 'spec.configPatches[2].patch.value' });
+  const made = listener(mesh, web, PROXY_LISTENER);
+  expect(made.patches.get(made.message!.filterChains[0]!)).toMatchObject([{ field: 'spec.configPatches[3]' }]);
+});
+
 test('a virtual host in the place of another keeps the name by which it is asked for', () => {
   const value = { name: 'other', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 418 } }] };
   const mesh = meshOf(filter('one', [patch('VIRTUAL_HOST', 'REPLACE', value)]));

@@ -17,6 +17,7 @@ import { VIRTUAL_INBOUND } from '../capture/inbound.ts';
 import { gatewayPorts } from '../gateways/ports.ts';
 import { inboundListenerName } from '../listeners/inbound.ts';
 import type { Reader } from '../reader.ts';
+import { handedOn, patchedBy } from './applied.ts';
 import { nameOf } from './clusters.ts';
 import { isNamed, mergedConfig } from './filter-config.ts';
 import { patchedHttpFilters } from './http-filters.ts';
@@ -26,7 +27,10 @@ import { patchedRoutes } from './routes.ts';
 
 /** A listener as EnvoyFilters leave it; also one that they add. */
 export function patchedListener(reader: Reader, name: string, made: Listener | undefined): Listener | undefined {
-  if (made === undefined) return addedListener(reader, name);
+  return patchedBy(reader, () => (made === undefined ? addedListener(reader, name) : changedListener(reader, name, made)));
+}
+
+function changedListener(reader: Reader, name: string, made: Listener): Listener | undefined {
   const context = contextOf(reader, made);
   let listener = made;
   for (const patch of patchesOf(reader, 'LISTENER', context)) {
@@ -81,7 +85,8 @@ function addedListener(reader: Reader, name: string): Listener | undefined {
 }
 
 function patchedChains(reader: Reader, listener: Listener, context: PatchContext): Listener {
-  const chains = listener.filterChains.flatMap((chain) => patchedChain(reader, listener, chain, context) ?? []);
+  const patched = (chain: FilterChain): FilterChain | undefined => patchedBy(reader, () => patchedChain(reader, listener, chain, context));
+  const chains = listener.filterChains.flatMap((chain) => patched(chain) ?? []);
   for (const patch of patchesOf(reader, 'FILTER_CHAIN', context)) {
     if (patch.operation === 'ADD' && ofListener(reader, patch, listener))
       chains.splice(0, chains.length, ...placed(reader, patch, chains, { schema: FilterChainSchema, at: undefined }));
@@ -89,9 +94,9 @@ function patchedChains(reader: Reader, listener: Listener, context: PatchContext
   const { defaultFilterChain } = listener;
   const next = withFields(listener, { filterChains: chains });
   if (defaultFilterChain !== undefined) {
-    const patched = patchedChain(reader, listener, defaultFilterChain, context);
-    if (patched === undefined) delete (next as { defaultFilterChain?: unknown }).defaultFilterChain;
-    else next.defaultFilterChain = patched;
+    const chain = patched(defaultFilterChain);
+    if (chain === undefined) delete (next as { defaultFilterChain?: unknown }).defaultFilterChain;
+    else next.defaultFilterChain = chain;
   }
   return next;
 }
@@ -138,7 +143,11 @@ function patchedManager(reader: Reader, listener: Listener, chain: FilterChain, 
   });
   const next = withFields<HttpConnectionManager>(manager, { httpFilters: patchedHttpFilters(reader, patches, manager.httpFilters) });
   const routes = manager.routeSpecifier;
-  if (routes.case === 'routeConfig') next.routeSpecifier = { case: 'routeConfig', value: patchedRoutes(reader, routes.value, context) };
+  if (routes.case === 'routeConfig') {
+    const table = patchedRoutes(reader, routes.value, context);
+    handedOn(reader, [table, ...table.virtualHosts, ...table.virtualHosts.flatMap((host) => host.routes)]);
+    next.routeSpecifier = { case: 'routeConfig', value: table };
+  }
   const value = toBinary(HttpConnectionManagerSchema, next) as Any['value'];
   return withFields(filter, { configType: { case: 'typedConfig', value: withFields(config.value, { value }) } });
 }

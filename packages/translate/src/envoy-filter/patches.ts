@@ -1,9 +1,11 @@
 import { clone, type DescMessage, fromJson, type JsonValue, type Message, type MessageShape, type Registry } from '@bufbuild/protobuf';
-import { type EnvoyFilterMatch, matchesLabels } from '@outrigger/resources';
+import { type EnvoyFilterMatch, matchesLabels, refOf } from '@outrigger/resources';
 import { targetsNode } from '../gateways/api/targets.ts';
 import { byAge, type EnvoyFilter } from '../mesh.ts';
 import type { ProxyNode } from '../node.ts';
 import type { Reader } from '../reader.ts';
+import type { Place } from '../translated.ts';
+import { applied } from './applied.ts';
 import { MAX_PATCHED_BYTES, spend, TooMuchPatchedError } from './bounds.ts';
 import { PatchError } from './merge.ts';
 import { unknownType, withTypedStructs } from './typed-structs.ts';
@@ -36,6 +38,7 @@ export interface Patch {
   readonly filter: EnvoyFilter;
   /** "spec.configPatches[0]" */
   readonly field: string;
+  readonly place: Place;
   readonly applyTo: ApplyTo;
   readonly operation: Operation;
   readonly match: EnvoyFilterMatch;
@@ -101,6 +104,7 @@ function isAside(reader: Reader, filter: EnvoyFilter): boolean {
 function patchesIn(reader: Reader, filter: EnvoyFilter): readonly Patch[] {
   return (filter.spec.configPatches ?? []).flatMap((entry, index): Patch[] => {
     const field = `spec.configPatches[${index}]`;
+    const place = { resource: refOf(filter), field };
     const { applyTo = '', match = {} } = entry;
     const operation = entry.patch?.operation ?? '';
     const ignored = (at: string, why: string): [] => {
@@ -114,7 +118,7 @@ function patchesIn(reader: Reader, filter: EnvoyFilter): readonly Patch[] {
     if (!Object.entries(match.proxy?.metadata ?? {}).every(([key, value]) => metadataOf(reader.node, key) === value)) return [];
     const value = (entry.patch?.value ?? {}) as JsonValue;
     const bytes = JSON.stringify(value).length;
-    return [{ filter, field, applyTo, operation, match, filterClass: entry.patch?.filterClass ?? '', value, bytes, decoded: undefined }];
+    return [{ filter, field, place, applyTo, operation, match, filterClass: entry.patch?.filterClass ?? '', value, bytes, decoded: undefined }];
   });
 }
 
@@ -162,5 +166,6 @@ export function attempt(reader: Reader, patch: Patch, work: (types: Registry) =>
     return false;
   }
   reader.uses(patch.filter);
+  applied(reader).push(patch.place);
   return true;
 }

@@ -3,6 +3,7 @@ import { type Route, RouteSchema, type VirtualHost, VirtualHostSchema } from '@o
 import { gatewayPorts } from '../gateways/ports.ts';
 import { routeNameOf } from '../gateways/server.ts';
 import type { Reader } from '../reader.ts';
+import { patchedBy } from './applied.ts';
 import { PatchError } from './merge.ts';
 import { attempt, decodedValue, type Patch, type PatchContext, patchesOf } from './patches.ts';
 import { merged, placed, withFields } from './places.ts';
@@ -11,6 +12,10 @@ const HTTP_ROUTE_IN_LIST: readonly string[] = ['ADD', 'INSERT_BEFORE', 'INSERT_A
 
 /** A route table as EnvoyFilters leave it. `context`: of the listener that it stands in, or by default of what is asked for by RDS. */
 export function patchedRoutes(reader: Reader, made: RouteConfiguration, context: PatchContext = outbound(reader)): RouteConfiguration {
+  return patchedBy(reader, () => changedRoutes(reader, made, context))!;
+}
+
+function changedRoutes(reader: Reader, made: RouteConfiguration, context: PatchContext): RouteConfiguration {
   let table = made;
   for (const patch of patchesOf(reader, 'ROUTE_CONFIGURATION', context)) {
     if (!ofTable(reader, patch, table.name)) continue;
@@ -47,6 +52,10 @@ function outbound(reader: Reader): PatchContext {
 
 /** undefined: a patch takes it away. */
 export function patchedVirtualHost(reader: Reader, made: VirtualHost, table: string, context: PatchContext = outbound(reader)): VirtualHost | undefined {
+  return patchedBy(reader, () => changedVirtualHost(reader, made, table, context));
+}
+
+function changedVirtualHost(reader: Reader, made: VirtualHost, table: string, context: PatchContext): VirtualHost | undefined {
   let host = made;
   for (const patch of patchesOf(reader, 'VIRTUAL_HOST', context)) {
     if (patch.operation === 'ADD' || !ofTable(reader, patch, table, host) || !ofHost(patch, host)) continue;
@@ -64,6 +73,7 @@ export function patchedVirtualHost(reader: Reader, made: VirtualHost, table: str
       attempt(reader, patch, (types) => {
         // By its name it is asked for.
         host = withFields(decodedValue(patch, VirtualHostSchema, types), { name: made.name });
+        written(reader, patch, host);
       });
     else reader.ignored(patch.filter, `${patch.field}.patch.operation`, `a virtual host is merged, added, replaced or removed, not ${patch.operation}`);
   }
@@ -74,12 +84,15 @@ export function patchedVirtualHost(reader: Reader, made: VirtualHost, table: str
 function patchedList(reader: Reader, host: VirtualHost, table: string, context: PatchContext): Route[] {
   const patches = patchesOf(reader, 'HTTP_ROUTE', context).filter((patch) => ofTable(reader, patch, table, host) && ofHost(patch, host));
   if (patches.length === 0) return host.routes;
-  let routes = host.routes.flatMap((route) => patchedRoute(reader, route, patches) ?? []);
+  let routes = host.routes.flatMap((route) => patchedBy(reader, () => patchedRoute(reader, route, patches)) ?? []);
   for (const patch of patches) {
     const named = patch.match.routeConfiguration?.vhost?.route;
-    if (HTTP_ROUTE_IN_LIST.includes(patch.operation))
+    if (HTTP_ROUTE_IN_LIST.includes(patch.operation)) {
+      const there = new Set(routes);
       routes = placed(reader, patch, routes, { schema: RouteSchema, at: named === undefined ? undefined : (route) => ofRoute(patch, route) });
-    else if (patch.operation === 'REPLACE')
+      const come = routes.filter((route) => !there.has(route));
+      reader.places(come, patch.filter, `${patch.field}.patch.value`);
+    } else if (patch.operation === 'REPLACE')
       reader.ignored(patch.filter, `${patch.field}.patch.operation`, 'a route is merged, added, inserted or removed, not REPLACE');
   }
   return routes;
@@ -105,13 +118,27 @@ function addedHosts(reader: Reader, table: string, context: PatchContext): reado
   const hosts: VirtualHost[] = [];
   for (const patch of patchesOf(reader, 'VIRTUAL_HOST', context)) {
     if (patch.operation !== 'ADD' || !ofTable(reader, patch, table)) continue;
-    attempt(reader, patch, (types) => {
-      const host = decodedValue(patch, VirtualHostSchema, types);
-      if (host.name === '' || host.domains.length === 0) throw new PatchError('a virtual host needs a name and domains');
-      hosts.push(host);
+    const added = patchedBy(reader, () => {
+      let made: VirtualHost | undefined;
+      attempt(reader, patch, (types) => {
+        const host = decodedValue(patch, VirtualHostSchema, types);
+        if (host.name === '' || host.domains.length === 0) throw new PatchError('a virtual host needs a name and domains');
+        made = host;
+      });
+      return made;
     });
+    if (added === undefined) continue;
+    written(reader, patch, added);
+    hosts.push(added);
   }
   return hosts;
+}
+
+/** The routes of a virtual host that a patch has brought. */
+function written(reader: Reader, patch: Patch, host: VirtualHost): void {
+  host.routes.forEach((route, index) => {
+    reader.places([route], patch.filter, `${patch.field}.patch.value.routes[${index}]`);
+  });
 }
 
 /** Istio has a table for each port; here one may stand for several, and its virtual hosts ("HOST:PORT") say which. */
