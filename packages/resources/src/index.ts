@@ -110,5 +110,6 @@ export { manifestOf, resourceFrom } from './restore.ts';
 export type { FieldError, FieldErrorType } from './schema/field-error.ts';
 export type { Schema } from './schema/structural.ts';
 export { servicesOf } from './services.ts';
+export { type ResolvedSrv, SRV_ANNOTATION, type SrvEndpoint, srvNamesOf } from './srv-names.ts';
 export { editFields, type FieldEdit } from './syntax/edit.ts';
 export { createValidator, type Validated, type ValidateOptions, type Validator } from './validator.ts';

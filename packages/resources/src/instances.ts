@@ -4,10 +4,13 @@ import type { ServiceEntrySpec, WorkloadEntrySpec } from './kinds/workloads.ts';
 import type { Instance, InstancePort, Protocol } from './mesh.ts';
 import { protocolOf } from './protocol.ts';
 import type { Resource } from './resource.ts';
+import { endpointOfSrvName, type ResolvedSrv, type SrvName, srvNamesOf } from './srv-names.ts';
 
 export interface InstanceOptions {
   /** Default `TRUST_DOMAIN`. */
   readonly trustDomain?: string;
+  /** Default: nothing is known of DNS, and no query is made. */
+  readonly resolvedSrv?: ResolvedSrv;
 }
 
 const TRUST_DOMAIN = 'cluster.local';
@@ -30,13 +33,40 @@ export function instancesOf(resources: readonly Resource[], options: InstanceOpt
   return instances;
 }
 
-/** Of a ServiceEntry's own endpoints. A DNS service without any has its hosts themselves. Meshed where labelled `security.istio.io/tlsMode: istio`. */
-export function instancesOfEntry({ metadata, spec }: Resource<ServiceEntrySpec>, { trustDomain = TRUST_DOMAIN }: InstanceOptions = {}): readonly Instance[] {
+/**
+ * Of a ServiceEntry's own endpoints, or of its SRV records. A DNS service without any has its hosts themselves. Meshed where labelled
+ * `security.istio.io/tlsMode: istio`.
+ */
+export function instancesOfEntry(entry: Resource<ServiceEntrySpec>, options: InstanceOptions = {}): readonly Instance[] {
+  const { metadata, spec } = entry;
+  const { trustDomain = TRUST_DOMAIN } = options;
+  const srvNames = srvNamesOf(entry);
+  if (srvNames.length > 0) return instancesOfSrv(entry, srvNames, options);
   return (spec.endpoints ?? hostEndpoints(spec)).map((endpoint, index) => {
     const services = spec.endpoints === undefined ? [endpoint.address as string] : hostsOf(spec);
     const id = `${metadata.namespace}/${metadata.name}-${index + 1}`;
     return instance(id, metadata.namespace, metadata.name, endpoint, portsOf(spec, endpoint), services, trustDomain);
   });
+}
+
+/** One for each port and endpoint; of several names that have an endpoint in common the first says its place. */
+function instancesOfSrv(
+  { metadata: { namespace, name }, spec }: Resource<ServiceEntrySpec>,
+  srvNames: readonly SrvName[],
+  { trustDomain = TRUST_DOMAIN, resolvedSrv }: InstanceOptions,
+): readonly Instance[] {
+  const found = new Map<string, Instance>();
+  for (const { port, name: srvName } of srvNames) {
+    for (const { address, port: number, priority, weight } of resolvedSrv?.(srvName) ?? []) {
+      const id = `${namespace}/${name}-${port.name}-${address.includes(':') ? `[${address}]` : address}:${number}`;
+      if (found.has(id)) continue;
+      const endpoint = { ...endpointOfSrvName(spec, srvName), address, weight };
+      const ports = portsOf({ ports: [{ ...port, targetPort: number }] }, endpoint);
+      const made = instance(id, namespace, name, endpoint, ports, hostsOf(spec), trustDomain);
+      found.set(id, priority === 0 ? made : Object.freeze({ ...made, priority }));
+    }
+  }
+  return [...found.values()];
 }
 
 /** `entries`: those that select it, in their order. A workload whose services want different ports of it for one service port is several instances. */
@@ -116,7 +146,7 @@ function hostEndpoints(spec: ServiceEntrySpec): readonly WorkloadEntrySpec[] {
     .map((address) => ({ address }));
 }
 
-function portsOf(spec: ServiceEntrySpec, endpoint: WorkloadEntrySpec): readonly InstancePort[] {
+function portsOf(spec: Pick<ServiceEntrySpec, 'ports'>, endpoint: WorkloadEntrySpec): readonly InstancePort[] {
   return (spec.ports ?? []).map((port) => {
     const meshPort = (endpoint.ports ?? noPorts)[port.name] ?? port.targetPort ?? port.number;
     return { name: port.name, servicePort: port.number, protocol: protocolOf(port.name, port.protocol, '', port.number), meshPort, applicationPort: meshPort };

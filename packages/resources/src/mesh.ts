@@ -32,6 +32,8 @@ export interface Service {
   readonly headless?: boolean;
   /** Kubernetes' own: no ServiceEntry of the same host comes before it. */
   readonly kubernetes?: boolean;
+  /** Its endpoints are the SRV records of names, which the control plane resolves. */
+  readonly bySrv?: boolean;
   /** The host that it is another name of (Kubernetes' ExternalName). */
   readonly aliasOf?: string;
   /** Identities that its endpoints may show; SPIFFE ids. Empty: those of its instances. */
@@ -57,6 +59,8 @@ export interface Instance {
   readonly locality: string;
   /** 0: the default, 1. */
   readonly weight: number;
+  /** Absent, 0: it is called first; the others, in their order, where those before them fail. */
+  readonly priority?: number;
   readonly network: string;
   /** Whether a sidecar takes mesh mTLS there. */
   readonly meshed: boolean;

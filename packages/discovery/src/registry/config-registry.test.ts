@@ -1,4 +1,4 @@
-import { instancesOf, type Resource, type ResourceRef, refKey, refOf, resourceFrom, servicesOf } from '@outrigger/resources';
+import { instancesOf, type Resource, type ResourceRef, refKey, refOf, resourceFrom, type SrvEndpoint, servicesOf } from '@outrigger/resources';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type ConfigRegistry, createConfigRegistry } from './config-registry.ts';
@@ -28,6 +28,52 @@ beforeEach(() => {
 });
 
 const ids = (hostname: string): string[] => registry.instancesOf(hostname).map(({ id }) => id);
+
+describe('names of SRV records', () => {
+  const found = new Map<string, SrvEndpoint[]>();
+  const wanted = new Map<string, readonly string[]>();
+  let changed: (owners: ReadonlySet<string>) => void;
+  const named = (srv: string): Resource => {
+    const made = entry('orders', { resolution: 'DNS' });
+    return { ...made, metadata: { ...made.metadata, annotations: { 'outrigger.dev/srv': srv } } };
+  };
+
+  beforeEach(() => {
+    found.clear();
+    registry = createConfigRegistry({
+      srv: {
+        want: (owner, names) => wanted.set(owner, [...names]),
+        resolved: (name) => found.get(name),
+        onChange: (listener) => {
+          changed = listener;
+          return () => {};
+        },
+      },
+    });
+    registry.onChange(({ services, endpoints }) => told.push({ services: [...services], endpoints: [...endpoints] }));
+  });
+
+  test('are wanted for as long as their ServiceEntry is there', () => {
+    registry.change({ put: [named('_http._tcp.a.example')], remove: [] });
+    expect([...wanted]).toEqual([[refKey(refOf(named(''))), ['_http._tcp.a.example']]]);
+    registry.change({ put: [named('_http._tcp.b.example')], remove: [] });
+    expect([...wanted.values()]).toEqual([['_http._tcp.b.example']]);
+    registry.change({ put: [], remove: refsOf(named('')) });
+    expect([...wanted.values()]).toEqual([[]]);
+  });
+
+  test('have the endpoints of now, which are told when they change', () => {
+    registry.change({ put: [named('_http._tcp.a.example')], remove: [] });
+    told = [];
+    found.set('_http._tcp.a.example', [{ address: '10.0.0.1', port: 81, priority: 0, weight: 1 }]);
+    changed(new Set(wanted.keys()));
+    expect(ids('orders.example')).toEqual(['default/orders-http-10.0.0.1:81']);
+    expect(told).toEqual([{ services: [], endpoints: ['orders.example'] }]);
+    found.set('_http._tcp.a.example', []);
+    changed(new Set(wanted.keys()));
+    expect(ids('orders.example')).toEqual([]);
+  });
+});
 
 describe('what configuration declares', () => {
   test('a workload is of the services that select it, in whatever order they come', () => {

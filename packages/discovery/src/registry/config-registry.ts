@@ -13,8 +13,10 @@ import {
   type Service,
   type ServiceEntrySpec,
   servicesOf,
+  srvNamesOf,
   type WorkloadEntrySpec,
 } from '@outrigger/resources';
+import type { SrvWatch } from '../dns/srv-watch.ts';
 import { ChangeSet } from './change-set.ts';
 import type { Registry } from './registry.ts';
 
@@ -22,6 +24,11 @@ import type { Registry } from './registry.ts';
 export interface ConfigRegistry extends Registry {
   /** Other kinds are passed over. Costs what the change touches, not what there is. */
   change(change: ConfigRegistryChange): void;
+}
+
+export interface ConfigRegistryOptions extends Pick<InstanceOptions, 'trustDomain'> {
+  /** Looks up the SRV records that ServiceEntries name. Default: nobody does, and of such an entry no endpoint is known. */
+  readonly srv?: Pick<SrvWatch, 'want' | 'resolved' | 'onChange'>;
 }
 
 export interface ConfigRegistryChange {
@@ -34,9 +41,10 @@ type Workload = Resource<WorkloadEntrySpec>;
 
 const NONE: readonly Instance[] = Object.freeze([]);
 
-export function createConfigRegistry(options: InstanceOptions = {}): ConfigRegistry {
+export function createConfigRegistry(options: ConfigRegistryOptions = {}): ConfigRegistry {
   const changes = new ChangeSet();
   const declared = new Declared(options);
+  options.srv?.onChange((owners) => changes.step(() => declared.resolvedAgain(owners, changes)));
   return {
     services: () => declared.services(),
     service: (hostname) => declared.service(hostname),
@@ -49,6 +57,7 @@ export function createConfigRegistry(options: InstanceOptions = {}): ConfigRegis
 
 class Declared {
   readonly #options: InstanceOptions;
+  readonly #srv: ConfigRegistryOptions['srv'];
   /** By `refKey`, as all below that say owner. */
   readonly #entries = new Map<string, Entry>();
   readonly #workloads = new Map<string, Workload>();
@@ -62,8 +71,9 @@ class Declared {
   /** Lists that were asked for since they changed. */
   readonly #known = new Map<string, readonly Instance[]>();
 
-  constructor(options: InstanceOptions) {
-    this.#options = options;
+  constructor({ srv, ...options }: ConfigRegistryOptions) {
+    this.#options = srv === undefined ? options : { ...options, resolvedSrv: (name) => srv.resolved(name) };
+    this.#srv = srv;
   }
 
   *services(): Iterable<Service> {
@@ -125,12 +135,17 @@ class Declared {
     for (const key of workloads) this.#own(key, this.#ofWorkload(key), changes);
   }
 
+  resolvedAgain(owners: ReadonlySet<string>, changes: ChangeSet): void {
+    for (const owner of owners) this.#own(owner, this.#ofEntry(owner), changes);
+  }
+
   #putEntry(key: string, old: Entry | undefined, next: Entry | undefined): void {
     for (const hostname of old?.spec.hosts ?? []) {
       const owners = this.#services.get(hostname);
       owners?.delete(key);
       if (owners?.size === 0) this.#services.delete(hostname);
     }
+    this.#srv?.want(key, new Set(next === undefined ? [] : srvNamesOf(next).map(({ name }) => name)));
     if (next === undefined) {
       this.#entries.delete(key);
       if (old !== undefined) this.#selectors.remove(old);

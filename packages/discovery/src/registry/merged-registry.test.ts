@@ -91,6 +91,12 @@ describe('merged registry', () => {
     expect([...merged.instances()]).toHaveLength(3);
   });
 
+  test('gives a service whose endpoints are SRV records no attached instances', () => {
+    attached.attach(registration(), 'x', () => {});
+    config.replace([service({ bySrv: true })], [declared('dns', { services: [HOST] })]);
+    expect(merged.instancesOf(HOST).map(({ id }) => id)).toEqual([declared('dns').id]);
+  });
+
   test('gives a DNS service no attached instances, and follows when it becomes STATIC', () => {
     attached.attach(registration(), 'x', () => {});
     config.replace([service({ resolution: 'DNS' })], []);

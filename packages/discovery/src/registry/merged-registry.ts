@@ -35,8 +35,8 @@ export function createMergedRegistry(config: Registry, attached: Registry): Merg
 
   function merge(hostname: string): readonly Instance[] {
     const declared = config.instancesOf(hostname);
-    const resolution = config.service(hostname)?.resolution ?? 'STATIC';
-    const live = resolution === 'STATIC' ? attached.instancesOf(hostname) : [];
+    const { resolution = 'STATIC', bySrv } = config.service(hostname) ?? {};
+    const live = resolution === 'STATIC' && bySrv !== true ? attached.instancesOf(hostname) : [];
     if (live.length === 0) return declared;
     if (declared.length === 0) return live;
     const ids = new Set(live.map((instance) => instance.id));

@@ -21,6 +21,11 @@ export class FakeClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   /** Runs what falls due on the way, in order. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;

@@ -3,6 +3,7 @@ import type { Resource } from '../resource.ts';
 import { duplicate, type FieldError, forbidden, invalid, required } from '../schema/field-error.ts';
 import { checkExportTo, checkPort, checkPortName, checkProtocol, checkSelector } from './checks.ts';
 import { domainFault, isSubnet, wildcardDomainFault } from './names.ts';
+import { checkSrvNames } from './srv-names.ts';
 import { checkEndpoint } from './workloads.ts';
 
 /** What tells several hosts of one port apart: the Host header, or SNI. */
@@ -11,7 +12,8 @@ const resolvedPerRequest: ReadonlySet<string> = new Set(['HTTP', 'HTTP2', 'GRPC'
 const waypointLabel = 'istio.io/use-waypoint';
 
 /** What is wrong with a ServiceEntry that its schema accepts. */
-export function serviceEntryErrors({ spec, metadata }: Resource<ServiceEntrySpec>): readonly FieldError[] {
+export function serviceEntryErrors(resource: Resource<ServiceEntrySpec>): readonly FieldError[] {
+  const { spec, metadata } = resource;
   const errors: FieldError[] = [];
   const { hosts = [], addresses = [], ports = [], endpoints = [], resolution = 'NONE' } = spec;
   checkSelector(spec.workloadSelector?.labels, 'spec.workloadSelector.labels', errors);
@@ -42,6 +44,7 @@ export function serviceEntryErrors({ spec, metadata }: Resource<ServiceEntrySpec
     if (resolution !== 'NONE') checkEndpoint(endpoint, `spec.endpoints[${index}]`, rules, errors);
   }
   checkExportTo(spec.exportTo, { namespace: metadata.namespace, mayHide: true }, errors);
+  checkSrvNames(resource, errors);
   return errors;
 }
 

@@ -18,6 +18,15 @@ test('the cluster of an application’s own port says of which service it is', (
   });
 });
 
+test('a service of the mesh whose endpoints DNS has not told yet is not taken to be meshed', () => {
+  const http2 = (more: Partial<Service>) => {
+    const services = shopServices.map((one) => ({ ...one, ...more }));
+    return options(clusterJson({ services, instances: [] }))?.explicitHttpConfig;
+  };
+  expect(http2({})).toHaveProperty('http2ProtocolOptions');
+  expect(http2({ bySrv: true })).not.toHaveProperty('http2ProtocolOptions');
+});
+
 describe('a cluster of meshed instances', () => {
   test('tells an Envoy of every ejection at once', () => {
     expect(clusterJson({ node: node('web', { dataPlane: 'envoy', onDemand: false }) }).commonLbConfig.updateMergeWindow).toBe('0s');

@@ -56,7 +56,8 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   const instances = own.length > 0 ? own : everyone;
   const meshed = instances.filter((instance) => takesMeshTls(reader, instance, parsed.port));
   // Of nothing everything is meshed: an internal service that has no instance yet is going to get meshed ones.
-  const allMeshed = meshed.length === instances.length && service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC';
+  const mayBeMeshed = service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC' && (instances.length > 0 || service.bySrv !== true);
+  const allMeshed = mayBeMeshed && meshed.length === instances.length;
   const http2 = speaksHttp2(reader, port, policy, allMeshed);
   const grpc = reader.node.dataPlane === 'grpc';
   return create(ClusterSchema, {

@@ -93,7 +93,7 @@ function localities(
         },
       },
     } as const;
-    return [{ endpoint, locality: instance.locality, labels: instance.labels }];
+    return [{ endpoint, locality: instance.locality, labels: instance.labels, priority: instance.priority ?? 0 }];
   });
   if (far.length === 0) return placeLocalities(located, reader.node, setting);
   return placeLocalities(withGateways(located, far), reader.node, setting);

@@ -46,3 +46,33 @@ it('gives shares where it distributes, and no priorities', () => {
     ['us', 2000, 0],
   ]);
 });
+
+it('keeps endpoints that are called where others fail behind those, wherever they are', () => {
+  const spare = (name: string, locality: string, priority: number) => ({ ...endpoint(name, locality), priority });
+  const all = [spare('second', 'eu/a/1', 20), spare('far', 'us/a/1', 10), spare('near', 'eu/a/1', 10)];
+  const placed = (setting?: LocalityLoadBalancerSetting) =>
+    placeLocalities(all, { locality: 'eu/a/1', labels: {} }, setting).map(({ locality, priority }) => [locality?.region, priority]);
+  expect(placed()).toEqual([
+    ['eu', 0],
+    ['eu', 1],
+    ['us', 0],
+  ]);
+  expect(placed({})).toEqual([
+    ['eu', 0],
+    ['eu', 2],
+    ['us', 1],
+  ]);
+});
+
+it('gives no priority above those that an Envoy takes, and leaves no gap', () => {
+  const all = Array.from({ length: 200 }, (_, index) => ({ ...endpoint(`${index}`, ''), priority: index * 300 }));
+  const groups = placeLocalities(all, { locality: '', labels: {} }, undefined);
+  expect([...new Set(groups.map(({ priority }) => priority))]).toEqual(Array.from({ length: 129 }, (_, index) => index));
+  // What nothing is given to has no priority either.
+  const some = [
+    { ...endpoint('a', 'eu'), priority: 0 },
+    { ...endpoint('b', 'us'), priority: 1 },
+  ];
+  const left = placeLocalities(some, { locality: 'eu', labels: {} }, { distribute: [{ from: 'eu', to: { us: 100 } }] });
+  expect(left.map(({ locality, priority }) => [locality?.region, priority])).toEqual([['us', 0]]);
+});

@@ -10,6 +10,8 @@ export interface LocatedEndpoint {
   /** "region/zone/subzone" */
   readonly locality: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** As its instance has it; absent: 0. */
+  readonly priority?: number;
 }
 
 /** Who calls. */
@@ -19,32 +21,38 @@ export interface Caller {
 }
 
 /**
- * Endpoints by locality, with priorities (nearest first) where a DestinationRule asks for locality balancing. Every group has
+ * Endpoints by locality, with priorities where they have some of their own, and (nearest first) where a DestinationRule asks for locality balancing. Every group has
  * a weight: gRPC leaves out a locality without one.
  */
 export function placeLocalities(endpoints: readonly LocatedEndpoint[], caller: Caller, setting: LocalityLoadBalancerSetting | undefined): Group[] {
   const used = setting?.enabled === false ? undefined : setting;
   const distribute = used?.distribute?.find(({ from }) => localityMatches(from ?? '*', caller.locality));
   const distanceOf = distances(caller, distribute === undefined ? used : undefined);
-  const placed = new Map<string, { readonly locality: string; readonly distance: number; readonly endpoints: Init<typeof LbEndpointSchema>[] }>();
+  const placed = new Map<string, { readonly locality: string; readonly rank: number; readonly endpoints: Init<typeof LbEndpointSchema>[] }>();
   for (const one of endpoints) {
-    const distance = distanceOf(one);
-    const key = `${one.locality} ${distance}`;
-    const group = placed.get(key) ?? { locality: one.locality, distance, endpoints: [] };
+    // Who says what is called first means it for callers of every place.
+    const rank = (one.priority ?? 0) * MAX_DISTANCES + Math.min(distanceOf(one), MAX_DISTANCES - 1);
+    const key = `${one.locality} ${rank}`;
+    const group = placed.get(key) ?? { locality: one.locality, rank, endpoints: [] };
     group.endpoints.push(one.endpoint);
     placed.set(key, group);
   }
-  const ordered = [...placed.values()].sort((a, b) => (a.locality < b.locality ? -1 : a.locality > b.locality ? 1 : a.distance - b.distance));
-  // Priorities must have no gap.
-  const levels = [...new Set(ordered.map(({ distance }) => distance))].sort((a, b) => a - b);
+  const ordered = [...placed.values()].sort((a, b) => (a.locality < b.locality ? -1 : a.locality > b.locality ? 1 : a.rank - b.rank));
   const weights = distribute === undefined ? ordered.map(weightOf) : shares(ordered, distribute.to ?? {});
-  return ordered.flatMap(({ locality, distance, endpoints: own }, index): Group[] => {
+  // Priorities must have no gap.
+  const levels = [...new Set(ordered.filter((_, index) => weights[index] !== undefined).map(({ rank }) => rank))].sort((a, b) => a - b);
+  return ordered.flatMap(({ locality, rank, endpoints: own }, index): Group[] => {
     const loadBalancingWeight = weights[index];
     if (loadBalancingWeight === undefined) return [];
     const [region = '', zone = '', subZone = ''] = locality.split('/');
-    return [{ locality: { region, zone, subZone }, lbEndpoints: own, loadBalancingWeight, priority: levels.indexOf(distance) }];
+    return [{ locality: { region, zone, subZone }, lbEndpoints: own, loadBalancingWeight, priority: Math.min(levels.indexOf(rank), MAX_PRIORITY) }];
   });
 }
+
+/** More labels than anybody gives as failoverPriority. */
+const MAX_DISTANCES = 1_024;
+/** An Envoy refuses priorities above. */
+const MAX_PRIORITY = 128;
 
 interface Placed {
   readonly locality: string;

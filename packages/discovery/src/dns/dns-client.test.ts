@@ -1,0 +1,126 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeClock } from '../testing/fake-clock.ts';
+import { FakeDns } from '../testing/fake-dns.ts';
+import { createDnsClient, type DnsClient, dnsServerOf } from './dns-client.ts';
+
+let dns: FakeDns;
+let clock: FakeClock;
+let client: DnsClient;
+
+beforeEach(async () => {
+  dns = await FakeDns.start();
+  clock = new FakeClock();
+  client = createDnsClient({ clock, servers: () => [dns.server] });
+});
+afterEach(() => {
+  client.close();
+  dns.stop();
+});
+
+test('an answer that is too long for a datagram is fetched by TCP', async () => {
+  dns.truncates = true;
+  dns.zone = Array.from({ length: 1_000 }, (_, index) => ({ name: '_http._tcp.a.example', ttlS: 5, data: `SRV 0 1 80 host-${index}.a.example` }));
+  const outcome = await client.query('_http._tcp.a.example', 'SRV');
+  expect(outcome).toMatchObject({ response: { truncated: false, answers: { length: 1_000 } } });
+  expect(dns.asked.map(({ over }) => over)).toEqual(['udp', 'tcp']);
+});
+
+describe('a forged answer is passed over', () => {
+  const forged = (change: (answer: Buffer) => void) => (_query: Buffer, answer: Buffer) => {
+    const other = Buffer.from(answer);
+    change(other);
+    // Another address at its end, so that it would be seen.
+    other[other.length - 1] = 66;
+    return [other];
+  };
+
+  test.each<[string, FakeDns['forge']]>([
+    ['with another id', forged((answer) => answer.writeUInt16BE(answer.readUInt16BE(0) ^ 1, 0))],
+    ['to another question', forged((answer) => answer.write('b', 13))],
+    ['of another type', forged((answer) => answer.writeUInt16BE(28, 12 + 'a.example'.length + 2))],
+    ['that is a question', forged((answer) => answer.writeUInt16BE(0x0100, 2))],
+    ['that cannot be read', () => [Buffer.from('garbage'), Buffer.alloc(0)]],
+  ])('%s', async (_, forge) => {
+    dns.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.1' }];
+    dns.forge = forge;
+    expect(await client.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.1' }] } });
+  });
+
+  test('from another port', async () => {
+    const stranger = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    dns.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.1' }];
+    // All of it is right, and it is sent first.
+    dns.onQuery = (query, port) => {
+      const head = Buffer.concat([query.subarray(0, 2), Buffer.from('81800001000100000000', 'hex')]);
+      const record = Buffer.from('c00c000100010000003c00047f000042', 'hex');
+      stranger.send(Buffer.concat([head, query.subarray(12, 12 + 'a.example'.length + 2 + 4), record]), port, '127.0.0.1');
+    };
+    expect(await client.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.1' }] } });
+    stranger.close();
+  });
+});
+
+describe('where a server does not answer', () => {
+  test('it is asked once more, and then that is said', async () => {
+    dns.silent = true;
+    const asked = client.query('a.example', 'A');
+    await dns.untilAsked(1);
+    clock.advance(2_000);
+    await dns.untilAsked(2);
+    clock.advance(2_000);
+    expect(await asked).toEqual({ failed: `no answer from 127.0.0.1:${dns.server.port}` });
+  });
+
+  test('the next one is asked', async () => {
+    const other = await FakeDns.start();
+    other.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.2' }];
+    dns.rcode = 2;
+    const both = createDnsClient({ clock, servers: () => [dns.server, other.server] });
+    expect(await both.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.2' }] } });
+    other.stop();
+  });
+
+  test('with nobody there that is said at once', async () => {
+    const gone = createDnsClient({ clock, servers: () => [{ host: '127.0.0.1', port: closedPort }] });
+    const closedPort = dns.server.port;
+    dns.stop();
+    expect(await gone.query('a.example', 'A')).toEqual({ failed: `refused from 127.0.0.1:${closedPort}` });
+    dns = await FakeDns.start();
+  });
+
+  test('SERVFAIL is nobody who could say, NXDOMAIN an answer', async () => {
+    expect(await client.query('b.example', 'A')).toMatchObject({ response: { rcode: 3 } });
+    dns.rcode = 2;
+    expect(await client.query('b.example', 'A')).toEqual({ failed: `SERVFAIL from 127.0.0.1:${dns.server.port}` });
+  });
+
+  test('what is asked ends with the client', async () => {
+    dns.silent = true;
+    const asked = client.query('a.example', 'A');
+    await dns.untilAsked(1);
+    client.close();
+    expect(await asked).toMatchObject({ failed: 'ended' });
+  });
+});
+
+test('no more than 64 questions are on their way', async () => {
+  dns.silent = true;
+  const asked = Array.from({ length: 70 }, (_, index) => client.query(`host-${index}.example`, 'A'));
+  await dns.untilAsked(64);
+  // Each has a time that it has.
+  expect(clock.timers).toBe(64);
+  dns.silent = false;
+  clock.advance(2_000);
+  await Promise.all(asked);
+});
+
+test.each([
+  ['127.0.0.1', '127.0.0.1', 53],
+  ['127.0.0.1:8600', '127.0.0.1', 8600],
+  ['::1', '::1', 53],
+  ['[::1]:8600', '::1', 8600],
+])('%s is a server', (text, host, port) => expect(dnsServerOf(text)).toEqual({ host, port }));
+test.each(['', 'dns.example', '127.0.0.1:0', '127.0.0.1:70000', '[::1'])('%s is none', (text) => expect(dnsServerOf(text)).toBeUndefined());
