@@ -1,10 +1,10 @@
 import type { Listener as ListenerMessage } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import { atOnce, type Steps } from '@outrigger/xds/slices';
+import { atOnce, type Slices, type Steps } from '@outrigger/xds/slices';
 import { describeErrors } from '../routing/compile-result.ts';
 import { listenerSteps } from '../xds/compile-listener.ts';
-import type { ListenerConfig, SocketAddress } from '../xds/listener-config.ts';
+import { allFilterChains, type ListenerConfig, type SocketAddress } from '../xds/listener-config.ts';
 import { ListenerError } from './listen-socket.ts';
-import { Listener } from './listener.ts';
+import { Listener, managerSteps } from './listener.ts';
 import { listenerAt } from './listener-at.ts';
 import type { ListenerParts } from './listener-parts.ts';
 
@@ -56,19 +56,16 @@ export class ListenerSet {
   /**
    * Puts it into effect. Connections of the one before whose filter chain (and so policies) is another by now are told to end:
    * HTTP/2 by GOAWAY, HTTP/1 by `Connection: close`. Those of a chain that is the same stay, unless the listener itself has changed. `leaving`: those that are about to be removed, whose address it
-   * may have.
+   * may have. With `slices` its connection managers are made in some of them.
    */
-  async set(config: ListenerConfig, leaving: readonly string[] = []): Promise<void> {
+  async set(config: ListenerConfig, leaving: readonly string[] = [], slices: Slices | null = null): Promise<void> {
+    const steps = managerSteps(this.#parts, config);
+    const managers = slices === null ? atOnce(steps) : await slices.run(steps);
     const before = this.#listeners.get(config.name);
     const givers = [before, ...leaving.map((name) => this.#listeners.get(name))].filter((listener) => listener !== undefined);
-    for (const address of addressesOf(config)) {
-      const holder = this.#holderOf(address);
-      if (holder === undefined || givers.includes(holder)) continue;
-      const what = `listener ${config.name} has the address of listener ${holder.config.name}; give it another, or remove that one`;
-      throw new ListenerError('bind', what, undefined);
-    }
-    const listener = new Listener(this.#parts, config, before);
+    const listener = new Listener(this.#parts, config, managers, before);
     try {
+      this.#refuseTaken(config, givers);
       await listener.bind({
         // Port 0 is another port for each.
         holds: (address) => givers.some((giver) => (giver === before || !isAnyPort(address)) && giver.sockets.holds(address)),
@@ -80,10 +77,19 @@ export class ListenerSet {
     }
     this.#listeners.set(config.name, listener);
     this.#parts.onSockets();
-    const chains = chainsOf(config);
+    const chains = new Set(allFilterChains(config).map(({ fingerprint }) => fingerprint));
     // Those before it may have kept connections of chains that it has had.
     for (const older of [before, ...this.#draining].filter((one) => one?.config.name === config.name))
       this.#retire(older!, older!.config.fingerprint === config.fingerprint ? chains : NONE);
+  }
+
+  #refuseTaken(config: ListenerConfig, givers: readonly Listener[]): void {
+    for (const address of addressesOf(config)) {
+      const holder = this.#holderOf(address);
+      if (holder === undefined || givers.includes(holder)) continue;
+      const what = `listener ${config.name} has the address of listener ${holder.config.name}; give it another, or remove that one`;
+      throw new ListenerError('bind', what, undefined);
+    }
   }
 
   #holderOf(address: SocketAddress): Listener | undefined {
@@ -180,11 +186,6 @@ export class ListenerSet {
     for (const timer of this.#timers.get(listener) ?? []) clearTimeout(timer);
     this.#timers.delete(listener);
   }
-}
-
-function chainsOf({ filterChains, defaultFilterChain }: ListenerConfig): ReadonlySet<string> {
-  const chains = defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain];
-  return new Set(chains.map(({ fingerprint }) => fingerprint));
 }
 
 function addressesOf({ address, additionalAddresses }: ListenerConfig): SocketAddress[] {

@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { ResponseFlag } from '@outrigger/telemetry';
+import type { Steps } from '@outrigger/xds/slices';
 import { GuardedSink } from '../engine/faults.ts';
 import type { HttpManager } from '../engine/http-manager.ts';
 import type { Transport } from '../http/transport.ts';
@@ -12,7 +13,7 @@ import { adoptAccepted, SocketReader } from '../net/socket-reader.ts';
 import { TcpProxy } from '../tcp/tcp-proxy.ts';
 import type { TlsPeer } from '../tls/peer.ts';
 import { TlsServer } from '../tls/server.ts';
-import type { FilterChainConfig, ListenerConfig } from '../xds/listener-config.ts';
+import { allFilterChains, type FilterChainConfig, type ListenerConfig } from '../xds/listener-config.ts';
 import { Admission } from './admission.ts';
 import { ConnectionGates } from './connection-gate.ts';
 import { ConnectionInfo, NOT_SECURE, type Security } from './connection-info.ts';
@@ -37,6 +38,17 @@ interface Arrival {
   readonly startUnixMs: number;
 }
 
+/** A connection manager for each chain that has one. Many take longer than a turn of the loop may. */
+export function* managerSteps(parts: ListenerParts, config: ListenerConfig): Steps<ReadonlyMap<FilterChainConfig, HttpManager>> {
+  const managers = new Map<FilterChainConfig, HttpManager>();
+  for (const chain of allFilterChains(config)) {
+    if (chain.filter.kind !== 'http') continue;
+    managers.set(chain, parts.makeManager(chain.filter.http, config));
+    yield;
+  }
+  return managers;
+}
+
 /** A listener at work: its socket (or its name inside the process), filter chains, and the connections it has. */
 export class Listener {
   readonly config: ListenerConfig;
@@ -46,7 +58,7 @@ export class Listener {
   readonly addedAtUnixMs: number;
   readonly #parts: ListenerParts;
   readonly #matcher: FilterChainMatcher;
-  readonly #managers = new Map<FilterChainConfig, HttpManager>();
+  readonly #managers: ReadonlyMap<FilterChainConfig, HttpManager>;
   readonly #tls = new Map<FilterChainConfig, TlsServer>();
   readonly #handshaking = new Map<net.Socket, Arrival>();
   /** Refused, and kept for the delay of the filter that did. */
@@ -59,10 +71,11 @@ export class Listener {
   /** Why the last TLS client was refused, for the admin interface. */
   lastRefusal = '';
 
-  /** `before`: what it takes the place of; filter chains that stay the same go on counting their connections. */
-  constructor(parts: ListenerParts, config: ListenerConfig, before: Listener | undefined) {
+  /** `managers`: of `managerSteps`. `before`: what it takes the place of; filter chains that stay the same go on counting their connections. */
+  constructor(parts: ListenerParts, config: ListenerConfig, managers: ReadonlyMap<FilterChainConfig, HttpManager>, before: Listener | undefined) {
     this.#parts = parts;
     this.config = config;
+    this.#managers = managers;
     this.sockets = new ListeningSockets(config, parts.runtime);
     this.addedAtUnixMs = parts.runtime.unixMs();
     this.#matcher = new FilterChainMatcher(config.filterChains, config.defaultFilterChain);
@@ -70,9 +83,8 @@ export class Listener {
     this.#log = new ConnectionLog(parts.connectionLogger(config), parts.runtime.unixMs);
     this.#admission = new Admission(parts, config, this.stats, before === undefined ? undefined : before.#admission);
     this.connections = new ListenerConnections(this.#admission, this.#log, parts.runtime.unixMs);
-    for (const chain of config.defaultFilterChain === null ? config.filterChains : [...config.filterChains, config.defaultFilterChain]) {
+    for (const chain of allFilterChains(config)) {
       if (chain.gates.length > 0) this.#gates.set(chain, before?.gatesOf(chain.fingerprint) ?? new ConnectionGates(chain.gates));
-      if (chain.filter.kind === 'http') this.#managers.set(chain, parts.makeManager(chain.filter.http, config));
       if (chain.tls === null) continue;
       const server = new TlsServer(chain.tls, chain.handshakeTimeoutMs, parts.runtime.tls, parts.runtime.secrets, {
         onSecure: (socket, raw, peer, localUri) => this.#entered(socket, () => this.#onSecure(chain, socket, raw, peer, localUri)),

@@ -6,7 +6,7 @@ import type { RouteSlot } from '../engine/route-slot.ts';
 import { ListenerError } from '../listener/listen-socket.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
-import type { ListenerConfig } from '../xds/listener-config.ts';
+import { allFilterChains, type ListenerConfig } from '../xds/listener-config.ts';
 import type { RouteSubscription } from './route-subscription.ts';
 import type { SecretSubscription } from './secret-subscription.ts';
 
@@ -52,7 +52,7 @@ export class ListenerSubscription {
         }
         await this.#warm(config);
         try {
-          await listeners.set(config, update.removed);
+          await listeners.set(config, update.removed, slices);
         } catch (error) {
           rejections.push({ name, message: (error as Error).message });
           if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
@@ -70,10 +70,10 @@ export class ListenerSubscription {
   }
 
   #tryAgain(config: ListenerConfig): void {
-    const { listeners, log } = this.#sources;
+    const { listeners, log, slices } = this.#sources;
     const timer = setTimeout(() => {
       this.#blocked.delete(config.name);
-      listeners.set(config).then(
+      listeners.set(config, [], slices).then(
         () => {
           log('info', `listener ${config.name}: its address is free by now; it listens`);
           // It was refused: asked for again by its name it comes once more, and is acknowledged.
@@ -108,10 +108,8 @@ export class ListenerSubscription {
 }
 
 /** A secret that is missing for one filter chain need not hold the others back for longer than its configuration says. */
-function secretWaitMs({ filterChains, defaultFilterChain }: ListenerConfig): number {
-  const waits = [...filterChains, ...(defaultFilterChain === null ? [] : [defaultFilterChain])].map(({ tls }) =>
-    tls === null ? 0 : (tls.secretWaitMs ?? WARM_TIMEOUT_MS),
-  );
+function secretWaitMs(config: ListenerConfig): number {
+  const waits = allFilterChains(config).map(({ tls }) => (tls === null ? 0 : (tls.secretWaitMs ?? WARM_TIMEOUT_MS)));
   return Math.min(WARM_TIMEOUT_MS, Math.max(0, ...waits));
 }
 

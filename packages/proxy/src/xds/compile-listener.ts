@@ -26,7 +26,15 @@ import { compileNetworkFilters, type NetworkContext } from './compile-network-fi
 import { compileDownstreamTls } from './compile-tls.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
-import type { CidrConfig, FilterChainConfig, FilterChainMatchConfig, ListenerConfig, ListenerFilterConfig, SocketOptionConfig } from './listener-config.ts';
+import {
+  allFilterChains,
+  type CidrConfig,
+  type FilterChainConfig,
+  type FilterChainMatchConfig,
+  type ListenerConfig,
+  type ListenerFilterConfig,
+  type SocketOptionConfig,
+} from './listener-config.ts';
 import { type DownstreamTlsSettings, secretNames } from './tls-settings.ts';
 import { compileTlvSelection } from './tlv-selection.ts';
 
@@ -249,7 +257,7 @@ export function* listenerSteps(config: Listener, nodeId: string, nodeCluster = '
   const isOriginalDst = (filter: ListenerFilter): boolean => filter.configType.case === 'typedConfig' && typeNameOf(filter.configType.value) === ORIGINAL_DST;
   const listenerFilters = config.listenerFilters.flatMap((filter, index) => compileFilter(filter, `listener_filters[${index}]`, report) ?? []);
   const secrets = new Set<string>();
-  for (const chain of defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain]) {
+  for (const chain of allFilterChains({ filterChains, defaultFilterChain })) {
     if (chain.tls !== null) for (const name of secretNames(chain.tls)) secrets.add(name);
   }
   return report.result({

@@ -216,3 +216,11 @@ export interface ListenerConfig {
   readonly secretNames: ReadonlySet<string>;
   readonly ignored: readonly string[];
 }
+
+/** The one for what no other matches is the last. */
+export function allFilterChains({
+  filterChains,
+  defaultFilterChain,
+}: Pick<ListenerConfig, 'filterChains' | 'defaultFilterChain'>): readonly FilterChainConfig[] {
+  return defaultFilterChain === null ? filterChains : [...filterChains, defaultFilterChain];
+}
