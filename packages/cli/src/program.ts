@@ -36,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .option('--dashboard-address <host:port>', 'where the dashboard listens', '127.0.0.1:15014')
       .option('--certificate-ttl <seconds>', 'life of a workload certificate', '86400')
       .option('--external-name <name...>', 'names and addresses by which others reach addresses that are not loopback')
+      .option('--dns-server <address...>', 'DNS servers, ADDRESS or ADDRESS:PORT, to ask for outrigger.dev/srv names; else those of this machine')
       .option('--no-request-samples', 'do not ask sidecars for the heads of some of their requests (`rig plan --replay` has nothing then)')
       .addOption(output())
       .action(async (options) => (await import('./commands/up.ts')).up({ ...options, state: state() })),

@@ -25,6 +25,7 @@ import { ownMetrics } from './own-metrics.ts';
 import { problemsOf } from './problems.ts';
 import { MeshState } from './push/mesh-state.ts';
 import { PushSource } from './push/push-source.ts';
+import { openSrvRecords } from './registry/srv-records.ts';
 import { World } from './registry/world.ts';
 import { Rollouts } from './rollout/rollouts.ts';
 import { type SettledOptions, settle } from './settled-options.ts';
@@ -142,6 +143,17 @@ async function start(
       events.emit('resources');
     },
   });
+  const { watch: srv, stop: stopSrv } = openSrvRecords({
+    clock,
+    servers: options.dnsServers,
+    records: store.records('srv'),
+    log,
+    onFault: () => {
+      events.emit('problems');
+      events.emit('resources');
+    },
+  });
+  onStop(() => stopSrv());
   const world: World = new World({
     clock,
     trustDomain,
@@ -150,6 +162,7 @@ async function start(
       current: () => certificates.authority.trustBundle().rootsPem,
       onChange: (listener) => certificates.authority.onTrustBundleChange(listener),
     },
+    srv,
     log,
     onChange: (change) => {
       mesh.change({ ...change, ...rollouts.worldChanged() }, clock.now());
@@ -172,6 +185,7 @@ async function start(
     events.emit('resources');
   };
   world.configChanged({ put: configuration.resources, remove: [] }, () => configuration.resources);
+  srv.forgetUnwanted();
   onStop(() => rollouts.stop());
   mesh.change(rollouts.adapt({ put: configuration.resources, remove: [] }), clock.now(), configuration.revision);
 
@@ -245,14 +259,24 @@ async function start(
       events,
       services: () => world.views(),
       attached: () => world.attached(),
+      resolvedSrv: () => world.resolvedSrv(),
+      srvStates: (owner) => srv.statesOf(owner),
       rollouts,
       problems: () => [
-        ...problemsOf({ folder, settings: [written.meshConfig, written.meshNetworks], mesh, push, registered: world.registered(), telemetry }),
+        ...problemsOf({
+          folder,
+          settings: [written.meshConfig, written.meshNetworks],
+          mesh,
+          push,
+          registered: world.registered(),
+          srv: srv.states(),
+          telemetry,
+        }),
         ...rollouts.problems,
       ],
       notes: () => [...written.meshConfig.notes, ...written.meshNetworks.notes],
       dashboardUrl: () => `${addresses.api}/?token=${access.oneTimeToken()}`,
-      metrics: () => ownMetrics({ configuration, mesh, push, certificates, telemetry }),
+      metrics: () => ownMetrics({ configuration, mesh, push, certificates, srv, telemetry }),
     }),
   });
   onStop(() => server.close());

@@ -47,6 +47,8 @@ export interface ControlPlaneOptions {
   readonly api?: Bind;
   /** Names and addresses by which others reach a non-loopback `api` or `grpc`: in the serving certificate and accepted as `Host`. */
   readonly externalNames?: readonly string[];
+  /** "ADDRESS" or "ADDRESS:PORT": asked, in their order, for the names that ServiceEntries have in `outrigger.dev/srv`. Default: those of this machine. */
+  readonly dnsServers?: readonly string[];
   /** Static files of the dashboard; absent: none. */
   readonly dashboardDirectory?: string;
   /** Life of an SVID whose CSR names none. Default 24 h. */

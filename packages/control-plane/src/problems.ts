@@ -1,4 +1,4 @@
-import type { RegisteredInstance } from '@outrigger/discovery';
+import type { RegisteredInstance, SrvState } from '@outrigger/discovery';
 import { refText } from '@outrigger/resources';
 import { upstreamProblems } from '@outrigger/translate';
 import type { Problem } from './api/shapes.ts';
@@ -6,6 +6,7 @@ import type { WatchedFolder } from './folder/folder.ts';
 import type { SettingsSource } from './folder/mesh-settings.ts';
 import type { MeshState } from './push/mesh-state.ts';
 import type { PushSource } from './push/push-source.ts';
+import { srvProblems } from './registry/srv-records.ts';
 
 export interface ProblemSources {
   readonly folder: WatchedFolder | undefined;
@@ -13,11 +14,12 @@ export interface ProblemSources {
   readonly mesh: MeshState;
   readonly push: PushSource;
   readonly registered: Iterable<RegisteredInstance>;
+  readonly srv: Iterable<SrvState>;
   readonly telemetry: { readonly problems: readonly Problem[] };
 }
 
 /** Everything that somebody should look at now. */
-export function problemsOf({ folder, settings, mesh, push, registered, telemetry }: ProblemSources): Problem[] {
+export function problemsOf({ folder, settings, mesh, push, registered, srv, telemetry }: ProblemSources): Problem[] {
   const quarantined = [...mesh.quarantined.values()].map(({ ref, reason, sinceMs }) => ({
     what: `${refText(ref)} is quarantined: it could not be translated (${reason})`,
     where: refText(ref),
@@ -49,6 +51,7 @@ export function problemsOf({ folder, settings, mesh, push, registered, telemetry
     ...refused,
     ...upstreams,
     ...warnings,
+    ...srvProblems(srv),
     ...telemetry.problems,
   ];
 }

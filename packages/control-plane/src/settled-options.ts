@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import { type DnsServer, dnsServerOf } from '@outrigger/discovery';
 import { trustDomainFault } from '@outrigger/identity';
 import { systemClock } from './clock.ts';
 import { type Bind, type Clock, type ControlPlaneOptions, type LogEntry, StartError } from './options.ts';
@@ -25,6 +26,8 @@ export interface SettledOptions {
   /** Whether the API is reached from this machine alone. */
   readonly apiOnLoopback: boolean;
   readonly externalNames: readonly string[];
+  /** undefined: those of this machine. */
+  readonly dnsServers: readonly DnsServer[] | undefined;
   readonly dashboardDirectory: string | undefined;
   readonly certificateTtlMs: number | undefined;
   readonly scrapeIntervalMs: number;
@@ -68,6 +71,7 @@ export function settle(options: ControlPlaneOptions): SettledOptions {
     api,
     apiOnLoopback: isLoopback(api.host),
     externalNames: [...new Set([...externalNames, ...[grpc.host, api.host].flatMap(namesOfBind)])],
+    dnsServers: options.dnsServers?.map(dnsServer),
     dashboardDirectory: options.dashboardDirectory,
     certificateTtlMs,
     scrapeIntervalMs,
@@ -76,6 +80,13 @@ export function settle(options: ControlPlaneOptions): SettledOptions {
     log: options.log ?? (() => {}),
     clock: options.clock ?? systemClock,
   };
+}
+
+function dnsServer(text: string): DnsServer {
+  const server = dnsServerOf(text);
+  if (server === undefined)
+    throw bad('dnsServers', `"${text}" is no address of a DNS server`, 'Give an IP address, with its port where that is not 53: 127.0.0.1:8600.');
+  return server;
 }
 
 /** By which names one calls what is bound there. */

@@ -2,6 +2,7 @@ export { type TrustBundleSource, type WorkloadServiceOptions, workloadService } 
 export type { Clock } from './clock.ts';
 export { createDnsClient, type DnsClient, type DnsServer, dnsServerOf } from './dns/dns-client.ts';
 export { createSrvWatch, type SrvState, type SrvStore, type SrvWatch } from './dns/srv-watch.ts';
+export { systemDnsServers } from './dns/system-servers.ts';
 export {
   type AttachedRegistry,
   type AttachedRegistryOptions,

@@ -1,4 +1,4 @@
-import { matchesLabels } from '@outrigger/resources';
+import { matchesLabels, srvNamesOf } from '@outrigger/resources';
 import type { Analyzer } from '../analyzer.ts';
 import type { Context } from '../context.ts';
 
@@ -11,13 +11,15 @@ export const destinationRuleWorkloads: Analyzer = {
       const { metadata, spec } = resource;
       const host = context.fullHost(spec.host ?? '', metadata.namespace);
       if (host.includes('*')) continue;
-      if (context.serviceFor(host, [metadata.namespace]) === undefined) {
+      const service = context.serviceFor(host, [metadata.namespace]);
+      if (service === undefined) {
         context.report(resource, 'spec.host', 'IST0174', spec.host ?? '');
         continue;
       }
-      const workloads = labelsOfWorkloads(context, host);
+      const bySrv = service.bySrv === true;
+      const workloads = bySrv ? labelsOfSrv(context, host) : labelsOfWorkloads(context, host);
       // Of registered instances, that none is there says nothing about subsets: they come and go. Pods in files are those that are meant.
-      if (workloads.length === 0 && !(context.knowsWorkloads && context.workloads.has(namespaceOfHost(host)))) continue;
+      if (workloads.length === 0 && (bySrv || !(context.knowsWorkloads && context.workloads.has(namespaceOfHost(host))))) continue;
       for (const [index, subset] of (spec.subsets ?? []).entries()) {
         const selected = workloads.some((labels) => matchesLabels(subset.labels, labels));
         if (!selected) context.report(resource, `spec.subsets[${index}]`, 'IST0173', subset.name);
@@ -37,4 +39,12 @@ function labelsOfWorkloads(context: Context, host: string): readonly Readonly<Re
   const selectors = [context.selectorOf(host), ...context.entrySelectorsOf(host)].filter((selector) => selector !== undefined);
   const pods = selectors.flatMap((selector) => context.workloadsWith(selector)).map(({ labels }) => labels);
   return [...registered, ...pods];
+}
+
+/** Which labels the endpoints have that DNS tells of, their ServiceEntry says; whether there are any, DNS alone. */
+function labelsOfSrv(context: Context, host: string): readonly Readonly<Record<string, string>>[] {
+  return context
+    .ofKind('ServiceEntry')
+    .filter((entry) => srvNamesOf(entry).length > 0 && (entry.spec.hosts ?? []).some((name) => name.toLowerCase() === host))
+    .flatMap(({ spec }) => (spec.endpoints ?? []).map(({ labels = {} }) => labels));
 }

@@ -3,6 +3,7 @@ import { object, said } from '../testing/said.ts';
 import { alphaAnnotations, annotations } from './annotations.ts';
 import { applicationUids } from './application-uids.ts';
 import { deploymentServices } from './deployment-services.ts';
+import { destinationRuleWorkloads } from './destination-rule-workloads.ts';
 import { servicePortNames } from './service-port-names.ts';
 import { sidecarSelectors } from './sidecar-selectors.ts';
 
@@ -142,4 +143,21 @@ describe('sidecar selectors', () => {
   ])('%s', async (_, yaml, expected) => {
     expect(await said(sidecarSelectors, yaml)).toEqual(expected.map((found) => found.replace(' ', ' Sidecar default/')));
   });
+});
+
+test('subsets of endpoints that DNS tells of are held against the labels that their ServiceEntry gives them', async () => {
+  const entry = (endpoints: readonly object[] = []) =>
+    object(
+      'ServiceEntry',
+      's',
+      { spec: { hosts: ['a.default.svc.cluster.local'], resolution: 'DNS', endpoints, ports: [{ number: 80, name: 'http', protocol: 'HTTP' }] } },
+      { annotations: { 'outrigger.dev/srv': '_http._tcp.a.example' } },
+    );
+  const subsets = object('DestinationRule', 'r', { spec: { host: 'a', subsets: ['v1', 'v2'].map((version) => ({ name: version, labels: { version } })) } });
+  // That there are workloads of other services says nothing of these.
+  const other = object('Pod', 'p', { spec: { containers: [{ name: 'p', image: 'p' }] } });
+  expect(await said(destinationRuleWorkloads, entry() + subsets + other)).toEqual([]);
+  expect(await said(destinationRuleWorkloads, entry([{ address: 'a.example', labels: { version: 'v1' } }]) + subsets + other)).toEqual([
+    'IST0173 DestinationRule default/r:3',
+  ]);
 });

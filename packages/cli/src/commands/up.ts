@@ -20,6 +20,7 @@ export interface UpOptions {
   dashboardAddress: string;
   certificateTtl: string;
   externalName?: string[];
+  dnsServer?: string[];
   requestSamples: boolean;
   output: OutputFormat;
   state: string;
@@ -31,6 +32,7 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   rootNamespace: '--root-namespace',
   certificateTtlMs: '--certificate-ttl',
   externalNames: '--external-name',
+  dnsServers: '--dns-server',
   'grpc.host': '--xds-address',
   'grpc.port': '--xds-address',
   'api.host': '--dashboard-address',
@@ -59,6 +61,7 @@ export async function up(options: UpOptions): Promise<void> {
       grpc: bind(options.xdsAddress, '--xds-address'),
       api: bind(options.dashboardAddress, '--dashboard-address'),
       ...(options.externalName === undefined ? {} : { externalNames: options.externalName }),
+      ...(options.dnsServer === undefined ? {} : { dnsServers: options.dnsServer }),
       ...(existsSync(dashboardDirectory) ? { dashboardDirectory } : {}),
       certificateTtlMs: ttlSeconds * 1000,
       requestSamples: options.requestSamples,

@@ -5,6 +5,7 @@ import { instancesOf, type ReadResult, type Resource, refKey, refOf, servicesOf 
 import { buildMesh, changeMesh, type MeshSettings } from '@outrigger/translate';
 import { meshConfigFor } from '../mesh-config-file.ts';
 import { meshConfigOf } from '../simulate/mesh-config.ts';
+import { unresolvedSrv } from '../simulate/unresolved-srv.ts';
 import { type World, worldOf } from '../simulate/world.ts';
 import { resourceDifferences, touchedBetween } from './differences.ts';
 import type { PlanInput, PlannedProxy, Side } from './input.ts';
@@ -22,8 +23,11 @@ export function inputOfMesh(
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
   const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
   const rollouts = present.filter(({ kind }) => kind === 'Rollout').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  const assumed = [...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`])];
   const now = [...after.values()];
+  const assumed = [
+    ...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`]),
+    ...unresolvedSrv(now, view.resolvedSrv),
+  ];
   return inputOf(sideOfMesh(view, present, proxies, types), sideOfMesh(view, now, proxies, types), assumed);
 }
 
@@ -35,7 +39,7 @@ function stamped(resource: Resource, present: Resource | undefined, nowMs: numbe
 
 function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: readonly PlannedProxy[], types: Registry): Side {
   const { settings } = view;
-  const { services, instances } = worldWith(resources, view.attached, settings.trustDomain);
+  const { services, instances } = worldWith(resources, view);
   const { mesh } = changeMesh(buildMesh({ config: resources, services, instances, settings, types }), { refusals: stillRefused(view, resources) });
   const world: World = { mesh, resources, others: [], services, instances, assumed: [] };
   const { rootNamespace, domainSuffix } = settings;

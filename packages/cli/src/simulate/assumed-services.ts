@@ -1,4 +1,5 @@
 import { type Destination, fullHost, type HttpRoute, type KubernetesDocument, ofKind, type Resource, servicesOf } from '@outrigger/resources';
+import { listed } from './listed.ts';
 
 const CLUSTER_DOMAIN = 'cluster.local';
 
@@ -45,11 +46,4 @@ function serviceNamed(full: string, ports: readonly number[]): KubernetesDocumen
   const [name = '', namespace = ''] = full.split('.');
   const value = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace }, spec: { ports: ports.map((port) => ({ name: `http-${port}`, port })) } };
   return { apiVersion: 'v1', kind: 'Service', name, namespace, value, origin: { file: '', line: 1 }, lineOf: () => 1 };
-}
-
-/** Of a whole repository there may be hundreds. */
-const MAX_NAMED = 8;
-
-function listed(names: readonly string[]): string {
-  return names.length <= MAX_NAMED ? names.join(', ') : `${names.slice(0, MAX_NAMED).join(', ')} and ${names.length - MAX_NAMED} more`;
 }

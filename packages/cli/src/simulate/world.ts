@@ -23,6 +23,7 @@ import { buildMesh, type Mesh, type MeshSettings } from '@outrigger/translate';
 import { ingressResources } from './ingress.ts';
 import { kubernetesInstances } from './kubernetes-instances.ts';
 import { type MeshConfig, meshConfigOf } from './mesh-config.ts';
+import { unresolvedSrv } from './unresolved-srv.ts';
 
 /** All that a simulation looks at. */
 export interface World {
@@ -61,7 +62,7 @@ export function worldOf(
   { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}), types }: WorldOptions = {},
 ): World {
   const { ingress, unread } = meshConfig;
-  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`)];
+  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`), ...unresolvedSrv(written)];
   const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
   const resources = [...written, ...ingresses];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];

@@ -1,3 +1,4 @@
+import type { SrvEndpoint } from '@outrigger/resources';
 import { type MeshSettings, type ProxyNode, type RefusedFilter, refusalsOf } from '@outrigger/translate';
 import type { Configuration } from '../config/configuration.ts';
 import type { MeshState } from '../push/mesh-state.ts';
@@ -15,6 +16,8 @@ export interface MeshView {
   readonly resources: readonly StoredItem[];
   /** What registered itself, without what the resources declare. */
   readonly attached: Existing;
+  /** What DNS says of the names of SRV records. */
+  readonly resolvedSrv: Readonly<Record<string, readonly SrvEndpoint[]>>;
   /** EnvoyFilters that proxies of a kind are spared, since one of them has refused what they make. */
   readonly refusals: readonly RefusedFilter[];
   readonly proxies: readonly MeshProxy[];
@@ -33,14 +36,16 @@ export interface MeshViewParts {
   readonly mesh: MeshState;
   readonly push: PushSource;
   readonly attached: () => Existing;
+  readonly resolvedSrv: () => MeshView['resolvedSrv'];
 }
 
-export function meshView({ configuration, mesh, push, attached }: MeshViewParts): MeshView {
+export function meshView({ configuration, mesh, push, attached, resolvedSrv }: MeshViewParts): MeshView {
   return {
     revision: configuration.revision,
     settings: mesh.current.settings,
     resources: configuration.items,
     attached: attached(),
+    resolvedSrv: resolvedSrv(),
     refusals: refusalsOf(mesh.current),
     proxies: [...push.proxies.connectedNodes()].map(({ node }): MeshProxy => {
       const view = push.proxies.current(node.id);

@@ -1,3 +1,4 @@
+import type { SrvState } from '@outrigger/discovery';
 import { IdentityError } from '@outrigger/identity';
 import { isKind } from '@outrigger/resources';
 import type { Certificates } from '../certificates/certificates.ts';
@@ -34,6 +35,9 @@ export interface ApiParts extends RolloutParts {
   readonly problems: () => Problem[];
   readonly notes: () => SettingNote[];
   readonly attached: () => MeshView['attached'];
+  readonly resolvedSrv: () => MeshView['resolvedSrv'];
+  /** Of one ServiceEntry, by its `refKey`. */
+  readonly srvStates: (owner: string) => readonly SrvState[];
   /** The dashboard's address with a fresh one-time token. */
   readonly dashboardUrl: () => string;
   /** Of the control plane itself, as Prometheus reads them. */
@@ -145,13 +149,13 @@ async function apply(configuration: Configuration, body: unknown, by: string): P
   }
 }
 
-function resourceViews({ configuration, mesh, push, rollouts }: ApiParts, query: URLSearchParams): ResourceView[] {
+function resourceViews({ configuration, mesh, push, rollouts, srvStates }: ApiParts, query: URLSearchParams): ResourceView[] {
   const { kind, namespace, name } = nameOf(query);
   const selected = new Set(configuration.find(kind, namespace, name));
   const chosen = configuration.items.map((item, index) => ({ item, resource: configuration.resources[index]! })).filter(({ item }) => selected.has(item));
   const statuses = statusesOf(
     chosen.map(({ resource }) => resource),
-    { push, quarantined: mesh.quarantined, effect: configuration.effectContext(), mesh: mesh.current },
+    { push, quarantined: mesh.quarantined, effect: configuration.effectContext(), mesh: mesh.current, srvStates },
   );
   return chosen
     .map(({ item: { object, source }, resource }, index) => ({

@@ -1,7 +1,9 @@
 import { type EffectContext, statusNotes, withoutEffect } from '@outrigger/analysis';
+import type { SrvState } from '@outrigger/discovery';
 import { kindOf, type Resource, refKey, refOf, servicesOf } from '@outrigger/resources';
 import { type ApiStatus, apiStatuses, conditionNotes, keys, type Mesh, type Note, type Programmed, refusalKey } from '@outrigger/translate';
 import type { ResourceStatus } from '../api/shapes.ts';
+import { srvNote, whyWithoutEndpoints } from '../registry/srv-records.ts';
 import type { ClientView } from './client-view.ts';
 import { outstandingKey } from './client-view.ts';
 import type { Quarantined } from './mesh-state.ts';
@@ -20,6 +22,8 @@ export interface StatusInput {
   readonly quarantined: ReadonlyMap<string, Quarantined>;
   readonly effect: EffectContext;
   readonly mesh: Mesh;
+  /** Names of SRV records that a ServiceEntry has, by its `refKey`. */
+  readonly srvStates: (owner: string) => readonly SrvState[];
 }
 
 /** With what a resource of Gateway API has in its own `status`. */
@@ -99,7 +103,9 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
   const laggards = [...(reach?.laggards ?? [])].filter((node) => !reach?.refused.has(node)).sort();
   const refused = [...(reach?.refused ?? [])].map(([node, message]) => ({ node, message }));
   const acknowledged = affected - laggards.length - refused.length;
-  const notes = [...new Set([...statusNotes(resource), ...(reach?.notes ?? [])])];
+  const names = resource.kind === 'ServiceEntry' ? input.srvStates(refKey(refOf(resource))) : [];
+  const faults = names.filter(({ fault }) => fault !== '').map(srvNote);
+  const notes = [...new Set([...statusNotes(resource), ...(reach?.notes ?? []), ...faults])];
   const status = (state: ResourceStatus['state'], summary: string): ResourceStatus => ({ state, summary, acknowledged, affected, laggards, refused, notes });
 
   const quarantined = input.quarantined.get(refKey(refOf(resource)));
@@ -122,7 +128,7 @@ function statusOf(resource: Resource, reach: Reach | undefined, input: StatusInp
     const first = refused[0]!;
     return status('partly', `in effect on ${acknowledged} of ${affected} proxies; refused by ${first.node}: ${first.message}`);
   }
-  const why = withoutEffect(resource, input.effect);
+  const why = withoutEffect(resource, input.effect) ?? whyWithoutEndpoints(names);
   if (why !== undefined) return status('without-effect', `without effect because ${why}`);
   if (laggards.length > 0) return status('pending', `in effect on ${acknowledged} of ${affected} proxies; waiting for ${laggards.slice(0, 3).join(', ')}`);
   if (affected === 0) return status('accepted', 'accepted; no connected proxy has needed it so far (a sidecar asks with its first call)');

@@ -1,5 +1,5 @@
 import { createConfigRegistry, createMergedRegistry, createSelectingRegistry, createWholeRegistry } from '@outrigger/discovery';
-import { type Instance, type Resource, type Service, workloadSelectionsOf } from '@outrigger/resources';
+import { type Instance, type Resource, type Service, type SrvEndpoint, workloadSelectionsOf } from '@outrigger/resources';
 
 /** Kinds that declare services and instances. */
 const DECLARING: ReadonlySet<string> = new Set(['ServiceEntry', 'WorkloadEntry', 'WorkloadGroup']);
@@ -9,10 +9,17 @@ export interface Existing {
   readonly instances: readonly Instance[];
 }
 
-/** What would exist with other resources: what has registered itself stays, merged as the control plane does it. */
-export function worldWith(resources: readonly Resource[], attached: Existing, trustDomain: string): Existing {
+/** What is beside the resources. */
+export interface FoundOutside {
+  readonly attached: Existing;
+  readonly resolvedSrv: Readonly<Record<string, readonly SrvEndpoint[]>>;
+  readonly settings: { readonly trustDomain: string };
+}
+
+/** What would exist with other resources: what has registered itself, and what DNS says, stays, merged as the control plane does it. */
+export function worldWith(resources: readonly Resource[], { attached, resolvedSrv, settings: { trustDomain } }: FoundOutside): Existing {
   const declaring = resources.filter(({ kind }) => DECLARING.has(kind));
-  const declared = createConfigRegistry({ trustDomain });
+  const declared = createConfigRegistry({ trustDomain, srv: { want: () => {}, resolved: (name) => resolvedSrv[name], onChange: () => () => {} } });
   declared.change({ put: declaring, remove: [] });
   const registered = createWholeRegistry();
   registered.replace(attached.services, attached.instances);

@@ -12,10 +12,11 @@ import {
   type RegistryChange,
   type RegistryStore,
   type SelectingRegistry,
+  type SrvWatch,
   type TrustBundleSource,
   workloadService,
 } from '@outrigger/discovery';
-import { type Instance, type Resource, type Service, workloadSelectionsOf } from '@outrigger/resources';
+import { type Instance, type Resource, type Service, type SrvEndpoint, workloadSelectionsOf } from '@outrigger/resources';
 import type { MeshChange } from '@outrigger/translate';
 import { WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { ServiceView } from '../api/shapes.ts';
@@ -29,6 +30,7 @@ export interface WorldOptions {
   readonly trustDomain: string;
   readonly records: Records<string>;
   readonly trustBundle: TrustBundleSource;
+  readonly srv: Pick<SrvWatch, 'want' | 'resolved' | 'onChange' | 'states'>;
   readonly log: (entry: LogEntry) => void;
   readonly onChange: (change: MeshChange) => void;
 }
@@ -58,7 +60,7 @@ export class World {
       onStoreError: (error) => log({ level: 'error', part: 'registry', message: `an instance could not be kept: ${error.message}` }),
     });
     this.#selecting = createSelectingRegistry(this.#attached);
-    this.#declared = createConfigRegistry({ trustDomain });
+    this.#declared = createConfigRegistry({ trustDomain, srv: options.srv });
     this.#merged = createMergedRegistry(this.#declared, this.#selecting);
     this.#merged.onChange((change) => options.onChange(this.#meshChange(change)));
     // Instances that were there before a restart are there until their agents have had time to come back.
@@ -88,6 +90,11 @@ export class World {
   /** What registered itself, without what the configuration declares. */
   attached(): Existing {
     return { services: [...this.#attached.services()], instances: [...this.#attached.instances()] };
+  }
+
+  /** What DNS says now of the names of SRV records. */
+  resolvedSrv(): Readonly<Record<string, readonly SrvEndpoint[]>> {
+    return Object.fromEntries([...this.#options.srv.states()].flatMap(({ name, endpoints }) => (endpoints === undefined ? [] : [[name, endpoints]])));
   }
 
   /** Registered ones alone: those that have a sidecar to be asked. */

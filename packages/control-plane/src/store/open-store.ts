@@ -7,7 +7,7 @@ import { StoreError } from './store-error.ts';
 export interface Store {
   readonly resources: ResourceStore;
   /** Small things that are no resources, by section. */
-  records<T>(section: 'authority' | 'token' | 'instance' | 'setting' | 'rollout'): Records<T>;
+  records<T>(section: 'authority' | 'token' | 'instance' | 'srv' | 'setting' | 'rollout'): Records<T>;
   close(): Promise<void>;
 }
 

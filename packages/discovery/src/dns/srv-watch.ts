@@ -27,7 +27,7 @@ export interface SrvWatchOptions {
   readonly store?: SrvStore;
   readonly onStoreError?: (error: Error) => void;
   /** What is wrong has changed. */
-  readonly onFault?: () => void;
+  readonly onFault?: (state: SrvState) => void;
 }
 
 /** What is known of one name. */
@@ -224,7 +224,7 @@ class Watch implements SrvWatch {
     if (watched.fault === fault) return;
     if (watched.fault === '') watched.faultSinceMs = this.#options.clock.now();
     watched.fault = fault;
-    this.#options.onFault?.();
+    this.#options.onFault?.(stateOf(watched));
   }
 
   #unkeep(name: string): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { clusterJson, rule } from '../testing/clusters.ts';
-import { instance } from '../testing/shop.ts';
+import { instance, shopServices } from '../testing/shop.ts';
 
 describe('ISTIO_MUTUAL to a gateway, whose resources say what it takes', () => {
   const gateway = instance('payment-service', '', 1, 8080, 19_021, { meshed: false, serviceAccount: 'egress' });
@@ -19,4 +19,11 @@ describe('ISTIO_MUTUAL to a gateway, whose resources say what it takes', () => {
     const made = socket({ subjectAltNames: ['spiffe://other/ns/a/sa/b'] });
     expect([made.sni, names(made)]).toEqual(['outbound_.8080_._.payment-service.default.svc.cluster.local', ['spiffe://other/ns/a/sa/b']]);
   });
+});
+
+test('endpoints that DNS tells of are called with the TLS of the mesh only where their ServiceEntry says that they take it', () => {
+  const services = shopServices.map((one) => ({ ...one, bySrv: true }));
+  const made = (meshed: boolean) =>
+    clusterJson({ services, instances: [instance('payment-service', '', 1, 8080, 19_021, { meshed })] }).transportSocketMatches?.length;
+  expect([made(false), made(true)]).toEqual([undefined, 2]);
 });

@@ -79,7 +79,8 @@ function security(reader: Reader, upstream: Upstream): Fields {
     default: {
       const policy = backendTls(reader, service, port, http2 ? ['h2'] : isHttp(port.protocol) || port.protocol === 'HTTPS' ? ['http/1.1'] : []);
       if (policy !== undefined) return { transportSocket: policy };
-      if ((service.resolution !== 'STATIC' && upstream.meshed.length === 0) || !reader.settings.autoMtls) return {};
+      const foundByName = service.resolution !== 'STATIC' || service.bySrv === true;
+      if ((foundByName && upstream.meshed.length === 0) || !reader.settings.autoMtls) return {};
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mutual() },
