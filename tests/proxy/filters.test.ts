@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
-import type { JsonObject } from '@bufbuild/protobuf';
-import { createGrpcServer, type GrpcServer } from '@outrigger/xds';
-import { Authorization, type CheckRequest } from '@outrigger/xds/protos/envoy/service/auth/v3/external_auth';
-import { RateLimitService } from '@outrigger/xds/protos/envoy/service/ratelimit/v3/rls';
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import { createGrpcServer, type GrpcServer, unaryMethod } from '@outrigger/xds';
+import { type CheckRequest, CheckRequestSchema, CheckResponseSchema } from '@outrigger/xds/protos/envoy/service/auth/v3/external_auth';
+import { RateLimitRequestSchema, RateLimitResponseSchema } from '@outrigger/xds/protos/envoy/service/ratelimit/v3/rls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterJson, listenerJson, routeTo, typed } from '../../packages/proxy/src/testing/messages.ts';
 import { DataPlane, planes } from './data-plane.ts';
@@ -37,28 +37,29 @@ class World {
 
   async start(): Promise<void> {
     for (const server of [this.application, this.authorizer]) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const check = unaryMethod(CheckRequestSchema, CheckResponseSchema, async (request) => {
+      this.checks.push(request);
+      const user = request.attributes?.request?.http?.headers['authorization'];
+      return create(
+        CheckResponseSchema,
+        user === undefined
+          ? {
+              status: { code: 7 },
+              httpResponse: { case: 'deniedResponse', value: { status: { code: 402 }, body: 'pay', headers: [{ header: { key: 'x-why', value: 'debt' } }] } },
+            }
+          : { httpResponse: { case: 'okResponse', value: { headers: [{ header: { key: 'x-user', value: user } }], headersToRemove: ['x-drop'] } } },
+      );
+    });
+    const limit = unaryMethod(RateLimitRequestSchema, RateLimitResponseSchema, async (request) => {
+      const limited = request.descriptors.some(({ entries }) => entries.some(({ key, value }) => key === 'user' && value === 'greedy'));
+      return create(RateLimitResponseSchema, { overallCode: limited ? 2 : 1, responseHeadersToAdd: [{ key: 'x-limiter', value: request.domain }] });
+    });
     this.grpc = await createGrpcServer({
       listen: { host: '127.0.0.1', port: 0 },
-      routes: (router) => {
-        router.service(Authorization, {
-          check: (request) => {
-            this.checks.push(request);
-            const user = request.attributes?.request?.http?.headers['authorization'];
-            if (user === undefined)
-              return {
-                status: { code: 7 },
-                httpResponse: { case: 'deniedResponse', value: { status: { code: 402 }, body: 'pay', headers: [{ header: { key: 'x-why', value: 'debt' } }] } },
-              };
-            return { httpResponse: { case: 'okResponse', value: { headers: [{ header: { key: 'x-user', value: user } }], headersToRemove: ['x-drop'] } } };
-          },
-        });
-        router.service(RateLimitService, {
-          shouldRateLimit: (request) => {
-            const limited = request.descriptors.some(({ entries }) => entries.some(({ key, value }) => key === 'user' && value === 'greedy'));
-            return { overallCode: limited ? 2 : 1, responseHeadersToAdd: [{ key: 'x-limiter', value: request.domain }] };
-          },
-        });
-      },
+      methods: new Map([
+        ['/envoy.service.auth.v3.Authorization/Check', check],
+        ['/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', limit],
+      ]),
     });
   }
 

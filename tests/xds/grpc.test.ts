@@ -151,7 +151,7 @@ describe.skipIf(grpcGo === undefined)('grpc-go, xds:///', () => {
       cacheFolder: join(folder, 'cache'),
       backoff: { initialMs: 20, maxMs: 100 },
     });
-    const server = await createGrpcServer({ listen: { socketPath: path }, methods: relay.methods, routes: relay.routes });
+    const server = await createGrpcServer({ listen: { socketPath: path }, methods: relay.methods });
     expect(await call(`unix://${path}`)).toMatchObject({ errors: 0, instances: { one: 20 } });
     await controlPlane.kill();
     expect(await call(`unix://${path}`)).toMatchObject({ errors: 0, instances: { one: 20 } });

@@ -25,7 +25,7 @@ beforeEach(async () => {
   controlPlane = new ControlPlane({ listen: { host: '127.0.0.1', port: 0 } });
   await controlPlane.start();
   relay = createRelay({ upstream: { host: '127.0.0.1', port: controlPlane.port }, cacheFolder: join(folder, 'cache') });
-  relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, methods: relay.methods, routes: relay.routes });
+  relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, methods: relay.methods });
 });
 
 afterEach(async () => {

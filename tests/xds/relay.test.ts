@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create } from '@bufbuild/protobuf';
-import { createGrpcServer, createRelay, type GrpcServer, type Relay, TypeUrl } from '@outrigger/xds';
-import { AccessLogService, StreamAccessLogsResponseSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
+import { fromBinary } from '@bufbuild/protobuf';
+import { createGrpcServer, createRelay, type GrpcServer, type Relay, type StreamMethod, TypeUrl } from '@outrigger/xds';
+import { StreamAccessLogsMessageSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { peer } from '../harness/peers.ts';
 import { freePort } from '../harness/ports.ts';
@@ -44,7 +44,7 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('an 
       cacheFolder: join(folder, 'cache'),
       backoff: { initialMs: 20, maxMs: 100 },
     });
-    relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, methods: relay.methods, routes: relay.routes });
+    relayServer = await createGrpcServer({ listen: { socketPath: join(folder, 'ads.sock') }, methods: relay.methods });
   };
   const stopRelay = async () => {
     relay.close();
@@ -62,17 +62,19 @@ describe.skipIf(binary === undefined).each(['DELTA_GRPC', 'GRPC'] as const)('an 
     one = await startBackend('one');
     two = await startBackend('two');
     port = await freePort();
-    controlPlane = new ControlPlane({ listen: { host: '127.0.0.1', port: 0 } }, (router) => {
-      router.service(AccessLogService, {
-        async streamAccessLogs(messages) {
-          for await (const { identifier, logEntries } of messages) {
-            if (logEntries.case === 'httpLogs')
-              for (const entry of logEntries.value.logEntry) requests.push(`${identifier?.node?.id ?? ''} ${entry.response?.responseCode}`);
-          }
-          return create(StreamAccessLogsResponseSchema);
-        },
-      });
+    const accessLogs: StreamMethod = (call) => ({
+      onMessage(bytes) {
+        const { identifier, logEntries } = fromBinary(StreamAccessLogsMessageSchema, bytes);
+        if (logEntries.case === 'httpLogs')
+          for (const entry of logEntries.value.logEntry) requests.push(`${identifier?.node?.id ?? ''} ${entry.response?.responseCode}`);
+      },
+      onFinish: () => call.end(),
+      onEnd() {},
     });
+    controlPlane = new ControlPlane(
+      { listen: { host: '127.0.0.1', port: 0 } },
+      new Map([['/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', accessLogs]]),
+    );
     await controlPlane.start();
     const { source } = controlPlane;
     source.set(TypeUrl.cluster, cluster('one'));

@@ -1,6 +1,5 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ConnectRouter } from '@connectrpc/connect';
 import {
   type AdsObserver,
   createAdsRoutes,
@@ -9,6 +8,7 @@ import {
   type GrpcServer,
   type GrpcServerOptions,
   type ServerTls,
+  type StreamMethods,
 } from '@outrigger/xds';
 import { MapSource } from '../../packages/xds/src/testing/map-source.ts';
 
@@ -18,11 +18,11 @@ export class ControlPlane {
   readonly pushed: string[] = [];
   routes!: DiscoveryRoutes;
   #server: GrpcServer | undefined;
-  #options: Omit<GrpcServerOptions, 'routes'>;
+  #options: Omit<GrpcServerOptions, 'methods'>;
 
-  readonly #more: ((router: ConnectRouter) => void) | undefined;
+  readonly #more: StreamMethods;
 
-  constructor(options: Omit<GrpcServerOptions, 'routes'>, more?: (router: ConnectRouter) => void) {
+  constructor(options: Omit<GrpcServerOptions, 'methods'>, more: StreamMethods = new Map()) {
     this.#options = options;
     this.#more = more;
   }
@@ -39,8 +39,7 @@ export class ControlPlane {
     this.routes = createAdsRoutes(this.source, { observer });
     this.#server = await createGrpcServer({
       ...this.#options,
-      methods: this.routes.methods,
-      routes: (router) => this.#more?.(router),
+      methods: new Map([...this.routes.methods, ...this.#more]),
     });
     if ('port' in this.#options.listen) this.#options = { ...this.#options, listen: { ...this.#options.listen, port: this.#server.port } };
   }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { ConnectRouter } from '@connectrpc/connect';
 import { IdentityError, peerCredentialsReader } from '@outrigger/identity';
 import { defaultSettings, type MeshSettings } from '@outrigger/translate';
 import {
@@ -226,12 +225,12 @@ async function start(
   // What others reach.
   const ads = createAdsRoutes(push);
   onStop(() => ads.close());
-  const agents = [certificates.routes(), world.routes()];
-  const grpc = await serveGrpc(options, certificates, [...agents, telemetry.routes()], ads.methods);
+  const agents = [...certificates.methods, ...world.methods];
+  const grpc = await serveGrpc(options, certificates, new Map([...agents, ...telemetry.methods, ...ads.methods]));
   onStop(() => grpc.close());
   const agentServer = await createGrpcServer({
     listen: { socketPath: state.agentSocket },
-    routes: routesOf(agents),
+    methods: new Map(agents),
     peerCredentials: await peerCredentialsReader(),
   });
   onStop(() => agentServer.close());
@@ -306,14 +305,9 @@ async function start(
   return addresses;
 }
 
-async function serveGrpc(
-  options: SettledOptions,
-  certificates: Certificates,
-  routes: readonly ((router: ConnectRouter) => void)[],
-  methods: StreamMethods,
-): Promise<GrpcServer> {
+async function serveGrpc(options: SettledOptions, certificates: Certificates, methods: StreamMethods): Promise<GrpcServer> {
   const { host, port } = options.grpc;
-  const server = await grpcServer({ listen: { host, port }, tls: certificates.tls, routes: routesOf(routes), methods }, `${hostText(host)}:${port}`);
+  const server = await grpcServer({ listen: { host, port }, tls: certificates.tls, methods }, `${hostText(host)}:${port}`);
   certificates.onTlsChange((tls) => server.setTls(tls));
   return server;
 }
@@ -325,12 +319,6 @@ async function grpcServer(options: GrpcServerOptions, where: string): Promise<Gr
     if (error instanceof GrpcServerError) throw listenError((error.cause ?? error) as NodeJS.ErrnoException, where);
     throw error;
   }
-}
-
-function routesOf(routes: readonly ((router: ConnectRouter) => void)[]): (router: ConnectRouter) => void {
-  return (router) => {
-    for (const register of routes) register(router);
-  };
 }
 
 /** Signs sessions; made with the store. */

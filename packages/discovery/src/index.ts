@@ -1,4 +1,4 @@
-export { type TrustBundleSource, type WorkloadServiceOptions, workloadService } from './attach/workload-service.ts';
+export { type TrustBundleSource, type WorkloadServiceOptions, workloadMethods } from './attach/workload-service.ts';
 export type { Clock } from './clock.ts';
 export { createDnsClient, type DnsClient, type DnsServer, dnsServerOf } from './dns/dns-client.ts';
 export { createSrvWatch, type SrvState, type SrvStore, type SrvWatch } from './dns/srv-watch.ts';

@@ -10,7 +10,7 @@ export type { CaStore } from './ca/ca-store.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { IdentityError, type IdentityErrorCode } from './identity-error.ts';
 export type { Attestors } from './service/attest.ts';
-export { type CertificateServiceOptions, certificateService, type IssuanceRecord } from './service/certificate-service.ts';
+export { type CertificateServiceOptions, certificateMethods, type IssuanceRecord } from './service/certificate-service.ts';
 export { type ControlPlaneCertificate, type ControlPlaneCertificateOptions, createControlPlaneCertificate } from './service/control-plane-certificate.ts';
 export type { RateLimit } from './service/rate-limit.ts';
 export {

@@ -4,12 +4,13 @@ export { LastGoodCache, type LastGoodCacheOptions } from './cache/last-good-cach
 export { AdsClient, type AdsClientEvent, type AdsClientOptions, type AdsClientStatus, type Subscription } from './client/ads-client.ts';
 export { type Backoff, backoffDelayMs } from './client/backoff.ts';
 export type { ReceivedResource, Rejection, ResourceHandler, ResourceUpdate, Verdict } from './client/handler.ts';
-export { callerContext, callerKey } from './grpc/caller.ts';
+export type { PeerCredentialsReader } from './grpc/caller.ts';
 export { GrpcConnection, type GrpcConnectionLimits, GrpcError, type GrpcErrorCode, type GrpcStream, type GrpcStreamEvents } from './grpc/connection.ts';
 export { createGrpcServer, type GrpcServer, GrpcServerError, type GrpcServerErrorCode, type GrpcServerOptions, type ServerTls } from './grpc/server.ts';
 export { spiffeIdOf } from './grpc/spiffe.ts';
-export type { StreamContext, StreamMethod, StreamMethods } from './grpc/stream-method.ts';
+export type { ServerCall, ServerCallEvents, StreamMethod, StreamMethods } from './grpc/stream-method.ts';
 export { type ClientTls, type GrpcTarget, targetText } from './grpc/target.ts';
+export { decodeMessage, unaryMethod } from './grpc/unary-method.ts';
 export { createRelay, type Relay, type RelayOptions, type RelayStatus } from './relay/relay.ts';
 export { createSharedRelay, type SharedRelay } from './relay/shared-relay.ts';
 export { createSdsRoutes } from './sds/server.ts';

@@ -51,7 +51,7 @@ export async function bootstrapGrpc(options: Omit<RunOptions, 'command'> & { out
   write(identity);
   agent.onChange(write);
   const relay = createRelay({ upstream: { ...controlPlane.address(), tls: () => agent.clientTls() }, cacheFolder: directory.cache, onWarning: log });
-  const server = await createGrpcServer({ listen: { socketPath: directory.adsSocket }, methods: relay.methods, routes: relay.routes });
+  const server = await createGrpcServer({ listen: { socketPath: directory.adsSocket }, methods: relay.methods });
   // The application's own library is what callers reach: the port of the mesh is the application's.
   const mesh = workload.ports.map(({ applicationPort }) => applicationPort);
   const node = nodeOf(workload, { httpProxy: undefined, mesh, accessLog: undefined });

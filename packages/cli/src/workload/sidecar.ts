@@ -165,6 +165,6 @@ export class Sidecar {
   private async startRelay(): Promise<void> {
     const relay = createRelay({ upstream: this.adsTarget(), cacheFolder: this.#directory.cache, onWarning: this.#setup.log });
     this.#relay = relay;
-    this.#servers.push(await createGrpcServer({ listen: { socketPath: this.#directory.adsSocket }, methods: relay.methods, routes: relay.routes }));
+    this.#servers.push(await createGrpcServer({ listen: { socketPath: this.#directory.adsSocket }, methods: relay.methods }));
   }
 }

@@ -1,10 +1,9 @@
 import { isIP } from 'node:net';
-import type { ConnectRouter } from '@connectrpc/connect';
 import {
   type Authority,
   type CaStore,
   type ControlPlaneCertificate,
-  certificateService,
+  certificateMethods,
   createAuthority,
   createControlPlaneCertificate,
   createTokenRegister,
@@ -14,8 +13,7 @@ import {
   type TokenRegister,
   tlsOptions,
 } from '@outrigger/identity';
-import type { ServerTls } from '@outrigger/xds';
-import { CertificateService } from '@outrigger/xds/protos/outrigger/v1/workload';
+import type { ServerTls, StreamMethods } from '@outrigger/xds';
 import type { TokenCreated, TokenView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
 import type { Records } from '../store/records.ts';
@@ -85,14 +83,13 @@ export class Certificates {
     this.#own.onChange((svid) => listener(serverTls(svid)));
   }
 
-  routes(): (router: ConnectRouter) => void {
-    const service = certificateService({
+  get methods(): StreamMethods {
+    return certificateMethods({
       authority: this.authority,
       attestors: { tokens: this.#tokens, policy: issuancePolicy(process.getuid?.() ?? -1) },
       clock: this.#options.clock,
       onRequest: (record) => this.#record(record),
     });
-    return (router) => void router.service(CertificateService, service);
   }
 
   /** End of the last certificate of an identity; null: none was issued since the start. */

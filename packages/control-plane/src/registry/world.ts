@@ -1,4 +1,3 @@
-import type { ConnectRouter } from '@connectrpc/connect';
 import {
   type AttachedRegistry,
   type ConfigRegistry,
@@ -14,11 +13,11 @@ import {
   type SelectingRegistry,
   type SrvWatch,
   type TrustBundleSource,
-  workloadService,
+  workloadMethods,
 } from '@outrigger/discovery';
 import { type Instance, type Resource, type Service, type SrvEndpoint, workloadSelectionsOf } from '@outrigger/resources';
 import type { MeshChange } from '@outrigger/translate';
-import { WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
+import type { StreamMethods } from '@outrigger/xds';
 import type { ServiceView } from '../api/shapes.ts';
 import type { Clock, LogEntry } from '../options.ts';
 import { GatheredRecords } from '../store/gathered-records.ts';
@@ -68,11 +67,10 @@ export class World {
     options.onChange(this.#meshChange({ services: new Set(hostnames), endpoints: new Set(hostnames) }));
   }
 
-  routes(): (router: ConnectRouter) => void {
+  get methods(): StreamMethods {
     const { clock, trustDomain, trustBundle } = this.#options;
     const own = process.getuid?.();
-    const service = workloadService({ registry: this.#attached, clock, trustDomain, trustBundle, permitsUid: (uid) => uid === own });
-    return (router) => void router.service(WorkloadService, service);
+    return workloadMethods({ registry: this.#attached, clock, trustDomain, trustBundle, permitsUid: (uid) => uid === own });
   }
 
   seen(): Existing {

@@ -1,10 +1,8 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { createClient, createRouterTransport } from '@connectrpc/connect';
-import { callerKey } from '@outrigger/xds';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { HTTPAccessLogEntrySchema } from '@outrigger/xds/protos/envoy/data/accesslog/v3/accesslog';
-import { AccessLogService } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
+import { StreamAccessLogsMessageSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { expect, test } from 'vitest';
-import { accessLogRoutes } from './access-logs.ts';
+import { accessLogMethods } from './access-logs.ts';
 import type { Edge, Party, Traffic, Unreached } from './windows.ts';
 
 const SPIFFE_ID = 'cluster.local/ns/default/sa/web';
@@ -15,10 +13,10 @@ const V2_CLUSTER = 'outbound|8080|v2|orders.default.svc.cluster.local';
 type Entry = MessageInitShape<typeof HTTPAccessLogEntrySchema>;
 
 /** What is recorded of an Envoy's log beside "web". */
-async function recorded(entries: readonly Entry[], fine: boolean) {
+function recorded(entries: readonly Entry[], fine: boolean) {
   const seen: { edge: Edge; traffic: Traffic; unreached: boolean }[] = [];
   const unreached: Unreached[] = [];
-  const routes = accessLogRoutes({
+  const [[, method] = []] = accessLogMethods({
     directory: () => ({
       ofNode: () => ({ ...web, spiffeId: SPIFFE_ID }),
       ofEndpoint: (address) => (address === '127.0.0.1:15001' ? v2 : undefined),
@@ -28,21 +26,11 @@ async function recorded(entries: readonly Entry[], fine: boolean) {
     recordUnreached: (requests) => unreached.push(requests),
     wantsFine: () => fine,
   });
-  const transport = createRouterTransport(routes, {
-    router: {
-      interceptors: [
-        (next) => (request) => {
-          request.contextValues.set(callerKey, { spiffeId: SPIFFE_ID, remote: '' });
-          return next(request);
-        },
-      ],
-    },
-  });
-  await createClient(AccessLogService, transport).streamAccessLogs(
-    (async function* () {
-      yield { identifier: { node: { id: 'web.default' }, logName: 'outrigger' }, logEntries: { case: 'httpLogs', value: { logEntry: [...entries] } } } as const;
-    })(),
-  );
+  const { onMessage, onFinish } = method!({ caller: { spiffeId: SPIFFE_ID, remote: '' }, send: () => true, end: () => {} });
+  const identifier = { node: { id: 'web.default' }, logName: 'outrigger' };
+  const message = create(StreamAccessLogsMessageSchema, { identifier, logEntries: { case: 'httpLogs', value: { logEntry: [...entries] } } });
+  onMessage(toBinary(StreamAccessLogsMessageSchema, message));
+  onFinish();
   return { seen, unreached };
 }
 
@@ -56,17 +44,17 @@ const called = (status: number, ms: number, flags: Record<string, boolean> = {})
   response: { responseCode: status },
 });
 
-test('a request is of the version of its endpoint, with its duration in the bucket that is wanted', async () => {
-  const coarse = await recorded([called(200, 30)], false);
+test('a request is of the version of its endpoint, with its duration in the bucket that is wanted', () => {
+  const coarse = recorded([called(200, 30)], false);
   expect(coarse.seen).toMatchObject([
     { edge: { reporter: 'source', from: web, to: v2 }, traffic: { requests: 1, failures: 0, durations: new Map([[50, 1]]) }, unreached: false },
   ]);
-  const [fine] = (await recorded([called(503, 30)], true)).seen;
+  const [fine] = recorded([called(503, 30)], true).seen;
   expect([fine?.traffic.failures, [...(fine?.traffic.durations.keys() ?? [])].map((bound) => bound > 30 && bound < 32)]).toEqual([1, [true]]);
 });
 
-test('one whose connection failed, and one for which there was no endpoint, reached nobody', async () => {
-  const { seen, unreached } = await recorded(
+test('one whose connection failed, and one for which there was no endpoint, reached nobody', () => {
+  const { seen, unreached } = recorded(
     [
       called(503, 1, { upstreamConnectionFailure: true }),
       { commonProperties: { upstreamCluster: V2_CLUSTER, responseFlags: { noHealthyUpstream: true } }, response: { responseCode: 503 } },

@@ -1,8 +1,9 @@
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { bucketIndex, bucketUpperBound, ISTIO_EDGES } from '@outrigger/telemetry';
-import { callerKey } from '@outrigger/xds';
+import { decodeMessage, type StreamMethod, type StreamMethods } from '@outrigger/xds';
 import type { HTTPAccessLogEntry } from '@outrigger/xds/protos/envoy/data/accesslog/v3/accesslog';
-import { AccessLogService, type StreamAccessLogsMessage } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
+import { StreamAccessLogsMessageSchema, StreamAccessLogsResponseSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { isFailure } from './series.ts';
 import type { Edge, Party, Traffic, Unreached } from './windows.ts';
 
@@ -30,24 +31,29 @@ const UNKNOWN: Party = { service: '', namespace: '', version: '' };
 const PEER_HEADER = 'x-outrigger-peer';
 
 /** Envoy's access logs as traffic: what our own sidecars say by their metrics. */
-export function accessLogRoutes(options: AccessLogsOptions): (router: ConnectRouter) => void {
-  return (router) =>
-    void router.service(AccessLogService, {
-      async streamAccessLogs(messages: AsyncIterable<StreamAccessLogsMessage>, context: HandlerContext) {
-        const { spiffeId } = context.values.get(callerKey);
-        if (spiffeId === undefined) throw new ConnectError('access logs are taken from workloads with a certificate of this mesh', Code.Unauthenticated);
-        let nodeId = '';
-        for await (const message of messages) {
-          nodeId = message.identifier?.node?.id ?? nodeId;
-          const directory = options.directory();
-          const own = directory.ofNode(nodeId);
-          // Who reports must be who it says it is: else one workload could make up another's figures.
-          if (own === undefined || own.spiffeId !== spiffeId || message.logEntries.case !== 'httpLogs') continue;
-          for (const entry of message.logEntries.value.logEntry) record(entry, own, directory, options);
-        }
-        return {};
+export function accessLogMethods(options: AccessLogsOptions): StreamMethods {
+  const serve: StreamMethod = (call) => {
+    const { spiffeId } = call.caller;
+    if (spiffeId === undefined) throw new ConnectError('access logs are taken from workloads with a certificate of this mesh', Code.Unauthenticated);
+    let nodeId = '';
+    return {
+      onMessage(bytes) {
+        const message = decodeMessage(StreamAccessLogsMessageSchema, bytes);
+        nodeId = message.identifier?.node?.id ?? nodeId;
+        const directory = options.directory();
+        const own = directory.ofNode(nodeId);
+        // Who reports must be who it says it is: else one workload could make up another's figures.
+        if (own === undefined || own.spiffeId !== spiffeId || message.logEntries.case !== 'httpLogs') return;
+        for (const entry of message.logEntries.value.logEntry) record(entry, own, directory, options);
       },
-    });
+      onFinish() {
+        call.send(toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema)));
+        call.end();
+      },
+      onEnd() {},
+    };
+  };
+  return new Map([['/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', serve]]);
 }
 
 function record(entry: HTTPAccessLogEntry, own: Party, directory: Directory, options: AccessLogsOptions): void {

@@ -1,11 +1,11 @@
-import type { ConnectRouter } from '@connectrpc/connect';
 import { isGateway, type RegisteredInstance } from '@outrigger/discovery';
 import { formatSpiffeId } from '@outrigger/identity';
 import { type MetricRegistry, parsePrometheus } from '@outrigger/telemetry';
+import type { StreamMethods } from '@outrigger/xds';
 import type { GraphView, Problem, TopRow } from '../api/shapes.ts';
 import { every } from '../clock.ts';
 import type { Clock, LogEntry } from '../options.ts';
-import { accessLogRoutes, type Directory } from './access-logs.ts';
+import { accessLogMethods, type Directory } from './access-logs.ts';
 import { type BreakerStates, breakersOf, breakersOfEnvoy } from './breakers.ts';
 import { fetchPage } from './fetch-page.ts';
 import { RequestSamples, readSamplesPage } from './request-samples.ts';
@@ -98,8 +98,8 @@ export class Telemetry {
     this.#options.onChange();
   }
 
-  routes(): (router: ConnectRouter) => void {
-    return accessLogRoutes({
+  get methods(): StreamMethods {
+    return accessLogMethods({
       directory: () => this.#directory(),
       record: (edge, traffic, unreached) => this.#add(edge, traffic, unreached, this.#options.clock.now()),
       recordUnreached: (unreached) => this.#options.watcher?.seenUnreached(unreached),

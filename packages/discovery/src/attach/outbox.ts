@@ -1,38 +1,26 @@
-/** Messages on their way to one stream, the newest of each kind only: a peer that does not read costs no memory. */
-export class Outbox<Kind extends string, Message> implements AsyncIterable<Message> {
-  readonly #waiting = new Map<Kind, Message>();
-  #ended = false;
-  #error: Error | undefined;
-  #wake: (() => void) | undefined;
+import type { ServerCall } from '@outrigger/xds';
 
-  put(kind: Kind, message: Message): void {
-    if (this.#ended) return;
-    this.#waiting.set(kind, message);
-    this.#wake?.();
+/** Messages on their way to one stream; those that wait are the newest of each kind only, so a peer that does not read costs no memory. */
+export class Outbox<Kind extends string> {
+  readonly #call: Pick<ServerCall, 'send'>;
+  readonly #waiting = new Map<Kind, Uint8Array>();
+  #writable = true;
+
+  constructor(call: Pick<ServerCall, 'send'>) {
+    this.#call = call;
   }
 
-  /** No message more; what waits is still sent, unless there is an error. */
-  end(error?: Error): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#error = error;
-    this.#wake?.();
+  put(kind: Kind, message: Uint8Array): void {
+    if (this.#writable) this.#writable = this.#call.send(message);
+    else this.#waiting.set(kind, message);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message> {
-    for (;;) {
-      if (this.#error !== undefined) throw this.#error;
-      for (const [kind, message] of this.#waiting) {
-        this.#waiting.delete(kind);
-        yield message;
-      }
-      if (this.#error !== undefined) throw this.#error;
-      if (this.#waiting.size > 0) continue;
-      if (this.#ended) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
+  drained(): void {
+    this.#writable = true;
+    for (const [kind, message] of this.#waiting) {
+      if (!this.#writable) return;
+      this.#waiting.delete(kind);
+      this.put(kind, message);
     }
   }
 }

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Code, ConnectError, createClient, Code as Status } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { type Caller, callerKey, createGrpcServer, type GrpcServer } from '@outrigger/xds';
+import { type Caller, createGrpcServer, type GrpcServer, type StreamMethod } from '@outrigger/xds';
 import { type AttachRequest, AttachRequestSchema, type AttachResponse, WorkloadService } from '@outrigger/xds/protos/outrigger/v1/workload';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AttachedRegistry, createAttachedRegistry } from '../registry/attached-registry.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { input } from '../testing/registrations.ts';
-import { MAX_MESSAGES_PER_SECOND, type WorkloadServiceOptions, workloadService } from './workload-service.ts';
+import { MAX_MESSAGES_PER_SECOND, type WorkloadServiceOptions, workloadMethods } from './workload-service.ts';
 
 const HOST = 'order-service.default.svc.cluster.local';
 const ORDER = 'spiffe://cluster.local/ns/default/sa/order-service';
@@ -50,19 +50,12 @@ async function serve(caller: Caller, options: Partial<WorkloadServiceOptions> = 
       };
     },
   };
-  const service = workloadService({ registry, clock, trustDomain: 'cluster.local', trustBundle, ...options });
-  server = await createGrpcServer({
-    listen: { socketPath: join(directory, 's') },
-    routes: (router) =>
-      router.service(WorkloadService, service, {
-        interceptors: [
-          (next) => (request) => {
-            request.contextValues.set(callerKey, caller);
-            return next(request);
-          },
-        ],
-      }),
-  });
+  const methods = workloadMethods({ registry, clock, trustDomain: 'cluster.local', trustBundle, ...options });
+  const as =
+    (method: StreamMethod): StreamMethod =>
+    (call) =>
+      method({ caller, send: (message) => call.send(message), end: (error) => call.end(error) });
+  server = await createGrpcServer({ listen: { socketPath: join(directory, 's') }, methods: new Map([...methods].map(([path, method]) => [path, as(method)])) });
 }
 
 class Stream {

@@ -1,13 +1,7 @@
-import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
-import { type Caller, callerKey } from '@outrigger/xds';
-import {
-  type AttachRequest,
-  type AttachResponse,
-  AttachResponseSchema,
-  type Register,
-  type WorkloadService,
-} from '@outrigger/xds/protos/outrigger/v1/workload';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { type Caller, decodeMessage, type ServerCall, type ServerCallEvents, type StreamMethods } from '@outrigger/xds';
+import { type AttachRequest, AttachRequestSchema, type AttachResponse, AttachResponseSchema, type Register } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { Clock } from '../clock.ts';
 import type { AttachedRegistry, Attachment } from '../registry/attached-registry.ts';
 import { checkRegistration } from '../registry/check-registration.ts';
@@ -36,101 +30,75 @@ const REGISTER_TIMEOUT_MS = 5_000;
 /** An agent sends two a second and a few more. */
 export const MAX_MESSAGES_PER_SECOND = 100;
 
-/** The server half of `outrigger.v1.WorkloadService`: the stream is the lease. Who calls comes from the server's context (`callerKey` of @outrigger/xds). */
-export function workloadService(options: WorkloadServiceOptions): ServiceImpl<typeof WorkloadService> {
+/** The server half of `outrigger.v1.WorkloadService`: the stream is the lease. */
+export function workloadMethods(options: WorkloadServiceOptions): StreamMethods {
   const { registry, clock, trustBundle } = options;
+  return new Map([['/outrigger.v1.WorkloadService/Attach', attach]]);
 
-  return {
-    async *attach(requests, context) {
-      const caller = context.values.get(callerKey);
-      const incoming = requests[Symbol.asyncIterator]();
-      const registration = admit(caller, await firstRegister(incoming));
-      const outbox = new Outbox<'heartbeat' | 'trustBundle', AttachResponse>();
-      const lease = attach(registration, caller, outbox);
-      const sendBundle = () =>
-        outbox.put('trustBundle', response({ case: 'trustBundle', value: { $typeName: 'outrigger.v1.TrustBundle', rootsPem: [...trustBundle.current()] } }));
-      const stopWatching = trustBundle.onChange(sendBundle);
-      const detach = () => {
-        stopWatching();
-        lease.close();
-        outbox.end();
-      };
-      // The lease ends with what comes in, not with what could be sent: a peer that died may leave a write hanging.
-      void read().then(detach, (error) => {
-        outbox.end(ConnectError.from(error));
-        detach();
-      });
-      try {
-        yield response({
-          case: 'registered',
-          value: { $typeName: 'outrigger.v1.Registered', trustDomain: options.trustDomain, heartbeatIntervalMs: registry.heartbeatIntervalMs },
-        });
+  function attach(call: ServerCall): ServerCallEvents {
+    const { caller } = call;
+    const outbox = new Outbox<'registered' | 'heartbeat' | 'trustBundle'>(call);
+    const limit = new MessageLimit(clock);
+    let lease: Attachment | undefined;
+    let stopWatching = (): void => {};
+    const cancelTimer = clock.after(REGISTER_TIMEOUT_MS, () =>
+      call.end(new ConnectError(`Nothing was registered within ${REGISTER_TIMEOUT_MS} ms. Send "register" first.`, Code.DeadlineExceeded)),
+    );
+    const sendBundle = (): void =>
+      outbox.put('trustBundle', response({ case: 'trustBundle', value: { $typeName: 'outrigger.v1.TrustBundle', rootsPem: [...trustBundle.current()] } }));
+    return {
+      onMessage(bytes) {
+        const { message } = decodeMessage(AttachRequestSchema, bytes);
+        if (lease !== undefined) {
+          limit.take(registry.heartbeatIntervalMs);
+          take(lease, message);
+          return;
+        }
+        cancelTimer();
+        if (message.case !== 'register') throw new ConnectError('The first message has to be "register".', Code.InvalidArgument);
+        const attached = registry.attach(admit(caller, message.value), callerName(caller), (why) => call.end(endOf(why)));
+        if ('refused' in attached) throw refusalError(attached);
+        lease = attached;
+        outbox.put(
+          'registered',
+          response({
+            case: 'registered',
+            value: { $typeName: 'outrigger.v1.Registered', trustDomain: options.trustDomain, heartbeatIntervalMs: registry.heartbeatIntervalMs },
+          }),
+        );
+        stopWatching = trustBundle.onChange(sendBundle);
         sendBundle();
-        yield* outbox;
-      } finally {
-        detach();
-      }
+      },
+      onFinish: () => call.end(),
+      onDrain: () => outbox.drained(),
+      onEnd() {
+        cancelTimer();
+        stopWatching();
+        lease?.close();
+      },
+    };
 
-      async function read(): Promise<void> {
-        let windowStartMs = clock.now();
-        let count = 0;
-        for (;;) {
-          const next = await incoming.next();
-          if (next.done === true) return;
-          if (clock.now() - windowStartMs >= 1000) {
-            windowStartMs = clock.now();
-            count = 0;
-          }
-          count += 1;
-          if (count > MAX_MESSAGES_PER_SECOND)
-            throw new ConnectError(
-              `More than ${MAX_MESSAGES_PER_SECOND} messages in a second. Send a heartbeat every ${registry.heartbeatIntervalMs} ms.`,
-              Code.ResourceExhausted,
-            );
-          take(next.value);
+    function take(attachment: Attachment, message: AttachRequest['message']): void {
+      switch (message.case) {
+        case 'heartbeat':
+          attachment.heartbeat();
+          outbox.put('heartbeat', response(message));
+          return;
+        case 'health':
+          attachment.health(message.value.healthy, message.value.reason);
+          return;
+        case 'leave':
+          attachment.leave();
+          return;
+        case 'register': {
+          const refusal = attachment.update(admit(caller, message.value));
+          if (refusal !== undefined) throw refusalError(refusal);
+          return;
         }
+        default:
+          throw new ConnectError('A message with nothing in it, or of a newer kind than this control plane knows.', Code.InvalidArgument);
       }
-
-      function take({ message }: AttachRequest): void {
-        switch (message.case) {
-          case 'heartbeat':
-            lease.heartbeat();
-            outbox.put('heartbeat', response(message));
-            return;
-          case 'health':
-            lease.health(message.value.healthy, message.value.reason);
-            return;
-          case 'leave':
-            lease.leave();
-            return;
-          case 'register': {
-            const refusal = lease.update(admit(caller, message.value));
-            if (refusal !== undefined) throw refusalError(refusal);
-            return;
-          }
-          default:
-            throw new ConnectError('A message with nothing in it, or of a newer kind than this control plane knows.', Code.InvalidArgument);
-        }
-      }
-    },
-  };
-
-  function attach(registration: Registration, caller: Caller, outbox: Outbox<string, AttachResponse>): Attachment {
-    const attachment = registry.attach(registration, callerName(caller), (why) => outbox.end(endOf(why)));
-    if ('refused' in attachment) throw refusalError(attachment);
-    return attachment;
-  }
-
-  async function firstRegister(incoming: AsyncIterator<AttachRequest>): Promise<Register> {
-    let cancel = () => {};
-    const late = new Promise<never>((_resolve, reject) => {
-      cancel = clock.after(REGISTER_TIMEOUT_MS, () =>
-        reject(new ConnectError(`Nothing was registered within ${REGISTER_TIMEOUT_MS} ms. Send "register" first.`, Code.DeadlineExceeded)),
-      );
-    });
-    const first = await Promise.race([incoming.next(), late]).finally(() => cancel());
-    if (first.done !== true && first.value.message.case === 'register') return first.value.message.value;
-    throw new ConnectError('The first message has to be "register".', Code.InvalidArgument);
+    }
   }
 
   /** Checks what is registered, and that the caller is that workload. */
@@ -185,6 +153,32 @@ function refusalError(refusal: Refusal): ConnectError {
   return new ConnectError(refusal.reason, STATUS[refusal.refused]);
 }
 
-function response(message: AttachResponse['message']): AttachResponse {
-  return create(AttachResponseSchema, { message });
+function response(message: AttachResponse['message']): Uint8Array {
+  return toBinary(AttachResponseSchema, create(AttachResponseSchema, { message }));
+}
+
+/** A peer that floods is ended. */
+class MessageLimit {
+  readonly #clock: Clock;
+  #windowStartMs: number;
+  #count = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#windowStartMs = clock.now();
+  }
+
+  take(heartbeatIntervalMs: number): void {
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#windowStartMs >= 1000) {
+      this.#windowStartMs = nowMs;
+      this.#count = 0;
+    }
+    this.#count += 1;
+    if (this.#count > MAX_MESSAGES_PER_SECOND)
+      throw new ConnectError(
+        `More than ${MAX_MESSAGES_PER_SECOND} messages in a second. Send a heartbeat every ${heartbeatIntervalMs} ms.`,
+        Code.ResourceExhausted,
+      );
+  }
 }

@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
-import { type Caller, callerKey } from '@outrigger/xds';
-import { type CertificateService, type SignRequest, type SignResponse, SignResponseSchema } from '@outrigger/xds/protos/outrigger/v1/workload';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { type Caller, type StreamMethods, unaryMethod } from '@outrigger/xds';
+import { type SignRequest, SignRequestSchema, type SignResponse, SignResponseSchema } from '@outrigger/xds/protos/outrigger/v1/workload';
 import type { Authority } from '../ca/authority.ts';
 import { MIN_TTL_MS } from '../ca/authority.ts';
 import { publicKeyOfCsr } from '../ca/csr.ts';
@@ -40,44 +40,42 @@ const DEFAULT_CALLER_LIMIT: RateLimit = { burst: 200, perSecond: 50 };
 const DEFAULT_TOTAL_LIMIT: RateLimit = { burst: 2000, perSecond: 500 };
 const MAX_TOKEN_CHARACTERS = 1024;
 
-/** The server half of `outrigger.v1.CertificateService`; who calls comes from the server's context (`callerKey` of @outrigger/xds). */
-export function certificateService(options: CertificateServiceOptions): ServiceImpl<typeof CertificateService> {
+/** The server half of `outrigger.v1.CertificateService`. */
+export function certificateMethods(options: CertificateServiceOptions): StreamMethods {
   const { authority, attestors, clock } = options;
   const perCaller = new RateLimiter(options.callerLimit ?? DEFAULT_CALLER_LIMIT);
   const total = new RateLimiter(options.totalLimit ?? DEFAULT_TOTAL_LIMIT);
 
-  return {
-    async sign(request, context) {
-      const caller = context.values.get(callerKey);
-      const identity: WorkloadIdentity = { trustDomain: authority.trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
-      // Names are checked before they are put in any text.
-      const invalid = workloadIdentityFault(identity);
-      const spiffeId = invalid === undefined ? formatSpiffeId(identity) : '';
-      let by: IssuanceRecord['by'] = 'nothing';
-      try {
-        limit(caller);
-        if (invalid !== undefined) throw new ConnectError(`No certificate can be issued: ${invalid}.`, Code.InvalidArgument);
-        if (request.joinToken.length > MAX_TOKEN_CHARACTERS)
-          throw new ConnectError('The join token is too long; copy it whole and alone.', Code.InvalidArgument);
-        const attested = attest(caller, identity, request.joinToken, attestors);
-        by = attested.by;
-        const response = await issue(request, identity, attested);
-        options.onRequest?.({
-          spiffeId,
-          remote: caller.remote,
-          by,
-          refused: '',
-          serialNumber: serialOf(response),
-          notAfterMs: Number(response.notAfterUnixMs),
-        });
-        return response;
-      } catch (error) {
-        const refusal = toConnectError(error);
-        options.onRequest?.({ spiffeId, remote: caller.remote, by, refused: refusal.rawMessage, serialNumber: '', notAfterMs: 0 });
-        throw refusal;
-      }
-    },
-  };
+  return new Map([['/outrigger.v1.CertificateService/Sign', unaryMethod(SignRequestSchema, SignResponseSchema, sign)]]);
+
+  async function sign(request: SignRequest, caller: Caller): Promise<SignResponse> {
+    const identity: WorkloadIdentity = { trustDomain: authority.trustDomain, namespace: request.namespace, serviceAccount: request.serviceAccount };
+    // Names are checked before they are put in any text.
+    const invalid = workloadIdentityFault(identity);
+    const spiffeId = invalid === undefined ? formatSpiffeId(identity) : '';
+    let by: IssuanceRecord['by'] = 'nothing';
+    try {
+      limit(caller);
+      if (invalid !== undefined) throw new ConnectError(`No certificate can be issued: ${invalid}.`, Code.InvalidArgument);
+      if (request.joinToken.length > MAX_TOKEN_CHARACTERS) throw new ConnectError('The join token is too long; copy it whole and alone.', Code.InvalidArgument);
+      const attested = attest(caller, identity, request.joinToken, attestors);
+      by = attested.by;
+      const response = await issue(request, identity, attested);
+      options.onRequest?.({
+        spiffeId,
+        remote: caller.remote,
+        by,
+        refused: '',
+        serialNumber: serialOf(response),
+        notAfterMs: Number(response.notAfterUnixMs),
+      });
+      return response;
+    } catch (error) {
+      const refusal = toConnectError(error);
+      options.onRequest?.({ spiffeId, remote: caller.remote, by, refused: refusal.rawMessage, serialNumber: '', notAfterMs: 0 });
+      throw refusal;
+    }
+  }
 
   function limit(caller: Caller): void {
     const waitMs = total.take('', clock.now()) ?? perCaller.take(callerName(caller), clock.now());

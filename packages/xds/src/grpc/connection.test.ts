@@ -3,8 +3,7 @@ import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
-import { AggregatedDiscoveryService } from '@outrigger/xds/protos/envoy/service/discovery/v3/ads';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GrpcConnection, type GrpcError } from './connection.ts';
 import { createGrpcServer } from './server.ts';
@@ -70,14 +69,10 @@ async function wire(to: number): Promise<{ port: number; cut(): void }> {
 describe('GrpcConnection', () => {
   test('an error status of the server is told with its words', async () => {
     const socketPath = join(folder, 's');
-    const routes = (router: ConnectRouter) =>
-      router.service(AggregatedDiscoveryService, {
-        // biome-ignore lint/correctness/useYield: it refuses before it says anything
-        async *deltaAggregatedResources() {
-          throw new ConnectError('node orders-1 is not yours: 100 %', Code.PermissionDenied);
-        },
-      });
-    const server = await createGrpcServer({ listen: { socketPath }, routes });
+    const refuse = (): never => {
+      throw new ConnectError('node orders-1 is not yours: 100 %', Code.PermissionDenied);
+    };
+    const server = await createGrpcServer({ listen: { socketPath }, methods: new Map([[PATH, refuse]]) });
     closers.push(() => server.close());
     const connection = await GrpcConnection.connect({ socketPath });
     expect(await endOf(connection)).toMatchObject({ code: 'status', status: Code.PermissionDenied, message: 'node orders-1 is not yours: 100 %' });
@@ -134,11 +129,11 @@ describe('GrpcConnection', () => {
 describe('createGrpcServer', () => {
   test('on a Unix path: a newer server takes the path over, and the older does not take it away again', async () => {
     const socketPath = join(folder, 's');
-    const older = await createGrpcServer({ listen: { socketPath }, routes: () => {} });
+    const older = await createGrpcServer({ listen: { socketPath }, methods: new Map() });
     // Another process would have another name beside the path; this one has to close first, as a crash would.
     await older.close();
     expect(existsSync(socketPath)).toBe(false);
-    const newer = await createGrpcServer({ listen: { socketPath }, routes: () => {} });
+    const newer = await createGrpcServer({ listen: { socketPath }, methods: new Map() });
     closers.push(() => newer.close());
     (await GrpcConnection.connect({ socketPath })).close();
   });
@@ -146,11 +141,11 @@ describe('createGrpcServer', () => {
   test('a port in use and a path that is too long say so', async () => {
     const taken = createServer();
     const port = await listen(taken);
-    await expect(createGrpcServer({ listen: { host: '127.0.0.1', port }, routes: () => {} })).rejects.toMatchObject({
+    await expect(createGrpcServer({ listen: { host: '127.0.0.1', port }, methods: new Map() })).rejects.toMatchObject({
       code: 'address-in-use',
       message: expect.stringContaining(`127.0.0.1:${port}`),
     });
-    await expect(createGrpcServer({ listen: { socketPath: join(folder, 'x'.repeat(100)) }, routes: () => {} })).rejects.toMatchObject({
+    await expect(createGrpcServer({ listen: { socketPath: join(folder, 'x'.repeat(100)) }, methods: new Map() })).rejects.toMatchObject({
       code: 'path-too-long',
     });
   });

@@ -4,15 +4,13 @@ import {
   createServer,
   type Http2SecureServer,
   type Http2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
-import type { ConnectRouter } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
-import { callerContext, callerOf, type PeerCredentialsReader } from './caller.ts';
+import { callerOf, type PeerCredentialsReader } from './caller.ts';
 import { type StreamMethods, serveStream } from './stream-method.ts';
 
 /** What a server shows and whom it trusts, PEM. */
@@ -28,9 +26,7 @@ export interface GrpcServerOptions {
   readonly listen: { readonly socketPath: string } | { readonly host: string; readonly port: number };
   /** Absent: in the clear. A client without a certificate is let in, as a caller without identity: each service decides. */
   readonly tls?: ServerTls;
-  readonly routes?: (router: ConnectRouter) => void;
-  /** Of many messages on long streams; they go before `routes`. */
-  readonly methods?: StreamMethods;
+  readonly methods: StreamMethods;
   /** Bytes of one request message. Default 8 MiB. */
   readonly maxRequestBytes?: number;
   /** Connections at once. Default 10,000. */
@@ -72,25 +68,14 @@ const MAX_SOCKET_PATH_BYTES = 107;
 /** A gRPC server (HTTP/2 only) on a TCP port with mTLS, or on a Unix socket that only this user may open (0600). */
 export async function createGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { methods, peerCredentials, maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES } = options;
-  const routed = connectNodeAdapter({
-    routes: options.routes ?? (() => {}),
-    contextValues: (request) => callerContext(request, peerCredentials),
-    readMaxBytes: maxRequestBytes,
-    // Configuration is small and sent seldom; compressing it would cost every proxy CPU at start.
-    acceptCompression: [],
-    connect: false,
-    grpcWeb: false,
-  });
-  const handler = (request: Http2ServerRequest, response: Http2ServerResponse): void => {
-    const method = methods?.get(request.url);
-    if (method === undefined) routed(request, response);
-    else void serveStream(method, request, response, callerOf(request, peerCredentials), maxRequestBytes);
-  };
   const settings = { settings: { maxConcurrentStreams: MAX_STREAMS_PER_CONNECTION, initialWindowSize: RECEIVE_WINDOW_BYTES } };
   const server: Http2Server | Http2SecureServer =
     options.tls === undefined
-      ? createServer(settings, handler)
-      : createSecureServer({ ...settings, ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] }, handler);
+      ? createServer(settings)
+      : createSecureServer({ ...settings, ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
+    serveStream(methods, stream, headers, callerOf(stream, peerCredentials), maxRequestBytes),
+  );
   server.maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
 
   const sessions = new Set<ServerHttp2Session>();

@@ -3,11 +3,14 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, ty
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { frameMessage } from './message-splitter.ts';
 import { createGrpcServer, type GrpcServer } from './server.ts';
 import type { StreamMethod } from './stream-method.ts';
+import { unaryMethod } from './unary-method.ts';
 
 const PATH = '/p.S/M';
 const END_STREAM = 1;
@@ -31,6 +34,9 @@ async function serve(method: StreamMethod): Promise<void> {
   session = connect('http://localhost', { createConnection: () => connectTcp(socketPath) });
 }
 
+/** Says what it hears. */
+const echo: StreamMethod = (call) => ({ onMessage: (message) => void call.send(message), onFinish: () => call.end(), onEnd: () => {} });
+
 function call(headers: Record<string, string> = {}): ClientHttp2Stream {
   return session.request({ ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc', te: 'trailers', ...headers }, { endStream: false });
 }
@@ -52,29 +58,27 @@ function outcome(stream: ClientHttp2Stream): Promise<{ http: number; status: str
 }
 
 test('a refusal before any message is one frame with status and text', async () => {
-  // biome-ignore lint/correctness/useYield: it refuses before it says anything.
-  await serve(async function* () {
+  await serve(() => {
     throw new ConnectError('not 100 % yours, ä', Code.PermissionDenied);
   });
   expect(await outcome(call())).toEqual({ http: 200, status: '7', message: 'not 100 %25 yours, %C3%A4', alone: true });
 });
 
 test('a failure after messages comes in trailers, and says nothing of what is inside', async () => {
-  await serve(async function* (requests) {
-    for await (const request of requests) {
-      yield request;
+  await serve((call) => ({
+    ...echo(call),
+    onMessage(message) {
+      call.send(message);
       throw new Error('the password is secret');
-    }
-  });
+    },
+  }));
   const stream = call();
   stream.write(frameMessage(Buffer.from('hello')));
   expect(await outcome(stream)).toEqual({ http: 200, status: '13', message: 'internal error', alone: false });
 });
 
 test('what ends well has the status 0', async () => {
-  await serve(async function* (requests) {
-    for await (const request of requests) yield request;
-  });
+  await serve(echo);
   const stream = call();
   stream.end(Buffer.concat([frameMessage(Buffer.from('a')), frameMessage(Buffer.from('b'))]));
   expect(await outcome(stream)).toEqual({ http: 200, status: '0', message: '', alone: false });
@@ -84,37 +88,51 @@ test.each([
   ['a message that is too large', frameMessage(Buffer.alloc(1_001)), '8'],
   ['a compressed message', Buffer.from([1, 0, 0, 0, 1, 65]), '12'],
 ])('%s ends the call', async (_case, bytes, status) => {
-  await serve(async function* (requests) {
-    for await (const request of requests) yield request;
-  });
+  await serve(echo);
   const stream = call();
   stream.write(bytes);
   expect(await outcome(stream)).toMatchObject({ status });
 });
 
 test('what is no gRPC is told so', async () => {
-  await serve(async function* () {});
+  await serve(echo);
   expect(await outcome(call({ 'content-type': 'application/json' }))).toMatchObject({ http: 415 });
 });
 
+test('a method that is not there, and one whose client says too little', async () => {
+  await serve(unaryMethod(EmptySchema, EmptySchema, async () => create(EmptySchema)));
+  expect(await outcome(call({ ':path': '/p.S/Other' }))).toEqual({ http: 200, status: '12', message: 'there is no /p.S/Other here', alone: true });
+  const silent = call();
+  silent.end();
+  expect(await outcome(silent)).toMatchObject({ status: '12', message: 'no google.protobuf.Empty came' });
+  const asking = call();
+  asking.end(frameMessage(new Uint8Array()));
+  expect(await outcome(asking)).toMatchObject({ status: '0', alone: false });
+});
+
 test('a client that goes ends the method', async () => {
-  const aborted = Promise.withResolvers<void>();
-  await serve(async function* (requests, { signal }) {
-    signal.addEventListener('abort', () => aborted.resolve());
-    for await (const request of requests) yield request;
-  });
+  const gone = Promise.withResolvers<unknown>();
+  await serve((call) => ({ ...echo(call), onEnd: (error) => gone.resolve(error) }));
   const stream = call();
   stream.on('error', () => {});
   stream.write(frameMessage(Buffer.from('a')));
   await new Promise((resolve) => stream.once('data', resolve));
   stream.close(constants.NGHTTP2_CANCEL);
-  await aborted.promise;
+  expect(await gone.promise).toBeUndefined();
 });
 
 test('who does not read is not written to without end', async () => {
   let said = 0;
-  await serve(async function* () {
-    for (; said < 10_000; said++) yield Buffer.alloc(1_000);
+  await serve((call) => {
+    const say = (): void => {
+      while (said < 10_000) {
+        said += 1;
+        if (!call.send(Buffer.alloc(1_000))) return;
+      }
+      call.end();
+    };
+    setImmediate(say);
+    return { ...echo(call), onDrain: say };
   });
   const stream = call();
   stream.pause();

@@ -1,10 +1,11 @@
 import { create, toBinary, type UnknownField } from '@bufbuild/protobuf';
 import { type Empty, EmptySchema } from '@bufbuild/protobuf/wkt';
-import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
-import { AccessLogService, StreamAccessLogsResponseSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
+import { StreamAccessLogsResponseSchema } from '@outrigger/xds/protos/envoy/service/accesslog/v3/als';
 import { type Backoff, backoffDelayMs } from '../client/backoff.ts';
 import { GrpcConnection, type GrpcConnectionLimits, type GrpcStream } from '../grpc/connection.ts';
+import type { ServerCall, ServerCallEvents, StreamMethods } from '../grpc/stream-method.ts';
 import type { GrpcTarget } from '../grpc/target.ts';
+import { decodeMessage } from '../grpc/unary-method.ts';
 
 const ALS_PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 /** `StreamAccessLogsMessage.identifier`: only the first message of a stream has it. */
@@ -41,12 +42,8 @@ export class AccessLogRelay {
     this.#options = options;
   }
 
-  register(router: ConnectRouter): void {
-    const method = { ...AccessLogService.method.streamAccessLogs, input: EmptySchema };
-    router.rpc(method, async (messages: AsyncIterable<Empty>, context: HandlerContext) => {
-      await this.#serve(messages, context.signal);
-      return create(StreamAccessLogsResponseSchema);
-    });
+  get methods(): StreamMethods {
+    return new Map([[ALS_PATH, (call: ServerCall) => this.#serve(call)]]);
   }
 
   close(): void {
@@ -56,22 +53,25 @@ export class AccessLogRelay {
     this.#connection?.close();
   }
 
-  async #serve(messages: AsyncIterable<Empty>, signal: AbortSignal): Promise<void> {
+  #serve(call: ServerCall): ServerCallEvents {
     const stream = new LogStream(this, () => this.#connectLater());
     if (this.#streams.size < MAX_STREAMS) this.#streams.add(stream);
-    try {
-      for await (const message of messages) {
+    return {
+      onMessage: (bytes) => {
         if (this.#streams.has(stream)) {
-          stream.take(message);
+          stream.take(decodeMessage(EmptySchema, bytes));
           this.#connect();
         } else this.droppedMessages += 1;
-      }
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      this.#streams.delete(stream);
-      stream.finish();
-    }
+      },
+      onFinish: () => {
+        call.send(toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema)));
+        call.end();
+      },
+      onEnd: () => {
+        this.#streams.delete(stream);
+        stream.finish();
+      },
+    };
   }
 
   #connect(): void {

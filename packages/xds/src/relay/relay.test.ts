@@ -1,14 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
-import type { ConnectRouter } from '@connectrpc/connect';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { NodeSchema } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
 import {
-  AccessLogService,
   type StreamAccessLogsMessage,
   StreamAccessLogsMessageSchema,
   StreamAccessLogsResponseSchema,
@@ -19,6 +17,7 @@ import { AdsClient } from '../client/ads-client.ts';
 import type { ResourceUpdate } from '../client/handler.ts';
 import { GrpcConnection } from '../grpc/connection.ts';
 import { createGrpcServer, type GrpcServer } from '../grpc/server.ts';
+import type { StreamMethod } from '../grpc/stream-method.ts';
 import { createAdsRoutes } from '../server/ads.ts';
 import { TypeUrl } from '../source.ts';
 import { cluster, updateText } from '../testing/clusters.ts';
@@ -26,6 +25,7 @@ import { Mailbox } from '../testing/mailbox.ts';
 import { MapSource } from '../testing/map-source.ts';
 import { createRelay, type Relay } from './relay.ts';
 
+const ALS_PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const backoff = { initialMs: 5, maxMs: 20 };
 const node = create(NodeSchema, { id: 'payment-1.default', cluster: 'payment', metadata: { SERVICE_ACCOUNT: 'payment' } });
 
@@ -42,15 +42,15 @@ const relayPath = () => join(folder, 'relay.sock');
 
 async function startControlPlane(): Promise<void> {
   const ads = createAdsRoutes(source);
-  const routes = (router: ConnectRouter) => {
-    router.service(AccessLogService, {
-      async streamAccessLogs(messages) {
-        for await (const message of messages) logs.put(message);
-        return create(StreamAccessLogsResponseSchema);
-      },
-    });
-  };
-  controlPlane = await createGrpcServer({ listen: { socketPath: upstreamPath() }, methods: ads.methods, routes });
+  const accessLogs: StreamMethod = (call) => ({
+    onMessage: (bytes) => logs.put(fromBinary(StreamAccessLogsMessageSchema, bytes)),
+    onFinish() {
+      call.send(toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema)));
+      call.end();
+    },
+    onEnd() {},
+  });
+  controlPlane = await createGrpcServer({ listen: { socketPath: upstreamPath() }, methods: new Map([...ads.methods, [ALS_PATH, accessLogs]]) });
 }
 
 async function stopControlPlane(): Promise<void> {
@@ -60,7 +60,7 @@ async function stopControlPlane(): Promise<void> {
 
 async function startRelay(): Promise<void> {
   relay = createRelay({ upstream: { socketPath: upstreamPath() }, cacheFolder: join(folder, 'cache'), backoff });
-  relayServer = await createGrpcServer({ listen: { socketPath: relayPath() }, methods: relay.methods, routes: relay.routes });
+  relayServer = await createGrpcServer({ listen: { socketPath: relayPath() }, methods: relay.methods });
 }
 
 async function stopRelay(): Promise<void> {
@@ -253,7 +253,7 @@ describe('access logs', () => {
 
   test('pass as they are; after the control plane was away what was kept comes, with the identifier again', async () => {
     const connection = await GrpcConnection.connect({ socketPath: relayPath() });
-    const stream = connection.open('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', { onMessage: () => {}, onEnd: () => {} });
+    const stream = connection.open(ALS_PATH, { onMessage: () => {}, onEnd: () => {} });
     stream.send(entry('outrigger', '/1'));
     stream.send(entry(undefined, '/2'));
     const first = await logs.take();
@@ -277,7 +277,7 @@ describe('access logs', () => {
     await stopControlPlane();
     const connection = await GrpcConnection.connect({ socketPath: relayPath() });
     const drained = new Mailbox<true>();
-    const stream = connection.open('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', {
+    const stream = connection.open(ALS_PATH, {
       onMessage: () => {},
       onEnd: () => {},
       onDrain: () => drained.put(true),

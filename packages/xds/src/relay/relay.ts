@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { LastGoodCache } from '../cache/last-good-cache.ts';
 import { AdsClient, type AdsClientEvent, type AdsClientStatus } from '../client/ads-client.ts';
 import type { Backoff } from '../client/backoff.ts';
@@ -38,10 +38,8 @@ export interface RelayStatus {
 }
 
 export interface Relay {
-  /** ADS (delta and state of the world), for a server on a Unix socket ... */
+  /** ADS (delta and state of the world) and ALS, for a server on a Unix socket. */
   readonly methods: StreamMethods;
-  /** ... and ALS. */
-  routes(router: ConnectRouter): void;
   status(): RelayStatus;
   /** Ends the streams and brings the cache to disk. */
   close(): void;
@@ -87,8 +85,7 @@ export function createRelay(options: RelayOptions): Relay {
   });
 
   return {
-    methods: routes.methods,
-    routes: (router) => accessLog.register(router),
+    methods: new Map([...routes.methods, ...accessLog.methods]),
     status: () => ({
       streams: routes.streams(),
       upstreams: Array.from(clients, ([client, nodeId]) => ({ ...client.status(), nodeId })),

@@ -1,23 +1,21 @@
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { MessageShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
-  type DeltaDiscoveryResponse,
-  DeltaDiscoveryResponseSchema,
   type DiscoveryRequest,
   DiscoveryRequestSchema,
-  type DiscoveryResponse,
-  DiscoveryResponseSchema,
-  ResourceSchema,
 } from '@outrigger/xds/protos/envoy/service/discovery/v3/discovery';
-import type { StreamContext, StreamMethod, StreamMethods } from '../grpc/stream-method.ts';
-import { type Caller, type ResourceSource, TypeUrl } from '../source.ts';
+import type { ServerCall, ServerCallEvents, StreamMethod, StreamMethods } from '../grpc/stream-method.ts';
+import { decodeMessage } from '../grpc/unary-method.ts';
+import type { Caller, ResourceSource, TypeUrl } from '../source.ts';
 import { DeltaSubscription } from './delta-subscription.ts';
+import { encodeDeltaResponse, encodeSotwResponse } from './encode-response.ts';
 import { type AdsLimits, DEFAULT_ADS_LIMITS, SubscriptionLimitError } from './limits.ts';
 import { SotwSubscription } from './sotw-subscription.ts';
 import type { AdsObserver, StreamStatus } from './status.ts';
-import { DiscoveryStream, isTypeUrl, type StreamClock, type TypedPush } from './stream.ts';
+import { DiscoveryStream, isTypeUrl, type StreamClock, type StreamService, type TypedPush } from './stream.ts';
 import type { RequestOutcome, TypeSubscription } from './subscriptions.ts';
 
 export interface AdsServerOptions {
@@ -48,42 +46,28 @@ export function createAdsRoutes(source: ResourceSource, options: AdsServerOption
   };
 }
 
-type AnyStream = DiscoveryStream<TypeSubscription>;
+interface OpenStream {
+  readonly stream: { status(): StreamStatus };
+  readonly call: ServerCall;
+}
 
 /** The streams of one service. `onlyType`: of a service of one type (SDS), whose requests need not name it. */
 export class DiscoveryService {
-  readonly #source: ResourceSource;
-  readonly #observer: AdsObserver;
-  readonly #limits: AdsLimits;
-  readonly #clock: StreamClock;
+  readonly delta: StreamMethod;
+  readonly sotw: StreamMethod;
   readonly #onlyType: TypeUrl | undefined;
-  readonly #streams = new Map<number, AnyStream>();
+  readonly #streams = new Map<number, OpenStream>();
   readonly #open = new Map<string, number>();
   #openTotal = 0;
   #lastId = 0;
 
   constructor(source: ResourceSource, options: AdsServerOptions, onlyType?: TypeUrl) {
-    this.#source = source;
-    this.#observer = options.observer ?? {};
-    this.#limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
-    this.#clock = options.clock ?? systemClock;
     this.#onlyType = onlyType;
-  }
-
-  streams(): readonly StreamStatus[] {
-    return Array.from(this.#streams.values(), (stream) => stream.status());
-  }
-
-  close(): void {
-    for (const stream of this.#streams.values()) stream.close();
-  }
-
-  readonly delta: StreamMethod = (requests, context) =>
-    this.#serve(
-      decoded(DeltaDiscoveryRequestSchema, requests),
-      context,
-      'delta',
-      (typeUrl) => new DeltaSubscription(typeUrl, this.#limits),
+    const limits = { ...DEFAULT_ADS_LIMITS, ...options.limits };
+    const common = { source, limits, clock: options.clock ?? systemClock, observer: options.observer ?? {} };
+    this.delta = this.#method(
+      { ...common, protocol: 'delta', makeSubscription: (typeUrl) => new DeltaSubscription(typeUrl, limits) },
+      DeltaDiscoveryRequestSchema,
       (subscription, request) =>
         subscription.request({
           subscribe: request.resourceNamesSubscribe,
@@ -92,113 +76,101 @@ export class DiscoveryService {
           nonce: request.responseNonce,
           error: request.errorDetail?.message,
         }),
-      (push) => toBinary(DeltaDiscoveryResponseSchema, deltaResponse(push)),
+      encodeDeltaResponse,
     );
-
-  readonly sotw: StreamMethod = (requests, context) =>
-    this.#serve(
-      decoded(DiscoveryRequestSchema, requests),
-      context,
-      'sotw',
-      (typeUrl) => new SotwSubscription(typeUrl, this.#limits),
+    this.sotw = this.#method(
+      { ...common, protocol: 'sotw', makeSubscription: (typeUrl) => new SotwSubscription(typeUrl, limits) },
+      DiscoveryRequestSchema,
       (subscription, request) => subscription.request({ names: request.resourceNames, nonce: request.responseNonce, error: request.errorDetail?.message }),
-      (push) => toBinary(DiscoveryResponseSchema, sotwResponse(push)),
+      encodeSotwResponse,
     );
+  }
 
-  async *#serve<Request extends DeltaDiscoveryRequest | DiscoveryRequest, S extends TypeSubscription>(
-    requests: AsyncIterable<Request>,
-    context: StreamContext,
-    protocol: 'delta' | 'sotw',
-    makeSubscription: (typeUrl: TypeUrl) => S,
+  streams(): readonly StreamStatus[] {
+    return Array.from(this.#streams.values(), ({ stream }) => stream.status());
+  }
+
+  close(): void {
+    for (const { call } of [...this.#streams.values()]) call.end(new ConnectError('the server ends this stream; connect again', Code.Unavailable));
+  }
+
+  #method<Schema extends typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema, S extends TypeSubscription>(
+    service: StreamService<S>,
+    schema: Schema,
+    apply: (subscription: S, request: MessageShape<Schema>) => RequestOutcome,
+    encode: (push: TypedPush) => Uint8Array,
+  ): StreamMethod {
+    return (call) => this.#serve(service, call, (bytes) => decodeMessage(schema, bytes), apply, encode);
+  }
+
+  #serve<Request extends DeltaDiscoveryRequest | DiscoveryRequest, S extends TypeSubscription>(
+    service: StreamService<S>,
+    call: ServerCall,
+    decodeRequest: (bytes: Uint8Array) => Request,
     apply: (subscription: S, request: Request) => RequestOutcome,
     encode: (push: TypedPush) => Uint8Array,
-  ): AsyncIterable<Uint8Array> {
-    const { caller } = context;
-    this.#admit(caller);
+  ): ServerCallEvents {
+    const { limits, clock, observer } = service;
+    const { caller } = call;
+    this.#admit(caller, service);
     let stream: DiscoveryStream<S> | undefined;
-    let end: 'client' | ConnectError | undefined;
-    const hangUp = () => stream?.close();
-    try {
-      const iterator = requests[Symbol.asyncIterator]();
-      const first = await this.#first(iterator);
-      if (first === undefined) return;
-      if (first.node === undefined) throw new ConnectError('the first request of a discovery stream must carry the node', Code.InvalidArgument);
-      this.#lastId += 1;
-      stream = new DiscoveryStream(this.#lastId, protocol, first.node, caller, this.#source, makeSubscription, this.#limits, this.#clock, this.#observer);
-      this.#streams.set(stream.id, stream as unknown as AnyStream);
-      this.#observer.opened?.(stream.status());
-      context.signal.addEventListener('abort', hangUp);
-      if (context.signal.aborted) return;
-      const live = stream;
-      void this.#read(first, iterator, live, apply).then((how) => {
-        end = how;
-        live.close();
-      });
-      while (!live.closed) {
-        const push = live.next();
-        if (push === undefined) await live.wait();
-        else yield encode(push);
+    let writable = true;
+    const cancelTimer = clock.after(limits.firstRequestTimeoutMs, () =>
+      call.end(new ConnectError(`no request within ${limits.firstRequestTimeoutMs} ms`, Code.DeadlineExceeded)),
+    );
+    const send = (): void => {
+      while (writable) {
+        const push = stream?.next();
+        if (push === undefined) return;
+        writable = call.send(encode(push));
       }
-      if (end === 'client' || context.signal.aborted) return;
-      throw end ?? new ConnectError('the server ends this stream; connect again', Code.Unavailable);
-    } catch (error) {
-      if (stream === undefined) this.#observer.refused?.(caller, error instanceof Error ? error.message : String(error));
-      throw error;
-    } finally {
-      context.signal.removeEventListener('abort', hangUp);
-      this.#leave(caller);
-      if (stream !== undefined) {
-        this.#streams.delete(stream.id);
-        const status = stream.status();
-        stream.close();
-        this.#observer.closed?.(status, end instanceof ConnectError ? end.rawMessage : '');
-      }
-    }
-  }
-
-  /** Applies requests until the client ends; returns that, or why the stream must fail. */
-  async #read<Request extends DeltaDiscoveryRequest | DiscoveryRequest, S extends TypeSubscription>(
-    first: Request,
-    rest: AsyncIterator<Request>,
-    stream: DiscoveryStream<S>,
-    apply: (subscription: S, request: Request) => RequestOutcome,
-  ): Promise<'client' | ConnectError> {
-    try {
-      for (let request = first; ; ) {
+    };
+    return {
+      onMessage: (bytes) => {
+        const request = decodeRequest(bytes);
+        if (stream === undefined) {
+          cancelTimer();
+          stream = this.#openStream(service, request.node, call, send);
+        }
         const typeUrl = this.#onlyType ?? request.typeUrl;
         // A type that we do not have is not answered: the client's other types must not suffer from it.
-        if (isTypeUrl(typeUrl)) stream.receive(typeUrl, (subscription) => apply(subscription, request));
-        const following = await rest.next();
-        if (following.done === true) break;
-        request = following.value;
-      }
-      return 'client';
-    } catch (error) {
-      if (error instanceof SubscriptionLimitError) return new ConnectError(error.message, Code.ResourceExhausted);
-      return ConnectError.from(error);
-    }
+        if (isTypeUrl(typeUrl)) stream.receive(typeUrl, (subscription) => withinLimits(() => apply(subscription, request)));
+      },
+      onFinish: () => call.end(),
+      onDrain: () => {
+        writable = true;
+        send();
+      },
+      onEnd: (error) => {
+        cancelTimer();
+        this.#leave(caller);
+        const reason = error instanceof ConnectError ? error.rawMessage : error === undefined ? '' : String(error);
+        if (stream === undefined) {
+          if (error !== undefined) observer.refused?.(caller, reason);
+          return;
+        }
+        this.#streams.delete(stream.id);
+        stream.close();
+        observer.closed?.(stream.status(), reason);
+      },
+    };
   }
 
-  async #first<Request>(iterator: AsyncIterator<Request>): Promise<Request | undefined> {
-    let cancel = () => {};
-    const tooLate = new Promise<never>((_, reject) => {
-      const { firstRequestTimeoutMs } = this.#limits;
-      cancel = this.#clock.after(firstRequestTimeoutMs, () => reject(new ConnectError(`no request within ${firstRequestTimeoutMs} ms`, Code.DeadlineExceeded)));
-    });
-    try {
-      const first = await Promise.race([iterator.next(), tooLate]);
-      return first.done === true ? undefined : first.value;
-    } finally {
-      cancel();
-    }
+  #openStream<S extends TypeSubscription>(service: StreamService<S>, node: Node | undefined, call: ServerCall, send: () => void): DiscoveryStream<S> {
+    if (node === undefined) throw new ConnectError('the first request of a discovery stream must carry the node', Code.InvalidArgument);
+    this.#lastId += 1;
+    const stream = new DiscoveryStream(service, this.#lastId, node, call.caller, send);
+    this.#streams.set(stream.id, { stream, call });
+    service.observer.opened?.(stream.status());
+    return stream;
   }
 
-  #admit(caller: Caller): void {
+  #admit(caller: Caller, { limits, observer }: Pick<StreamService<TypeSubscription>, 'limits' | 'observer'>): void {
     const key = callerText(caller);
     const open = this.#open.get(key) ?? 0;
-    if (this.#openTotal >= this.#limits.maxStreams || open >= this.#limits.maxStreamsPerCaller) {
+    if (this.#openTotal >= limits.maxStreams || open >= limits.maxStreamsPerCaller) {
       const reason = `too many discovery streams (${open} of ${key}, ${this.#openTotal} in all)`;
-      this.#observer.refused?.(caller, reason);
+      observer.refused?.(caller, reason);
       throw new ConnectError(reason, Code.ResourceExhausted);
     }
     this.#open.set(key, open + 1);
@@ -221,36 +193,12 @@ function callerText(caller: Caller): string {
   return colon < 0 ? caller.remote : caller.remote.slice(0, colon);
 }
 
-async function* decoded<Schema extends DescMessage>(schema: Schema, requests: AsyncIterable<Uint8Array>): AsyncIterable<MessageShape<Schema>> {
-  for await (const bytes of requests) {
-    let request: MessageShape<Schema>;
-    try {
-      request = fromBinary(schema, bytes);
-    } catch {
-      throw new ConnectError(`this is no ${schema.typeName}`, Code.InvalidArgument);
-    }
-    yield request;
+function withinLimits<Result>(run: () => Result): Result {
+  try {
+    return run();
+  } catch (error) {
+    throw error instanceof SubscriptionLimitError ? new ConnectError(error.message, Code.ResourceExhausted) : error;
   }
-}
-
-function deltaResponse({ typeUrl, push, version }: TypedPush): DeltaDiscoveryResponse {
-  const resources = push.resources.map((resource) =>
-    create(ResourceSchema, {
-      name: resource.name,
-      version: resource.version,
-      aliases: resource.aliases === undefined ? [] : [...resource.aliases],
-      resource: resource.body,
-    }),
-  );
-  const removed = [...push.removed];
-  if (typeUrl !== TypeUrl.virtualHost) removed.push(...push.absent);
-  // VHDS: a host that is not there is said by a resource without a body, so that the waiting request finds its answer.
-  else for (const name of push.absent) resources.push(create(ResourceSchema, { name, aliases: [name] }));
-  return create(DeltaDiscoveryResponseSchema, { typeUrl, nonce: push.nonce, systemVersionInfo: version, resources, removedResources: removed });
-}
-
-function sotwResponse({ typeUrl, push, version }: TypedPush): DiscoveryResponse {
-  return create(DiscoveryResponseSchema, { typeUrl, nonce: push.nonce, versionInfo: version, resources: push.resources.map((resource) => resource.body) });
 }
 
 const systemClock: StreamClock = {

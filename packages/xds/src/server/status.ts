@@ -1,4 +1,3 @@
-import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { Caller, TypeUrl } from '../source.ts';
 import type { Push } from './subscriptions.ts';
 
@@ -16,11 +15,17 @@ export interface TypeStatus {
   readonly sync: 'synced' | 'stale' | 'refused' | 'not-sent';
 }
 
+/** What is kept of the client's `Node`. */
+export interface StreamNode {
+  readonly id: string;
+  readonly userAgentName: string;
+}
+
 export interface StreamStatus {
   /** Unique in the process. */
   readonly id: number;
   readonly protocol: 'delta' | 'sotw';
-  readonly node: Node;
+  readonly node: StreamNode;
   readonly caller: Caller;
   readonly connectedAtMs: number;
   readonly types: readonly TypeStatus[];
@@ -31,7 +36,10 @@ export interface AdsObserver {
   opened?(stream: StreamStatus): void;
   /** `reason` is '' where the client simply went. */
   closed?(stream: StreamStatus, reason: string): void;
-  pushed?(stream: { readonly id: number; readonly node: Node }, pushed: { readonly typeUrl: TypeUrl; readonly version: string; readonly push: Push }): void;
+  pushed?(
+    stream: { readonly id: number; readonly node: StreamNode },
+    pushed: { readonly typeUrl: TypeUrl; readonly version: string; readonly push: Push },
+  ): void;
   nacked?(stream: StreamStatus, typeUrl: TypeUrl, message: string): void;
   /** A stream that was refused before it was one. */
   refused?(caller: Caller, reason: string): void;

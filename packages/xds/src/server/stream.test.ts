@@ -33,17 +33,9 @@ class ManualClock implements StreamClock {
 function setUp() {
   const source = new MapSource();
   const clock = new ManualClock();
-  const stream = new DiscoveryStream(
-    1,
-    'delta',
-    create(NodeSchema, { id: 'n' }),
-    { spiffeId: undefined, remote: 'test' },
-    source,
-    (typeUrl) => new DeltaSubscription(typeUrl, DEFAULT_ADS_LIMITS),
-    DEFAULT_ADS_LIMITS,
-    clock,
-    {},
-  );
+  const makeSubscription = (typeUrl: TypeUrl): DeltaSubscription => new DeltaSubscription(typeUrl, DEFAULT_ADS_LIMITS);
+  const service = { protocol: 'delta' as const, source, makeSubscription, limits: DEFAULT_ADS_LIMITS, clock, observer: {} };
+  const stream = new DiscoveryStream(service, 1, create(NodeSchema, { id: 'n' }), { spiffeId: undefined, remote: 'test' }, () => {});
   const request = (typeUrl: TypeUrl, subscribe: string[], nonce = '', error?: string) =>
     stream.receive(typeUrl, (subscription) => subscription.request({ subscribe, unsubscribe: [], initialVersions: {}, nonce, error }));
   const answer = ({ typeUrl, push }: TypedPush, error?: string) => request(typeUrl, [], push.nonce, error);

@@ -3,7 +3,7 @@ import type { Caller, Change, ResourceSource, ResourceView } from '../source.ts'
 import { TypeUrl } from '../source.ts';
 import { versionOf } from '../version.ts';
 import type { AdsLimits } from './limits.ts';
-import type { AdsObserver, StreamStatus, TypeStatus } from './status.ts';
+import type { AdsObserver, StreamNode, StreamStatus, TypeStatus } from './status.ts';
 import type { Lookup, Phase, Push, RequestOutcome, TypeSubscription } from './subscriptions.ts';
 
 /** Additions in this order, removals in the other. */
@@ -43,50 +43,45 @@ export interface TypedPush {
   readonly version: string;
 }
 
+/** What all streams of a service that speak the same protocol have in common. */
+export interface StreamService<S extends TypeSubscription> {
+  readonly protocol: 'delta' | 'sotw';
+  readonly source: ResourceSource;
+  readonly makeSubscription: (typeUrl: TypeUrl) => S;
+  readonly limits: AdsLimits;
+  readonly clock: StreamClock;
+  readonly observer: AdsObserver;
+}
+
 /**
  * One ADS (or SDS) stream: its subscriptions, and which push comes next. The transport pulls `next()` only when the
  * client takes more, so a slow client costs no memory: what changes meanwhile collapses into one push.
  */
 export class DiscoveryStream<S extends TypeSubscription> {
   readonly id: number;
-  readonly node: Node;
+  readonly node: StreamNode;
   readonly caller: Caller;
-  readonly #protocol: 'delta' | 'sotw';
-  readonly #makeSubscription: (typeUrl: TypeUrl) => S;
-  readonly #limits: AdsLimits;
-  readonly #clock: StreamClock;
-  readonly #observer: AdsObserver;
+  readonly #service: StreamService<S>;
   readonly #view: ResourceView;
   readonly #types = new Map<TypeUrl, TypeState<S>>();
   readonly #unsettled = new Set<TypeUrl>();
   readonly #connectedAtMs: number;
+  readonly #onReady: () => void;
   #nonce = 0;
-  #wake: (() => void) | undefined;
-  #signalled = true;
+  #signalled = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(
-    id: number,
-    protocol: 'delta' | 'sotw',
-    node: Node,
-    caller: Caller,
-    source: ResourceSource,
-    makeSubscription: (typeUrl: TypeUrl) => S,
-    limits: AdsLimits,
-    clock: StreamClock,
-    observer: AdsObserver,
-  ) {
+  /** `onReady`: `next` may have something. Called a turn later, so that what came together is answered together. */
+  constructor(service: StreamService<S>, id: number, node: Node, caller: Caller, onReady: () => void) {
     this.id = id;
-    this.node = node;
+    // Not the node itself: an Envoy lists some hundred extensions in it.
+    this.node = { id: node.id, userAgentName: node.userAgentName };
     this.caller = caller;
-    this.#protocol = protocol;
-    this.#makeSubscription = makeSubscription;
-    this.#limits = limits;
-    this.#clock = clock;
-    this.#observer = observer;
-    this.#connectedAtMs = clock.now();
-    this.#view = source.open(node, caller, (typeUrl, change) => this.#changed(typeUrl, change));
+    this.#service = service;
+    this.#connectedAtMs = service.clock.now();
+    this.#onReady = onReady;
+    this.#view = service.source.open(node, caller, (typeUrl, change) => this.#changed(typeUrl, change));
   }
 
   /** Applies a request to the subscription of its type, made at the first. */
@@ -95,7 +90,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
     if (state === undefined) {
       const view = this.#view;
       state = {
-        subscription: this.#makeSubscription(typeUrl),
+        subscription: this.#service.makeSubscription(typeUrl),
         lookup: { get: (name) => view.get(typeUrl, name), wildcard: () => view.wildcard(typeUrl) },
         sentAtMs: 0,
         sentVersion: '',
@@ -117,9 +112,9 @@ export class DiscoveryStream<S extends TypeSubscription> {
     const version = state.versionsByNonce.get(outcome.nonce) ?? '';
     state.versionsByNonce.delete(outcome.nonce);
     if (outcome.nacked !== undefined) {
-      state.nacked = { version, message: outcome.nacked.message, names: [...outcome.nacked.versions.keys()], atMs: this.#clock.now() };
+      state.nacked = { version, message: outcome.nacked.message, names: [...outcome.nacked.versions.keys()], atMs: this.#service.clock.now() };
       this.#view.nacked?.(typeUrl, outcome.nacked.versions, outcome.nacked.message);
-      this.#observer.nacked?.(this.status(), typeUrl, outcome.nacked.message);
+      this.#service.observer.nacked?.(this.status(), typeUrl, outcome.nacked.message);
     } else if (outcome.acked !== undefined) {
       state.ackedVersion = version;
       state.nacked = undefined;
@@ -177,7 +172,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
     if (push === undefined) return undefined;
     this.#nonce += 1;
     const version = responseVersion(push);
-    state.sentAtMs = this.#clock.now();
+    state.sentAtMs = this.#service.clock.now();
     state.sentVersion = version;
     state.versionsByNonce.set(nonce, version);
     this.#unsettled.add(typeUrl);
@@ -185,7 +180,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
     const endpoints = typeUrl === TypeUrl.cluster ? this.#types.get(TypeUrl.endpoint)?.subscription : undefined;
     if (endpoints !== undefined) for (const { name } of push.resources) endpoints.askAgain(name);
     const typed = { typeUrl, push, version };
-    this.#observer.pushed?.(this, typed);
+    this.#service.observer.pushed?.(this, typed);
     return typed;
   }
 
@@ -194,9 +189,9 @@ export class DiscoveryStream<S extends TypeSubscription> {
     for (const typeUrl of types) {
       const state = this.#types.get(typeUrl);
       if (state === undefined || !state.subscription.busy) continue;
-      const leftMs = state.sentAtMs + this.#limits.orderWaitMs - this.#clock.now();
+      const leftMs = state.sentAtMs + this.#service.limits.orderWaitMs - this.#service.clock.now();
       if (leftMs <= 0) continue;
-      this.#cancelTimer ??= this.#clock.after(leftMs, () => this.#signal());
+      this.#cancelTimer ??= this.#service.clock.after(leftMs, () => this.#signal());
       return true;
     }
     return false;
@@ -207,7 +202,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
     for (const typeUrl of held) {
       if (!NAMES_CLUSTERS.has(typeUrl)) continue;
       const state = this.#types.get(typeUrl)!;
-      const waitedLongEnough = state.subscription.busy && state.sentAtMs + this.#limits.orderWaitMs <= this.#clock.now();
+      const waitedLongEnough = state.subscription.busy && state.sentAtMs + this.#service.limits.orderWaitMs <= this.#service.clock.now();
       if (!waitedLongEnough) return true;
     }
     return false;
@@ -221,27 +216,13 @@ export class DiscoveryStream<S extends TypeSubscription> {
     }
   }
 
-  /** Fulfilled when `next` may have something, or the stream was closed. */
-  wait(): Promise<void> {
-    if (this.#signalled || this.#closed) {
-      this.#signalled = false;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
   #signal(): void {
     if (this.#signalled) return;
-    const wake = this.#wake;
-    if (wake === undefined) {
-      this.#signalled = true;
-      return;
-    }
-    this.#wake = undefined;
-    // One turn later: requests that arrived together, and changes that are announced together, are answered together.
-    setImmediate(wake);
+    this.#signalled = true;
+    setImmediate(() => {
+      this.#signalled = false;
+      if (!this.#closed) this.#onReady();
+    });
   }
 
   get closed(): boolean {
@@ -252,7 +233,6 @@ export class DiscoveryStream<S extends TypeSubscription> {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelTimer?.();
-    this.#wake?.();
     this.#view.close();
   }
 
@@ -269,7 +249,7 @@ export class DiscoveryStream<S extends TypeSubscription> {
         sync: syncOf(state),
       });
     }
-    return { id: this.id, protocol: this.#protocol, node: this.node, caller: this.caller, connectedAtMs: this.#connectedAtMs, types };
+    return { id: this.id, protocol: this.#service.protocol, node: this.node, caller: this.caller, connectedAtMs: this.#connectedAtMs, types };
   }
 }
 
