@@ -172,19 +172,27 @@ describe.each(planes)('%s: the overload manager', (plane) => {
 
   test('stop_accepting_connections: they wait until the pressure is gone', async () => {
     await pressure(STEPS.stopped);
-    const socket = net.connect(proxy.port('web'), '127.0.0.1');
-    await once(socket, 'connect');
-    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     let text = '';
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      text += chunk;
-    });
+    const caller = async (): Promise<net.Socket> => {
+      const socket = net.connect(proxy.port('web'), '127.0.0.1');
+      await once(socket, 'connect');
+      socket.on('error', () => {});
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      return socket.setEncoding('latin1').on('data', (chunk: string) => {
+        text += chunk;
+      });
+    };
+    let socket = await caller();
     // Others are served meanwhile.
     expect((await ask(`127.0.0.1:${proxy.port('exempt')}`)).status).toBe(200);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(text).toBe('');
     await pressure(0);
-    await until('it has its answer', () => (text.startsWith('HTTP/1.1 200') ? true : undefined));
+    await until('it has its answer', async () => {
+      // One that Envoy accepts while its idle timeouts are still those of pressure is closed by them.
+      if (socket.destroyed) socket = await caller();
+      return text.startsWith('HTTP/1.1 200') ? true : undefined;
+    });
     socket.destroy();
   });
 
