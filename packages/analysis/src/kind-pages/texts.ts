@@ -51,7 +51,7 @@ spec:
   },
   'networking.istio.io/ServiceEntry': {
     about:
-      'A service that does not register itself: a host outside of the mesh, a database, or a name for workloads that run. With `workloadSelector` its endpoints are the workloads of its namespace with these labels, WorkloadEntries and those of `rig run` alike.',
+      'A service that does not register itself: a host outside of the mesh, a database, or a name for workloads that run. With `workloadSelector` its endpoints are the workloads of its namespace with these labels, WorkloadEntries and those of `rig run` alike. With the annotation `outrigger.dev/srv` and `resolution: DNS` they are SRV records, which the control plane looks up ([registries](../registries.md)).',
     example: `apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata:
