@@ -27,6 +27,46 @@ test('an answer that is too long for a datagram is fetched by TCP', async () => 
   expect(dns.asked.map(({ over }) => over)).toEqual(['udp', 'tcp']);
 });
 
+describe('an answer of several services, which may be cut short', () => {
+  beforeEach(() => {
+    dns.cutsShort = true;
+    dns.zone = Array.from({ length: 5 }, (_, index) => ({ name: '_http._tcp.a.example', ttlS: 5, data: `SRV 0 1 80 host-${index}.a.example` }));
+  });
+  const found = async (): Promise<number | string> => {
+    const outcome = await client.query('_http._tcp.a.example', 'SRV');
+    return 'failed' in outcome ? outcome.failed : outcome.response.answers.length;
+  };
+
+  test('is asked for by TCP', async () => {
+    expect(await found()).toBe(5);
+  });
+
+  test('counts as it is where the server has no TCP, which is tried once a minute', async () => {
+    dns.withoutTcp = true;
+    expect([await found(), await found(), dns.connections]).toEqual([3, 3, 1]);
+    clock.advance(60_000);
+    expect([await found(), dns.connections]).toEqual([3, 2]);
+  });
+
+  test('does not count where the server has TCP and fails', async () => {
+    expect(await found()).toBe(5);
+    dns.withoutTcp = true;
+    expect(await found()).toMatch(/half an answer|ECONNRESET/);
+  });
+
+  test('of fewer is not', async () => {
+    dns.zone.splice(2);
+    expect(await found()).toBe(2);
+    expect(dns.asked.map(({ over }) => over)).toEqual(['udp']);
+  });
+});
+
+test('a server that knows no EDNS is asked without', async () => {
+  dns.withoutEdns = true;
+  dns.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.1' }];
+  expect(await client.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.1' }] } });
+});
+
 describe('a forged answer is passed over', () => {
   const forged = (change: (answer: Buffer) => void) => (_query: Buffer, answer: Buffer) => {
     const other = Buffer.from(answer);

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { type DnsResponse, decodeResponse, encodeQuery, type QueryType, RCODE_NAME_ERROR, RCODE_NO_ERROR, rcodeName } from './message.ts';
+import { type DnsResponse, decodeResponse, encodeQuery, type QueryType, RCODE_FORMAT_ERROR, RCODE_NAME_ERROR, RCODE_NO_ERROR, rcodeName } from './message.ts';
 
 const QUERY_TIMEOUT_MS = 2_000;
 /** A server that said nothing is asked once more: the datagram may be lost. */
@@ -11,6 +11,10 @@ const ROUNDS = 2;
 const MAX_SERVERS = 3;
 const MAX_IN_FLIGHT = 64;
 const DEFAULT_PORT = 53;
+/** From so many services on a Consul may have cut an answer of UDP short without a word; by TCP it has all of them. */
+const MAY_BE_CUT_SHORT = 3;
+/** One that has never answered by TCP is not asked so again for this long: it may drop what it does not serve. */
+const WITHOUT_TCP_MS = 60_000;
 
 export interface DnsServer {
   readonly host: string;
@@ -26,7 +30,7 @@ export interface DnsClientOptions {
   readonly servers: () => readonly DnsServer[];
 }
 
-/** Asks resolvers, by UDP and, where the answer is too long for that, by TCP. */
+/** Asks resolvers, by UDP and, where the answer is too long for that or may be, by TCP. */
 export interface DnsClient {
   /** Fulfilled with "there is no such name" too: that is an answer. */
   query(name: string, type: QueryType): Promise<DnsOutcome>;
@@ -45,16 +49,30 @@ export function dnsServerOf(text: string): DnsServer | undefined {
 export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient {
   const enders = new Set<() => void>();
   const waiting: (() => void)[] = [];
+  const speaksTcp = new Set<string>();
+  const withoutTcpUntilMs = new Map<string, number>();
   let inFlight = 0;
   let closed = false;
 
-  async function ask(server: DnsServer, name: string, type: QueryType): Promise<DnsOutcome> {
+  async function ask(server: DnsServer, name: string, type: QueryType, edns = true): Promise<DnsOutcome> {
     const id = randomInt(0x10000);
-    const query = encodeQuery(id, name, type);
+    const query = encodeQuery(id, name, type, edns);
     const answers = (response: DnsResponse | undefined): response is DnsResponse =>
       response !== undefined && response.id === id && response.question?.name === name && response.question.type === type;
     const first = await exchange(server, (end) => byUdp(server, query, answers, end));
-    return 'response' in first && first.response.truncated ? exchange(server, (end) => byTcp(server, query, answers, end)) : first;
+    if ('failed' in first) return first;
+    // One from before EDNS.
+    if (edns && first.response.rcode === RCODE_FORMAT_ERROR) return ask(server, name, type, false);
+    const { truncated } = first.response;
+    if (!truncated && (type !== 'SRV' || first.response.answers.length < MAY_BE_CUT_SHORT)) return first;
+    const key = `${server.host} ${server.port}`;
+    if (!truncated && clock.now() < (withoutTcpUntilMs.get(key) ?? 0)) return first;
+    const whole = await exchange(server, (end) => byTcp(server, query, answers, end));
+    if ('response' in whole) speaksTcp.add(key);
+    // From a server that has TCP what came by UDP may be a part, from others there is nothing better.
+    if ('response' in whole || truncated || speaksTcp.has(key)) return whole;
+    withoutTcpUntilMs.set(key, clock.now() + WITHOUT_TCP_MS);
+    return first;
   }
 
   /** One way to ask, with the time that it has. */

@@ -82,5 +82,5 @@ describe('a response', () => {
 });
 
 test.each(['', 'a..b', `${'a'.repeat(64)}.example`, Array.from({ length: 130 }, () => 'a').join('.')])('"%s" cannot be asked for', (name) => {
-  expect(() => encodeQuery(1, name, 'A')).toThrow(RangeError);
+  expect(() => encodeQuery(1, name, 'A', true)).toThrow(RangeError);
 });

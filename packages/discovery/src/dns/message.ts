@@ -19,6 +19,7 @@ const UDP_PAYLOAD_BYTES = 1_232;
 const MAX_RECORDS = 6_000;
 
 export const RCODE_NO_ERROR = 0;
+export const RCODE_FORMAT_ERROR = 1;
 export const RCODE_NAME_ERROR = 3;
 const RCODE_NAMES: readonly string[] = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 
@@ -64,17 +65,16 @@ export interface DnsResponse {
   readonly negativeTtlS: number | undefined;
 }
 
-/** A question to a resolver that asks others itself. */
-export function encodeQuery(id: number, name: string, type: QueryType): Buffer {
+/** A question to a resolver that asks others itself. `edns` (RFC 6891): an answer may be longer than 512 bytes. */
+export function encodeQuery(id: number, name: string, type: QueryType, edns: boolean): Buffer {
   const labels = name.split('.').map((label) => Buffer.from(label, 'latin1'));
   const bytes = labels.reduce((sum, label) => sum + label.length + 1, 1);
   if (bytes > MAX_NAME_BYTES || labels.some(({ length }) => length === 0 || length > MAX_LABEL_BYTES)) throw new RangeError(`"${name}" is no name of DNS`);
-  const message = Buffer.alloc(HEADER_BYTES + bytes + 4 + 11);
+  const message = Buffer.alloc(HEADER_BYTES + bytes + 4 + (edns ? 11 : 0));
   message.writeUInt16BE(id, 0);
   // Recursion desired.
   message.writeUInt16BE(0x0100, 2);
   message.writeUInt16BE(1, 4);
-  message.writeUInt16BE(1, 10);
   let at = HEADER_BYTES;
   for (const label of labels) {
     message[at] = label.length;
@@ -82,7 +82,8 @@ export function encodeQuery(id: number, name: string, type: QueryType): Buffer {
   }
   message.writeUInt16BE(TYPE_NUMBER[type], at + 1);
   message.writeUInt16BE(CLASS_IN, at + 3);
-  // EDNS (RFC 6891): an answer may be longer than 512 bytes.
+  if (!edns) return message;
+  message.writeUInt16BE(1, 10);
   message.writeUInt16BE(OPT, at + 6);
   message.writeUInt16BE(UDP_PAYLOAD_BYTES, at + 8);
   return message;

@@ -30,10 +30,17 @@ export class FakeDns {
   readonly refuses = new Set<string>();
   silent = false;
   truncates = false;
+  /** Gives three records at most by UDP, as a Consul does. */
+  cutsShort = false;
+  /** Ends connections with no word. */
+  withoutTcp = false;
+  /** Knows no additional records in a question. */
+  withoutEdns = false;
   /** Datagrams that are sent before the answer. */
   forge: (query: Buffer, answer: Buffer) => Buffer[] = () => [];
   /** Sees each datagram, and the port that it came from. */
   onQuery: (query: Buffer, port: number) => void = () => {};
+  connections = 0;
   readonly asked: Asked[] = [];
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
@@ -48,7 +55,12 @@ export class FakeDns {
       if (answer !== undefined) for (const message of [...this.forge(query, answer), answer]) udp.send(message, port, address);
     });
     tcp.on('connection', (socket) => {
+      this.connections += 1;
       socket.on('error', () => {});
+      if (this.withoutTcp) {
+        socket.destroy();
+        return;
+      }
       socket.on('data', (data: Buffer) => {
         const answer = this.#answer(data.subarray(2), 'tcp');
         if (answer !== undefined) socket.end(Buffer.concat([uint16(answer.length), answer]));
@@ -104,8 +116,9 @@ export class FakeDns {
     for (const { data } of this.zone.filter((record) => names.includes(record.name) && record.data.startsWith('CNAME '))) names.push(data.slice(6));
     const of = (wanted: string): ZoneRecord[] => this.zone.filter((record) => names.includes(record.name) && record.data.startsWith(`${wanted} `));
     const truncated = this.truncates && over === 'udp';
-    const failure = this.refuses.has(name) ? 2 : this.rcode;
-    const answers = failure === 0 && !truncated ? [...of('CNAME'), ...of(type)] : [];
+    const failure = this.refuses.has(name) ? 2 : this.withoutEdns && query.readUInt16BE(10) > 0 ? 1 : this.rcode;
+    const found = failure === 0 && !truncated ? [...of('CNAME'), ...of(type)] : [];
+    const answers = this.cutsShort && over === 'udp' ? found.slice(0, 3) : found;
     const authority = answers.length === 0 && failure === 0 ? of('SOA') : [];
     const additional = type === 'SRV' && answers.length > 0 ? this.additional : [];
     const exists = this.zone.some((record) => names.includes(record.name) && !record.data.startsWith('SOA '));
