@@ -1,4 +1,4 @@
-// Bundles the programs: packages/cli/dist/rig.js and the three that it loads, and the dashboard's page.
+// Bundles the programs: packages/cli/dist/rig.js and the four that it loads, and the dashboard's page.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,8 +52,22 @@ await build({
   },
   outExtension: { '.js': '.cjs' },
 });
+/** The command line with those commands alone that work on files: half of the program is what they need not be loaded with. */
+const commandsOnFiles = {
+  name: 'commands-on-files',
+  setup: (bundler) =>
+    bundler.onResolve({ filter: /^\.\/commands\// }, ({ path }) =>
+      ['analyze', 'plan', 'simulate'].some((command) => path.endsWith(`/${command}.ts`)) ? undefined : { path, external: true },
+    ),
+};
+await build({
+  ...commonJs,
+  entryPoints: { 'on-files': join(root, 'packages/cli/src/program.ts') },
+  outExtension: { '.js': '.cjs' },
+  plugins: [commandsOnFiles, builtinsAsTheyAre],
+});
 // V8 keeps the text of a program, at two bytes a character where one of them is beyond Latin-1: 3.6 MB more for each sidecar's supervisor.
-for (const program of ['proxy', 'workers', 'program']) {
+for (const program of ['proxy', 'workers', 'program', 'on-files']) {
   const file = join(out, `${program}.cjs`);
   const text = readFileSync(file, 'utf8');
   writeFileSync(

@@ -15,6 +15,17 @@ export function meshFiles(count) {
   return files;
 }
 
+/** A file for each resource, or for each service with all that is its own, in one namespace: `count` files. */
+export function singleFiles(count, { of }) {
+  const namespace = 'team-0';
+  const perService = of === 'service' ? 1 : RESOURCES_PER_SERVICE;
+  const services = Math.ceil((count - 1) / perService);
+  const texts = Array.from({ length: services }, (_, index) => ofService(index, namespace, services)).flatMap((text) =>
+    of === 'service' ? [text] : text.split('---\n'),
+  );
+  return [ofNamespace(namespace), ...texts].slice(0, count).map((text, index) => ({ file: `${index}.yaml`, text }));
+}
+
 function ofNamespace(namespace) {
   return `apiVersion: v1
 kind: Namespace

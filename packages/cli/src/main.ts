@@ -3,6 +3,9 @@ import { createRequire, enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { version } from './version.ts';
 
+/** Those that work on files alone and end at once: what they cost is mostly what is compiled for them. */
+const ON_FILES: ReadonlySet<string | undefined> = new Set(['analyze', 'simulate', 'plan']);
+
 const args = process.argv.slice(2);
 if (args[0] !== 'proxy') {
   // `rig get | head`: who read the output has enough. What the command does is done all the same; a mesh that runs goes on.
@@ -18,5 +21,10 @@ if (args[0] === '--version' || args[0] === '-V') {
   const load = createRequire(import.meta.url);
   // The data plane starts often and beside every workload: straight to it, past the command line's library.
   if (args[0] === 'proxy') void (load('./proxy.cjs') as typeof import('./commands/proxy.ts')).proxyCommand(args.slice(1));
-  else void (load('./program.cjs') as typeof import('./program.ts')).main(process.argv);
+  else {
+    const program = ON_FILES.has(args[0])
+      ? import('./warm-program.ts').then(({ loadWarm }) => loadWarm(fileURLToPath(new URL('./on-files.cjs', import.meta.url)), args[0]!))
+      : Promise.resolve(load('./program.cjs') as unknown);
+    void program.then((loaded) => (loaded as typeof import('./program.ts')).main(process.argv));
+  }
 }

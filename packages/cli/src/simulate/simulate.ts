@@ -68,7 +68,9 @@ export function throughListener(world: World, node: ProxyNode, translated: Trans
   const chain = accepted.kind === 'chain' ? accepted.chain.name : '';
   const done = [
     ...appliedPatches(resources, patches.get(message), `listener ${name}`),
-    ...(accepted.kind === 'chain' ? appliedPatches(resources, patches.get(accepted.message), `filter chain ${chain} of ${name}`) : []),
+    ...(accepted.kind === 'chain'
+      ? appliedPatches(resources, patches.get(accepted.message), `${chain === '' ? 'a filter chain' : `filter chain ${chain}`} of ${name}`)
+      : []),
   ];
   return withPatches({ ...result, xds: { ...result.xds, listener: name, filterChain: chain } }, done, patchNotes(resources, notes));
 }
