@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,14 @@ const program = join(root, 'packages/cli/dist/rig.js');
 const examples = join(root, 'examples/shop');
 const services = ['web', 'order-service', 'payment-service', 'fraud-service', 'ledger-service', 'load'];
 const planes: DataPlane[] = peer('envoy') === undefined ? ['outrigger'] : ['outrigger', 'envoy'];
+
+const BREAKER = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: payment-breaker}
+spec:
+  host: payment-service
+  trafficPolicy: {outlierDetection: {consecutive5xxErrors: 5, interval: 1s, baseEjectionTime: 3s, maxEjectionPercent: 100}}
+`;
 
 interface Demo {
   readonly state: string;
@@ -134,6 +142,10 @@ describe.each(planes)('the demo with %s beside every service', (plane) => {
   });
 
   test('the breaker opens where payment-service fails, and closes when it is well again', { timeout: 150_000 }, async () => {
+    // As without it, but for the 30 s that an open one would stay open.
+    const rule = join(demo.state, 'breaker.yaml');
+    writeFileSync(rule, BREAKER);
+    rig('apply', '-f', rule, '--wait');
     rig('demo', 'fail', 'payment-service');
     await until('an open breaker', async () => !JSON.stringify(payments()).includes('"open":0'), 20_000, 200);
     rig('demo', 'heal', 'payment-service');
