@@ -10,6 +10,7 @@ import { type World, worldOf } from '../simulate/world.ts';
 import { resourceDifferences, touchedBetween } from './differences.ts';
 import type { PlanInput, PlannedProxy, Side } from './input.ts';
 import { proxiesOf } from './proxies.ts';
+import { type Overlaid, rolloutNotes, withSplits } from './rollouts.ts';
 
 /** A mesh that runs, and what it would be with these resources. `prune`: what they do not name is taken away. */
 export function inputOfMesh(
@@ -22,13 +23,12 @@ export function inputOfMesh(
   const wanted = read.resources.map((resource) => stamped(resource, before.get(refKey(refOf(resource))), nowMs));
   const after = new Map([...(prune ? [] : before), ...wanted.map((resource) => [refKey(refOf(resource)), resource] as const)]);
   const proxies = view.proxies.map(({ node, subscribed, wildcards }): PlannedProxy => ({ node, uses: { subscribed, wildcards } }));
-  const rollouts = present.filter(({ kind }) => kind === 'Rollout').map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
   const now = [...after.values()];
-  const assumed = [
-    ...(rollouts.length === 0 ? [] : [`weights are as they are written, not as a rollout has shifted them: ${rollouts.join(', ')}`]),
-    ...unresolvedSrv(now, view.resolvedSrv),
-  ];
-  return inputOf(sideOfMesh(view, present, proxies, types), sideOfMesh(view, now, proxies, types), assumed);
+  const { domainSuffix } = view.settings;
+  const overlaid = { before: withSplits(present, view.rollouts, domainSuffix), after: withSplits(now, view.rollouts, domainSuffix) };
+  const assumed = [...rolloutNotes(view.rollouts, resourceDifferences(present, now), overlaid), ...unresolvedSrv(now, view.resolvedSrv)];
+  const side = (written: readonly Resource[], { config }: Overlaid): Side => sideOfMesh(view, { written, config }, proxies, types);
+  return inputOf(side(present, overlaid.before), side(now, overlaid.after), assumed);
 }
 
 /** As the store would have it: age decides between resources that conflict. */
@@ -37,13 +37,19 @@ function stamped(resource: Resource, present: Resource | undefined, nowMs: numbe
   return { ...resource, metadata: { ...resource.metadata, creationTimestamp } };
 }
 
-function sideOfMesh(view: MeshView, resources: readonly Resource[], proxies: readonly PlannedProxy[], types: Registry): Side {
+/** `written` as people have written it, `config` as the mesh has it. */
+function sideOfMesh(
+  view: MeshView,
+  { written, config }: { readonly written: readonly Resource[]; readonly config: readonly Resource[] },
+  proxies: readonly PlannedProxy[],
+  types: Registry,
+): Side {
   const { settings } = view;
-  const { services, instances } = worldWith(resources, view);
-  const { mesh } = changeMesh(buildMesh({ config: resources, services, instances, settings, types }), { refusals: stillRefused(view, resources) });
-  const world: World = { mesh, resources, others: [], services, instances, assumed: [] };
+  const { services, instances } = worldWith(written, view);
+  const { mesh } = changeMesh(buildMesh({ config, services, instances, settings, types }), { refusals: stillRefused(view, written) });
+  const world: World = { mesh, resources: written, others: [], services, instances, assumed: [] };
   const { rootNamespace, domainSuffix } = settings;
-  return { world, proxies, messages: analyze(resources, { services, instances }, { rootNamespace, clusterDomain: domainSuffix }) };
+  return { world, proxies, messages: analyze(written, { services, instances }, { rootNamespace, clusterDomain: domainSuffix }) };
 }
 
 /** What its proxies have refused of EnvoyFilters they are spared until that changes. */

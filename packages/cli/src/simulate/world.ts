@@ -62,7 +62,11 @@ export function worldOf(
   { addressesFor = NO_ADDRESS, meshConfig = meshConfigOf({}), types }: WorldOptions = {},
 ): World {
   const { ingress, unread } = meshConfig;
-  const assumed = [...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`), ...unresolvedSrv(written)];
+  const assumed = [
+    ...unread.map((name) => `${name} of the mesh's settings has no effect on what is told here`),
+    ...unresolvedSrv(written),
+    ...rolloutsAside(written),
+  ];
   const ingresses = ingress === undefined ? [] : ingressResources(others, meshConfig.settings.rootNamespace, ingress);
   const resources = [...written, ...ingresses];
   const config = [...resources.map((resource) => servedClass(resource, assumed)), ...classesNamed(resources, assumed)];
@@ -82,6 +86,15 @@ export function worldOf(
     instances,
     assumed,
   };
+}
+
+/** How far one has come, and so which share it has shifted, only a mesh that runs knows. */
+function rolloutsAside(resources: readonly Resource[]): readonly string[] {
+  return resources
+    .filter((resource) => isKind(resource, 'Rollout'))
+    .map(
+      ({ metadata }) => `the Rollout ${metadata.namespace}/${metadata.name} has no effect here, since files do not say how far it is: weights are as written`,
+    );
 }
 
 /** Whoever's class it is: what is asked is what we would do. */

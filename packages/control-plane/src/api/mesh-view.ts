@@ -4,10 +4,13 @@ import type { Configuration } from '../config/configuration.ts';
 import type { MeshState } from '../push/mesh-state.ts';
 import type { PushSource } from '../push/push-source.ts';
 import type { Existing } from '../registry/declared.ts';
+import type { SplitInForce } from '../rollout/laid.ts';
+import type { Rollouts } from '../rollout/rollouts.ts';
 import type { StoredItem } from '../store/resource-store.ts';
 
 export { resourceOf } from '../config/resource-of.ts';
 export { worldWith } from '../registry/declared.ts';
+export { laidOver, type SplitInForce } from '../rollout/laid.ts';
 
 /** GET /api/v1/mesh: all that translation looks at, so that `rig plan` can ask it what a change would do. */
 export interface MeshView {
@@ -20,6 +23,8 @@ export interface MeshView {
   readonly resolvedSrv: Readonly<Record<string, readonly SrvEndpoint[]>>;
   /** EnvoyFilters that proxies of a kind are spared, since one of them has refused what they make. */
   readonly refusals: readonly RefusedFilter[];
+  /** What rollouts have laid over the resources. */
+  readonly rollouts: readonly SplitInForce[];
   readonly proxies: readonly MeshProxy[];
 }
 
@@ -35,11 +40,12 @@ export interface MeshViewParts {
   readonly configuration: Configuration;
   readonly mesh: MeshState;
   readonly push: PushSource;
+  readonly rollouts: Pick<Rollouts, 'inForce'>;
   readonly attached: () => Existing;
   readonly resolvedSrv: () => MeshView['resolvedSrv'];
 }
 
-export function meshView({ configuration, mesh, push, attached, resolvedSrv }: MeshViewParts): MeshView {
+export function meshView({ configuration, mesh, push, rollouts, attached, resolvedSrv }: MeshViewParts): MeshView {
   return {
     revision: configuration.revision,
     settings: mesh.current.settings,
@@ -47,6 +53,7 @@ export function meshView({ configuration, mesh, push, attached, resolvedSrv }: M
     attached: attached(),
     resolvedSrv: resolvedSrv(),
     refusals: refusalsOf(mesh.current),
+    rollouts: rollouts.inForce,
     proxies: [...push.proxies.connectedNodes()].map(({ node }): MeshProxy => {
       const view = push.proxies.current(node.id);
       const subscribed: Record<string, string[]> = {};

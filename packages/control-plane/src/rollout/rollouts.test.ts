@@ -5,6 +5,7 @@ import { memoryKeyValue } from '../store/key-value.ts';
 import { type Records, recordsOf } from '../store/records.ts';
 import type { Party } from '../telemetry/windows.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import { laidOver, type SplitInForce } from './laid.ts';
 import { Rollouts } from './rollouts.ts';
 import type { StoredRollout } from './stored.ts';
 import { type Behaviour, seeded, served } from './testing/simulated.ts';
@@ -147,6 +148,20 @@ test('a control plane that was killed goes on with the step and with what was se
   expect(after.arms.to.requests).toBeGreaterThanOrEqual(before.arms.to.requests - 400);
   for (let second = 0; second < 60 && world.phase === 'progressing'; second++) world.second(good);
   expect(world.phase).toBe('succeeded');
+});
+
+test('what is in force can be laid over the resources elsewhere, and makes of them what the mesh has', async () => {
+  await world.apply(rollout());
+  while (world.weights()?.v2 !== 50) world.second(good);
+  const told = JSON.parse(JSON.stringify(world.rollouts.inForce)) as SplitInForce[];
+  expect(told).toMatchObject([{ rollout: { namespace: 'default', name: 'orders' }, from: 'v1', to: 'v2', split: { to: 50 } }]);
+  const laid = laidOver(world.resources, told, 'cluster.local', () => {});
+  const written = world.resources.map((resource) => [refKey(refOf(resource)), resource] as const);
+  expect(new Map([...written, ...laid])).toEqual(world.mesh);
+  world.rollouts.act('default', 'orders', 'abort');
+  expect(world.rollouts.inForce).toMatchObject([{ split: { to: 0 } }]);
+  await world.apply(VIRTUAL_SERVICE);
+  expect(world.rollouts.inForce).toEqual([]);
 });
 
 test('requests that reached no instance of a version are failures of it', async () => {

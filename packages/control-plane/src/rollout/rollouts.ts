@@ -7,7 +7,7 @@ import type { Edge, Traffic, Unreached } from '../telemetry/windows.ts';
 import { type Arms, admit, armsOf, hostOf, type Refusal, type RolloutWorld } from './admit.ts';
 import { act, BY_HAND, begin, isOver, observe, type Presence, planOf, type RolloutAction, type RolloutPlan, type RolloutState, splitOf } from './decide.ts';
 import { Evidence } from './evidence.ts';
-import { Laid } from './laid.ts';
+import { Laid, type SplitInForce } from './laid.ts';
 import { restored, type StoredRollout, stored } from './stored.ts';
 import { refusedView, rolloutStatus, rolloutView } from './view.ts';
 
@@ -115,6 +115,11 @@ export class Rollouts {
     }
     this.#lay();
     if (shown) this.#options.onChange();
+  }
+
+  /** The splits that are laid over what people have written. */
+  get inForce(): readonly SplitInForce[] {
+    return this.#laid.inForce;
   }
 
   views(): RolloutView[] {
