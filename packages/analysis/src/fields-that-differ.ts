@@ -67,7 +67,6 @@ export const fieldsThatDiffer: Readonly<Partial<Record<KindInEffect, Readonly<Re
       why: 'with AllowInsecureFallback clients are not asked for a certificate, since one that is not valid would be taken as well',
     },
   },
-  BackendTLSPolicy: { 'validation.caCertificateRefs': { on: 'all', effect: 'differs', why: 'one reference is heeded, the first' } },
   AuthorizationPolicy: {
     action: { on: 'all', effect: 'differs', why: 'ALLOW and DENY are in effect; CUSTOM denies what its rules match, AUDIT does nothing' },
     targetRef: { on: 'all', effect: 'differs', why: 'Gateways of Gateway API and their classes alone' },

@@ -12,7 +12,7 @@ export {
   parseOutboundCluster,
 } from './cluster-name.ts';
 export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
-export { parseSecretName, type SecretName } from './gateways/secret-names.ts';
+export { credentialNames, parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
 export { coveringHosts, meantHosts, parseAuthority } from './hosts.ts';
 export { type Key, keys } from './keys.ts';

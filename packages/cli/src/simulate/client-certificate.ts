@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { field, isJsonObject, type KubernetesDocument, namespaceOf, text } from '@outrigger/resources';
-import { parseSecretName } from '@outrigger/translate';
+import { credentialNames, parseSecretName } from '@outrigger/translate';
 import type { ClientCertificate } from './call.ts';
 
 /** Why a client's certificate is refused by who asks for it under the name of a secret; undefined: it is taken. */
@@ -17,8 +17,9 @@ export function clientVerifier(documents: readonly KubernetesDocument[]): Client
       return asked.kind === 'authorities' && asked.authorities === certificate.signedBy
         ? undefined
         : `certificates that ${certificate.signedBy} signed are not trusted here`;
-    const authorities = asked.kind === 'credential' ? authoritiesOf(documents, asked.name) : undefined;
-    if (authorities === undefined || certificate.pem === '') return undefined;
+    const held = asked.kind === 'credential' ? credentialNames(asked.name).map((name) => authoritiesOf(documents, name)) : [];
+    const authorities = held.every((pem) => pem !== undefined) ? held.join('\n') : '';
+    if (authorities === '' || certificate.pem === '') return undefined;
     return isSignedBy(new X509Certificate(certificate.pem), authorities)
       ? undefined
       : 'the client certificate is not signed by an authority that is trusted here';
@@ -27,8 +28,13 @@ export function clientVerifier(documents: readonly KubernetesDocument[]): Client
 
 const CA_SUFFIX = '-cacert';
 
-/** PEM of a ConfigMap or a Secret: "NAMESPACE/NAME-cacert". */
+/** PEM of ConfigMaps or Secrets, "NAMESPACE/NAME-cacert" each; undefined: none of them is there. */
 export function authoritiesOf(documents: readonly KubernetesDocument[], asked: string): string | undefined {
+  const held = credentialNames(asked).flatMap((name) => oneAuthorities(documents, name) ?? []);
+  return held.length === 0 ? undefined : held.join('\n');
+}
+
+function oneAuthorities(documents: readonly KubernetesDocument[], asked: string): string | undefined {
   const [name = '', namespace = ''] = asked.split('/').reverse();
   const stem = name.endsWith(CA_SUFFIX) ? name.slice(0, -CA_SUFFIX.length) : name;
   for (const document of documents) {

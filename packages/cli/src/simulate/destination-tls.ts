@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { refText } from '@outrigger/resources';
-import { cluster, outboundCluster, type ProxyNode, parseSecretName } from '@outrigger/translate';
+import { cluster, credentialNames, outboundCluster, type ProxyNode, parseSecretName } from '@outrigger/translate';
 import type { Cluster } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import { type UpstreamTlsContext, UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
@@ -84,11 +84,17 @@ function missingAuthorities(world: World, context: UpstreamTlsContext): string |
   const asked = parseSecretName(name);
   if (asked?.kind !== 'credential') return undefined;
   const pem = authoritiesOf(world.others, asked.name);
-  if (pem === undefined) return `the files have no authorities ${asked.name.replace(/-cacert$/, '')}`;
+  if (pem === undefined) return `the files have no authorities ${namesText(asked.name)}`;
   try {
     new X509Certificate(pem);
     return undefined;
   } catch {
-    return `what ${asked.name.replace(/-cacert$/, '')} has is no certificate`;
+    return `what ${namesText(asked.name)} has is no certificate`;
   }
+}
+
+function namesText(name: string): string {
+  return credentialNames(name)
+    .map((one) => one.replace(/-cacert$/, ''))
+    .join(' and ');
 }

@@ -1,5 +1,6 @@
 import { parseDocuments } from '@outrigger/resources';
 import { expect, test } from 'vitest';
+import { clientVerifier } from './client-certificate.ts';
 import { untrustedServer, type WantedServer } from './server-certificate.ts';
 
 /** For a.example.com, *.b.example.com and spiffe://mesh/ns/shop/sa/a, its own authority. */
@@ -68,4 +69,14 @@ test.each<[string, readonly string[], WantedServer, string | undefined]>([
   const found = untrustedServer(documents, 'a.shop.svc.cluster.local', wanted);
   if (why === undefined) expect(found).toBeUndefined();
   else expect(found).toContain(why);
+});
+
+test('a client is vouched for by any of several authorities, and by one that the files do not hold for all that they can tell', () => {
+  const bundle = (name: string, certificate: string): string =>
+    JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'shop' }, data: { 'ca.crt': certificate } });
+  const { documents } = parseDocuments([{ file: 'a.yaml', text: [bundle('one', SERVER), bundle('two', OTHER)].join('\n---\n') }]);
+  const refusal = (...names: string[]) =>
+    clientVerifier(documents)({ pem: OTHER }, `kubernetes-gateway://${names.map((name) => `shop/${name}-cacert`).join()}`);
+  expect([refusal('one', 'two'), refusal('two'), refusal('one', 'absent')]).toEqual([undefined, undefined, undefined]);
+  expect(refusal('one')).toContain('not signed by an authority');
 });

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { parseSecretName } from '@outrigger/translate/secret-names';
+import { credentialNames, parseSecretName } from '@outrigger/translate/secret-names';
 
 /** PEM of one secret as it is on the disk. */
 export type Material =
@@ -18,7 +18,7 @@ export type Material =
 /** A secret's files that are there: what they hold, or what is wrong with them. */
 export interface Found {
   readonly material: Material | undefined;
-  /** Why it cannot be used; '' where it can. */
+  /** Why it, or a part of it, cannot be used; '' where it can. */
   readonly fault: string;
   /** Changes with the files. */
   readonly stamp: string;
@@ -41,18 +41,47 @@ export function readSecret(name: string, folder: string | undefined): Found | un
     const relative = filesOf(paths).find((path) => !isAbsolute(path));
     return relative === undefined ? read(paths) : faulty(`"${relative}" is no absolute path; write one`);
   }
-  if (!/^(?:[a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9.-]*$/i.test(parsed.name)) return faulty(`"${parsed.name}" is no name of a credential`);
   if (folder === undefined) return faulty('there is no folder of certificates; start the gateway with --certificates DIR');
   if (parsed.crl !== '' && !isAbsolute(parsed.crl)) return faulty(`"${parsed.crl}" is no absolute path; write one`);
-  const candidates = candidatesOf(parsed.name).map((paths) => placed(paths, folder));
+  return joined(credentialNames(parsed.name).map((one) => readCredential(one, parsed.crl, folder)));
+}
+
+function readCredential(name: string, crl: string, folder: string): Found {
+  if (!/^(?:[a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9.-]*$/i.test(name)) return faulty(`"${name}" is no name of a credential`);
+  const candidates = candidatesOf(name).map((paths) => placed(paths, folder));
   const present = candidates.find((paths) => isThere(firstOf(paths)));
   if (present !== undefined) {
     if (present.kind === 'certificate') return read(present);
-    return read({ ...present, revocations: [...present.revocations.filter(isThere), ...named(parsed.crl)] });
+    return read({ ...present, revocations: [...present.revocations.filter(isThere), ...named(crl)] });
   }
   return faulty(
     `there is no ${candidates.map(firstOf).join(' and no ')}; put ${candidates[0]!.kind === 'certificate' ? 'the certificate and its key' : 'it'} there`,
   );
+}
+
+/** Authorities of several names as one: those that are there are trusted while others are not. */
+function joined(all: readonly Found[]): Found {
+  const [first] = all;
+  if (all.length === 1 && first !== undefined) return first;
+  const authorities = all.flatMap(({ material }) => (material?.kind === 'authorities' ? [material] : []));
+  const text = (of: (material: (typeof authorities)[number]) => string): string =>
+    authorities
+      .map(of)
+      .filter((pem) => pem !== '')
+      .join('\n');
+  return {
+    material:
+      authorities.length === 0
+        ? undefined
+        : {
+            kind: 'authorities',
+            bundle: text(({ bundle }) => bundle),
+            crl: text(({ crl }) => crl),
+            notAfterMs: Math.min(...authorities.map((one) => one.notAfterMs)),
+          },
+    fault: all.flatMap(({ fault }) => (fault === '' ? [] : [fault])).join('; '),
+    stamp: all.map(({ stamp }) => stamp).join(' '),
+  };
 }
 
 /** A flat folder, or folders as Kubernetes mounts secrets; of a namespace's secret ("NAMESPACE/NAME") in the namespace's folder or without. */

@@ -125,6 +125,28 @@ describe('the store', () => {
     expect(changed).toHaveLength(2);
   });
 
+  test('trusts the authorities that are there while others are not, and all of them for as long as one is bad', () => {
+    const name = 'kubernetes-gateway://ns/old-cacert,ns/new-cacert';
+    const { said } = made();
+    const bundle = (): string => {
+      const type = store!.get(name)?.type;
+      const pem = type?.case === 'validationContext' ? type.value.trustedCa?.specifier.value : undefined;
+      return Buffer.from((pem as Uint8Array | undefined) ?? []).toString();
+    };
+    write({ 'old-cacert.crt': shop.authorityPem });
+    expect(bundle()).toBe(shop.authorityPem);
+    expect(said.at(-1)).toEqual([
+      expect.stringMatching(/^certificate ns\/old-cacert,ns\/new-cacert: there is no .*new-cacert\.crt.*; the others are trusted$/),
+    ]);
+    write({ 'ns/new-cacert.crt': other.authorityPem });
+    store!.look();
+    expect([bundle(), said.at(-1)]).toEqual([`${shop.authorityPem}\n${other.authorityPem}`, []]);
+    write({ 'old-cacert.crt': 'hello' });
+    store!.look();
+    expect(bundle()).toBe(`${shop.authorityPem}\n${other.authorityPem}`);
+    expect(said.at(-1)).toEqual([expect.stringMatching(/holds no certificate.*; the one before it stays in use$/)]);
+  });
+
   test('forgets what no listener names any more', () => {
     const { said } = made();
     store!.get('kubernetes://shop');

@@ -21,6 +21,8 @@ interface Entry {
   found: Found;
   /** The last good one: it stays in use where its files are no good any more. */
   secret: Secret | undefined;
+  /** Nothing is wrong with what that was made of. */
+  whole: boolean;
   notAfterMs: number;
 }
 
@@ -41,7 +43,7 @@ export class CertificateStore implements SecretStore {
     if (known !== undefined) return known.secret;
     const found = readSecret(name, this.#options.folder);
     if (found === undefined) return undefined;
-    const entry: Entry = { found, secret: secretOf(name, found.material), notAfterMs: found.material?.notAfterMs ?? 0 };
+    const entry: Entry = { found, secret: secretOf(name, found.material), whole: found.fault === '', notAfterMs: found.material?.notAfterMs ?? 0 };
     this.#entries.set(name, entry);
     this.#timer ??= setInterval(() => this.look(), lookIntervalMs).unref();
     this.#tell();
@@ -66,7 +68,9 @@ export class CertificateStore implements SecretStore {
       const found = readSecret(name, this.#options.folder);
       if (found === undefined || found.stamp === entry.found.stamp) continue;
       entry.found = found;
-      if (found.material === undefined) continue;
+      // A part does not take the place of all.
+      if (found.material === undefined || (found.fault !== '' && entry.whole)) continue;
+      entry.whole = found.fault === '';
       entry.secret = secretOf(name, found.material);
       entry.notAfterMs = found.material.notAfterMs;
       for (const listener of [...this.#listeners]) listener(name);
@@ -92,10 +96,11 @@ export class CertificateStore implements SecretStore {
     this.#options.onProblems(problems);
   }
 
-  #problemOf(name: string, { found, secret, notAfterMs }: Entry): string[] {
+  #problemOf(name: string, { found, secret, whole, notAfterMs }: Entry): string[] {
     const what = `certificate ${name.replace(/^[a-z-]+:(\/\/)?/, '')}`;
     if (secret === undefined) return [`${what}: ${found.fault}; until then its server takes no connection`];
-    if (found.fault !== '') return [`${what}: ${found.fault}; the one before it stays in use`];
+    if (found.fault !== '')
+      return [`${what}: ${found.fault}; ${whole || found.material === undefined ? 'the one before it stays in use' : 'the others are trusted'}`];
     const leftMs = notAfterMs - (this.#options.now ?? Date.now)();
     if (leftMs <= 0) return [`${what} ended at ${new Date(notAfterMs).toISOString()}; put a new one in its place`];
     if (leftMs > expiryWarningMs) return [];

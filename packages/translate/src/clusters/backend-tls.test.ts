@@ -52,6 +52,20 @@ it('verifies by the authorities and names that it has', async () => {
   expect(system?.commonTlsContext?.validationContextType.case).toBe('validationContext');
 });
 
+it('trusts all the authorities that it names, and nobody where it names none that can be', async () => {
+  const reference = (name: string, kind = 'ConfigMap', group = '""') => `{ group: ${group}, kind: ${kind}, name: ${name} }`;
+  const trusted = async (...references: string[]) => {
+    const { context, notes } = await contextOf(policy('a', '', `hostname: a.example.com, caCertificateRefs: [${references.join()}]`), 443);
+    const validation = context?.commonTlsContext?.validationContextType;
+    const name = validation?.case === 'combinedValidationContext' ? validation.value.validationContextSdsSecretConfig?.name : undefined;
+    return [name, ...notes.map(({ field }) => field)];
+  };
+  const field = 'spec.validation.caCertificateRefs';
+  expect(await trusted(reference('old'), reference('new', 'Secret'))).toEqual(['kubernetes-gateway://shop/old-cacert,shop/new-cacert']);
+  expect(await trusted(reference('old', 'Bundle', 'trust.example'), reference('new'))).toEqual(['kubernetes-gateway://shop/new-cacert', `${field}[0]`]);
+  expect(await trusted(reference('old', 'Bundle', 'trust.example'))).toEqual(['kubernetes-gateway://shop/nobody.invalid-cacert', `${field}[0]`, field]);
+});
+
 it('shows the certificate of the Gateway', async () => {
   const served = `
 apiVersion: gateway.networking.k8s.io/v1

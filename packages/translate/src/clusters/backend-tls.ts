@@ -3,7 +3,7 @@ import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/exten
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
 import { ourGateways, servesGateway } from '../gateways/api/gateways.ts';
 import { secretOf } from '../gateways/api/references.ts';
-import { apiCredentialSecret } from '../gateways/secret-names.ts';
+import { apiAuthoritiesSecret, apiCredentialSecret } from '../gateways/secret-names.ts';
 import { any } from '../messages.ts';
 import type { Reader } from '../reader.ts';
 import { SYSTEM_BUNDLE_FILE, sdsSecret, TLS_SOCKET, type TransportSocketInit } from './tls.ts';
@@ -76,15 +76,17 @@ function authorities(
       case: 'validationContext',
       value: { ...defaults, trustedCa: { specifier: { case: 'filename', value: SYSTEM_BUNDLE_FILE } as const } },
     } as const;
-  const [first, ...more] = caCertificateRefs;
-  if (more.length > 0) reader.ignored(policy, 'spec.validation.caCertificateRefs[1]', 'one reference is heeded, the first');
-  const known = first !== undefined && (first.group ?? '') === '' && (first.kind === 'ConfigMap' || first.kind === 'Secret');
-  if (!known) reader.ignored(policy, 'spec.validation.caCertificateRefs', 'authorities are in a ConfigMap or a Secret: nobody is trusted');
+  const names: string[] = [];
+  for (const [index, { group = '', kind, name }] of caCertificateRefs.entries()) {
+    if (group === '' && (kind === 'ConfigMap' || kind === 'Secret')) names.push(`${policy.metadata.namespace}/${name}`);
+    else reader.ignored(policy, `spec.validation.caCertificateRefs[${index}]`, 'authorities are in a ConfigMap or a Secret');
+  }
+  if (names.length === 0) reader.ignored(policy, 'spec.validation.caCertificateRefs', 'there are no authorities: nobody is trusted');
   return {
     case: 'combinedValidationContext',
     value: {
       defaultValidationContext: defaults,
-      validationContextSdsSecretConfig: sdsSecret(apiCredentialSecret(`${policy.metadata.namespace}/${known ? first.name : 'nobody.invalid'}-cacert`)),
+      validationContextSdsSecretConfig: sdsSecret(apiAuthoritiesSecret(names.length === 0 ? [`${policy.metadata.namespace}/nobody.invalid`] : names)),
     },
   } as const;
 }

@@ -3,6 +3,9 @@ const CREDENTIAL = 'kubernetes://';
 const API_CREDENTIAL = 'kubernetes-gateway://';
 const FILE_CERTIFICATE = 'file-cert:';
 const FILE_ROOT = 'file-root:';
+const AUTHORITIES = '-cacert';
+/** No name of Kubernetes has one in it. */
+const SEPARATOR = ',';
 
 export function credentialSecret(name: string): string {
   return CREDENTIAL + name;
@@ -11,6 +14,16 @@ export function credentialSecret(name: string): string {
 /** "NAMESPACE/NAME", of a Gateway API Gateway. */
 export function apiCredentialSecret(name: string): string {
   return API_CREDENTIAL + name;
+}
+
+/** Several secrets (or config maps) of authorities, "NAMESPACE/NAME" each, as one: a connection has one name for all whom it trusts. */
+export function apiAuthoritiesSecret(names: readonly string[]): string {
+  return API_CREDENTIAL + names.map((name) => name + AUTHORITIES).join(SEPARATOR);
+}
+
+/** The names that a credential's stands for: several of authorities, else one. */
+export function credentialNames(name: string): readonly string[] {
+  return name.split(SEPARATOR);
 }
 
 export function fileCertificateSecret(certificate: string, key: string): string {

@@ -1,6 +1,6 @@
 import { type ApiListener, protocolOf } from '@outrigger/resources';
 import type { Reader } from '../../reader.ts';
-import { apiCredentialSecret } from '../secret-names.ts';
+import { apiAuthoritiesSecret, apiCredentialSecret } from '../secret-names.ts';
 import type { GatewayServer, ServerTls } from '../server.ts';
 import { type ApiGateway, ourGateways, servesGateway } from './gateways.ts';
 import { type BadReference, secretOf } from './references.ts';
@@ -58,14 +58,17 @@ export function tlsOf(reader: Reader, gateway: ApiGateway, listener: ApiListener
   const references = validation?.mode === INSECURE ? [] : (validation?.caCertificateRefs ?? []);
   if (validation?.mode === INSECURE)
     reader.differs(gateway, 'spec.tls.frontend', `${INSECURE}: clients are not asked for a certificate, since one that is not valid would be taken as well`);
-  if (references.length > 1) reader.ignored(gateway, 'spec.tls.frontend', `of ${references.length} caCertificateRefs the first is heeded`);
-  const bundle = references[0] === undefined ? undefined : secretOf(reader, gateway, references[0], ['ConfigMap', 'Secret']);
-  if (bundle !== undefined && typeof bundle !== 'string') return bundle;
+  const bundles = references.map((reference) => secretOf(reader, gateway, reference, ['ConfigMap', 'Secret']));
+  const authorities = bundles.filter((bundle) => typeof bundle === 'string');
+  const badBundles = bundles.filter((bundle) => typeof bundle !== 'string');
+  if (authorities.length === 0 && badBundles[0] !== undefined) return badBundles[0];
+  // Whom the others vouch for is who they are.
+  for (const { message } of badBundles) reader.ignored(gateway, 'spec.tls.frontend', `${message}; the other caCertificateRefs hold`);
   return {
     kind: 'terminate',
     certificates: (secrets as string[]).map(apiCredentialSecret),
-    clientAuthorities: bundle === undefined ? undefined : apiCredentialSecret(`${bundle}-cacert`),
-    requireClientCertificate: bundle !== undefined,
+    clientAuthorities: authorities.length === 0 ? undefined : apiAuthoritiesSecret(authorities),
+    requireClientCertificate: authorities.length > 0,
     subjectAltNames: [],
     minProtocol: 'TLS_AUTO',
     maxProtocol: 'TLS_AUTO',
