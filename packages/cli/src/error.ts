@@ -25,6 +25,8 @@ export const ExitCode = {
   unreachable: 3,
   /** A wait ended before what it waited for. */
   timeout: 4,
+  /** There was nothing to judge by: neither yes nor no. */
+  undecided: 5,
 } as const;
 
 export function describe(error: unknown): string {

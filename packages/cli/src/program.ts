@@ -178,6 +178,12 @@ export async function main(argv: readonly string[]): Promise<void> {
         ).env('OUTRIGGER_REPLAY_GATE'),
       )
       .option('--replay-window <time>', 'which requests the gate judges by', '1h')
+      .addOption(
+        new Option('--replay-unseen <decision>', 'where the gate has no request to judge by: refuse (exit code 5), or apply')
+          .choices(['refuse', 'apply'])
+          .default('refuse')
+          .env('OUTRIGGER_REPLAY_UNSEEN'),
+      )
       .addOption(output())
       .action(async (options) => (await import('./commands/apply.ts')).apply({ ...options, state: mesh() })),
     'rig apply -f canary.yaml --wait\nrig apply -f canary.yaml --replay-gate=0.5',

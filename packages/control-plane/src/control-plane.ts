@@ -31,6 +31,7 @@ import { type SettledOptions, settle } from './settled-options.ts';
 import { openStateDirectory, type StateDirectory } from './state/state-directory.ts';
 import { openStore, type Store } from './store/open-store.ts';
 import { StoreError } from './store/store-error.ts';
+import { dropKeptSamples, KeptSamples } from './telemetry/kept-samples.ts';
 import { Telemetry } from './telemetry/telemetry.ts';
 
 /** A part that takes longer to end is left behind. */
@@ -220,6 +221,11 @@ async function start(
       events.emit('graph');
     },
   });
+  if (options.requestSamples) {
+    const kept = new KeptSamples({ directory: state.requestSamples, samples: telemetry.samples, clock, log });
+    kept.start();
+    onStop(() => kept.stop());
+  } else dropKeptSamples(state.requestSamples);
   onStop(() => telemetry.stop());
 
   // What others reach.

@@ -7,7 +7,7 @@ import { readConfigFiles } from '../files.ts';
 import { messageLine } from '../messages.ts';
 import { milliseconds, type OutputFormat, printJson } from '../output.ts';
 import { parseName } from '../workload/options.ts';
-import { DEFAULT_GATE_WINDOW, type GateAnswer, GateRefusal, gatePercent, gateWindowMs, passReplayGate } from './replay-gate.ts';
+import { DEFAULT_GATE_WINDOW, type GateAnswer, GateRefusal, gatePercent, passReplayGate } from './replay-gate.ts';
 
 export interface ApplyOptions {
   filename: string[];
@@ -16,6 +16,7 @@ export interface ApplyOptions {
   dryRun?: boolean;
   replayGate?: boolean | string;
   replayWindow?: string;
+  replayUnseen?: 'refuse' | 'apply';
   output: OutputFormat;
   state: string;
 }
@@ -42,17 +43,27 @@ export async function apply(options: ApplyOptions): Promise<void> {
 }
 
 /** Where requests that were really seen would fare otherwise, they are shown and nothing is sent. */
-async function gated(api: ApiClient, { filename, namespace, output, replayWindow = DEFAULT_GATE_WINDOW }: ApplyOptions, percent: number): Promise<GateAnswer> {
+async function gated(api: ApiClient, options: ApplyOptions, percent: number): Promise<GateAnswer> {
+  const { filename, namespace, output, replayWindow = DEFAULT_GATE_WINDOW, replayUnseen = 'refuse' } = options;
   try {
     return await passReplayGate(api, readConfigFiles(filename), {
       namespace: parseName(namespace, '--namespace'),
       percent,
-      windowMs: gateWindowMs(replayWindow),
+      window: replayWindow,
+      unseen: replayUnseen,
       print: (line) => output === 'text' && console.error(line),
     });
   } catch (error) {
     if (error instanceof GateRefusal && output === 'json')
-      printJson({ error: { code: 'REPLAY_GATE', what: error.message, where: error.where, next: error.next }, replay: error.replay });
+      printJson({
+        error: {
+          code: error.exitCode === ExitCode.undecided ? 'REPLAY_GATE_UNSEEN' : 'REPLAY_GATE',
+          what: error.message,
+          where: error.where,
+          next: error.next,
+        },
+        replay: error.replay,
+      });
     throw error;
   }
 }

@@ -67,9 +67,10 @@ function traffic(): SampleWindow[] {
 }
 
 describe('a change that would send 5 % of the traffic to a 404', () => {
-  const gate = async (percent: number, http = withoutLegacy) => {
+  const gate = async (percent: number, http = withoutLegacy, unseen: 'refuse' | 'apply' = 'refuse') => {
     const printed: string[] = [];
-    const passed = await passReplayGate(api, mesh(http), { namespace: 'default', percent, windowMs: 3_600_000, print: (line) => printed.push(line) }).then(
+    const options = { namespace: 'default', percent, window: '1h', unseen, print: (line: string) => printed.push(line) };
+    const passed = await passReplayGate(api, mesh(http), options).then(
       (answer) => answer,
       (error: Error & { next: string }) => error,
     );
@@ -100,8 +101,21 @@ describe('a change that would send 5 % of the traffic to a 404', () => {
 
   test('is not let through for want of requests to judge by', async () => {
     windows = [];
-    expect((await gate(1)).passed).toMatchObject({ message: expect.stringContaining('no request was seen') as string });
-    expect((await gate(1, all)).passed).toMatchObject({ replay: { seen: 0 } });
+    expect((await gate(1)).passed).toMatchObject({
+      exitCode: 5,
+      message:
+        'the replay gate has nothing to judge by: 1 of 1 proxies would be sent something, and no request was seen in the last 1h; nothing has been changed',
+      next: expect.stringContaining('--replay-unseen=apply') as string,
+    });
+    expect(await gate(1, all)).toMatchObject({ passed: { replay: { seen: 0 } }, printed: '' });
+  });
+
+  test('is let through without them where that is said, which is said too', async () => {
+    windows = [];
+    expect(await gate(1, withoutLegacy, 'apply')).toMatchObject({
+      passed: { replay: { seen: 0 } },
+      printed: expect.stringMatching(/^the replay gate has nothing to judge by: .* applied, as --replay-unseen=apply says$/) as string,
+    });
   });
 });
 

@@ -25,8 +25,8 @@ export interface GateAnswer {
 export class GateRefusal extends CliError {
   readonly replay: ReplayReport;
 
-  constructor(what: string, next: string, replay: ReplayReport) {
-    super(what, { next });
+  constructor(what: string, next: string, replay: ReplayReport, exitCode: number = ExitCode.failed) {
+    super(what, { next, exitCode });
     this.replay = replay;
   }
 }
@@ -49,17 +49,23 @@ export function gateWindowMs(text: string): number {
   return ms;
 }
 
+export interface GateOptions {
+  readonly namespace: string;
+  readonly percent: number;
+  /** "1h" */
+  readonly window: string;
+  /** What is done where no request was seen, and a proxy would be sent something. */
+  readonly unseen: 'refuse' | 'apply';
+  readonly print: (line: string) => unknown;
+}
+
 /** Runs what the mesh has really seen through its tables as they would be. Throws a `GateRefusal` where more than `percent` of it would fare otherwise. */
 export async function passReplayGate(
   api: ApiClient,
   files: readonly ConfigFile[],
-  {
-    namespace,
-    percent,
-    windowMs,
-    print,
-  }: { readonly namespace: string; readonly percent: number; readonly windowMs: number; readonly print: (line: string) => unknown },
+  { namespace, percent, window, unseen, print }: GateOptions,
 ): Promise<GateAnswer> {
+  const windowMs = gateWindowMs(window);
   const read = await valid(files, namespace);
   const view = await api.get<MeshView>('/mesh', 30_000);
   const nowMs = Date.now();
@@ -68,12 +74,19 @@ export async function passReplayGate(
   const replay = plan.replay!;
   const answer = { revision: view.revision, replay };
   if (plan.proxies.length === 0 && replay.seen === 0) return answer;
-  if (replay.seen === 0)
+  if (replay.seen === 0) {
+    const nothing = `${plan.proxies.length} of ${plan.allProxies} proxies would be sent something, and no request was seen in the last ${window}`;
+    if (unseen === 'apply') {
+      print(`the replay gate has nothing to judge by: ${nothing}; applied, as --replay-unseen=apply says`);
+      return answer;
+    }
     throw new GateRefusal(
-      'refused by the replay gate: no request was seen that it could judge by; nothing has been changed',
-      'apply again when there is traffic, or with --replay-gate=off',
+      `the replay gate has nothing to judge by: ${nothing}; nothing has been changed`,
+      'apply again when there is traffic, or judge by a longer --replay-window; where no traffic is expected, as in a new mesh, --replay-unseen=apply',
       replay,
+      ExitCode.undecided,
     );
+  }
   if (replay.changedPercent <= percent) return answer;
   for (const line of replayLines(replay)) print(line);
   throw new GateRefusal(

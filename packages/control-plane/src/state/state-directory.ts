@@ -9,6 +9,7 @@ import { lockFile } from './directory-lock.ts';
  *
  *     lock                     held while a control plane runs
  *     store/data.mdb           everything that outlives it, the certificate authority's key among that
+ *     request-samples/         (0700) heads of requests that were seen, for replay
  *     run/                     (0700) what is true while it runs
  *     run/api.sock             (0600) the HTTP API
  *     run/agent.sock           (0600) agents of this machine and user
@@ -18,6 +19,7 @@ import { lockFile } from './directory-lock.ts';
 export interface StateDirectory {
   readonly path: string;
   readonly store: string;
+  readonly requestSamples: string;
   readonly apiSocket: string;
   readonly agentSocket: string;
   /** Writes a file of `run/` whole, for its owner alone. */
@@ -49,6 +51,7 @@ export function openStateDirectory(path: string | undefined): StateDirectory {
   return {
     path: directory,
     store: join(directory, 'store'),
+    requestSamples: join(directory, 'request-samples'),
     apiSocket: join(run, 'api.sock'),
     agentSocket: join(run, 'agent.sock'),
     publish(name, text) {

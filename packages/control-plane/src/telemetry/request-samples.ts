@@ -10,19 +10,25 @@ const MAX_SAMPLES = 1_000;
 const MAX_TEXT = 16 * 1024;
 const MAX_HEADERS = 1_000;
 
-interface Kept {
+/** One window, as it is kept. */
+export interface KeptWindow {
   readonly endMs: number;
+  readonly node: string;
   /** JSON: half of what the objects would take. */
   readonly text: string;
 }
 
-/** What the sidecars chose of their requests, for as long as there is room. In memory: what a restart loses comes again. */
+/** What the sidecars chose of their requests, for as long as there is room. */
 export class RequestSamples {
   readonly #maxBytes: number;
-  #kept: Kept[] = [];
+  #kept: KeptWindow[] = [];
   #bytes = 0;
   /** Before it are those that are gone already. */
   #first = 0;
+  /** How many there have been. */
+  #number = 0;
+  /** By node: end of the last one. */
+  readonly #untilMs = new Map<string, number>();
 
   constructor(maxBytes = MAX_SAMPLES_BYTES) {
     this.#maxBytes = maxBytes;
@@ -33,19 +39,44 @@ export class RequestSamples {
   }
 
   add(windows: readonly SampleWindow[], nowMs: number): void {
+    this.restore(
+      windows.map((window) => ({ endMs: window.endMs, node: window.node, text: JSON.stringify(window) })),
+      nowMs,
+    );
+  }
+
+  /** Those that were kept before, in their order. */
+  restore(windows: readonly KeptWindow[], nowMs: number): void {
     for (const window of windows) {
-      const text = JSON.stringify(window);
-      this.#kept.push({ endMs: window.endMs, text });
-      this.#bytes += text.length;
+      this.#kept.push(window);
+      this.#bytes += window.text.length;
+      this.#untilMs.set(window.node, Math.max(this.untilMs(window.node), window.endMs));
     }
+    this.#number += windows.length;
     while (this.#first < this.#kept.length && (this.#bytes > this.#maxBytes || this.#kept[this.#first]!.endMs < nowMs - MAX_SAMPLE_AGE_MS)) {
-      this.#bytes -= this.#kept[this.#first]!.text.length;
+      const { node, endMs, text } = this.#kept[this.#first]!;
+      this.#bytes -= text.length;
+      if (this.untilMs(node) === endMs) this.#untilMs.delete(node);
       this.#first += 1;
     }
     if (this.#first > this.#kept.length / 2) {
       this.#kept = this.#kept.slice(this.#first);
       this.#first = 0;
     }
+  }
+
+  /** Of a node: the end of the last window that came. */
+  untilMs(node: string): number {
+    return this.#untilMs.get(node) ?? 0;
+  }
+
+  get lastNumber(): number {
+    return this.#number;
+  }
+
+  /** Those that have come since there were so many, as far as they are kept. */
+  after(number: number): readonly KeptWindow[] {
+    return this.#kept.slice(Math.max(this.#first, this.#kept.length - (this.#number - number)));
   }
 
   /** JSON of `RequestSamplesView`, of windows that ended after. */

@@ -53,8 +53,6 @@ interface Target {
   lastGoodMs: number;
   failure: string;
   samplesAskedMs: number;
-  /** End of the last window that came. */
-  samplesUntilMs: number;
 }
 
 /** The telemetry role: asks every sidecar what it counted, takes the Envoys' access logs, and sums both up. */
@@ -140,7 +138,7 @@ export class Telemetry {
     const { clock } = this.#options;
     let target = this.#targets.get(instance.id);
     if (target === undefined) {
-      target = { series: new Series(), breakers: new Map(), lastGoodMs: clock.now(), failure: '', samplesAskedMs: 0, samplesUntilMs: 0 };
+      target = { series: new Series(), breakers: new Map(), lastGoodMs: clock.now(), failure: '', samplesAskedMs: 0 };
       this.#targets.set(instance.id, target);
     }
     try {
@@ -175,12 +173,11 @@ export class Telemetry {
     try {
       // Of two windows each, one of either direction.
       const most = Math.max(1, Math.floor((MAX_SAMPLES_PER_SECOND * SAMPLES_INTERVAL_MS) / 2_000 / this.#sidecars));
-      windows = readSamplesPage(await this.#fetch(hostPort, `${SAMPLES_PATH}?since=${target.samplesUntilMs}&most=${most}`), node);
+      windows = readSamplesPage(await this.#fetch(hostPort, `${SAMPLES_PATH}?since=${this.samples.untilMs(node)}&most=${most}`), node);
     } catch {
       // A proxy of an older version has no such page, and is none the worse for it.
       return;
     }
-    for (const { endMs } of windows) target.samplesUntilMs = Math.max(target.samplesUntilMs, endMs);
     this.samples.add(windows, clock.now());
   }
 
