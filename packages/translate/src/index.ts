@@ -11,7 +11,8 @@ export {
   PASSTHROUGH_CLUSTER,
   parseOutboundCluster,
 } from './cluster-name.ts';
-export { type ApiStatus, apiStatuses, type Condition, conditionNotes, type Programmed } from './gateways/api/status.ts';
+export type { Condition } from './gateways/api/condition.ts';
+export { type ApiStatus, apiStatuses, conditionNotes, type Programmed } from './gateways/api/status.ts';
 export { credentialNames, parseSecretName, type SecretName } from './gateways/secret-names.ts';
 export { type GrpcBootstrapOptions, grpcBootstrap } from './grpc-bootstrap.ts';
 export { coveringHosts, meantHosts, parseAuthority } from './hosts.ts';

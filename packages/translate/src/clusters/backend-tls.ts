@@ -1,6 +1,7 @@
 import { type ApiGatewaySpec, type BackendTlsPolicySpec, type Resource, refOf, refText, type Service, type ServicePort } from '@outrigger/resources';
 import { SubjectAltNameMatcher_SanType } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/common';
 import { UpstreamTlsContextSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/tls';
+import { backendAuthorities } from '../gateways/api/backend-authorities.ts';
 import { ourGateways, servesGateway } from '../gateways/api/gateways.ts';
 import { secretOf } from '../gateways/api/references.ts';
 import { apiAuthoritiesSecret, apiCredentialSecret } from '../gateways/secret-names.ts';
@@ -69,19 +70,14 @@ function authorities(
   policy: Policy,
   matchTypedSubjectAltNames: readonly { sanType: SubjectAltNameMatcher_SanType; matcher: { matchPattern: { case: 'exact'; value: string } } }[],
 ) {
-  const { caCertificateRefs = [], wellKnownCACertificates } = policy.spec.validation;
+  const { system, names, bad } = backendAuthorities(policy);
   const defaults = { matchTypedSubjectAltNames: [...matchTypedSubjectAltNames] };
-  if (caCertificateRefs.length === 0 && wellKnownCACertificates !== undefined)
+  if (system)
     return {
       case: 'validationContext',
       value: { ...defaults, trustedCa: { specifier: { case: 'filename', value: SYSTEM_BUNDLE_FILE } as const } },
     } as const;
-  const names: string[] = [];
-  for (const [index, { group = '', kind, name }] of caCertificateRefs.entries()) {
-    if (group === '' && (kind === 'ConfigMap' || kind === 'Secret')) names.push(`${policy.metadata.namespace}/${name}`);
-    else reader.ignored(policy, `spec.validation.caCertificateRefs[${index}]`, 'authorities are in a ConfigMap or a Secret');
-  }
-  if (names.length === 0) reader.ignored(policy, 'spec.validation.caCertificateRefs', 'there are no authorities: nobody is trusted');
+  for (const { field, message } of bad) reader.ignored(policy, `spec.${field}`, `${message}${names.length === 0 ? ': nobody is trusted' : ''}`);
   return {
     case: 'combinedValidationContext',
     value: {

@@ -24,6 +24,8 @@ export interface ParentResult {
   readonly reason: 'Accepted' | 'NoMatchingParent' | 'NotAllowedByListeners' | 'NoMatchingListenerHostname' | 'HostnameConflict';
 }
 
+export const ROUTES = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const;
+
 /** Kinds of which one alone may have a host name at a listener. */
 const REQUEST_ROUTES = ['HTTPRoute', 'GRPCRoute'] as const;
 

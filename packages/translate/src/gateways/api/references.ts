@@ -4,7 +4,7 @@ import type { Visibility } from '../../visibility.ts';
 
 /** What a condition says where a reference leads nowhere; the reasons are the specification's. */
 export interface BadReference {
-  readonly reason: 'InvalidKind' | 'BackendNotFound' | 'RefNotPermitted' | 'InvalidCertificateRef';
+  readonly reason: 'InvalidKind' | 'BackendNotFound' | 'RefNotPermitted' | 'InvalidCertificateRef' | 'InvalidCACertificateKind';
   readonly message: string;
 }
 

@@ -50,28 +50,42 @@ export function tlsOf(reader: Reader, gateway: ApiGateway, listener: ApiListener
   const bad = secrets.find((secret) => typeof secret !== 'string');
   if (bad !== undefined) return bad;
   if (secrets.length === 0) return { reason: 'InvalidCertificateRef', message: 'no certificate is named' };
-  // It is of HTTPS alone: who clients of other protocols are is their backends' to ask.
-  const frontend = listener.protocol === 'HTTPS' ? gateway.spec.tls?.frontend : undefined;
-  const ofPort = frontend?.perPort?.find(({ port }) => port === listener.port);
-  // What is said of a port holds in the place of the default, nothing as well.
-  const validation = ofPort === undefined ? frontend?.default?.validation : ofPort.tls?.validation;
-  const references = validation?.mode === INSECURE ? [] : (validation?.caCertificateRefs ?? []);
-  if (validation?.mode === INSECURE)
-    reader.differs(gateway, 'spec.tls.frontend', `${INSECURE}: clients are not asked for a certificate, since one that is not valid would be taken as well`);
-  const bundles = references.map((reference) => secretOf(reader, gateway, reference, ['ConfigMap', 'Secret']));
-  const authorities = bundles.filter((bundle) => typeof bundle === 'string');
-  const badBundles = bundles.filter((bundle) => typeof bundle !== 'string');
-  if (authorities.length === 0 && badBundles[0] !== undefined) return badBundles[0];
+  const { names, bad: badAuthorities } = clientAuthorities(reader, gateway, listener);
+  if (names.length === 0 && badAuthorities[0] !== undefined) return badAuthorities[0];
   // Whom the others vouch for is who they are.
-  for (const { message } of badBundles) reader.ignored(gateway, 'spec.tls.frontend', `${message}; the other caCertificateRefs hold`);
+  for (const { message } of badAuthorities) reader.ignored(gateway, 'spec.tls.frontend', `${message}; the other caCertificateRefs hold`);
   return {
     kind: 'terminate',
     certificates: (secrets as string[]).map(apiCredentialSecret),
-    clientAuthorities: authorities.length === 0 ? undefined : apiAuthoritiesSecret(authorities),
-    requireClientCertificate: authorities.length > 0,
+    clientAuthorities: names.length === 0 ? undefined : apiAuthoritiesSecret(names),
+    requireClientCertificate: names.length > 0,
     subjectAltNames: [],
     minProtocol: 'TLS_AUTO',
     maxProtocol: 'TLS_AUTO',
     cipherSuites: [],
+  };
+}
+
+/** Who vouches for the clients of a listener ("NAMESPACE/NAME" each), and what of those that it names cannot. */
+export function clientAuthorities(
+  reader: Reader,
+  gateway: ApiGateway,
+  listener: ApiListener,
+): { readonly names: readonly string[]; readonly bad: readonly BadReference[] } {
+  // It is of HTTPS alone: who clients of other protocols are is their backends' to ask.
+  const frontend = listener.protocol === 'HTTPS' && listener.tls?.mode !== 'Passthrough' ? gateway.spec.tls?.frontend : undefined;
+  const ofPort = frontend?.perPort?.find(({ port }) => port === listener.port);
+  // What is said of a port holds in the place of the default, nothing as well.
+  const validation = ofPort === undefined ? frontend?.default?.validation : ofPort.tls?.validation;
+  if (validation?.mode === INSECURE) {
+    reader.differs(gateway, 'spec.tls.frontend', `${INSECURE}: clients are not asked for a certificate, since one that is not valid would be taken as well`);
+    return { names: [], bad: [] };
+  }
+  const found = (validation?.caCertificateRefs ?? []).map((reference) => secretOf(reader, gateway, reference, ['ConfigMap', 'Secret']));
+  return {
+    names: found.filter((one) => typeof one === 'string'),
+    bad: found
+      .filter((one) => typeof one !== 'string')
+      .map((one) => (one.reason === 'InvalidCertificateRef' ? { ...one, reason: 'InvalidCACertificateKind' } : one)),
   };
 }

@@ -1,4 +1,4 @@
-import { type ApiGatewaySpec, type ApiListener, GATEWAY_API, type Resource } from '@outrigger/resources';
+import { type ApiGatewaySpec, type ApiListener, GATEWAY_API, type ObjectReference, type Resource } from '@outrigger/resources';
 import { describe, expect, test } from 'vitest';
 import { buildMesh } from '../../mesh.ts';
 import { resource, shopInstances, shopServices } from '../../testing/shop.ts';
@@ -161,4 +161,66 @@ test('of an HTTPRoute and a GRPCRoute with a host in common the older one is acc
   const config = [gateway([http]), route(to('web')), younger];
   expect(faults(statusOf(config, config[1]))).toEqual([]);
   expect(faults(statusOf(config, younger))).toEqual(['parent edge: Accepted (HostnameConflict)']);
+});
+
+describe('who vouches for clients of a gateway', () => {
+  const trusting = (...caCertificateRefs: readonly ObjectReference[]) =>
+    statusOf([gateway([tls('https'), http], { tls: { frontend: { default: { validation: { caCertificateRefs } } } } })]);
+  const good = { kind: 'ConfigMap', name: 'good' };
+
+  test('several may, and of them some may be nobody', () => {
+    expect(faults(trusting(good, { kind: 'Secret', name: 'other' }))).toEqual([]);
+    const some = trusting(good, { kind: 'Pod', name: 'bad' });
+    expect(faults(some)).toEqual(['listener https: ResolvedRefs (InvalidCACertificateKind)']);
+    expect(some!.conditions).toMatchObject([{ type: 'Accepted', status: 'True', reason: 'Accepted' }, {}]);
+  });
+
+  test('where none can, its listeners of HTTPS are not served', () => {
+    const none = trusting({ kind: 'Pod', name: 'bad' }, { ...good, namespace: 'x' });
+    expect(faults(none)).toEqual(['listener https: Accepted (NoValidCACertificate)', 'listener https: ResolvedRefs (InvalidCACertificateKind)']);
+    expect(none!.conditions![0]).toMatchObject({ status: 'True', reason: 'ListenersNotValid' });
+    expect(faults(trusting({ ...good, namespace: 'x' }))).toContain('listener https: ResolvedRefs (RefNotPermitted)');
+  });
+});
+
+describe('a BackendTLSPolicy', () => {
+  const target = (name: string, sectionName?: string) => ({ group: '', kind: 'Service', name, ...(sectionName === undefined ? {} : { sectionName }) });
+  const policy = (name: string, validation: object, targetRefs: readonly object[] = [target('web')]) =>
+    api('BackendTLSPolicy', name, { targetRefs, validation: { hostname: 'web.example.com', ...validation } });
+  const system = { wellKnownCACertificates: 'System' };
+  const refs = (...kinds: string[]) => ({ caCertificateRefs: kinds.map((kind, index) => ({ group: '', kind, name: `ca-${index}` })) });
+  const at = (one: Resource, ...others: readonly Resource[]) => statusOf([gateway([http]), route(to('web')), ...others, one], one);
+
+  test('is told of at the gateways that send to its Service', () => {
+    expect(at(policy('p', system))).toEqual({
+      ancestors: [
+        {
+          ancestorRef: { group: GATEWAY_API, kind: 'Gateway', namespace: 'default', name: 'edge' },
+          controllerName: 'outrigger.dev/gateway',
+          conditions: [
+            { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' },
+            { type: 'ResolvedRefs', status: 'True', reason: 'ResolvedRefs', message: '' },
+          ],
+        },
+      ],
+    });
+    expect(at(policy('p', system, [target('order-service')]))).toEqual({ ancestors: [] });
+  });
+
+  test.each<readonly [string, Resource, readonly Resource[], readonly string[]]>([
+    ['several authorities', policy('p', refs('ConfigMap', 'Secret')), [], []],
+    ['one that cannot be', policy('p', refs('ConfigMap', 'Pod')), [], ['ancestor edge: ResolvedRefs (InvalidKind)']],
+    ['none that can', policy('p', refs('Pod')), [], ['ancestor edge: Accepted (NoValidCACertificate)', 'ancestor edge: ResolvedRefs (InvalidKind)']],
+    ['authorities that nobody knows', policy('p', { wellKnownCACertificates: 'a.example/b' }), [], ['ancestor edge: Accepted (Invalid)']],
+    ['an older one', policy('p', system), [policy('a', system)], ['ancestor edge: Accepted (Conflicted)']],
+    ['an older one of a port', policy('p', system), [policy('a', system, [target('web', 'http')])], []],
+    ['an older one of one of two', policy('p', system, [target('web'), target('order-service')]), [policy('a', system)], []],
+  ])('with %s', (_, one, others, expected) => {
+    expect(faults(at(one, ...others))).toEqual(expected);
+  });
+
+  test('whose Service is not there', () => {
+    const one = policy('p', system, [target('gone')]);
+    expect(faults(statusOf([gateway([http]), route(to('gone')), one], one))).toEqual(['ancestor edge: Accepted (TargetNotFound)']);
+  });
 });

@@ -14,19 +14,13 @@ import type { Mesh } from '../../mesh.ts';
 import { bareNode } from '../../node.ts';
 import { Reader } from '../../reader.ts';
 import { Visibility } from '../../visibility.ts';
-import { type ApiRouteSpec, isSame, parentsOf } from './attachment.ts';
+import { type ApiRouteSpec, isSame, parentsOf, ROUTES } from './attachment.ts';
+import { type Condition, condition } from './condition.ts';
 import { type ApiGateway, isOurs, kindsRefused, kindsTaken, listenersOf } from './gateways.ts';
 import { isService, serviceHost } from './parent-services.ts';
+import { type AncestorStatus, backendTlsAncestors } from './policy-status.ts';
 import { backendOf } from './references.ts';
-import { tlsOf } from './servers.ts';
-
-/** As Gateway API has it; types and reasons are the specification's. */
-export interface Condition {
-  readonly type: string;
-  readonly status: 'True' | 'False';
-  readonly reason: string;
-  readonly message: string;
-}
+import { clientAuthorities, tlsOf } from './servers.ts';
 
 export interface ListenerStatus {
   readonly name: string;
@@ -46,13 +40,11 @@ export interface ApiStatus {
   readonly conditions?: readonly Condition[];
   readonly listeners?: readonly ListenerStatus[];
   readonly parents?: readonly ParentStatus[];
+  readonly ancestors?: readonly AncestorStatus[];
 }
 
 /** Whether what was translated of a resource is in force on the gateways that have it; '' it is, else why not. */
 export type Programmed = { readonly reason: 'Programmed' | 'Pending' | 'Invalid'; readonly message: string };
-
-const condition = (type: string, holds: boolean, reason: string, message = ''): Condition => ({ type, status: holds ? 'True' : 'False', reason, message });
-const ROUTES = ['HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute'] as const;
 
 /** The statuses of a mesh's resources. undefined: a kind without a status, or of another controller's. */
 export function apiStatuses(mesh: Mesh): (resource: Resource, programmed: Programmed) => ApiStatus | undefined {
@@ -73,12 +65,13 @@ function statusOf(reader: Reader, resource: Resource, programmed: Programmed): A
   if (isKind(resource, 'GatewayClass')) return classStatus(resource);
   if (isKind(resource, 'ApiGateway')) return isOurs(reader, resource.spec.gatewayClassName) ? gatewayStatus(reader, resource, programmed) : undefined;
   if (isKind(resource, 'ListenerSet')) return listenerSetStatus(reader, resource, programmed);
+  if (isKind(resource, 'BackendTLSPolicy')) return { ancestors: backendTlsAncestors(reader, resource) };
   for (const kind of ROUTES) if (isKind(resource, kind)) return routeStatus(reader, resource as Resource<ApiRouteSpec>);
   return undefined;
 }
 
 /** Conditions that do not hold (or, of conflicts, do), as sentences. */
-export function conditionNotes({ conditions = [], listeners = [], parents = [] }: ApiStatus): readonly string[] {
+export function conditionNotes({ conditions = [], listeners = [], parents = [], ancestors = [] }: ApiStatus): readonly string[] {
   const bad = ({ type, status }: Condition): boolean => (type === 'Conflicted' ? status === 'True' : status === 'False' && type !== 'Programmed');
   const text = (where: string, list: readonly Condition[]): string[] =>
     list.filter(bad).map(({ type, status, reason, message }) => `${where}${type} is ${status} (${reason})${message === '' ? '' : `: ${message}`}`);
@@ -86,6 +79,7 @@ export function conditionNotes({ conditions = [], listeners = [], parents = [] }
     ...text('', conditions),
     ...listeners.flatMap((listener) => text(`listener ${listener.name}: `, listener.conditions)),
     ...parents.flatMap((parent) => text(`parent ${parent.parentRef.name}: `, parent.conditions)),
+    ...ancestors.flatMap((ancestor) => text(`ancestor ${ancestor.ancestorRef.name}: `, ancestor.conditions)),
   ];
 }
 
@@ -95,9 +89,7 @@ function classStatus({ spec }: Resource<GatewayClassSpec>): ApiStatus | undefine
 
 function gatewayStatus(reader: Reader, gateway: ApiGateway, programmed: Programmed): ApiStatus {
   const listeners = (gateway.spec.listeners ?? []).map((listener) => listenerStatus(reader, gateway, listener, programmed));
-  const valid = listeners.filter(({ conditions }) =>
-    conditions.every(({ type, status }) => (type === 'Conflicted' ? status === 'False' : type === 'Programmed' || status === 'True')),
-  );
+  const valid = listeners.filter((listener) => listener.valid);
   const all = valid.length === listeners.length;
   return {
     conditions: [
@@ -109,7 +101,7 @@ function gatewayStatus(reader: Reader, gateway: ApiGateway, programmed: Programm
       ),
       condition('Programmed', programmed.reason === 'Programmed' && valid.length > 0, valid.length > 0 ? programmed.reason : 'Invalid', programmed.message),
     ],
-    listeners,
+    listeners: listeners.map(({ status }) => status),
   };
 }
 
@@ -123,37 +115,49 @@ function listenerSetStatus(reader: Reader, set: Resource<ListenerSetSpec>, progr
   return { conditions: [condition('Accepted', false, 'NotAllowed', message), condition('Programmed', false, 'NotAllowed', message)] };
 }
 
-function listenerStatus(reader: Reader, gateway: ApiGateway, listener: ApiListener, programmed: Programmed): ListenerStatus {
+/** `valid`: all of it can be served. */
+function listenerStatus(
+  reader: Reader,
+  gateway: ApiGateway,
+  listener: ApiListener,
+  programmed: Programmed,
+): { readonly status: ListenerStatus; readonly valid: boolean } {
   const kinds = kindsTaken(listener);
   const supported = ['HTTP', 'HTTPS', 'TLS', 'TCP'].includes(listener.protocol);
   const conflict = conflictOf(gateway, listener);
   const refused = kindsRefused(listener);
   const tls = supported && (listener.protocol === 'HTTPS' || listener.protocol === 'TLS') ? tlsOf(reader, gateway, listener) : undefined;
+  const vouching = clientAuthorities(reader, gateway, listener);
+  const withoutAuthority = vouching.names.length === 0 ? vouching.bad[0] : undefined;
   const bad =
     tls !== undefined && 'reason' in tls
       ? tls
-      : refused.length > 0
-        ? { reason: 'InvalidRouteKinds', message: `it does not take ${refused.join(', ')}` }
-        : undefined;
+      : (vouching.bad[0] ?? (refused.length > 0 ? { reason: 'InvalidRouteKinds', message: `it does not take ${refused.join(', ')}` } : undefined));
   const served = supported && conflict === undefined && (tls === undefined || !('reason' in tls));
-  return {
+  const status: ListenerStatus = {
     name: listener.name,
     attachedRoutes: served ? attachedRoutes(reader, gateway, listener) : 0,
     supportedKinds: kinds.map((kind) => ({ group: GATEWAY_API, kind })),
     conditions: [
-      supported && conflict === undefined
-        ? condition('Accepted', true, 'Accepted')
-        : condition(
-            'Accepted',
-            false,
-            supported ? 'PortUnavailable' : 'UnsupportedProtocol',
-            supported ? conflict!.message : `a gateway does not serve ${listener.protocol}`,
-          ),
+      acceptedListener(listener, supported, conflict, withoutAuthority),
       condition('Programmed', served && programmed.reason === 'Programmed', served ? programmed.reason : 'Invalid', served ? programmed.message : ''),
       bad === undefined ? condition('ResolvedRefs', true, 'ResolvedRefs') : condition('ResolvedRefs', false, bad.reason, bad.message),
       conflict === undefined ? condition('Conflicted', false, 'NoConflicts') : condition('Conflicted', true, conflict.reason, conflict.message),
     ],
   };
+  return { status, valid: served && refused.length === 0 };
+}
+
+function acceptedListener(
+  { protocol }: ApiListener,
+  supported: boolean,
+  conflict: { readonly message: string } | undefined,
+  withoutAuthority: { readonly message: string } | undefined,
+): Condition {
+  if (!supported) return condition('Accepted', false, 'UnsupportedProtocol', `a gateway does not serve ${protocol}`);
+  if (conflict !== undefined) return condition('Accepted', false, 'PortUnavailable', conflict.message);
+  if (withoutAuthority !== undefined) return condition('Accepted', false, 'NoValidCACertificate', withoutAuthority.message);
+  return condition('Accepted', true, 'Accepted');
 }
 
 /** The first of two that cannot share a port has it. */
