@@ -72,7 +72,7 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
   const server: Http2Server | Http2SecureServer =
     options.tls === undefined
       ? createServer(settings)
-      : createSecureServer({ ...settings, ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+      : createSecureServer({ ...settings, ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: false, ALPNCallback: chooseHttp2 });
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
     serveStream(methods, stream, headers, callerOf(stream, peerCredentials), maxRequestBytes),
   );
@@ -119,6 +119,11 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
 function secureOptions(tls: ServerTls): { key: string | Buffer; cert: string | Buffer; ca: string | Buffer | (string | Buffer)[]; minVersion: 'TLSv1.2' } {
   const ca = typeof tls.ca === 'string' || Buffer.isBuffer(tls.ca) ? tls.ca : [...tls.ca];
   return { key: tls.key, cert: tls.cert, ca, minVersion: 'TLSv1.2' };
+}
+
+/** Not `ALPNProtocols`: Node copies those for each connection, to where the copy keeps 64 kB with it. */
+function chooseHttp2({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return protocols.includes('h2') ? 'h2' : undefined;
 }
 
 function keepAlive(session: ServerHttp2Session, intervalMs: number): () => void {
