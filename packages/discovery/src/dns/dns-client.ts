@@ -135,14 +135,21 @@ type Answers = (response: DnsResponse | undefined) => response is DnsResponse;
 /** From a port of its own, which is connected: datagrams of others do not come in, and those that are no answer to this are passed over. */
 function byUdp({ host, port }: DnsServer, query: Buffer, answers: Answers, end: (outcome: DnsOutcome) => void): () => void {
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  let ended = false;
   socket.on('error', (error) => end({ failed: errorText(error) }));
   socket.on('message', (message) => {
     const response = decodeResponse(message);
     if (answers(response)) end({ response });
   });
-  socket.on('connect', () => socket.send(query));
+  socket.on('connect', () => {
+    // It is told a moment later.
+    if (!ended) socket.send(query);
+  });
   socket.connect(port, host);
-  return () => socket.close();
+  return () => {
+    ended = true;
+    socket.close();
+  };
 }
 
 function byTcp({ host, port }: DnsServer, query: Buffer, answers: Answers, end: (outcome: DnsOutcome) => void): () => void {

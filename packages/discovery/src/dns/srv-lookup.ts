@@ -39,8 +39,9 @@ export async function lookupSrv(client: DnsClient, hosts: HostAddresses, name: s
   const usable = records.filter(({ target, port }) => target !== '' && port !== 0);
   if (records.length === 0) return absent(response.rcode === RCODE_NAME_ERROR ? 'there is no such name' : 'it has no SRV records', response);
   if (usable.length === 0) return { ...absent('its SRV record says that there is no such service', response), decidedly: true };
-  const distinct = new Map(usable.map((record) => [`${record.target} ${record.port}`, record]));
-  const sorted = [...distinct.values()].sort(byPlace);
+  // Of two that are one endpoint the one that is called first.
+  const distinct = Map.groupBy(usable.toSorted(byPlace), ({ target, port }) => `${target} ${port}`);
+  const sorted = [...distinct.values()].map(([first]) => first!);
   const used = sorted.slice(0, MAX_TARGETS);
   const answers = await Promise.all(used.map(async (record) => ({ record, ...(await hosts.resolve(record.target, response.additionals)) })));
   const all = endpointsOf(answers);

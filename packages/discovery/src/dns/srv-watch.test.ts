@@ -77,6 +77,13 @@ describe('endpoints', () => {
     expect(watch.resolved(NAME)?.map(({ weight }) => weight)).toEqual([1, 1]);
   });
 
+  test('that are written down twice are called as the first of them says', async () => {
+    dns.zone = [srv('7 1 80 a.example'), srv('3 9 80 a.example'), srv('5 1 80 a.example'), host('a.example', '10.0.0.1')];
+    want(NAME);
+    await looked(1);
+    expect(watch.resolved(NAME)).toEqual([{ address: '10.0.0.1', port: 80, priority: 3, weight: 9 }]);
+  });
+
   test('are those of the name that it is another name of', async () => {
     dns.zone = [{ name: NAME, ttlS: 5, data: 'CNAME _web._tcp.example' }, srv('0 1 80 a.example', 5, '_web._tcp.example'), host('a.example', '10.0.0.1')];
     want(NAME);
@@ -187,6 +194,16 @@ describe('a failure', () => {
     await looked(looks + 1);
     expect(addresses()).toEqual(['10.0.0.2:80']);
     expect(fault()).toBe('');
+  });
+
+  test('that nobody has thought of is one too', async () => {
+    watch.close();
+    const client = { query: () => Promise.reject(new Error('no more sockets')), close: () => {} };
+    watch = createSrvWatch({ clock, client, random: () => 0 });
+    want(NAME);
+    await looked(1);
+    expect(fault()).toBe('no more sockets');
+    expect(await waits()).toBe(1_000);
   });
 
   test('of a host leaves its addresses, and the others change', async () => {

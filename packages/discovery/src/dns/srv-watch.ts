@@ -183,7 +183,10 @@ class Watch implements SrvWatch {
   }
 
   async #look(watched: Watched): Promise<void> {
-    const answer = await lookupSrv(this.#options.client, this.#hosts, watched.name);
+    const answer = await lookupSrv(this.#options.client, this.#hosts, watched.name).catch(
+      // A socket that cannot be had, say: it is tried again.
+      (error: Error): SrvAnswer => ({ kind: 'failed', reason: error.message }),
+    );
     if (this.#closed || this.#watched.get(watched.name) !== watched) return;
     this.counts[answer.kind] += 1;
     const waitMs = this.#take(watched, answer);
