@@ -1,6 +1,7 @@
 // The program behind `rig`. What a command needs is loaded when it runs: `rig --version` loads nothing.
 import { createRequire, enableCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { startWithSmallHeap } from './small-heap.ts';
 import { version } from './version.ts';
 
 /** Those that work on files alone and end at once: what they cost is mostly what is compiled for them. */
@@ -16,6 +17,9 @@ if (args[0] !== 'proxy') {
 if (args[0] === '--version' || args[0] === '-V') {
   process.stdout.write(`rig ${version}\n`);
 } else {
+  const start = startWithSmallHeap(process.argv, process.execArgv, process.env);
+  // Does not come back. A process with a channel to its parent would lose it.
+  if (start !== undefined && !process.connected) process.execve?.(process.execPath, start.args, start.environment);
   // Beside the bundle, where only who may write that may write: a sidecar starts in half the time with it. A folder that cannot be written does no harm.
   enableCompileCache(fileURLToPath(new URL('./compile-cache', import.meta.url)));
   const load = createRequire(import.meta.url);
