@@ -58,6 +58,41 @@ describe('JSON line', () => {
     );
   });
 
+  it('says of each stream what is its own, whatever the line before said', () => {
+    const log = json({
+      route: '%ROUTE_NAME%',
+      code: '%RESPONSE_CODE%',
+      body: '%LOCAL_REPLY_BODY%',
+      agent: '%REQ(USER-AGENT):3%',
+      both: '%REQ(:METHOD)% %REQ(:PATH)%',
+      last: 1,
+    });
+    const values = fc.constantFrom('', 'a', '"', 'long text', '-');
+    const stream = fc.record({
+      routeName: values,
+      responseCode: fc.constantFrom(-1, 0, 200),
+      localReplyBody: values,
+      method: values,
+      path: values,
+      agent: values,
+    });
+    fc.assert(
+      fc.property(fc.array(stream, { maxLength: 8 }), (streams) => {
+        for (const { agent, ...fields } of streams) {
+          const info = { ...EMPTY_STREAM, ...fields, requestHeaders: ['user-agent', agent] };
+          expect(JSON.parse(log.write(info))).toEqual({
+            route: fields.routeName || null,
+            code: fields.responseCode < 0 ? null : fields.responseCode,
+            body: fields.localReplyBody,
+            agent: agent.slice(0, 3) || null,
+            both: `${fields.method || '-'} ${fields.path || '-'}`,
+            last: 1,
+          });
+        }
+      }),
+    );
+  });
+
   it('refuses what it does not know', () => {
     expect(compileJsonLog({ a: { b: '%NO_SUCH%' } })).toEqual({ ok: false, message: 'unknown command operator %NO_SUCH%' });
     let deep: JsonTemplate = 'x';

@@ -1,4 +1,5 @@
-import { compileFormat, type Format, type FormatPart } from './format.ts';
+import type { Operator } from './command-operators.ts';
+import { compileFormat, type Format } from './format.ts';
 import type { StreamInfo } from './stream-info.ts';
 
 /** Writes one record of a stream, with its line end. */
@@ -47,38 +48,64 @@ export function quoteJson(text: string): string {
   return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
 
-function partJson(part: FormatPart, info: StreamInfo): string {
-  if ('literal' in part) return quoteJson(part.literal);
-  const { operator, maxLength } = part;
-  if (operator.kind === 'number') {
-    const value = operator.read(info);
-    return value < 0 ? 'null' : String(value);
+/**
+ * A value of a line, and the JSON text up to the next. Most values of a proxy's lines are those of the line before (route, cluster, host, status,
+ * user agent), so what was made of the last is kept.
+ */
+class JsonValue {
+  readonly #format: Format;
+  /** Set where the format is a single operator: that keeps its type, and is null where it has no value. */
+  readonly #operator: Operator | undefined;
+  readonly #maxLength: number;
+  readonly #tail: string;
+  #lastText = '';
+  #lastNumber = -1;
+  #lastJson: string;
+
+  constructor(format: Format, tail: string) {
+    const [part] = format.parts;
+    this.#format = format;
+    const single = format.parts.length === 1 && part !== undefined && 'operator' in part ? part : undefined;
+    this.#operator = single?.operator;
+    this.#maxLength = single?.maxLength ?? 0;
+    this.#tail = tail;
+    this.#lastJson = this.#operator === undefined || this.#operator.kind === 'content' ? `""${tail}` : `null${tail}`;
   }
-  const value = operator.read(info);
-  if (value === '' && operator.kind === 'text') return 'null';
-  return quoteJson(maxLength > 0 && value.length > maxLength ? value.slice(0, maxLength) : value);
+
+  json(info: StreamInfo): string {
+    const operator = this.#operator;
+    if (operator === undefined) return this.#ofText(this.#format.format(info, '-'));
+    if (operator.kind !== 'number') return this.#ofText(operator.read(info));
+    const value = operator.read(info);
+    if (value === this.#lastNumber) return this.#lastJson;
+    this.#lastNumber = value;
+    this.#lastJson = (value < 0 ? 'null' : String(value)) + this.#tail;
+    return this.#lastJson;
+  }
+
+  #ofText(value: string): string {
+    if (value === this.#lastText) return this.#lastJson;
+    this.#lastText = value;
+    const max = this.#maxLength;
+    const isNull = value === '' && this.#operator?.kind === 'text';
+    this.#lastJson = (isNull ? 'null' : quoteJson(max > 0 && value.length > max ? value.slice(0, max) : value)) + this.#tail;
+    return this.#lastJson;
+  }
 }
 
-/** JSON text between values, and formats: written one after the other. */
-type JsonPiece = string | Format;
-
 class JsonLine implements AccessLogFormat {
-  readonly #pieces: readonly JsonPiece[];
+  readonly #head: string;
+  readonly #values: readonly JsonValue[];
 
-  constructor(pieces: readonly JsonPiece[]) {
-    this.#pieces = pieces;
+  constructor(head: string, values: readonly JsonValue[]) {
+    this.#head = head;
+    this.#values = values;
   }
 
   write(info: StreamInfo): string {
-    const pieces = this.#pieces;
-    let line = '';
-    for (let i = 0; i < pieces.length; i++) {
-      const piece = pieces[i]!;
-      if (typeof piece === 'string') line += piece;
-      // A single operator keeps its type and is null where it has no value; mixed text is text, with "-".
-      else if (piece.parts.length === 1) line += partJson(piece.parts[0]!, info);
-      else line += quoteJson(piece.format(info, '-'));
-    }
+    const values = this.#values;
+    let line = this.#head;
+    for (let i = 0; i < values.length; i++) line += values[i]!.json(info);
     return line;
   }
 }
@@ -97,6 +124,9 @@ class TextLine implements AccessLogFormat {
 
 /** Deeper than any log format. */
 const MAX_DEPTH = 16;
+
+/** JSON text between values, and formats: written one after the other. */
+type JsonPiece = string | Format;
 
 function flatten(template: JsonTemplate, pieces: JsonPiece[], depth: number): string | undefined {
   if (depth > MAX_DEPTH) return `is nested more than ${MAX_DEPTH} deep`;
@@ -128,13 +158,17 @@ export function compileJsonLog(template: { readonly [key: string]: JsonTemplate 
   const problem = flatten(template, pieces, 0);
   if (problem !== undefined) return { ok: false, message: problem };
   pieces.push('\n');
-  const joined: JsonPiece[] = [];
-  for (const piece of pieces) {
-    const last = joined.at(-1);
-    if (typeof piece === 'string' && typeof last === 'string') joined[joined.length - 1] = last + piece;
-    else joined.push(piece);
+  const values: JsonValue[] = [];
+  let text = '';
+  // From behind: each value has the text that follows it.
+  for (const piece of pieces.reverse()) {
+    if (typeof piece === 'string') text = piece + text;
+    else {
+      values.unshift(new JsonValue(piece, text));
+      text = '';
+    }
   }
-  return { ok: true, format: new JsonLine(joined) };
+  return { ok: true, format: new JsonLine(text, values) };
 }
 
 /** SubstitutionFormatString.text_format: as written, which should end with a line end. */
