@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import {
   bareNode,
   buildMesh,
@@ -18,7 +19,9 @@ import {
 import { BootstrapSchema } from '@outrigger/xds/protos/envoy/config/bootstrap/v3/bootstrap';
 import { Cluster_DiscoveryType } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ApiConfigSource_ApiType, ApiVersion } from '@outrigger/xds/protos/envoy/config/core/v3/config_source';
-import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { type Listener, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
+import { InternalListenerSchema } from '@outrigger/xds/protos/envoy/extensions/bootstrap/internal_listener/v3/internal_listener';
+import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { afterAll, describe, expect, test } from 'vitest';
 import { resource, service } from '../../packages/translate/src/testing/shop.ts';
 import { peer } from '../harness/peers.ts';
@@ -52,6 +55,9 @@ const byName = (name: string, sniHosts: readonly string[]) =>
 const config = [
   byName('a', ['a.example']),
   byName('b', ['a.example', '*.b.example']),
+  resource('Sidecar', 'web', {
+    egress: [{ hosts: ['*/*'] }, { port: { number: 15_080, protocol: 'HTTP_PROXY', name: 'egress' }, captureMode: 'NONE', hosts: ['*/*'] }],
+  }),
   resource('PeerAuthentication', 'web', { selector: { matchLabels: { app: 'web' } }, portLevelMtls: { 7002: { mode: 'DISABLE' }, 9999: { mode: 'STRICT' } } }),
   resource('DestinationRule', 'one', { host: 'one', trafficPolicy: { loadBalancer: { simple: 'PASSTHROUGH' } } }),
   resource('DestinationRule', 'db', {
@@ -64,6 +70,20 @@ const config = [
   }),
 ];
 
+/** With the routes in it that an Envoy would ask for: those of an HTTP_PROXY port are to be looked at too. */
+function withRoutes(mesh: Mesh, node: ProxyNode, name: string): Listener {
+  const message = create(ListenerSchema, listener(mesh, node, name).message);
+  for (const { filters } of message.filterChains) {
+    for (const { configType } of filters) {
+      const manager = configType.case === 'typedConfig' ? anyUnpack(configType.value, HttpConnectionManagerSchema) : undefined;
+      if (manager?.routeSpecifier.case !== 'rds' || configType.case !== 'typedConfig') continue;
+      const routes = routeConfiguration(mesh, node, manager.routeSpecifier.value.routeConfigName).message!;
+      configType.value = anyPack(HttpConnectionManagerSchema, { ...manager, routeSpecifier: { case: 'routeConfig', value: routes } });
+    }
+  }
+  return message;
+}
+
 /** All that the node is told, as one bootstrap. */
 function bootstrap(mesh: Mesh, node: ProxyNode) {
   const ads = {
@@ -74,9 +94,12 @@ function bootstrap(mesh: Mesh, node: ProxyNode) {
   const told = ['xds-grpc', 'sds-grpc'].map((name) => ({ name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC } as const }));
   return create(BootstrapSchema, {
     node: { id: 'web', cluster: 'web' },
+    bootstrapExtensions: [{ name: 'envoy.bootstrap.internal_listener', typedConfig: anyPack(InternalListenerSchema, create(InternalListenerSchema)) }],
     dynamicResources: { adsConfig: ads },
     staticResources: {
-      listeners: listenerNames(mesh, node).names.map((name) => create(ListenerSchema, listener(mesh, node, name).message)),
+      listeners: listenerNames(mesh, node).names.map((name) =>
+        name.includes('15080') ? withRoutes(mesh, node, name) : create(ListenerSchema, listener(mesh, node, name).message),
+      ),
       clusters: [...clusterNames(mesh, node).names.flatMap((name) => cluster(mesh, node, name).message ?? []), ...told],
     },
   });

@@ -11,5 +11,7 @@ export function outwardCluster(reader: Reader, visibility: Visibility, what: 're
   const proxy = sidecar?.spec.outboundTrafficPolicy?.egressProxy;
   if (sidecar !== undefined && proxy !== undefined)
     return outboundCluster(proxy.port?.number ?? 0, proxy.subset ?? '', fullHost(proxy.host, sidecar.metadata.namespace, settings.domainSuffix));
-  return what === 'requests' && outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' && node.capture !== undefined ? DYNAMIC_DNS_CLUSTER : PASSTHROUGH_CLUSTER;
+  // Where a request to a proxy was going its host says: the connection went to the proxy.
+  const byHost = what === 'requests' && (outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' || visibility.isForProxy);
+  return byHost && node.capture !== undefined ? DYNAMIC_DNS_CLUSTER : PASSTHROUGH_CLUSTER;
 }

@@ -18,6 +18,7 @@ import {
 } from './cluster-name.ts';
 import { clusterNamed } from './clusters/cluster.ts';
 import { endpointAssignment } from './clusters/endpoints.ts';
+import { resolvesHosts } from './clusters/outward-clusters.ts';
 import { mergedRules } from './clusters/traffic-policy.ts';
 import { addedClusterNames, patchedCluster } from './envoy-filter/clusters.ts';
 import { addedListenerNames, patchedListener } from './envoy-filter/listeners.ts';
@@ -26,6 +27,7 @@ import { patchedRoutes, patchedVirtualHost } from './envoy-filter/routes.ts';
 import { autoPassthroughClusters } from './gateways/auto-passthrough.ts';
 import { gatewayListener, gatewayListenerNames } from './gateways/listener.ts';
 import { gatewayPorts } from './gateways/ports.ts';
+import { egressProxyListener, egressProxyNames, egressTunnel } from './listeners/egress-proxy.ts';
 import { apiListener, GRPC_SERVER_PREFIX, serverListener } from './listeners/grpc.ts';
 import { inboundListener, inboundListenerName } from './listeners/inbound.ts';
 import { forwardProxy, PROXY_LISTENER, tunnel, upstream, upstreamListenerName } from './listeners/outbound.ts';
@@ -60,8 +62,10 @@ function ownListenerNames(reader: Reader): readonly string[] {
   if (node.gateway !== undefined) return gatewayListenerNames(reader);
   const names = node.upstreams.map(upstreamListenerName);
   if (node.httpProxy !== undefined) names.push(PROXY_LISTENER, HTTP_TUNNEL);
+  const visibility = new Visibility(reader);
+  names.push(...egressProxyNames(visibility));
   if (node.capture === undefined) return [...node.inbound.map(inboundListenerName), ...names];
-  return [...names, VIRTUAL_OUTBOUND, VIRTUAL_INBOUND, ...captureListenerNames(reader, new Visibility(reader))];
+  return [...names, VIRTUAL_OUTBOUND, VIRTUAL_INBOUND, ...captureListenerNames(reader, visibility)];
 }
 
 /** Names of the clusters that a wildcard subscription gets: all that the node may use. Costs what the node may see. */
@@ -71,14 +75,17 @@ export function clusterNames(mesh: Mesh, node: ProxyNode): TranslatedNames {
   const names = node.inbound.map(({ application }) => inboundCluster(application.port));
   if (node.httpProxy !== undefined) names.push(HTTP_TUNNEL);
   if (node.capture !== undefined) names.push(INBOUND_PASSTHROUGH_CLUSTER, BLACK_HOLE_CLUSTER);
-  if (node.httpProxy !== undefined || node.capture !== undefined) {
+  const { egressProxies } = visibility;
+  if (node.httpProxy !== undefined || node.capture !== undefined || egressProxies.length > 0) {
     if (visibility.outboundPolicy !== 'REGISTRY_ONLY') names.push(PASSTHROUGH_CLUSTER);
-    if (node.capture !== undefined && visibility.outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS') names.push(DYNAMIC_DNS_CLUSTER);
+    if (node.capture !== undefined && resolvesHosts(visibility)) names.push(DYNAMIC_DNS_CLUSTER);
   }
+  names.push(...egressProxies.map(({ port }) => egressTunnel(port)));
   for (const service of visibility.services()) {
+    const proxied = visibility.isProxied(service);
     const subsets = [...mergedRules(visibility, service).subsets.keys()];
     for (const { port } of service.ports) {
-      if (!visibility.port(service, port)) continue;
+      if (!proxied && !visibility.port(service, port)) continue;
       for (const subset of ['', ...subsets]) names.push(outboundCluster(port, subset, service.hostname));
     }
   }
@@ -112,13 +119,13 @@ function listenerNamed(reader: Reader, name: string): Listener | undefined {
   if (name === HTTP_TUNNEL) return tunnel(reader);
   const declared = node.upstreams.find((candidate) => upstreamListenerName(candidate) === name);
   if (declared !== undefined) return upstream(reader, declared);
-  if (node.capture !== undefined) {
-    if (name === VIRTUAL_INBOUND) return virtualInbound(reader);
-    const visibility = new Visibility(reader);
-    return name === VIRTUAL_OUTBOUND ? virtualOutbound(reader, visibility) : captureListener(reader, visibility, name);
-  }
   const port = node.inbound.find((candidate) => inboundListenerName(candidate) === name);
-  return port === undefined ? undefined : inboundListener(reader, port);
+  if (node.capture === undefined && port !== undefined) return inboundListener(reader, port);
+  if (node.capture !== undefined && name === VIRTUAL_INBOUND) return virtualInbound(reader);
+  const visibility = new Visibility(reader);
+  const proxy = egressProxyListener(reader, visibility, name);
+  if (proxy !== undefined || node.capture === undefined) return proxy;
+  return name === VIRTUAL_OUTBOUND ? virtualOutbound(reader, visibility) : captureListener(reader, visibility, name);
 }
 
 export function routeConfiguration(mesh: Mesh, node: ProxyNode, name: string): Translated<RouteConfiguration> {

@@ -1,4 +1,14 @@
-import { covers, type Destination, fullHost, isExportedTo, matchesLabels, type Protocol, protocolOf, type Service } from '@outrigger/resources';
+import {
+  covers,
+  type Destination,
+  fullHost,
+  type IstioEgressListener,
+  isExportedTo,
+  matchesLabels,
+  type Protocol,
+  protocolOf,
+  type Service,
+} from '@outrigger/resources';
 import { coveringHosts } from './hosts.ts';
 import { byAge, type DestinationRule, type Sidecar, type VirtualService } from './mesh.ts';
 import { isHttp } from './protocols.ts';
@@ -12,7 +22,20 @@ interface EgressHost {
   readonly host: string;
   /** Of the egress listener; undefined: every port that no other listener has. */
   readonly port: number | undefined;
+  /** Only what is sent to that port as to a proxy. */
+  readonly proxied: boolean;
 }
+
+/** A port of HTTP_PROXY in a Sidecar's egress. */
+export interface EgressProxy {
+  readonly port: number;
+  readonly address: string;
+  /** Not a port of redirected connections, but one that the proxy itself binds. */
+  readonly bound: boolean;
+}
+
+const LOOPBACK = '127.0.0.1';
+const ANY_ADDRESS = '0.0.0.0';
 
 /** A port that a Sidecar's egress names, and how it is listened on. */
 export interface EgressPort {
@@ -29,12 +52,19 @@ export class Visibility {
   readonly #reader: Reader;
   readonly sidecar: Sidecar | undefined;
   readonly #egress: readonly EgressHost[] | undefined;
+  /** What is asked is a proxy that requests are sent to, whatever their host: so that is what says where they go. */
+  readonly isForProxy: boolean;
 
-  constructor(reader: Reader) {
+  constructor(reader: Reader, proxy?: EgressProxy) {
     this.#reader = reader;
+    this.isForProxy = proxy !== undefined;
     // A Sidecar is about sidecars.
     this.sidecar = reader.node.gateway === undefined ? sidecarOf(reader) : undefined;
-    this.#egress = this.sidecar === undefined ? undefined : egressOf(this.sidecar, reader);
+    const egress = this.sidecar === undefined ? undefined : egressOf(this.sidecar, reader);
+    this.#egress =
+      proxy === undefined
+        ? egress
+        : egress?.filter((one) => one.proxied && one.port === proxy.port).map((one) => ({ ...one, port: undefined, proxied: false }));
     if (this.sidecar !== undefined) reader.uses(this.sidecar);
   }
 
@@ -49,33 +79,62 @@ export class Visibility {
     return isExportedTo(own === undefined || own.length === 0 ? otherwise : own, namespace, this.#reader.node.namespace);
   }
 
-  /** Whether a listener of the Sidecar's egress names the port. */
+  /** What one of its HTTP_PROXY ports sees: the hosts of that listener, on every port. */
+  ofEgressProxy(proxy: EgressProxy): Visibility {
+    return new Visibility(this.#reader, proxy);
+  }
+
+  /** One for each port; the first of two has it. */
+  get egressProxies(): readonly EgressProxy[] {
+    const found = new Map<number, EgressProxy>();
+    for (const listener of this.sidecar?.spec.egress ?? []) {
+      const { port, bind = '', captureMode } = listener;
+      if (port?.number === undefined || !isProxy(listener) || bind.startsWith('unix:') || found.has(port.number)) continue;
+      // Where nothing is redirected every port is one that is bound.
+      const bound = captureMode === 'NONE' || this.#reader.node.capture === undefined;
+      found.set(port.number, { port: port.number, address: bind || (bound ? LOOPBACK : ANY_ADDRESS), bound });
+    }
+    return [...found.values()];
+  }
+
+  /** Whether a service is called through an HTTP_PROXY port. */
+  isProxied({ namespace, hostname }: Pick<Service, 'namespace' | 'hostname'>): boolean {
+    const proxied = this.#egress?.filter((egress) => egress.proxied) ?? [];
+    return proxied.length > 0 && this.#imports(namespace, hostname, proxied);
+  }
+
+  /** Whether a listener of the Sidecar's egress names the port, for services. */
   namesPort(port: number): boolean {
-    return this.#egress?.some((egress) => egress.port === port) ?? false;
+    return this.#own?.some((egress) => egress.port === port) ?? false;
   }
 
   /** The listener of the Sidecar's egress that names the port and imports the service; undefined: none does. */
   egressPort({ namespace, hostname }: Pick<Service, 'namespace' | 'hostname'>, port: number): EgressPort | undefined {
     const { egress = [] } = this.sidecar?.spec ?? {};
-    const found = egress.find((listener) => listener.port?.number === port);
+    const found = egress.find((listener) => listener.port?.number === port && !isProxy(listener));
     if (found === undefined || !this.#imports(namespace, hostname, this.#scopeOf(port))) return undefined;
     const { name = '', protocol } = found.port!;
     return { port, protocol: protocolOf(name, protocol, '', port), bind: found.bind ?? '', bound: found.captureMode === 'NONE' };
   }
 
-  #imports(namespace: string, host: string, scope: readonly EgressHost[] | undefined = this.#egress): boolean {
+  /** But for what is only sent to a proxy port. */
+  get #own(): readonly EgressHost[] | undefined {
+    return this.#egress?.filter((egress) => !egress.proxied);
+  }
+
+  #imports(namespace: string, host: string, scope: readonly EgressHost[] | undefined = this.#own): boolean {
     if (scope === undefined) return true;
     return scope.some((egress) => (egress.namespace === '*' || egress.namespace === namespace) && covers(egress.host, host));
   }
 
   /** A listener that names a port has it for itself. */
   #scopeOf(port: number): readonly EgressHost[] | undefined {
-    const named = this.#egress?.filter((egress) => egress.port === port) ?? [];
+    const named = this.#own?.filter((egress) => egress.port === port) ?? [];
     return named.length > 0 ? named : this.#catchAll;
   }
 
   get #catchAll(): readonly EgressHost[] | undefined {
-    return this.#egress?.filter((egress) => egress.port === undefined);
+    return this.#own?.filter((egress) => egress.port === undefined);
   }
 
   /** The service that the node means by a full host name: Kubernetes' own, else the oldest; of those that a Sidecar imports its namespace's. */
@@ -85,7 +144,7 @@ export class Visibility {
       .filter(
         (service) =>
           this.#isExported(service.exportTo, this.#reader.settings.serviceExportTo, service.namespace) &&
-          (this.#imports(service.namespace, hostname) || this.#isDestination(hostname)),
+          (this.#imports(service.namespace, hostname, this.#egress) || this.#isDestination(hostname)),
       );
     const own = this.#egress === undefined ? undefined : seen.find(({ namespace }) => namespace === this.#reader.node.namespace);
     return own ?? seen.find(({ kubernetes }) => kubernetes) ?? seen[0];
@@ -205,6 +264,10 @@ export class Visibility {
   }
 }
 
+function isProxy({ port }: IstioEgressListener): boolean {
+  return port?.protocol?.toUpperCase() === 'HTTP_PROXY';
+}
+
 function sidecarOf(reader: Reader): Sidecar | undefined {
   const { node, settings } = reader;
   const own = reader.sidecars(node.namespace);
@@ -220,13 +283,19 @@ function egressOf(sidecar: Sidecar, reader: Reader): readonly EgressHost[] | und
   if (egress === undefined || egress.length === 0) return undefined;
   const hosts: EgressHost[] = [];
   for (const [index, listener] of egress.entries()) {
-    if (listener.bind !== undefined && listener.bind !== '' && reader.node.capture === undefined)
+    if (listener.bind !== undefined && listener.bind !== '' && reader.node.capture === undefined && !isProxy(listener))
       reader.ignored(sidecar, `spec.egress[${index}].bind`, 'calls come through HTTP_PROXY and declared upstream ports, not through bound addresses');
+    if (isProxy(listener) && listener.bind?.startsWith('unix:')) reader.ignored(sidecar, `spec.egress[${index}].bind`, 'a proxy port listens on an IP address');
     for (const text of listener.hosts) {
       const slash = text.indexOf('/');
       const scope = slash < 0 ? '*' : text.slice(0, slash);
       if (scope === '~') continue;
-      hosts.push({ namespace: scope === '.' ? reader.node.namespace : scope, host: text.slice(slash + 1).toLowerCase(), port: listener.port?.number });
+      hosts.push({
+        namespace: scope === '.' ? reader.node.namespace : scope,
+        host: text.slice(slash + 1).toLowerCase(),
+        port: listener.port?.number,
+        proxied: isProxy(listener),
+      });
     }
   }
   return hosts;

@@ -36,7 +36,9 @@ export function leavesSome(lines: readonly string[]): boolean {
 }
 
 function isTunnelForRequests({ match, action }: Route): boolean {
-  return match?.pathSpecifier.case === 'connectMatcher' && action.case === 'route' && targetsOf(action.value).every(({ cluster }) => cluster === HTTP_TUNNEL);
+  return (
+    match?.pathSpecifier.case === 'connectMatcher' && action.case === 'route' && targetsOf(action.value).every(({ cluster }) => cluster.startsWith(HTTP_TUNNEL))
+  );
 }
 
 interface Target {

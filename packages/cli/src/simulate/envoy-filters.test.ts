@@ -58,8 +58,8 @@ it('runs a filter that one adds, and says where it is written', async () => {
   const outcome = await asked(filter(httpFilter(MUTATION)));
   expect(outcome).toMatchObject({ decision: 'route', request: { headers: { 'x-mine': 'yes' } }, matched: { resource: 'VirtualService shop/orders' } });
   const patch = { resource: 'EnvoyFilter shop/mine', rule: 'spec.configPatches[0]', file: 'filter-0.yaml', line: 7 };
-  expect(outcome.patchedBy).toEqual([{ ...patch, to: expect.stringMatching(/^filter chain .* of 0\.0\.0\.0_8080$/) as string }]);
-  expect(explain(outcome)).toMatch(/patched by +EnvoyFilter shop\/mine spec\.configPatches\[0\], filter-0\.yaml:7 \(filter chain /);
+  expect(outcome.patchedBy).toEqual([{ ...patch, to: 'a filter chain of 0.0.0.0_8080' }]);
+  expect(explain(outcome)).toMatch(/patched by +EnvoyFilter shop\/mine spec\.configPatches\[0\], filter-0\.yaml:7 \(a filter chain of /);
 });
 
 it.each([

@@ -166,6 +166,20 @@ describe('a call of a workload', () => {
   });
 });
 
+it('that is sent to an HTTP_PROXY port of its Sidecar goes to the host that it names', async () => {
+  const sidecar = `---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: web, namespace: shop }
+spec: { egress: [{ port: { number: 15080, protocol: HTTP_PROXY, name: egress }, captureMode: NONE, hosts: ['./orders.shop.svc.cluster.local'] }] }
+`;
+  const { resources, others } = await readResources([{ file: 'shop.yaml', text: SERVICES + sidecar }]);
+  const asked = (host: string): Outcome => fromWorkload(worldOf(resources, others), web, parseRequest('GET http://127.0.0.1:15080/', [`Host: ${host}`]));
+  expect(asked('orders:8080')).toMatchObject({ decision: 'route', destinations: [{ host: 'orders.shop.svc.cluster.local', port: 8080 }] });
+  expect(asked('elsewhere.example')).toMatchObject({ decision: 'passthrough', destinations: [{ host: 'elsewhere.example', port: 80 }] });
+  expect(asked('elsewhere.example:81')).toMatchObject({ decision: 'passthrough', destinations: [{ host: 'elsewhere.example', port: 81 }] });
+});
+
 describe('a call of a gateway', () => {
   it.each([
     ['GET http://shop.example.com/orders/1', 'route', 200],

@@ -4,6 +4,7 @@ import { type ConnectionFacts, type FilterChainConfig, type HttpManagerConfig, l
 import { type Resource, type ResourceRef, refText } from '@outrigger/resources';
 import {
   BLACK_HOLE_CLUSTER,
+  DYNAMIC_DNS_CLUSTER,
   INVALID_BACKEND,
   listener,
   listenerNames,
@@ -11,6 +12,7 @@ import {
   type Note,
   type Place,
   type ProxyNode,
+  parseAuthority,
   routeConfiguration,
   type Translated,
 } from '@outrigger/translate';
@@ -138,11 +140,17 @@ function asRequest(world: World, node: ProxyNode, { message, chain, terminated, 
   return withPatches(found, [], patchNotes(resources, routes.notes));
 }
 
-/** What goes on to where it was sent goes there, and a request as it is. */
+const HTTP_PORT = 80;
+
+/** What goes on to where it was sent, or to the host that it names, goes there, and a request as it is. */
 function withDialled(result: Outcome, { host, address, port, tls, request }: Call): Outcome {
-  const destinations = result.destinations.map((destination) =>
-    destination.port === 0 && leavesMesh(destination.host) ? { ...destination, host: host || address, port } : destination,
-  );
+  const dialled = { host: host || address, port };
+  const named = request === undefined ? undefined : parseAuthority(request.authority);
+  const destinations = result.destinations.map((destination) => {
+    if (destination.port !== 0 || !leavesMesh(destination.host)) return destination;
+    if (destination.host !== DYNAMIC_DNS_CLUSTER || named === undefined) return { ...destination, ...dialled };
+    return { ...destination, host: named.host, port: named.port ?? HTTP_PORT };
+  });
   const unseen = result.decision === 'passthrough' && result.request === null && request !== undefined && tls === undefined;
   return { ...result, destinations, ...(unseen ? { status: 200, request: sentAsIs(request), response: { status: 200, headers: {} } } : {}) };
 }

@@ -13,6 +13,7 @@ import { socketAddress } from '../addresses.ts';
 import { HTTP_TUNNEL, inboundCluster, isSniCluster, type OutboundName, parseInboundCluster, parseOutboundCluster } from '../cluster-name.ts';
 import { durationOf } from '../durations.ts';
 import { http1Options } from '../http1.ts';
+import { parseEgressTunnel } from '../listeners/egress-proxy.ts';
 import { any, type Init, milliseconds } from '../messages.ts';
 import { isHttp, isHttp2 } from '../protocols.ts';
 import type { Reader } from '../reader.ts';
@@ -33,7 +34,9 @@ type ClusterInit = Init<typeof ClusterSchema>;
 
 /** One cluster by its name; undefined where the node has none of that name. */
 export function clusterNamed(reader: Reader, name: string): Cluster | undefined {
-  if (name === HTTP_TUNNEL) return reader.node.httpProxy === undefined ? undefined : tunnelCluster();
+  if (name === HTTP_TUNNEL) return reader.node.httpProxy === undefined ? undefined : tunnelCluster(name);
+  const proxyPort = parseEgressTunnel(name);
+  if (proxyPort !== undefined) return new Visibility(reader).egressProxies.some(({ port }) => port === proxyPort) ? tunnelCluster(name) : undefined;
   const applicationPort = parseInboundCluster(name);
   if (applicationPort !== undefined) return inbound(reader, applicationPort);
   const parsed = parseOutboundCluster(name);
@@ -233,13 +236,13 @@ function protocolOptions(reader: Reader, policy: EffectivePolicy, http2: boolean
   };
 }
 
-function tunnelCluster(): Cluster {
+function tunnelCluster(name: string): Cluster {
   return create(ClusterSchema, {
-    name: HTTP_TUNNEL,
+    name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
     loadAssignment: {
-      clusterName: HTTP_TUNNEL,
+      clusterName: name,
       endpoints: [
         {
           lbEndpoints: [
@@ -247,7 +250,7 @@ function tunnelCluster(): Cluster {
               hostIdentifier: {
                 case: 'endpoint',
                 value: {
-                  address: { address: { case: 'envoyInternalAddress', value: { addressNameSpecifier: { case: 'serverListenerName', value: HTTP_TUNNEL } } } },
+                  address: { address: { case: 'envoyInternalAddress', value: { addressNameSpecifier: { case: 'serverListenerName', value: name } } } },
                 },
               },
             },

@@ -35,7 +35,7 @@ export function outwardClusterNamed(reader: Reader, name: string): Cluster | und
       if (new Visibility(reader).outboundPolicy === 'REGISTRY_ONLY') return undefined;
       return outward(reader, name, captured ? originalDestination : dynamicForwardProxy());
     case DYNAMIC_DNS_CLUSTER:
-      return captured && new Visibility(reader).outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' ? outward(reader, name, dynamicForwardProxy()) : undefined;
+      return captured && resolvesHosts(new Visibility(reader)) ? outward(reader, name, dynamicForwardProxy()) : undefined;
     case INBOUND_PASSTHROUGH_CLUSTER:
       return captured ? outward(reader, name, originalDestination) : undefined;
     case BLACK_HOLE_CLUSTER:
@@ -43,6 +43,11 @@ export function outwardClusterNamed(reader: Reader, name: string): Cluster | und
     default:
       return undefined;
   }
+}
+
+/** Whether what is no service is found by the host that requests name. */
+export function resolvesHosts({ outboundPolicy, egressProxies }: Visibility): boolean {
+  return outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' || (outboundPolicy !== 'REGISTRY_ONLY' && egressProxies.length > 0);
 }
 
 function outward(reader: Reader, name: string, discovery: NonNullable<Init<typeof ClusterSchema>['clusterDiscoveryType']>): Cluster {

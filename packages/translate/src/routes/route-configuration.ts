@@ -4,6 +4,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '@outrigger/xd
 import { capturedRoutes } from '../capture/route-table.ts';
 import { gatewayRoutes } from '../gateways/routes.ts';
 import { parseAuthority } from '../hosts.ts';
+import { egressProxyRoutes } from '../listeners/egress-proxy.ts';
 import type { Reader } from '../reader.ts';
 import { absentVirtualHost, ambiguousVirtualHost, upstreamHost, upstreamTarget } from '../upstream.ts';
 import { Visibility } from '../visibility.ts';
@@ -14,6 +15,8 @@ import { allVirtualHosts, PROXY_ROUTE, singleVirtualHost } from './virtual-host.
 export function routeConfigurationNamed(reader: Reader, name: string): RouteConfiguration | undefined {
   if (reader.node.gateway !== undefined) return gatewayRoutes(reader, name);
   const visibility = new Visibility(reader);
+  const proxied = egressProxyRoutes(reader, visibility, name);
+  if (proxied !== undefined) return proxied;
   const captured = reader.node.capture === undefined ? undefined : capturedRoutes(reader, visibility, name);
   if (captured !== undefined) return captured;
   if (name === PROXY_ROUTE) return reader.node.httpProxy === undefined ? undefined : forwardProxy(reader, visibility);

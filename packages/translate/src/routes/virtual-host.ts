@@ -42,11 +42,11 @@ function domainsOf(names: readonly string[], port: number): string[] {
 }
 
 /** The virtual host of one service port on the forward proxy. */
-export function serviceVirtualHost(reader: Reader, visibility: Visibility, service: Service, port: ServicePort): VirtualHost {
+export function serviceVirtualHost(reader: Reader, visibility: Visibility, service: Service, port: ServicePort, tunnel = HTTP_TUNNEL): VirtualHost {
   const target = { host: service.hostname, port: port.port, service };
   const routes = httpRoutes(reader, visibility, target);
   // What is no HTTP is not looked into: its bytes go straight to the service.
-  const connect = isHttp(port.protocol) ? connectTo(HTTP_TUNNEL) : connectRoute(tcpConnections(reader, visibility, service, port).clusters);
+  const connect = isHttp(port.protocol) ? connectTo(tunnel) : connectRoute(tcpConnections(reader, visibility, service, port).clusters);
   return create(VirtualHostSchema, {
     name: `${service.hostname}:${port.port}`,
     domains: domainsOf(callNames(service, reader.node.namespace, reader.settings.domainSuffix), port.port),
@@ -56,11 +56,18 @@ export function serviceVirtualHost(reader: Reader, visibility: Visibility, servi
 }
 
 /** A host that only a VirtualService knows, on any port. */
-export function virtualServiceHost(reader: Reader, visibility: Visibility, host: string, port: number, domains: readonly string[]): VirtualHost {
+export function virtualServiceHost(
+  reader: Reader,
+  visibility: Visibility,
+  host: string,
+  port: number,
+  domains: readonly string[],
+  tunnel = HTTP_TUNNEL,
+): VirtualHost {
   return create(VirtualHostSchema, {
     name: `${host}:${port}`,
     domains: [...domains],
-    routes: [connectTo(HTTP_TUNNEL), ...httpRoutes(reader, visibility, { host, port, service: undefined })],
+    routes: [connectTo(tunnel), ...httpRoutes(reader, visibility, { host, port, service: undefined })],
     responseHeadersToRemove: [GIVEN_UP_HEADER],
   });
 }
@@ -175,7 +182,7 @@ function portsTold(reader: Reader, visibility: Visibility, host: string): Readon
 const OTHER_PORT = 0;
 
 /** A host that only VirtualServices know, under all names by which an application may call it, on all its ports; under a wildcard on that of HTTP. */
-function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string): VirtualHost[] {
+function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string, tunnel: string): VirtualHost[] {
   const calledAs = host.startsWith('*') ? [host] : callNames({ hostname: host, addresses: [] }, reader.node.namespace, reader.settings.domainSuffix);
   const on = (port: number, ...suffixes: readonly string[]): VirtualHost =>
     virtualServiceHost(
@@ -184,6 +191,7 @@ function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string): 
       host,
       port,
       calledAs.flatMap((name) => suffixes.map((suffix) => name + suffix)),
+      tunnel,
     );
   if (host.startsWith('*')) return [on(HTTP_PORT, '', `:${HTTP_PORT}`)];
   const told = portsTold(reader, visibility, host);
@@ -192,8 +200,8 @@ function hostOnEveryPort(reader: Reader, visibility: Visibility, host: string): 
   return [...others.map((port) => on(port, `:${port}`)), on(HTTP_PORT, '', `:${HTTP_PORT}`), on(OTHER_PORT, ':*')];
 }
 
-/** All of them: for a proxy that is not asked for one at a time. */
-export function allVirtualHosts(reader: Reader, visibility: Visibility): VirtualHost[] {
+/** All of them: for a proxy that is not asked for one at a time. `tunnel`: the cluster for what comes out of a CONNECT to a port of HTTP. */
+export function allVirtualHosts(reader: Reader, visibility: Visibility, tunnel = HTTP_TUNNEL): VirtualHost[] {
   const found: VirtualHost[] = [];
   const taken = new Set<string>();
   // Envoy refuses a table in which two virtual hosts have one domain.
@@ -204,11 +212,11 @@ export function allVirtualHosts(reader: Reader, visibility: Visibility): Virtual
   };
   const services = [...visibility.services()].sort((a, b) => (a.hostname < b.hostname ? -1 : 1));
   for (const service of services)
-    for (const port of service.ports) if (visibility.port(service, port.port)) push(serviceVirtualHost(reader, visibility, service, port));
+    for (const port of service.ports) if (visibility.port(service, port.port)) push(serviceVirtualHost(reader, visibility, service, port, tunnel));
   const known = new Set(services.map(({ hostname }) => hostname));
   for (const host of [...visibility.virtualServiceHosts()].map(([named]) => named).sort()) {
     if (known.has(host) || host === '*' || visibility.virtualService(host)?.spec.http === undefined) continue;
-    for (const made of hostOnEveryPort(reader, visibility, host)) push(made);
+    for (const made of hostOnEveryPort(reader, visibility, host, tunnel)) push(made);
   }
   push(unknownVirtualHost(reader, visibility, ['*']));
   return found;
