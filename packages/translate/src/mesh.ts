@@ -402,7 +402,7 @@ function changeInstances(mesh: Mesh, change: MeshChange, touched: Set<Key>): Pic
   const added = new Map<string, Instance[]>();
   for (const instance of change.putInstances ?? []) {
     const old = byId.has(instance.id) ? byId.get(instance.id) : mesh.instanceById.get(instance.id);
-    if (old !== undefined && JSON.stringify(old) === JSON.stringify(instance)) continue;
+    if (old === instance || (old !== undefined && JSON.stringify(old) === JSON.stringify(instance))) continue;
     take(instance.id);
     for (const list of added.values()) {
       const index = list.findIndex(({ id }) => id === instance.id);

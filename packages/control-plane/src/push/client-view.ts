@@ -3,12 +3,12 @@ import { type Key, keys, type ProxyNode } from '@outrigger/translate';
 import { type Change, type ResourceView, TypeUrl, type VersionedResource } from '@outrigger/xds';
 import { PUSHED_TYPES } from './encode.ts';
 import type { Entry, Holder, TranslationCache } from './translation-cache.ts';
-
-export type Names = { readonly names: readonly string[]; readonly keys: ReadonlySet<Key> };
+import type { Names, WildcardKeys } from './wildcard-keys.ts';
 
 /** What a client view needs of the source that made it. */
 export interface ViewContext {
   readonly cache: TranslationCache<ClientView>;
+  readonly wildcards: WildcardKeys;
   /** Names of a wildcard subscription; 'failed': cannot be translated now. */
   namesOf(node: ProxyNode, typeUrl: TypeUrl): Names | 'failed';
   /** Number of the last push. */
@@ -104,15 +104,21 @@ export class ClientView implements ResourceView, Holder<ClientView> {
     let names = this.#wildcards.get(typeUrl);
     if (names === undefined || names === 'failed') {
       names = this.#context.namesOf(this.node, typeUrl);
-      this.#wildcards.set(typeUrl, names);
+      this.#setWildcard(typeUrl, names);
     }
     return names === 'failed' ? 'pending' : names.names;
   }
 
   subscribed(typeUrl: TypeUrl, names: ReadonlySet<string>): void {
-    if (!names.has(WILDCARD)) this.#wildcards.delete(typeUrl);
+    if (!names.has(WILDCARD)) this.#setWildcard(typeUrl, undefined);
     const wildcard = this.#wildcards.get(typeUrl);
     this.#keep(typeUrl, new Set([...names, ...(wildcard === undefined || wildcard === 'failed' ? [] : wildcard.names)]));
+  }
+
+  #setWildcard(typeUrl: TypeUrl, names: Names | 'failed' | undefined): void {
+    this.#context.wildcards.replace(this.#wildcards.get(typeUrl), names);
+    if (names === undefined) this.#wildcards.delete(typeUrl);
+    else this.#wildcards.set(typeUrl, names);
   }
 
   /** Releases what is subscribed to no more. */
@@ -139,7 +145,7 @@ export class ClientView implements ResourceView, Holder<ClientView> {
     if (before !== 'failed' && !touched.has(keys.settings) && before.keys.isDisjointFrom(touched)) return undefined;
     const after = this.#context.namesOf(this.node, typeUrl);
     if (after === 'failed') return undefined;
-    this.#wildcards.set(typeUrl, after);
+    this.#setWildcard(typeUrl, after);
     if (before === 'failed') return new Set(after.names);
     const old = new Set(before.names);
     const now = new Set(after.names);
@@ -230,6 +236,7 @@ export class ClientView implements ResourceView, Holder<ClientView> {
     this.#closed = true;
     for (const entry of this.entries()) this.#context.cache.release(this, entry);
     this.#entries.clear();
+    for (const typeUrl of [...this.#wildcards.keys()]) this.#setWildcard(typeUrl, undefined);
     this.#context.closed(this);
   }
 }

@@ -4,12 +4,13 @@ import { clusterNames, listenerNames, NodeError, type ProxyNode, parseNode, tran
 import { type Caller, type Change, type ResourceSource, TypeUrl } from '@outrigger/xds';
 import type { Node } from '@outrigger/xds/protos/envoy/config/core/v3/base';
 import type { Clock, LogEntry } from '../options.ts';
-import { ClientView, type Names, type ViewContext } from './client-view.ts';
+import { ClientView, type ViewContext } from './client-view.ts';
 import { Debounce } from './debounce.ts';
 import type { MeshState } from './mesh-state.ts';
 import { Progress } from './progress.ts';
 import { Proxies } from './proxies.ts';
 import { TranslationCache } from './translation-cache.ts';
+import { type Names, WildcardKeys } from './wildcard-keys.ts';
 
 /** A burst (a rollout, a mesh that starts) makes one push in this time; a lone change goes out at once. */
 const PUSH_WINDOW_MS = 15;
@@ -30,6 +31,7 @@ export class PushSource implements ResourceSource {
   readonly progress: Progress;
   readonly cache: TranslationCache<ClientView>;
   readonly #options: PushSourceOptions;
+  readonly #wildcards = new WildcardKeys();
   readonly #context: ViewContext;
   readonly #debounce: Debounce;
   #pushes = 0;
@@ -42,6 +44,7 @@ export class PushSource implements ResourceSource {
     this.#debounce = new Debounce(options.clock, PUSH_WINDOW_MS, () => this.#push());
     this.#context = {
       cache: this.cache,
+      wildcards: this.#wildcards,
       namesOf: (node, typeUrl): Names | 'failed' =>
         this.#attempt((mesh) => (typeUrl === TypeUrl.listener ? listenerNames(mesh, node) : clusterNames(mesh, node)), node),
       flush: () => this.progress.number,
@@ -119,7 +122,7 @@ export class PushSource implements ResourceSource {
       if (names === undefined) types.set(typeUrl, new Set([name]));
       else names.add(name);
     };
-    for (const view of this.proxies.views()) {
+    for (const view of this.#wildcards.isTouched(touched) ? this.proxies.views() : []) {
       for (const typeUrl of [TypeUrl.cluster, TypeUrl.listener]) {
         for (const name of view.refreshWildcard(typeUrl, touched) ?? []) note(view, typeUrl, name);
       }

@@ -114,11 +114,14 @@ export class DeltaSubscription implements TypeSubscription {
   }
 
   next(lookup: Lookup, phase: Phase, nonce: string): Push | undefined {
+    const answers = (this.#asked.size > 0 || this.#askedAll || this.#mustAnswer) && this.#outstanding.size < MAX_OUTSTANDING_ANSWERS;
+    const changes = phase !== 'answers' && !this.busy && !this.idle;
+    // Asked of every type and phase whenever one of them has something.
+    if (!answers && !changes) return undefined;
     const draft = new Draft();
-    let open = false;
-    if (this.#outstanding.size < MAX_OUTSTANDING_ANSWERS) open = this.#answer(lookup, draft);
-    if (phase !== 'answers' && this.#outstanding.size === 0) this.#lookAtChanges(lookup, draft, phase === 'all');
-    if (draft.empty && !(this.#mustAnswer && !open && this.#outstanding.size < MAX_OUTSTANDING_ANSWERS)) return undefined;
+    const open = answers && this.#answer(lookup, draft);
+    if (changes) this.#lookAtChanges(lookup, draft, phase === 'all');
+    if (draft.empty && !(this.#mustAnswer && answers && !open)) return undefined;
     this.#mustAnswer = false;
     const versions = draft.versions();
     this.#outstanding.set(nonce, versions);

@@ -94,6 +94,7 @@ export class SotwSubscription implements TypeSubscription {
 
   next(lookup: Lookup, phase: Phase, nonce: string): Push | undefined {
     if (this.busy || this.names.size === 0) return undefined;
+    if (this.idle && !this.#mustAnswer && this.#asked.size === 0) return undefined;
     const resources = this.#whole ? this.#nextWhole(lookup, phase) : this.#nextByName(lookup, phase);
     if (resources === undefined) return undefined;
     this.#mustAnswer = false;

@@ -67,7 +67,8 @@ export class DiscoveryStream<S extends TypeSubscription> {
   readonly #unsettled = new Set<TypeUrl>();
   readonly #connectedAtMs: number;
   readonly #onReady: () => void;
-  #nonce = 0;
+  #nonces = 0;
+  #nextNonce = '1';
   #signalled = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
@@ -167,10 +168,11 @@ export class DiscoveryStream<S extends TypeSubscription> {
   #take(typeUrl: TypeUrl, phase: Phase): TypedPush | undefined {
     const state = this.#types.get(typeUrl);
     if (state === undefined) return undefined;
-    const nonce = (this.#nonce + 1).toString(36);
+    const nonce = this.#nextNonce;
     const push = state.subscription.next(state.lookup, phase, nonce);
     if (push === undefined) return undefined;
-    this.#nonce += 1;
+    this.#nonces += 1;
+    this.#nextNonce = (this.#nonces + 1).toString(36);
     const version = responseVersion(push);
     state.sentAtMs = this.#service.clock.now();
     state.sentVersion = version;
@@ -260,6 +262,9 @@ function syncOf(state: TypeState<TypeSubscription>): TypeStatus['sync'] {
 }
 
 function responseVersion(push: Push): string {
+  const [only] = push.resources;
+  // Its own says as much, and most responses are of one resource.
+  if (only !== undefined && push.versions.size === 1) return only.version;
   const lines: string[] = [];
   for (const [name, version] of push.versions) lines.push(`${name} ${version}\n`);
   return versionOf(lines.join(''));
