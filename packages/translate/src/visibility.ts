@@ -52,6 +52,8 @@ export class Visibility {
   readonly #reader: Reader;
   readonly sidecar: Sidecar | undefined;
   readonly #egress: readonly EgressHost[] | undefined;
+  /** But for what is only sent to a proxy port. */
+  readonly #own: readonly EgressHost[] | undefined;
   /** What is asked is a proxy that requests are sent to, whatever their host: so that is what says where they go. */
   readonly isForProxy: boolean;
 
@@ -65,6 +67,7 @@ export class Visibility {
       proxy === undefined
         ? egress
         : egress?.filter((one) => one.proxied && one.port === proxy.port).map((one) => ({ ...one, port: undefined, proxied: false }));
+    this.#own = this.#egress?.some(({ proxied }) => proxied) ? this.#egress.filter(({ proxied }) => !proxied) : this.#egress;
     if (this.sidecar !== undefined) reader.uses(this.sidecar);
   }
 
@@ -99,8 +102,12 @@ export class Visibility {
 
   /** Whether a service is called through an HTTP_PROXY port. */
   isProxied({ namespace, hostname }: Pick<Service, 'namespace' | 'hostname'>): boolean {
-    const proxied = this.#egress?.filter((egress) => egress.proxied) ?? [];
-    return proxied.length > 0 && this.#imports(namespace, hostname, proxied);
+    if (this.#egress === this.#own) return false;
+    return this.#imports(
+      namespace,
+      hostname,
+      this.#egress?.filter(({ proxied }) => proxied),
+    );
   }
 
   /** Whether a listener of the Sidecar's egress names the port, for services. */
@@ -115,11 +122,6 @@ export class Visibility {
     if (found === undefined || !this.#imports(namespace, hostname, this.#scopeOf(port))) return undefined;
     const { name = '', protocol } = found.port!;
     return { port, protocol: protocolOf(name, protocol, '', port), bind: found.bind ?? '', bound: found.captureMode === 'NONE' };
-  }
-
-  /** But for what is only sent to a proxy port. */
-  get #own(): readonly EgressHost[] | undefined {
-    return this.#egress?.filter((egress) => !egress.proxied);
   }
 
   #imports(namespace: string, host: string, scope: readonly EgressHost[] | undefined = this.#own): boolean {
