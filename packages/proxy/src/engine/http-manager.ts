@@ -111,6 +111,7 @@ export class HttpManager implements TimerTarget {
     if (first !== null) first.previous = stream;
     this.#first = stream;
     this.activeStreams++;
+    this.runtime.turn.streams++;
     if (this.#sweep === undefined && this.#streamIdleMs > 0) this.#sweep = this.runtime.wheel.arm(this.#streamIdleMs / IDLE_STEPS, this);
   }
 
@@ -139,6 +140,7 @@ export class HttpManager implements TimerTarget {
     if (stream.next !== null) stream.next.previous = stream.previous;
     stream.previous = stream.next = null;
     this.activeStreams--;
+    this.runtime.turn.streams--;
     this.stats.complete(stream.responseCode);
   }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManualTurn } from '../http/testing/manual-turn.ts';
 import { Wire } from '../http/testing/wire.ts';
-import { HIGH_WATER_BYTES, LARGE_SLAB_BYTES, MAX_FREE_SMALL_SLABS, SMALL_SLAB_BYTES, Turn, TurnWriter } from './turn-writer.ts';
+import { HIGH_WATER_BYTES, LARGE_SLAB_BYTES, MAX_FREE_SMALL_SLABS, MAX_QUIET_STREAMS, SMALL_SLAB_BYTES, Turn, TurnWriter } from './turn-writer.ts';
 
 /** A wire that notes each write. */
 class CountingWire extends Wire {
@@ -53,6 +53,65 @@ describe('TurnWriter', () => {
     runs[0]!();
     writers[0]!.latin1('c');
     expect(runs).toHaveLength(2);
+  });
+
+  describe('where few requests are under way', () => {
+    const late: (() => void)[] = [];
+    const soon: (() => void)[] = [];
+    const openQuiet = (streams: number): { turn: Turn; wire: CountingWire; writer: TurnWriter } => {
+      late.length = soon.length = 0;
+      const turn = new Turn(
+        (run) => late.push(run),
+        undefined,
+        undefined,
+        (run) => soon.push(run),
+      );
+      turn.streams = streams;
+      const wire = new CountingWire();
+      return { turn, wire, writer: new TurnWriter(turn, wire) };
+    };
+
+    it('sends after the call that brought what was read, all of it in one write', () => {
+      const { wire, writer } = openQuiet(MAX_QUIET_STREAMS);
+      writer.latin1('a');
+      writer.latin1('b');
+      expect([soon.length, late.length, wire.text]).toEqual([1, 0, '']);
+      soon.shift()!();
+      expect([wire.writes, late.length]).toEqual([[2], 0]);
+      writer.latin1('c');
+      soon.shift()!();
+      expect(wire.text).toBe('abc');
+    });
+
+    it('waits for the end of the turn where there are more', () => {
+      const { wire, writer } = openQuiet(MAX_QUIET_STREAMS + 1);
+      writer.latin1('a');
+      expect([soon.length, late.length]).toEqual([0, 1]);
+      late.shift()!();
+      expect(wire.text).toBe('a');
+    });
+
+    it('joins the parts of a body within the turn all the same', () => {
+      const { wire, writer } = openQuiet(1);
+      bytes(writer, 'x'.repeat(8_000));
+      soon.shift()!();
+      expect([wire.writes, late.length]).toEqual([[], 1]);
+      bytes(writer, 'x'.repeat(8_000));
+      expect(soon).toHaveLength(0);
+      late.shift()!();
+      expect(wire.writes).toEqual([16_000]);
+    });
+
+    it('gives the slab back at the end of the turn, when TLS has let go of it', () => {
+      const { wire, writer } = openQuiet(1);
+      wire.full = true;
+      writer.latin1('a');
+      soon.shift()!();
+      expect([wire.writes, soon.length, late.length]).toEqual([[1], 0, 1]);
+      wire.drain();
+      late.shift()!();
+      expect(writer.buffer).toHaveLength(0);
+    });
   });
 
   it('cuts what is larger than a slab, in order, and takes large slabs after that', () => {

@@ -7,6 +7,10 @@ export const LARGE_SLAB_BYTES = 64 * 1024;
 /** Free slabs that a turn keeps, at most 1 MiB and 2 MiB: small ones for as many connections as write in one turn of a busy proxy. */
 export const MAX_FREE_SMALL_SLABS = 64;
 export const MAX_FREE_LARGE_SLABS = 32;
+/** Requests under way up to which what is written for one leaves at once: there is hardly another whose message could share a record or a call. */
+export const MAX_QUIET_STREAMS = 2;
+/** More than this is a body's, of which more is coming: it waits for the end of the turn. */
+const SOON_BYTES = 4 * 1024;
 /** Unsent bytes of a transport from which its codec is told to stop. */
 export const HIGH_WATER_BYTES = 128 * 1024;
 
@@ -36,33 +40,75 @@ export class Slabs {
 
 /**
  * One turn of the event loop for all connections of a proxy: what they write in it leaves at its end. `schedule` is
- * `setImmediate`, which runs after all sockets that were readable have been read.
+ * `setImmediate`, which runs after all sockets that were readable have been read. `soon`, if there is one, runs after the
+ * call of Node's that brought what was read: where few requests are under way, nobody waits for the other sockets.
  */
 export class Turn {
   readonly slabs: Slabs;
+  /** Requests under way. */
+  streams: number;
   private readonly schedule: (run: () => void) => void;
+  private readonly soon: ((run: () => void) => void) | null;
   private readonly run: () => void;
+  private readonly runSoon: () => void;
   private readonly onFault: (error: unknown) => void;
   private scheduled: boolean;
+  private scheduledSoon: boolean;
   private due: TurnWriter[];
+  private dueSoon: TurnWriter[];
   private spare: TurnWriter[];
 
   /** `onFault`: what a write throws; the other connections of the turn write all the same. */
-  constructor(schedule: (run: () => void) => void, onFault: (error: unknown) => void = rethrow, slabs: Slabs = new Slabs()) {
+  constructor(
+    schedule: (run: () => void) => void,
+    onFault: (error: unknown) => void = rethrow,
+    slabs: Slabs = new Slabs(),
+    soon: ((run: () => void) => void) | null = null,
+  ) {
     this.slabs = slabs;
+    this.streams = 0;
     this.schedule = schedule;
+    this.soon = soon;
     this.onFault = onFault;
     this.run = () => this.end();
+    this.runSoon = () => this.endSoon();
     this.scheduled = false;
+    this.scheduledSoon = false;
     this.due = [];
+    this.dueSoon = [];
     this.spare = [];
   }
 
   add(writer: TurnWriter): void {
+    if (this.soon === null || this.streams > MAX_QUIET_STREAMS) {
+      this.addLate(writer);
+      return;
+    }
+    this.dueSoon.push(writer);
+    if (this.scheduledSoon) return;
+    this.scheduledSoon = true;
+    this.soon(this.runSoon);
+  }
+
+  /** At the end of the turn, however few requests are under way. */
+  addLate(writer: TurnWriter): void {
     this.due.push(writer);
     if (this.scheduled) return;
     this.scheduled = true;
     this.schedule(this.run);
+  }
+
+  private endSoon(): void {
+    this.scheduledSoon = false;
+    const due = this.dueSoon;
+    this.dueSoon = this.spare;
+    this.spare = due;
+    for (let i = 0; i < due.length; i++) {
+      const writer = due[i]!;
+      if (writer.brief) this.endTurnOf(writer);
+      else this.addLate(writer);
+    }
+    due.length = 0;
   }
 
   private end(): void {
@@ -70,14 +116,16 @@ export class Turn {
     this.due = this.spare;
     this.spare = due;
     this.scheduled = false;
-    for (let i = 0; i < due.length; i++) {
-      try {
-        due[i]!.endTurn();
-      } catch (error) {
-        this.onFault(error);
-      }
-    }
+    for (let i = 0; i < due.length; i++) this.endTurnOf(due[i]!);
     due.length = 0;
+  }
+
+  private endTurnOf(writer: TurnWriter): void {
+    try {
+      writer.endTurn();
+    } catch (error) {
+      this.onFault(error);
+    }
   }
 }
 
@@ -164,6 +212,11 @@ export class TurnWriter {
     if (!this.transport.write(chunk) && this.transport.writableLength >= this.highWaterBytes) this.blocked = true;
   }
 
+  /** It has little to send, and has sent nothing that the transport still holds. */
+  get brief(): boolean {
+    return this.turnBytes === 0 && this.position - this.start <= SOON_BYTES;
+  }
+
   endTurn(): void {
     this.due = false;
     this.flush();
@@ -182,7 +235,7 @@ export class TurnWriter {
     }
     this.settling = true;
     this.due = true;
-    this.turn.add(this);
+    this.turn.addLate(this);
   }
 
   /** The transport's 'drain'. */

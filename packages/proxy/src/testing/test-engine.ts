@@ -91,14 +91,10 @@ export class TestEngine {
     const faults = new Faults(log);
     this.runtime = {
       turn: new Turn(
-        (run) => {
-          this.#scheduledTurns++;
-          setImmediate(() => {
-            this.#scheduledTurns--;
-            run();
-          });
-        },
+        (run) => setImmediate(this.#counted(run)),
         (error) => faults.report(error, 'a write'),
+        undefined,
+        (run) => queueMicrotask(this.#counted(run)),
       ),
       gate: null,
       readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
@@ -241,6 +237,14 @@ export class TestEngine {
     await this.settle();
     while (this.clock.step(untilMs)) await this.settle();
     await this.settle();
+  }
+
+  #counted(run: () => void): () => void {
+    this.#scheduledTurns++;
+    return () => {
+      this.#scheduledTurns--;
+      run();
+    };
   }
 
   /** Lets time pass until it is so. */
