@@ -134,6 +134,17 @@ it('says which of them a proxy does not run, in the same words', async () => {
   expect(refused.assumed.join()).toMatch(/EnvoyFilter shop\/lua, filter-1\.yaml:\d+, is left out: our proxy refuses it, .*lua/);
 });
 
+it('leaves one out for what it does to a virtual host that is not asked', async () => {
+  const host = `
+  - applyTo: VIRTUAL_HOST
+    match: { context: SIDECAR_OUTBOUND }
+    patch: { operation: ADD, value: { name: own, domains: ["*"], routes: [{ match: { prefix: / }, direct_response: { status: 418 } }] } }`;
+  const route = inVirtualHost('INSERT_FIRST', '{ name: own, match: { prefix: / }, direct_response: { status: 418 } }');
+  const refused = await asked(filter(route + host));
+  expect(refused).toMatchObject({ decision: 'route', patchedBy: [] });
+  expect(refused.assumed.join()).toContain('EnvoyFilter shop/mine, filter-0.yaml:2, is left out: our proxy refuses it, routes 8080:');
+});
+
 it('is asked in front of a workload too', async () => {
   const { resources, others } = await readResources([
     { file: 'shop.yaml', text: SERVICES },
