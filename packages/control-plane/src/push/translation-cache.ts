@@ -21,7 +21,7 @@ export interface Entry<Client> {
   reads: ReadonlySet<NodeField>;
   /** 'pending': cannot be translated now; clients keep what they have. */
   resource: VersionedResource | 'pending' | undefined;
-  keys: ReadonlySet<Key>;
+  keys: readonly Key[];
   sources: readonly ResourceRef[];
   notes: readonly Note[];
   readonly clients: Set<Client>;
@@ -31,6 +31,12 @@ export interface Entry<Client> {
 export type Translator = (node: ProxyNode, typeUrl: TypeUrl, name: string) => TranslatedMessage | 'failed' | undefined;
 
 const NOTHING: ReadonlySet<Key> = new Set();
+
+/** Entries that hang on a key, and the key as one text that they share: each translation makes its own. */
+interface Filed<Client> {
+  readonly key: Key;
+  readonly entries: Set<Entry<Client>>;
+}
 /** Of a translation that failed before it could say what it reads. */
 const ITSELF: ReadonlySet<NodeField> = new Set(['id']);
 
@@ -40,7 +46,7 @@ export class TranslationCache<Client extends Holder<Client>> {
   readonly #entries = new Set<Entry<Client>>();
   /** By type and name. */
   readonly #shared = new Map<string, SharedByNode<Entry<Client>>>();
-  readonly #byKey = new Map<Key, Set<Entry<Client>>>();
+  readonly #byKey = new Map<Key, Filed<Client>>();
   /** Those that could not be translated: tried again with every change. */
   readonly #failed = new Set<Entry<Client>>();
 
@@ -66,7 +72,7 @@ export class TranslationCache<Client extends Holder<Client>> {
     }
     let entry = shared.get(node);
     if (entry === undefined) {
-      entry = { typeUrl, name, node, reads: new Set(), resource: undefined, keys: NOTHING, sources: [], notes: [], clients: new Set() };
+      entry = { typeUrl, name, node, reads: new Set(), resource: undefined, keys: [], sources: [], notes: [], clients: new Set() };
       this.#entries.add(entry);
       entry.reads = this.#fill(entry);
       shared.set(node, entry.reads, entry);
@@ -90,7 +96,7 @@ export class TranslationCache<Client extends Holder<Client>> {
   /** Translates again what hangs on the touched keys. Gives the entries whose content is another now for one of their clients, with the content before. */
   refresh(touched: ReadonlySet<Key>): ReadonlyMap<Entry<Client>, VersionedResource | undefined> {
     const affected = new Set(touched.has(keys.settings) ? this.#entries : this.#failed);
-    for (const key of touched) for (const entry of this.#byKey.get(key) ?? []) affected.add(entry);
+    for (const key of touched) for (const entry of this.#byKey.get(key)?.entries ?? []) affected.add(entry);
     const changed = new Map<Entry<Client>, VersionedResource | undefined>();
     const parting: [entry: Entry<Client>, before: VersionedResource | 'pending' | undefined][] = [];
     for (const entry of affected) {
@@ -148,16 +154,19 @@ export class TranslationCache<Client extends Holder<Client>> {
   #index(entry: Entry<Client>, keys: ReadonlySet<Key>): void {
     for (const key of entry.keys) {
       if (keys.has(key)) continue;
-      const entries = this.#byKey.get(key);
-      entries?.delete(entry);
-      if (entries?.size === 0) this.#byKey.delete(key);
+      const filed = this.#byKey.get(key);
+      filed?.entries.delete(entry);
+      if (filed?.entries.size === 0) this.#byKey.delete(key);
     }
-    for (const key of keys) {
-      const entries = this.#byKey.get(key);
-      if (entries === undefined) this.#byKey.set(key, new Set([entry]));
-      else entries.add(entry);
-    }
-    entry.keys = keys;
+    entry.keys = Array.from(keys, (key) => {
+      let filed = this.#byKey.get(key);
+      if (filed === undefined) {
+        filed = { key, entries: new Set() };
+        this.#byKey.set(key, filed);
+      }
+      filed.entries.add(entry);
+      return filed.key;
+    });
   }
 }
 
