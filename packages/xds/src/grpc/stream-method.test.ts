@@ -7,7 +7,7 @@ import { create } from '@bufbuild/protobuf';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { frameMessage } from './message-splitter.ts';
+import { frameMessage, MessageSplitter } from './message-splitter.ts';
 import { createGrpcServer, type GrpcServer } from './server.ts';
 import type { StreamMethod } from './stream-method.ts';
 import { unaryMethod } from './unary-method.ts';
@@ -119,6 +119,26 @@ test('a client that goes ends the method', async () => {
   await new Promise((resolve) => stream.once('data', resolve));
   stream.close(constants.NGHTTP2_CANCEL);
   expect(await gone.promise).toBeUndefined();
+});
+
+test('long messages come whole and in order, before the status', async () => {
+  const lengths = [40_000, 3, 12_283, 100_000, 0];
+  await serve((call) => ({
+    ...echo(call),
+    onMessage() {
+      for (const length of lengths) call.send(Buffer.alloc(length, length % 251));
+      call.end();
+    },
+  }));
+  const stream = call();
+  const heard: string[] = [];
+  const splitter = new MessageSplitter(1_000_000);
+  stream.on('data', (chunk: Buffer) =>
+    splitter.push(chunk, (message) => heard.push(`${message.length} ${message.equals(Buffer.alloc(message.length, message.length % 251))}`)),
+  );
+  stream.write(frameMessage(Buffer.from('a')));
+  expect(await outcome(stream)).toMatchObject({ status: '0' });
+  expect(heard).toEqual(lengths.map((length) => `${length} true`));
 });
 
 test('who does not read is not written to without end', async () => {
