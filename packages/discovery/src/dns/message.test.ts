@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeResponse, encodeQuery } from './message.ts';
@@ -56,6 +57,15 @@ describe('a response', () => {
     ['more records than fit', response([], [65_535, 65_535, 65_535])],
     ['a pointer to itself', response([`c01b000100010000003c00047f000001`])],
     ['a pointer forward', response([`c0ff000100010000003c00047f000001`])],
+    ['a SRV record that is shorter than its target', response([srv('0001000a1f900162c00e', 9)])],
+    ['a SRV record that is longer than its target', response([srv('0001000a1f900162c00e00', 11)])],
+    ['a SRV record without a target', response([srv('0001000a1f90', 6)])],
+    ['an alias with something behind it', response([`${NAME}000500010000003c00050162c00e00`])],
+    ['an answer to a question of another type', Buffer.from(response([]).toString('hex').replace('00210001', '00100001'), 'hex')],
+    ['an answer to two questions', Buffer.from(response([]).toString('hex').replace('81800001', '81800002'), 'hex')],
+    ['a name of more than 255 bytes', response([`${`3f${'61'.repeat(63)}`.repeat(4)}00000100010000003c00047f000001`])],
+    ['a label of 64 bytes', response([`40${'61'.repeat(64)}00000100010000003c00047f000001`])],
+    ['a name that goes past the end', response(['3f6161'])],
     ['an address of three bytes', response([`${NAME}000100010000003c00037f0000`])],
     ['a label with a dot in it', response([srv('0001000a1f9003612e6200', 11)])],
     ['a label with a control character', response([srv('0001000a1f90016200'.replace('0162', '010a'), 9)])],
@@ -68,15 +78,41 @@ describe('a response', () => {
     expect(decodeResponse(response([srv('0001000a1f900162c00e', 10)], [1, 0, 0], '8380'))).toMatchObject({ truncated: true, answers: [] });
   });
 
-  test('may be any bytes', () => {
-    const whole = response([srv('0001000a1f900162c00e', 10), `${NAME}000100010000003c00047f000001`]);
+  test('that repeats no question is one all the same', () => {
+    expect(decodeResponse(Buffer.from('123481810000000000000000', 'hex'))).toMatchObject({ id: 0x1234, question: undefined, rcode: 1 });
+  });
+
+  // Pieces of which messages are made, so that many of these are read far.
+  const piece = fc.oneof(
+    fc.constantFrom(NAME, 'c00e', '00', '0161', '3f', '000100010000003c00047f000001', srv('0001000a1f900162c00e', 10), `${NAME}0005000100000000`),
+    fc.nat(0x3fff).map((at) => (0xc000 | at).toString(16)),
+    fc.uint8Array({ maxLength: 12 }).map((bytes) => Buffer.from(bytes).toString('hex')),
+  );
+  const counts = fc.tuple(fc.nat(9), fc.nat(3), fc.nat(9));
+  const made = fc.tuple(fc.array(piece, { maxLength: 40 }), counts).map(([pieces, each]) => response(pieces, each));
+  const whole = response([srv('0001000a1f900162c00e', 10), `${NAME}000100010000003c00047f000001`]);
+  const changed = fc.tuple(fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 6 }), fc.nat(whole.length)).map(([changes, length]) => {
+    const message = Buffer.from(whole.subarray(0, length));
+    for (const [at, byte] of changes) if (at < length) message[at] = byte;
+    return message;
+  });
+
+  test('may be any bytes: none is read to more than it has, or to what is no name', () => {
+    const sane = ({ name }: { readonly name: string }): boolean =>
+      name === '' || (name.length <= 253 && name.split('.').every(({ length }) => length > 0 && length < 64));
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 6 }), fc.nat(whole.length), (changes, length) => {
-        const message = Buffer.from(whole.subarray(0, length));
-        for (const [at, byte] of changes) if (at < length) message[at] = byte;
+      fc.property(fc.oneof(made, changed, fc.uint8Array({ maxLength: 80 }).map(Buffer.from)), (message) => {
         const decoded = decodeResponse(message);
-        expect(decoded === undefined || decoded.answers.length <= 2).toBe(true);
+        if (decoded === undefined) return;
+        const records = [...decoded.answers, ...decoded.additionals];
+        expect(records.length).toBeLessThanOrEqual(message.readUInt16BE(6) + message.readUInt16BE(10));
+        expect(records.length * 11).toBeLessThan(message.length);
+        for (const record of records) {
+          expect(sane(record) && (!('target' in record) || sane({ name: record.target })), JSON.stringify(record)).toBe(true);
+          expect(!('address' in record) || isIP(record.address) === (record.type === 'A' ? 4 : 6), JSON.stringify(record)).toBe(true);
+        }
       }),
+      { numRuns: 1_000 },
     );
   });
 });

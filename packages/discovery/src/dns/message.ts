@@ -21,6 +21,7 @@ const MAX_RECORDS = 6_000;
 export const RCODE_NO_ERROR = 0;
 export const RCODE_FORMAT_ERROR = 1;
 export const RCODE_NAME_ERROR = 3;
+export const RCODE_NOT_IMPLEMENTED = 4;
 const RCODE_NAMES: readonly string[] = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 
 export function rcodeName(rcode: number): string {
@@ -55,6 +56,7 @@ export type DnsRecord = AddressRecord | SrvRecord | AliasRecord;
 
 export interface DnsResponse {
   readonly id: number;
+  /** undefined: it repeats none, as one does that could not read the question. */
   readonly question: { readonly name: string; readonly type: QueryType } | undefined;
   /** The rest is to be had by TCP. */
   readonly truncated: boolean;
@@ -89,7 +91,7 @@ export function encodeQuery(id: number, name: string, type: QueryType, edns: boo
   return message;
 }
 
-/** undefined: it is no answer that can be read. What a truncated one has of its records is left out. */
+/** undefined: it is no answer that can be read, or one to what nobody here asks. What a truncated one has of its records is left out. */
 export function decodeResponse(message: Buffer): DnsResponse | undefined {
   if (message.length < HEADER_BYTES) return undefined;
   const flags = message.readUInt16BE(2);
@@ -98,7 +100,7 @@ export function decodeResponse(message: Buffer): DnsResponse | undefined {
   try {
     const questions = message.readUInt16BE(4);
     const question = questions === 1 ? reader.question() : undefined;
-    if (questions > 1) return undefined;
+    if (questions > 0 && question === undefined) return undefined;
     const truncated = (flags & 0x0200) !== 0;
     const head = { id: message.readUInt16BE(0), question, truncated, rcode: flags & 0x0f };
     if (truncated) return { ...head, answers: [], additionals: [], negativeTtlS: undefined };
@@ -169,12 +171,11 @@ class Reader {
         if (length !== 16) throw new RangeError('an AAAA record of another length');
         return { type: 'AAAA', name, ttlS, address: ipv6Text(this.#message.subarray(at, at + 16)) };
       case CNAME:
-        return { type: 'CNAME', name, ttlS, target: this.#name() };
+        return { type: 'CNAME', name, ttlS, target: this.#nameUntil(at + length) };
       case TYPE_NUMBER.SRV: {
-        if (length < 7) throw new RangeError('a SRV record that is too short');
         this.#at = at + 6;
         const [priority, weight, port] = [0, 2, 4].map((offset) => this.#message.readUInt16BE(at + offset)) as [number, number, number];
-        return { type: 'SRV', name, ttlS, priority, weight, port, target: this.#name() };
+        return { type: 'SRV', name, ttlS, priority, weight, port, target: this.#nameUntil(at + length) };
       }
       default:
         return undefined;
@@ -186,6 +187,13 @@ class Reader {
     this.#name();
     if (this.#at + 20 !== end) throw new RangeError('a SOA record of another length');
     return this.#message.readUInt32BE(this.#at + 16);
+  }
+
+  /** A name that is the rest of a record. */
+  #nameUntil(end: number): string {
+    const name = this.#name();
+    if (this.#at !== end) throw new RangeError('a record of another length than its name');
+    return name;
   }
 
   /** A name, and on behind it. A pointer goes back, so that there is an end. */
