@@ -61,8 +61,9 @@ describe('an answer of several services, which may be cut short', () => {
   });
 });
 
-test('a server that knows no EDNS is asked without', async () => {
+test.each([false, true])('a server that knows no EDNS is asked without (where it answers with no more than a header: %s)', async (headerAlone) => {
   dns.withoutEdns = true;
+  if (headerAlone) dns.shortens = (answer) => ((answer[3]! & 15) === 1 ? Buffer.concat([answer.subarray(0, 4), Buffer.alloc(8)]) : answer);
   dns.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.1' }];
   expect(await client.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.1' }] } });
 });
@@ -81,6 +82,7 @@ describe('a forged answer is passed over', () => {
     ['to another question', forged((answer) => answer.write('b', 13))],
     ['of another type', forged((answer) => answer.writeUInt16BE(28, 12 + 'a.example'.length + 2))],
     ['that is a question', forged((answer) => answer.writeUInt16BE(0x0100, 2))],
+    ['without its question', (query) => [Buffer.concat([query.subarray(0, 2), Buffer.from('81800000000100000000000001000100000005000442424242', 'hex')])]],
     ['that cannot be read', () => [Buffer.from('garbage'), Buffer.alloc(0)]],
   ])('%s', async (_, forge) => {
     dns.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.1' }];
@@ -123,6 +125,40 @@ describe('where a server does not answer', () => {
     other.stop();
   });
 
+  test('the others are asked before it for half a minute', async () => {
+    dns.silent = true;
+    const other = await FakeDns.start();
+    other.zone = [{ name: 'a.example', ttlS: 5, data: 'A 127.0.0.2' }];
+    const both = createDnsClient({ clock, servers: () => [dns.server, other.server] });
+    const first = both.query('a.example', 'A');
+    await dns.untilAsked(1);
+    clock.advance(2_000);
+    await first;
+    await both.query('a.example', 'A');
+    expect([dns.asked.length, other.asked.length, clock.timers]).toEqual([1, 2, 0]);
+    clock.advance(30_000);
+    dns.silent = false;
+    await both.query('a.example', 'A');
+    expect([dns.asked.length, other.asked.length]).toEqual([2, 2]);
+    other.stop();
+  });
+
+  test('what each of several said is said', async () => {
+    const other = await FakeDns.start();
+    dns.rcode = 2;
+    other.rcode = 5;
+    const both = createDnsClient({ clock, servers: () => [dns.server, other.server] });
+    expect(await both.query('a.example', 'A')).toEqual({ failed: `SERVFAIL from 127.0.0.1:${dns.server.port}, REFUSED from 127.0.0.1:${other.server.port}` });
+    other.stop();
+  });
+
+  test('that cannot be asked at all that is said, and nothing is left behind', async () => {
+    const none = createDnsClient({ clock, servers: () => [{ host: '127.0.0.1', port: 70_000 }] });
+    expect(await none.query('a.example', 'A')).toEqual({ failed: 'ERR_SOCKET_BAD_PORT from 127.0.0.1:70000' });
+    expect(clock.timers).toBe(0);
+    clock.advance(5_000);
+  });
+
   test('with nobody there that is said at once', async () => {
     const gone = createDnsClient({ clock, servers: () => [{ host: '127.0.0.1', port: closedPort }] });
     const closedPort = dns.server.port;
@@ -162,5 +198,10 @@ test.each([
   ['127.0.0.1:8600', '127.0.0.1', 8600],
   ['::1', '::1', 53],
   ['[::1]:8600', '::1', 8600],
+  ['[::1]', '::1', 53],
+  ['fe80::1%eth0', 'fe80::1%eth0', 53],
+  ['[fe80::1%eth0]:8600', 'fe80::1%eth0', 8600],
 ])('%s is a server', (text, host, port) => expect(dnsServerOf(text)).toEqual({ host, port }));
-test.each(['', 'dns.example', '127.0.0.1:0', '127.0.0.1:70000', '[::1'])('%s is none', (text) => expect(dnsServerOf(text)).toBeUndefined());
+test.each(['', '1.2', '999.1.1.1', '[127.0.0.1]:53', '1:2:3', 'dns.example', '127.0.0.1:0', '127.0.0.1:70000', '[::1'])('%s is none', (text) =>
+  expect(dnsServerOf(text)).toBeUndefined(),
+);

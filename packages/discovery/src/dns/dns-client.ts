@@ -1,8 +1,18 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Clock } from '../clock.ts';
-import { type DnsResponse, decodeResponse, encodeQuery, type QueryType, RCODE_FORMAT_ERROR, RCODE_NAME_ERROR, RCODE_NO_ERROR, rcodeName } from './message.ts';
+import {
+  type DnsResponse,
+  decodeResponse,
+  encodeQuery,
+  type QueryType,
+  RCODE_FORMAT_ERROR,
+  RCODE_NAME_ERROR,
+  RCODE_NO_ERROR,
+  RCODE_NOT_IMPLEMENTED,
+  rcodeName,
+} from './message.ts';
 
 const QUERY_TIMEOUT_MS = 2_000;
 /** A server that said nothing is asked once more: the datagram may be lost. */
@@ -15,6 +25,8 @@ const DEFAULT_PORT = 53;
 const MAY_BE_CUT_SHORT = 3;
 /** One that has never answered by TCP is not asked so again for this long: it may drop what it does not serve. */
 const WITHOUT_TCP_MS = 60_000;
+/** One that said nothing is asked behind the others for this long: else every question would wait for it first. */
+const SILENT_MS = 30_000;
 
 export interface DnsServer {
   readonly host: string;
@@ -38,19 +50,21 @@ export interface DnsClient {
   close(): void;
 }
 
-/** "127.0.0.1", "127.0.0.1:8600", "::1", "[::1]:8600"; undefined: it is none of them. */
+/** "127.0.0.1", "127.0.0.1:8600", "::1", "fe80::1%eth0", "[::1]:8600"; undefined: it is none of them. */
 export function dnsServerOf(text: string): DnsServer | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::(\d{1,5}))?$/.exec(text) ?? /^([0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/.exec(text);
-  const host = match?.[1] ?? match?.[2] ?? '';
-  const port = Number(match?.[3] ?? DEFAULT_PORT);
-  return host === '' || port < 1 || port > 65_535 ? undefined : { host, port };
+  if (isIP(text) !== 0) return { host: text, port: DEFAULT_PORT };
+  const match = /^(?:\[(?<v6>[^\]]*:[^\]]*)\]|(?<v4>[^:[\]]*))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups;
+  const host = match?.v6 ?? match?.v4 ?? '';
+  const port = Number(match?.port ?? DEFAULT_PORT);
+  return isIP(host) === 0 || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
 export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient {
   const enders = new Set<() => void>();
   const waiting: (() => void)[] = [];
   const speaksTcp = new Set<string>();
-  const withoutTcpUntilMs = new Map<string, number>();
+  const withoutTcp = new Lately(clock, WITHOUT_TCP_MS);
+  const silent = new Lately(clock, SILENT_MS);
   let inFlight = 0;
   let closed = false;
 
@@ -58,56 +72,69 @@ export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient
     const id = randomInt(0x10000);
     const query = encodeQuery(id, name, type, edns);
     const answers = (response: DnsResponse | undefined): response is DnsResponse =>
-      response !== undefined && response.id === id && response.question?.name === name && response.question.type === type;
+      response?.id === id &&
+      // One that could not read the question may leave it out, and says so.
+      (response.question === undefined ? !isAnswer(response) : response.question.name === name && response.question.type === type);
     const first = await exchange(server, (end) => byUdp(server, query, answers, end));
     if ('failed' in first) return first;
+    const { truncated, rcode } = first.response;
     // One from before EDNS.
-    if (edns && first.response.rcode === RCODE_FORMAT_ERROR) return ask(server, name, type, false);
-    const { truncated } = first.response;
+    if (edns && (rcode === RCODE_FORMAT_ERROR || rcode === RCODE_NOT_IMPLEMENTED)) return ask(server, name, type, false);
     if (!truncated && (type !== 'SRV' || first.response.answers.length < MAY_BE_CUT_SHORT)) return first;
-    const key = `${server.host} ${server.port}`;
-    if (!truncated && clock.now() < (withoutTcpUntilMs.get(key) ?? 0)) return first;
+    const key = textOf(server);
+    if (!truncated && withoutTcp.has(key)) return first;
     const whole = await exchange(server, (end) => byTcp(server, query, answers, end));
     if ('response' in whole) speaksTcp.add(key);
     // From a server that has TCP what came by UDP may be a part, from others there is nothing better.
     if ('response' in whole || truncated || speaksTcp.has(key)) return whole;
-    withoutTcpUntilMs.set(key, clock.now() + WITHOUT_TCP_MS);
+    withoutTcp.add(key);
     return first;
   }
 
   /** One way to ask, with the time that it has. */
-  function exchange({ host, port }: DnsServer, start: (end: (outcome: DnsOutcome) => void) => () => void): Promise<DnsOutcome> {
+  function exchange(server: DnsServer, start: (end: (outcome: DnsOutcome) => void) => () => void): Promise<DnsOutcome> {
     return new Promise((resolve) => {
+      let stop = (): void => {};
       const end = (outcome: DnsOutcome): void => {
         if (!enders.delete(cancel)) return;
         stopTimer();
         stop();
-        resolve('failed' in outcome ? { failed: `${outcome.failed} from ${host}:${port}` } : outcome);
+        resolve('failed' in outcome ? { failed: `${outcome.failed} from ${textOf(server)}` } : outcome);
       };
       const cancel = (): void => end({ failed: 'ended, no answer' });
       enders.add(cancel);
       const stopTimer = clock.after(QUERY_TIMEOUT_MS, () => end({ failed: 'no answer' }));
-      const stop = start(end);
+      try {
+        stop = start(end);
+      } catch (error) {
+        end({ failed: errorText(error as Error) });
+      }
     });
   }
 
   async function query(name: string, type: QueryType): Promise<DnsOutcome> {
-    let left = servers().slice(0, MAX_SERVERS);
-    let failed = 'there is no DNS server to ask';
+    const all = servers().slice(0, MAX_SERVERS);
+    if (all.length === 0) return { failed: 'there is no DNS server to ask' };
+    const failures = new Map<DnsServer, string>();
+    let left = all.toSorted((a, b) => Number(silent.has(textOf(a))) - Number(silent.has(textOf(b))));
     for (let round = 0; round < ROUNDS; round++) {
-      const silent: DnsServer[] = [];
+      const again: DnsServer[] = [];
       for (const server of left) {
         if (closed) return { failed: 'ended' };
         const outcome = await ask(server, name, type);
         if ('failed' in outcome) {
-          failed = outcome.failed;
-          silent.push(server);
-        } else if (outcome.response.rcode === RCODE_NO_ERROR || outcome.response.rcode === RCODE_NAME_ERROR) return outcome;
-        else failed = `${rcodeName(outcome.response.rcode)} from ${server.host}:${server.port}`;
+          silent.add(textOf(server));
+          again.push(server);
+          failures.set(server, outcome.failed);
+          continue;
+        }
+        silent.delete(textOf(server));
+        if (isAnswer(outcome.response)) return outcome;
+        failures.set(server, `${rcodeName(outcome.response.rcode)} from ${textOf(server)}`);
       }
-      left = silent;
+      left = again;
     }
-    return { failed };
+    return { failed: all.map((server) => failures.get(server)).join(', ') };
   }
 
   return {
@@ -128,6 +155,41 @@ export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient
       for (const end of [...enders]) end();
     },
   };
+}
+
+/** What happened to servers within the last `forMs`. */
+class Lately {
+  readonly #clock: Clock;
+  readonly #forMs: number;
+  readonly #atMs = new Map<string, number>();
+
+  constructor(clock: Clock, forMs: number) {
+    this.#clock = clock;
+    this.#forMs = forMs;
+  }
+
+  add(server: string): void {
+    this.#atMs.set(server, this.#clock.now());
+  }
+
+  delete(server: string): void {
+    this.#atMs.delete(server);
+  }
+
+  has(server: string): boolean {
+    const sinceMs = this.#clock.now() - (this.#atMs.get(server) ?? Number.NEGATIVE_INFINITY);
+    // Below 0 where somebody has set the clock back.
+    return sinceMs >= 0 && sinceMs < this.#forMs;
+  }
+}
+
+function textOf({ host, port }: DnsServer): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Not one that could not say. */
+function isAnswer({ rcode }: DnsResponse): boolean {
+  return rcode === RCODE_NO_ERROR || rcode === RCODE_NAME_ERROR;
 }
 
 type Answers = (response: DnsResponse | undefined) => response is DnsResponse;

@@ -36,6 +36,8 @@ export class FakeDns {
   withoutTcp = false;
   /** Knows no additional records in a question. */
   withoutEdns = false;
+  /** What becomes of an answer on its way. */
+  shortens: (answer: Buffer) => Buffer = (answer) => answer;
   /** Datagrams that are sent before the answer. */
   forge: (query: Buffer, answer: Buffer) => Buffer[] = () => [];
   /** Sees each datagram, and the port that it came from. */
@@ -52,7 +54,7 @@ export class FakeDns {
     udp.on('message', (query, { port, address }) => {
       this.onQuery(query, port);
       const answer = this.#answer(query, 'udp');
-      if (answer !== undefined) for (const message of [...this.forge(query, answer), answer]) udp.send(message, port, address);
+      if (answer !== undefined) for (const message of [...this.forge(query, answer), this.shortens(answer)]) udp.send(message, port, address);
     });
     tcp.on('connection', (socket) => {
       this.connections += 1;
