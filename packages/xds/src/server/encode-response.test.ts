@@ -33,3 +33,12 @@ test('so is a response with the state of the world', () => {
   expect(read.resources.map(bodyText)).toEqual(push.resources.map(({ body }) => bodyText(body)));
   expect(read.$unknown).toBeUndefined();
 });
+
+test('a long response leaves nothing in those after it', () => {
+  const long = { ...push, resources: [{ ...textResource('long', '1'), body: { ...textResource('long', '1').body, value: new Uint8Array(300_000) } }] };
+  const sizes = [long, push, long, push].map((one) => encodeDeltaResponse({ typeUrl: TypeUrl.cluster, push: one, version: 'v' }).length);
+  expect(sizes[0]).toBeGreaterThan(300_000);
+  expect([sizes[2], sizes[3]]).toEqual([sizes[0], sizes[1]]);
+  const read = fromBinary(DeltaDiscoveryResponseSchema, encodeDeltaResponse({ typeUrl: TypeUrl.cluster, push, version: 'v' }));
+  expect(read.resources.map(({ name }) => name)).toEqual(['a', 'r/orders']);
+});
