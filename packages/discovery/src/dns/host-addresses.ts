@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
-import { chase } from './chase.ts';
+import { chase, type RecordsByName, recordsByName } from './chase.ts';
 import type { DnsClient } from './dns-client.ts';
-import { type AddressRecord, type DnsRecord, RCODE_NAME_ERROR } from './message.ts';
+import { type AddressRecord, RCODE_NAME_ERROR } from './message.ts';
 import { FAILED_RETRY_MS, heldMs, negativeMs } from './ttl.ts';
 
 /** Hosts that are remembered; of more those whose answer is the oldest are forgotten. */
@@ -36,12 +36,14 @@ export class HostAddresses {
   }
 
   /** `given`: records that came with an answer about something else. */
-  resolve(host: string, given: readonly DnsRecord[]): Promise<HostAnswer> {
+  resolve(host: string, given: RecordsByName): Promise<HostAnswer> {
     const known = this.#known.get(host);
     const leftMs = (known?.untilMs ?? 0) - this.#clock.now();
+    // More is left than there was where somebody has set the clock back.
+    const holds = known !== undefined && leftMs > 0 && leftMs <= known.answer.ttlMs;
     const inGiven = chase(given, host, 'A');
     if (inGiven.records.length > 0) return Promise.resolve(this.#remember(host, found(inGiven)));
-    if (known !== undefined && leftMs > 0) return Promise.resolve({ ...known.answer, ttlMs: leftMs });
+    if (holds) return Promise.resolve({ ...known.answer, ttlMs: leftMs });
     const asked = this.#asked.get(host) ?? this.#ask(host, known?.answer.addresses ?? []).finally(() => this.#asked.delete(host));
     this.#asked.set(host, asked);
     return asked;
@@ -53,7 +55,7 @@ export class HostAddresses {
       const outcome = await this.#client.query(host, type);
       if ('failed' in outcome)
         return this.#remember(host, { addresses: before, ttlMs: FAILED_RETRY_MS, fault: `${host} could not be resolved (${outcome.failed})`, failed: true });
-      const chased = chase<'A' | 'AAAA'>(outcome.response.answers, host, type);
+      const chased = chase<'A' | 'AAAA'>(recordsByName(outcome.response.answers), host, type);
       if (chased.records.length > 0) return this.#remember(host, found(chased));
       negativeTtlMs = Math.min(negativeTtlMs, negativeMs(outcome.response.negativeTtlS));
       if (outcome.response.rcode === RCODE_NAME_ERROR) break;

@@ -1,5 +1,5 @@
 import type { SrvEndpoint } from '@outrigger/resources';
-import { chase } from './chase.ts';
+import { chase, recordsByName } from './chase.ts';
 import type { DnsClient } from './dns-client.ts';
 import type { HostAddresses } from './host-addresses.ts';
 import { type DnsResponse, RCODE_NAME_ERROR, type SrvRecord } from './message.ts';
@@ -14,6 +14,7 @@ export type SrvAnswer =
   | {
       readonly kind: 'found';
       readonly endpoints: readonly SrvEndpoint[];
+      /** How long what could be asked for holds. */
       readonly ttlMs: number;
       /** What is not as it should be all the same. */
       readonly faults: readonly string[];
@@ -35,7 +36,7 @@ export async function lookupSrv(client: DnsClient, hosts: HostAddresses, name: s
   const outcome = await client.query(name, 'SRV');
   if ('failed' in outcome) return { kind: 'failed', reason: outcome.failed };
   const { response } = outcome;
-  const { records, ttlMs } = chase(response.answers, name, 'SRV');
+  const { records, ttlMs } = chase(recordsByName(response.answers), name, 'SRV');
   const usable = records.filter(({ target, port }) => target !== '' && port !== 0);
   if (records.length === 0) return absent(response.rcode === RCODE_NAME_ERROR ? 'there is no such name' : 'it has no SRV records', response);
   if (usable.length === 0) return { ...absent('its SRV record says that there is no such service', response), decidedly: true };
@@ -43,13 +44,14 @@ export async function lookupSrv(client: DnsClient, hosts: HostAddresses, name: s
   const distinct = Map.groupBy(usable.toSorted(byPlace), ({ target, port }) => `${target} ${port}`);
   const sorted = [...distinct.values()].map(([first]) => first!);
   const used = sorted.slice(0, MAX_TARGETS);
-  const answers = await Promise.all(used.map(async (record) => ({ record, ...(await hosts.resolve(record.target, response.additionals)) })));
+  const additionals = recordsByName(response.additionals);
+  const answers = await Promise.all(used.map(async (record) => ({ record, ...(await hosts.resolve(record.target, additionals)) })));
   const all = endpointsOf(answers);
   const endpoints = all.slice(0, MAX_ENDPOINTS);
   const faults = [...new Set(answers.flatMap(({ fault }) => fault ?? []))];
   const leftOut = sorted.length - used.length + all.length - endpoints.length;
   if (leftOut > 0) faults.push(`${leftOut} of its endpoints are left out: ${MAX_ENDPOINTS} are used at most`);
-  const holdsMs = answers.reduce((least, answer) => Math.min(least, answer.ttlMs), heldMs(ttlMs));
+  const holdsMs = answers.reduce((least, answer) => (answer.failed ? least : Math.min(least, answer.ttlMs)), heldMs(ttlMs));
   const failing = answers.some(({ failed }) => failed);
   if (endpoints.length > 0) return { kind: 'found', endpoints, ttlMs: holdsMs, faults, failing };
   return failing ? { kind: 'failed', reason: faults[0]! } : { kind: 'absent', reason: faults[0]!, decidedly: false, ttlMs: holdsMs };

@@ -216,6 +216,32 @@ describe('a failure', () => {
   });
 });
 
+describe('a failure of one host', () => {
+  test('does not make the others wait', async () => {
+    dns.zone = [srv('0 1 80 a.example', 5), srv('0 1 80 b.example', 5), host('a.example', '10.0.0.1', 1), host('b.example', '10.0.0.2', 5)];
+    want(NAME);
+    await looked(1);
+    dns.refuses.add('a.example');
+    for (let looks = 2; looks < 10; looks++) {
+      clock.advance(await waits());
+      await looked(looks);
+    }
+    expect(fault()).toMatch(/^a\.example could not be resolved/);
+    expect(await waits()).toBeLessThanOrEqual(5_000);
+  });
+});
+
+test('addresses are not believed for longer where somebody sets the clock back', async () => {
+  dns.zone = [NAME, '_other._tcp.example'].map((name) => srv('0 1 80 a.example', 300, name));
+  dns.zone.push(host('a.example', '10.0.0.1', 60));
+  want(NAME);
+  await looked(1);
+  clock.stall(-3_600_000);
+  watch.want('checkout', new Set(['_other._tcp.example']));
+  await looked(2);
+  expect(asked('A')).toBe(2);
+});
+
 describe('that there is none', () => {
   beforeEach(async () => {
     dns.zone = [srv('0 1 80 a.example'), host('a.example', '10.0.0.1')];

@@ -168,6 +168,7 @@ class Watch implements SrvWatch {
     if (watched.endpoints !== undefined) this.#unkeep(name);
     if (!watched.started) return;
     this.#started -= 1;
+    if (this.#started === this.#watched.size) return;
     // Its place is for one that had none.
     for (const other of this.#watched.values()) {
       if (other.started) continue;
@@ -202,9 +203,10 @@ class Watch implements SrvWatch {
       case 'found':
         this.#setFault(watched, answer.faults.join('; '));
         this.#setEndpoints(watched, answer.endpoints);
-        return answer.failing ? Math.max(answer.ttlMs, retryMs(watched.failures)) : answer.ttlMs;
+        return answer.failing ? Math.min(answer.ttlMs, retryMs(watched.failures)) : answer.ttlMs;
       case 'absent': {
-        watched.absentSinceMs ??= clock.now();
+        // No later than now, should somebody have set the clock back.
+        watched.absentSinceMs = Math.min(watched.absentSinceMs ?? Number.POSITIVE_INFINITY, clock.now());
         const believed = answer.decidedly || clock.now() - watched.absentSinceMs >= ABSENCE_BELIEVED_AFTER_MS || watched.endpoints === undefined;
         if (believed) this.#setEndpoints(watched, []);
         this.#setFault(watched, answer.reason);

@@ -10,7 +10,9 @@ export function systemDnsServers(clock: Clock): () => readonly DnsServer[] {
   let servers: readonly DnsServer[] = [];
   let readAtMs = Number.NEGATIVE_INFINITY;
   return () => {
-    if (clock.now() - readAtMs >= READ_AGAIN_MS) {
+    const sinceMs = clock.now() - readAtMs;
+    // Below 0 where somebody has set the clock back.
+    if (sinceMs < 0 || sinceMs >= READ_AGAIN_MS) {
       readAtMs = clock.now();
       servers = new Resolver().getServers().flatMap((text) => dnsServerOf(text) ?? []);
     }
