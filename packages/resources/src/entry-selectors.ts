@@ -28,8 +28,9 @@ export class EntrySelectors extends SelectorIndex<Entry> {
     super(selectorOf);
   }
 
+  /** By name: in what order they came must not change which instance of a workload is which. */
   selectingWorkload(workload: Workload): readonly Entry[] {
-    return this.selecting(labelsIn(workload));
+    return [...this.selecting(labelsIn(workload))].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
   }
 }
 

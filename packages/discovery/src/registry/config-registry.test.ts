@@ -32,6 +32,7 @@ const ids = (hostname: string): string[] => registry.instancesOf(hostname).map((
 describe('names of SRV records', () => {
   const found = new Map<string, SrvEndpoint[]>();
   const wanted = new Map<string, readonly string[]>();
+  let onWant = (): void => {};
   let changed: (owners: ReadonlySet<string>) => void;
   const named = (srv: string): Resource => {
     const made = entry('orders', { resolution: 'DNS' });
@@ -40,9 +41,13 @@ describe('names of SRV records', () => {
 
   beforeEach(() => {
     found.clear();
+    onWant = () => {};
     registry = createConfigRegistry({
       srv: {
-        want: (owner, names) => wanted.set(owner, [...names]),
+        want: (owner, names) => {
+          wanted.set(owner, [...names]);
+          onWant();
+        },
         resolved: (name) => found.get(name),
         onChange: (listener) => {
           changed = listener;
@@ -60,6 +65,18 @@ describe('names of SRV records', () => {
     expect([...wanted.values()]).toEqual([['_http._tcp.b.example']]);
     registry.change({ put: [], remove: refsOf(named('')) });
     expect([...wanted.values()]).toEqual([[]]);
+  });
+
+  test('are never without somebody who wants them while they go from one entry to another', () => {
+    const renamed = (metadata: Resource['metadata']): Resource => ({ ...named('_http._tcp.a.example'), metadata });
+    const { metadata } = named('_http._tcp.a.example');
+    registry.change({ put: [named('_http._tcp.a.example')], remove: [] });
+    const all: string[][] = [];
+    onWant = () => all.push([...wanted.values()].flat());
+    registry.change({ put: [renamed({ ...metadata, name: 'renamed' })], remove: refsOf(named('')) });
+    registry.change({ put: [renamed({ ...metadata, name: 'renamed', annotations: {} }), named('_http._tcp.a.example')], remove: [] });
+    expect(all.every((names) => names.includes('_http._tcp.a.example'))).toBe(true);
+    expect([...wanted].filter(([, names]) => names.length > 0)).toEqual([[refKey(refOf(named(''))), ['_http._tcp.a.example']]]);
   });
 
   test('have the endpoints of now, which are told when they change', () => {
@@ -84,6 +101,16 @@ describe('what configuration declares', () => {
     expect(registry.instancesOf('b.example')[0]?.services).toEqual(['a.example', 'b.example']);
     registry.change({ put: [], remove: refsOf(entry('a')) });
     expect([ids('a.example'), ids('b.example')]).toEqual([[], ['default/w']]);
+  });
+
+  test('the instances of a workload are called the same, in whatever order its services come', () => {
+    const selector = { workloadSelector: { labels: {} } };
+    const ported = (name: string, targetPort: number): Resource =>
+      entry(name, { ...selector, hosts: ['x.example'], ports: [{ number: 80, name: 'http', protocol: 'HTTP', targetPort }] });
+    const portOf = (): number | undefined => registry.instancesOf('x.example').find(({ id }) => id === 'default/w')?.ports[0]?.meshPort;
+    registry.change({ put: [workload('w', { app: 'a' }), ported('b', 81)], remove: [] });
+    registry.change({ put: [ported('a', 80)], remove: [] });
+    expect(portOf()).toBe(80);
   });
 
   test('only what differs is told', () => {

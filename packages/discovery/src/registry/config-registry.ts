@@ -104,6 +104,7 @@ class Declared {
 
   change({ put, remove }: ConfigRegistryChange, changes: ChangeSet): void {
     const before = new Map<string, Service | undefined>();
+    const srvBefore = new Map<string, ReadonlySet<string>>();
     const entries = new Set<string>();
     const workloads = new Set<string>();
     const changed: Entry[] = [];
@@ -111,6 +112,7 @@ class Declared {
       const old = this.#entries.get(key);
       for (const hostname of [...(old?.spec.hosts ?? []), ...(next?.spec.hosts ?? [])]) if (!before.has(hostname)) before.set(hostname, this.service(hostname));
       for (const each of [old, next]) if (each?.spec.workloadSelector !== undefined) changed.push(each);
+      if (!srvBefore.has(key)) srvBefore.set(key, srvNameSet(old));
       this.#putEntry(key, old, next);
       entries.add(key);
     };
@@ -129,6 +131,7 @@ class Declared {
         workloads.add(key);
       }
     }
+    this.#wantSrv(srvBefore);
     for (const [hostname, old] of before) if (!isSame(old, this.service(hostname))) changes.service(hostname);
     for (const key of entries) this.#own(key, this.#ofEntry(key), changes);
     for (const each of changed) for (const workload of this.#labelled.selectedBy(each)) workloads.add(refKey(refOf(workload)));
@@ -145,7 +148,6 @@ class Declared {
       owners?.delete(key);
       if (owners?.size === 0) this.#services.delete(hostname);
     }
-    this.#srv?.want(key, new Set(next === undefined ? [] : srvNamesOf(next).map(({ name }) => name)));
     if (next === undefined) {
       this.#entries.delete(key);
       if (old !== undefined) this.#selectors.remove(old);
@@ -158,6 +160,13 @@ class Declared {
       if (owners === undefined) this.#services.set(service.hostname, new Map([[key, service]]));
       else owners.set(key, service);
     }
+  }
+
+  /** Names are taken on before others are let go: what DNS said of one that goes from an entry to another, as to a renamed one, stays. */
+  #wantSrv(before: ReadonlyMap<string, ReadonlySet<string>>): void {
+    const changed = [...before].map(([key, old]) => ({ key, old, now: srvNameSet(this.#entries.get(key)) })).filter(({ old, now }) => old.size + now.size > 0);
+    for (const { key, old, now } of changed) this.#srv?.want(key, old.union(now));
+    for (const { key, old, now } of changed) if (!old.isSubsetOf(now)) this.#srv?.want(key, now);
   }
 
   #putWorkload(key: string, next: Workload | undefined): void {
@@ -204,6 +213,10 @@ class Declared {
     this.#known.delete(hostname);
     changes.endpoints(hostname);
   }
+}
+
+function srvNameSet(entry: Entry | undefined): Set<string> {
+  return new Set(entry === undefined ? [] : srvNamesOf(entry).map(({ name }) => name));
 }
 
 function isOlder(service: Service, other: Service): boolean {
