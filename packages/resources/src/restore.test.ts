@@ -20,3 +20,12 @@ it('a resource survives the store', async () => {
   expect(Object.isFrozen(restored.spec)).toBe(true);
   expect(isKind(restored, 'DestinationRule') && restored.spec.host).toBe('a');
 });
+
+it('shares with its manifest what cannot change, and copies what can', () => {
+  const manifest = { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'a' }, spec: { host: 'a' } };
+  const copied = resourceFrom(manifest);
+  manifest.spec.host = 'b';
+  expect(copied.spec).toEqual({ host: 'a' });
+  Object.freeze(manifest.spec);
+  expect(resourceFrom(manifest).spec).toBe(manifest.spec);
+});

@@ -2,14 +2,15 @@ import { deepFreeze, metadataOf } from './freeze.ts';
 import { isJsonObject, type Json, type JsonObject } from './json.ts';
 import type { Origin, Resource } from './resource.ts';
 
-/** A resource from its manifest as `manifestOf` gave it and a store kept it; not validated again. */
+/** A resource from its manifest as `manifestOf` gave it and a store kept it; not validated again. What cannot change is not copied: a control plane holds both. */
 export function resourceFrom(manifest: JsonObject, origin?: Origin): Resource {
+  const spec = manifest.spec ?? {};
   const metadata = isJsonObject(manifest.metadata) ? manifest.metadata : {};
   return deepFreeze({
     apiVersion: String(manifest.apiVersion),
     kind: String(manifest.kind),
     metadata: metadataOf(metadata, typeof metadata.namespace === 'string' ? metadata.namespace : ''),
-    spec: structuredClone(manifest.spec ?? {}),
+    spec: Object.isFrozen(spec) ? spec : structuredClone(spec),
     ...(origin === undefined ? {} : { origin }),
   });
 }
