@@ -18,7 +18,7 @@ function tlsOf(svid: Svid, serverSpiffeId = CONTROL_PLANE_ID, ca: readonly strin
   return { secureContext: createSecureContext({ key: svid.privateKeyPem, cert: svid.certificateChainPem.join('\n'), ca: [...ca] }), serverSpiffeId };
 }
 
-function connect(tls: () => ClientTls | Promise<ClientTls>): { updates: Mailbox<string>; events: Mailbox<AdsClientEvent> } {
+function connect(tls: () => ClientTls | Promise<ClientTls>, names: readonly string[] = ['*']): { updates: Mailbox<string>; events: Mailbox<AdsClientEvent> } {
   const updates = new Mailbox<string>();
   const events = new Mailbox<AdsClientEvent>();
   const client = new AdsClient({
@@ -27,7 +27,7 @@ function connect(tls: () => ClientTls | Promise<ClientTls>): { updates: Mailbox<
     backoff: { initialMs: 10, maxMs: 20 },
     onEvent: (event) => events.put(event),
   });
-  client.subscribe(ClusterSchema, ['*'], (update) => {
+  client.subscribe(ClusterSchema, [...names], (update) => {
     updates.put(update.added.map(({ name }) => name).join(' '));
     return undefined;
   });
@@ -64,6 +64,18 @@ test('a certificate of a foreign authority proves nothing, whatever name it show
   const { updates } = connect(() => tlsOf(svid, CONTROL_PLANE_ID, authority.trustBundle().rootsPem));
   expect(await updates.take()).toBe('one');
   expect(callers()).toEqual([undefined]);
+  foreign.close();
+});
+
+test('who proves nothing may not say much at once', async () => {
+  const names = ['one', ...Array.from({ length: 100 }, (_, index) => `${index}`.padEnd(1_000, '.'))];
+  const foreign = await testAuthority();
+  const unproven = await svidOf(foreign, 'order-service');
+  const { events } = connect(() => tlsOf(unproven, CONTROL_PLANE_ID, authority.trustBundle().rootsPem), names);
+  const refused = await events.takeUntil((event) => event.kind === 'disconnected');
+  expect(refused).toMatchObject({ reason: expect.stringMatching(/a message of \d+ bytes; 65536 are taken/) });
+  const svid = await svidOf(authority, 'order-service');
+  expect(await connect(() => tlsOf(svid), names).updates.take()).toBe('one');
   foreign.close();
 });
 

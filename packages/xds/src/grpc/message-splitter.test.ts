@@ -18,6 +18,19 @@ test('messages come out as they went in, wherever the stream was cut', () => {
   );
 });
 
+test('pieces of a message that is not whole yet are not kept one by one', () => {
+  const splitter = new MessageSplitter(100_000);
+  const stream = frameMessage(Buffer.from(Array.from({ length: 50_000 }, (_, index) => index % 251)));
+  const out: Buffer[] = [];
+  let most = 0;
+  for (let at = 0; at < stream.length; at++) {
+    splitter.push(stream.subarray(at, at + 1), (message) => out.push(message));
+    most = Math.max(most, splitter.pieces);
+  }
+  expect(out.map((message) => message.equals(stream.subarray(5)))).toEqual([true]);
+  expect(most).toBeLessThan(50);
+});
+
 test('a message that is too large, or compressed, is refused by its prefix', () => {
   const tooLarge = new MessageSplitter(10);
   expect(() => tooLarge.push(frameMessage(new Uint8Array(11)).subarray(0, 5), () => {})).toThrow(expect.objectContaining({ code: 'too-large' }));

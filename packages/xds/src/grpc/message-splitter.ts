@@ -1,5 +1,7 @@
 /** Bytes before each message: a flag (compressed or not) and the length (gRPC over HTTP/2, "Length-Prefixed-Message"). */
 const PREFIX_BYTES = 5;
+/** Of DATA frames of one byte each costs a hundred more while its message is not whole: pieces below this are put together. */
+const SMALL_BYTES = 4_096;
 
 export type MessageSplitterErrorCode = 'too-large' | 'compressed';
 
@@ -24,10 +26,15 @@ export class MessageSplitter {
     this.#maxBytes = maxBytes;
   }
 
+  /** That are held until their message is whole. */
+  get pieces(): number {
+    return this.#chunks.length;
+  }
+
   /** Takes what arrived; gives each whole message to `onMessage`, which may keep it. */
   push(chunk: Buffer, onMessage: (message: Buffer) => void): void {
-    this.#chunks.push(chunk);
     this.#buffered += chunk.length;
+    this.#chunks.push(this.#withSmaller(chunk));
     for (;;) {
       if (this.#length < 0) {
         if (this.#buffered < PREFIX_BYTES) return;
@@ -40,6 +47,17 @@ export class MessageSplitter {
       const message = this.#take(this.#length);
       this.#length = -1;
       onMessage(message);
+    }
+  }
+
+  /** With those before it that are no longer than it is: each byte is copied a few times, and few small pieces are left. */
+  #withSmaller(chunk: Buffer): Buffer {
+    let whole = chunk;
+    for (;;) {
+      const last = this.#chunks.at(-1);
+      if (last === undefined || last.length >= SMALL_BYTES || last.length > whole.length) return whole;
+      this.#chunks.pop();
+      whole = Buffer.concat([last, whole]);
     }
   }
 

@@ -27,7 +27,7 @@ export interface GrpcServerOptions {
   /** Absent: in the clear. A client without a certificate is let in, as a caller without identity: each service decides. */
   readonly tls?: ServerTls;
   readonly methods: StreamMethods;
-  /** Bytes of one request message. Default 8 MiB. */
+  /** Bytes of one request message. Default 8 MiB; 64 KiB, if that is less, of who shows no certificate where `tls` asks for one. */
   readonly maxRequestBytes?: number;
   /** Connections at once. Default 10,000. */
   readonly maxConnections?: number;
@@ -58,6 +58,8 @@ export class GrpcServerError extends Error {
 }
 
 const DEFAULT_MAX_REQUEST_BYTES = 8 * 1024 * 1024;
+/** A request for a certificate has less. */
+const MAX_UNPROVEN_REQUEST_BYTES = 64 * 1024;
 const DEFAULT_MAX_CONNECTIONS = 10_000;
 const DEFAULT_KEEP_ALIVE_INTERVAL_MS = 15_000;
 const MAX_STREAMS_PER_CONNECTION = 256;
@@ -73,9 +75,11 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
     options.tls === undefined
       ? createServer(settings)
       : createSecureServer({ ...settings, ...secureOptions(options.tls), requestCert: true, rejectUnauthorized: false, ALPNCallback: chooseHttp2 });
-  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
-    serveStream(methods, stream, headers, callerOf(stream, peerCredentials), maxRequestBytes),
-  );
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    const caller = callerOf(stream, peerCredentials);
+    const unproven = options.tls !== undefined && caller.spiffeId === undefined;
+    serveStream(methods, stream, headers, caller, unproven ? Math.min(maxRequestBytes, MAX_UNPROVEN_REQUEST_BYTES) : maxRequestBytes);
+  });
   server.maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
 
   const sessions = new Set<ServerHttp2Session>();

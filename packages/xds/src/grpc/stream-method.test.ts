@@ -4,7 +4,7 @@ import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { EmptySchema } from '@bufbuild/protobuf/wkt';
+import { EmptySchema, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { frameMessage, MessageSplitter } from './message-splitter.ts';
@@ -108,6 +108,13 @@ test('a method that is not there, and one whose client says too little', async (
   const asking = call();
   asking.end(frameMessage(new Uint8Array()));
   expect(await outcome(asking)).toMatchObject({ status: '0', alone: false });
+});
+
+test('an answer that cannot be written ends its call alone', async () => {
+  await serve(unaryMethod(EmptySchema, Int32ValueSchema, async () => create(Int32ValueSchema, { value: 2 ** 40 })));
+  const asking = call();
+  asking.end(frameMessage(new Uint8Array()));
+  expect(await outcome(asking)).toEqual({ http: 200, status: '13', message: 'internal error', alone: true });
 });
 
 test('a client that goes ends the method', async () => {

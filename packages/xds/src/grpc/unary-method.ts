@@ -15,13 +15,12 @@ export function unaryMethod<Request extends DescMessage, Response extends DescMe
       onMessage(bytes) {
         if (asked) throw new ConnectError(`one ${input.typeName} is taken, and no second`, Code.Unimplemented);
         asked = true;
-        answer(decodeMessage(input, bytes), call.caller).then(
-          (response) => {
+        answer(decodeMessage(input, bytes), call.caller)
+          .then((response) => {
             call.send(toBinary(output, response));
             call.end();
-          },
-          (error) => call.end(error),
-        );
+          })
+          .catch((error) => call.end(error));
       },
       onFinish() {
         if (!asked) throw new ConnectError(`no ${input.typeName} came`, Code.Unimplemented);
