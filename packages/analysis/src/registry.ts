@@ -37,6 +37,7 @@ import { meshSettings } from './analyzers/mesh-settings.ts';
 import { mtlsMismatches } from './analyzers/mtls-mismatches.ts';
 import { multipliedRetries } from './analyzers/multiplied-retries.ts';
 import { namespaceInjection } from './analyzers/namespace-injection.ts';
+import { ownAnnotations } from './analyzers/own-annotations.ts';
 import { proxyImages } from './analyzers/proxy-images.ts';
 import { serviceEntryAddresses } from './analyzers/service-entry-addresses.ts';
 import { servicePortNames } from './analyzers/service-port-names.ts';
@@ -63,6 +64,7 @@ export const analyzers: readonly Analyzer[] = [
   sidecarSelectors,
   deprecations,
   alphaAnnotations,
+  ownAnnotations,
   annotations,
   applicationUids,
   authorizationPolicies,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { object, said } from '../testing/said.ts';
 import { hostsOwnedTwice } from './hosts-owned-twice.ts';
+import { ownAnnotations } from './own-annotations.ts';
 import { shadowedRoutes } from './shadowed-routes.ts';
 import { weightsWithoutEndpoints } from './weights-without-endpoints.ts';
 
@@ -77,5 +78,21 @@ describe('hosts owned twice', () => {
     ['two hosts', entry('x', ['a.test']) + entry('y', ['b.test']), []],
   ])('%s', async (_, yaml, expected) => {
     expect(await said(hostsOwnedTwice, yaml)).toEqual(expected.map((place) => `RIG0103 ServiceEntry ${place}`));
+  });
+});
+
+describe('annotations of ours', () => {
+  const entry = { hosts: ['x.example'], resolution: 'DNS', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }] };
+  const annotated = (kind: 'ServiceEntry' | 'DestinationRule', name: string) =>
+    object(kind, 'x', { spec: kind === 'ServiceEntry' ? entry : { host: 'x.example' } }, { annotations: { [name]: '_http._tcp.x.example' } });
+
+  test.each([
+    ['in its place', annotated('ServiceEntry', 'outrigger.dev/srv'), []],
+    ['misspelt', annotated('ServiceEntry', 'outrigger.dev/svr'), ['IST0108 ServiceEntry default/x']],
+    ['in capitals', annotated('ServiceEntry', 'outrigger.dev/SRV'), ['IST0108 ServiceEntry default/x']],
+    ['out of its place', annotated('DestinationRule', 'outrigger.dev/srv'), ['IST0107 DestinationRule default/x']],
+    ["somebody else's", annotated('ServiceEntry', 'example.com/srv'), []],
+  ])('%s', async (_, yaml, expected) => {
+    expect((await said(ownAnnotations, yaml)).map((found) => found.replace(/:\d+$/, ''))).toEqual(expected);
   });
 });

@@ -89,13 +89,13 @@ export const configuration: Readonly<Record<string, Page>> = {
     virtualService(TO),
   ),
   IST0107: page(
-    'An annotation of Istio stands on a kind where it does nothing.',
+    'An annotation of Istio, or of ours, stands on a kind where it does nothing.',
     'Move it to a kind that the message names.',
     annotated('Service', 'sidecar.istio.io/proxyCPU: 100m'),
     annotated('Service', 'networking.istio.io/exportTo: "."'),
   ),
   IST0108: page(
-    'There is no such annotation of Istio: nothing reads it.',
+    'There is no such annotation of Istio, or of ours (`outrigger.dev/`): nothing reads it.',
     'Correct its name, or remove it.',
     annotated('Service', 'networking.istio.io/exportsTo: "."'),
     annotated('Service', 'networking.istio.io/exportTo: "."'),
