@@ -3,42 +3,18 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders } from '
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import type { Authority, Svid } from '@outrigger/identity';
 import { type Instance, type Resource, refOf } from '@outrigger/resources';
-import { buildMesh, changeMesh, clusterNames, listenerNames, type Mesh, type ProxyNode, parseNode, translate } from '@outrigger/translate';
+import { buildMesh, changeMesh, type Mesh, type ProxyNode } from '@outrigger/translate';
 import { bootstrapText, envoyBootstrap } from '@outrigger/translate/bootstrap';
-import {
-  createAdsRoutes,
-  createGrpcServer,
-  createSdsRoutes,
-  type DiscoveryRoutes,
-  type GrpcServer,
-  loadTypeRegistry,
-  packResource,
-  type ResourceSource,
-  type SecretStore,
-  TypeUrl,
-} from '@outrigger/xds';
-import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
-import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
-import { ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
-import { VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
-import { type Secret, SecretSchema } from '@outrigger/xds/protos/envoy/extensions/transport_sockets/tls/v3/secret';
+import { loadTypeRegistry } from '@outrigger/xds';
 import { instance as instanceNamed, node as nodeOf, service as serviceOf } from '../../packages/translate/src/testing/shop.ts';
 import { freePort } from '../harness/ports.ts';
 import { svidOf, testAuthority } from '../xds/certificates.ts';
 import { type EnvoyProcess, startEnvoy, until } from '../xds/envoy.ts';
+import { serveMesh, serveSecrets } from './served.ts';
 
 const types = await loadTypeRegistry();
-const schemas: Readonly<Record<string, DescMessage>> = {
-  [TypeUrl.cluster]: ClusterSchema,
-  [TypeUrl.endpoint]: ClusterLoadAssignmentSchema,
-  [TypeUrl.listener]: ListenerSchema,
-  [TypeUrl.route]: RouteConfigurationSchema,
-  [TypeUrl.virtualHost]: VirtualHostSchema,
-};
 
 /** What an application saw of a request. */
 export interface Seen {
@@ -77,8 +53,6 @@ export class MeshOfEnvoys {
   readonly #changed = new Set<() => void>();
   #authority!: Authority;
   #mesh: Mesh = buildMesh({ config: [], services: [], instances: [], types });
-  #ads!: GrpcServer;
-  #routes!: DiscoveryRoutes;
 
   constructor(binary: string) {
     this.#binary = binary;
@@ -86,9 +60,8 @@ export class MeshOfEnvoys {
 
   async start(): Promise<void> {
     this.#authority = await testAuthority();
-    this.#routes = createAdsRoutes(this.#source());
-    this.#ads = await createGrpcServer({ listen: { socketPath: join(this.folder, 'ads.sock') }, methods: this.#routes.methods });
-    this.#closers.push(() => this.#ads.close());
+    const ads = await serveMesh(join(this.folder, 'ads.sock'), { mesh: () => this.#mesh, changed: this.#changed, refusals: this.refusals });
+    this.#closers.push(() => ads.close());
   }
 
   change(change: Parameters<typeof changeMesh>[1]): void {
@@ -102,29 +75,6 @@ export class MeshOfEnvoys {
 
   delete(...resources: Resource[]): void {
     this.change({ remove: resources.map(refOf) });
-  }
-
-  #source(): ResourceSource {
-    return {
-      open: (node, _caller, changed) => {
-        const proxy = parseNode(node);
-        const tell = () => {
-          for (const type of [TypeUrl.cluster, TypeUrl.endpoint, TypeUrl.listener, TypeUrl.route, TypeUrl.virtualHost]) changed(type, 'all');
-        };
-        this.#changed.add(tell);
-        return {
-          get: (type, name) => {
-            const made = translate(this.#mesh, proxy, type, name);
-            if (made?.message === undefined) return undefined;
-            return packResource(schemas[type]!, made.name, made.message as Message, made.aliases);
-          },
-          wildcard: (type) =>
-            type === TypeUrl.listener ? listenerNames(this.#mesh, proxy).names : type === TypeUrl.cluster ? clusterNames(this.#mesh, proxy).names : [],
-          nacked: (type, _versions, message) => this.refusals.push(`${proxy.id} ${type.split('.').at(-1)}: ${message}`),
-          close: () => this.#changed.delete(tell),
-        };
-      },
-    };
   }
 
   async application(name: string): Promise<Application> {
@@ -193,20 +143,7 @@ export class MeshOfEnvoys {
     const folder = join(this.folder, name);
     mkdirSync(folder);
     const socketPath = join(folder, 'sds.sock');
-    const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } });
-    const secrets = new Map<string, Secret>([
-      [
-        'default',
-        create(SecretSchema, {
-          name: 'default',
-          type: { case: 'tlsCertificate', value: { certificateChain: inline(svid.certificateChainPem.join('\n')), privateKey: inline(svid.privateKeyPem) } },
-        }),
-      ],
-      ['ROOTCA', create(SecretSchema, { name: 'ROOTCA', type: { case: 'validationContext', value: { trustedCa: inline(svid.trustBundlePem.join('\n')) } } })],
-    ]);
-    const store: SecretStore = { get: (secret) => secrets.get(secret), onChange: () => () => {} };
-    const routes = createSdsRoutes(store);
-    const server = await createGrpcServer({ listen: { socketPath }, methods: routes.methods });
+    const server = await serveSecrets(socketPath, svid);
     this.#closers.push(() => server.close());
     return socketPath;
   }

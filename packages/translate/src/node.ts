@@ -19,6 +19,9 @@ export interface UpstreamPort {
   readonly address: HostPort;
 }
 
+/** Stands for every port that no service has. */
+export const NO_PORT = 0;
+
 /** One port of the workload that its sidecar takes connections for. */
 export interface InboundPort {
   readonly name: string;

@@ -1,4 +1,7 @@
+import { toJsonString } from '@bufbuild/protobuf';
+import { type Any, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { Cluster_DiscoveryType, Cluster_LbPolicy } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { describe, expect, it } from 'vitest';
 import { buildMesh, changeMesh } from '../mesh.ts';
 import { nodeMetadata, parseNode } from '../node.ts';
@@ -46,6 +49,48 @@ describe('a proxy whose connections are redirected', () => {
     expect(found.message).toMatchObject({ clusterDiscoveryType: { value: Cluster_DiscoveryType.ORIGINAL_DST }, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED });
     expect(found.notes).toEqual([]);
     expect(cluster(own, node('web'), name).message).not.toMatchObject({ clusterDiscoveryType: { value: Cluster_DiscoveryType.ORIGINAL_DST } });
+  });
+
+  it.each<readonly [readonly string[], string, readonly string[]]>([
+    [['10.1.0.1'], '127.0.0.6', []],
+    [[], '127.0.0.6', []],
+    [['fd00::1'], '::6', []],
+    [['10.1.0.1', 'fd00::1'], '127.0.0.6', ['::6']],
+  ])('calls the addresses %j of its own workload from where nothing is redirected', (addresses, source, others) => {
+    const own = node('web', { capture: { ...capture, addresses } });
+    const { upstreamBindConfig } = cluster(mesh, own, 'InboundPassthroughCluster').message!;
+    expect(upstreamBindConfig).toMatchObject({ sourceAddress: { address: source }, extraSourceAddresses: others.map((address) => ({ address: { address } })) });
+    expect(cluster(mesh, own, 'PassthroughCluster').message!.upstreamBindConfig).toBeUndefined();
+  });
+
+  it('does so where its application listens at such an address', () => {
+    const port = (host: string) =>
+      ({ name: 'http', protocol: 'HTTP', servicePort: 80, mesh: { host, port: 8080 }, application: { host, port: 8080 } }) as const;
+    const bound = (host: string) => cluster(mesh, node('web', { capture, inbound: [port(host)] }), 'inbound|8080||').message!.upstreamBindConfig;
+    expect(bound('10.1.0.1')).toMatchObject({ sourceAddress: { address: '127.0.0.6' } });
+    expect(bound('127.0.0.1')).toBeUndefined();
+  });
+
+  it.each([
+    ['all instances have a sidecar', [true, true], true],
+    ['one has none', [true, false], false],
+    ['none is known', [], false],
+  ])('secures calls to the instances of a headless service where %s', (_, meshed, secured) => {
+    const head = service('head', 80, 'HTTP', { headless: true });
+    const instances = meshed.map((one, index) => instance('head', '', index, 80, 80, { address: `10.1.0.${index + 5}`, meshed: one }));
+    const own = buildMesh({ config: [], services: [head], instances });
+    const { transportSocket, transportSocketMatches } = cluster(own, web, 'outbound|80||head.default.svc.cluster.local').message!;
+    expect(transportSocket !== undefined).toBe(secured);
+    expect(transportSocketMatches).toEqual([]);
+  });
+
+  it('asks policies of a port that no service has', () => {
+    const rules = [{ to: [{ operation: { ports: ['9998'] } }] }];
+    const closed = resource('AuthorizationPolicy', 'closed', { action: 'DENY', rules });
+    const { message } = listener(buildMesh({ config: [closed], services: [], instances: [] }), web, 'virtualInbound');
+    const { filters } = message!.filterChains.find(({ name }) => name === 'passthrough-plaintext')!;
+    const rbac = anyUnpack(filters[0]!.configType.value as Any, RBACSchema)!;
+    expect(toJsonString(RBACSchema, rbac)).toContain('"destinationPort":9998');
   });
 
   it('keeps the listener of an address when another service changes', () => {

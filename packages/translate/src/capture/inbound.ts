@@ -8,13 +8,12 @@ import { INBOUND_PASSTHROUGH_CLUSTER, inboundCluster } from '../cluster-name.ts'
 import { SILENT_CALLER_MS } from '../listeners/inbound.ts';
 import { type InboundTarget, inboundChains } from '../listeners/inbound-chains.ts';
 import { filter, milliseconds } from '../messages.ts';
+import { NO_PORT } from '../node.ts';
 import type { Reader } from '../reader.ts';
 import { inboundTlsMode, portsWithMode } from '../security/peer-authentication.ts';
 import { inspectors, loopGuard } from './outbound.ts';
 
 export const VIRTUAL_INBOUND = 'virtualInbound';
-/** A port that no service has. */
-const NO_PORT = 0;
 
 /** Where the kernel turns calls of the workload to: a set of chains for each of its ports, and one for all others. */
 export function virtualInbound(reader: Reader): Listener | undefined {

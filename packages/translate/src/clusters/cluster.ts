@@ -22,7 +22,7 @@ import { Visibility } from '../visibility.ts';
 import { dnsAssignment, inSubset } from './endpoints.ts';
 import { loadBalancer, localityLbSetting } from './load-balancer.ts';
 import { takesMeshTls } from './mesh-tls.ts';
-import { dynamicForwardProxy, originalDestination, outwardClusterNamed } from './outward-clusters.ts';
+import { dynamicForwardProxy, originalDestination, outwardClusterNamed, ownSource } from './outward-clusters.ts';
 import { breakerMetadata, circuitBreakers, OUTRIGGER_METADATA, outlierDetection } from './resilience.ts';
 import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules, NO_POLICY } from './traffic-policy.ts';
 import { transportSecurity } from './transport-security.ts';
@@ -60,12 +60,15 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
   const meshed = instances.filter((instance) => takesMeshTls(reader, instance, parsed.port));
   // Of nothing everything is meshed: an internal service that has no instance yet is going to get meshed ones.
   const mayBeMeshed = service.location === 'MESH_INTERNAL' && service.resolution === 'STATIC' && (instances.length > 0 || service.bySrv !== true);
-  const allMeshed = mayBeMeshed && meshed.length === instances.length;
+  const whereDialled = goesWhereDialled(reader, service, policy);
+  const allMeshed = whereDialled
+    ? service.location === 'MESH_INTERNAL' && instances.length > 0 && meshed.length === instances.length
+    : mayBeMeshed && meshed.length === instances.length;
   const http2 = speaksHttp2(reader, port, policy, allMeshed);
   const grpc = reader.node.dataPlane === 'grpc';
   return create(ClusterSchema, {
     name,
-    ...(goesWhereDialled(reader, service, policy)
+    ...(whereDialled
       ? { clusterDiscoveryType: originalDestination, lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
       : { ...discovery(reader, service, parsed, subset, name), ...loadBalancerOf(reader, service, policy) }),
     connectTimeout: connectTimeout(reader, policy),
@@ -83,7 +86,7 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
       ? {}
       : {
           ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
-          ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2 }),
+          ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2, whereDialled }),
         }),
     metadata: { filterMetadata: { istio: istioMetadata(service, merged.rules[0]?.metadata), [OUTRIGGER_METADATA]: breakerMetadata } },
   });
@@ -278,6 +281,7 @@ function inbound(reader: Reader, applicationPort: number): Cluster | undefined {
       clusterName: name,
       endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: socketAddress(port.application.host, port.application.port) } } }] }],
     },
+    ...(node.capture?.addresses.includes(port.application.host) === true ? { upstreamBindConfig: ownSource(reader) } : {}),
     circuitBreakers: circuitBreakers(reader.node, NO_POLICY),
     ...(isHttp(port.protocol)
       ? {

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import type { BindConfigSchema } from '@outrigger/xds/protos/envoy/config/core/v3/address';
 import { ClusterConfigSchema } from '@outrigger/xds/protos/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster';
 import { HttpProtocolOptionsSchema } from '@outrigger/xds/protos/envoy/extensions/upstreams/http/v3/http_protocol_options';
 import { BLACK_HOLE_CLUSTER, DYNAMIC_DNS_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, PASSTHROUGH_CLUSTER } from '../cluster-name.ts';
@@ -37,7 +38,7 @@ export function outwardClusterNamed(reader: Reader, name: string): Cluster | und
     case DYNAMIC_DNS_CLUSTER:
       return captured && resolvesHosts(new Visibility(reader)) ? outward(reader, name, dynamicForwardProxy()) : undefined;
     case INBOUND_PASSTHROUGH_CLUSTER:
-      return captured ? outward(reader, name, originalDestination) : undefined;
+      return captured ? outward(reader, name, originalDestination, true) : undefined;
     case BLACK_HOLE_CLUSTER:
       return captured ? create(ClusterSchema, { name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC } }) : undefined;
     default:
@@ -50,7 +51,16 @@ export function resolvesHosts({ outboundPolicy, egressProxies }: Visibility): bo
   return outboundPolicy === 'ALLOW_ANY_DYNAMIC_DNS' || (outboundPolicy !== 'REGISTRY_ONLY' && egressProxies.length > 0);
 }
 
-function outward(reader: Reader, name: string, discovery: NonNullable<Init<typeof ClusterSchema>['clusterDiscoveryType']>): Cluster {
+/** From where connections to the workload's own address come, so that redirection lets them be: Istio's rules know these. */
+export function ownSource({ node }: Reader): Init<typeof BindConfigSchema> {
+  const addresses = node.capture?.addresses ?? [];
+  const six = addresses.filter((address) => address.includes(':'));
+  const sources = [...(six.length > 0 && six.length === addresses.length ? [] : ['127.0.0.6']), ...(six.length > 0 ? ['::6'] : [])];
+  const [sourceAddress, ...others] = sources.map((address) => ({ address, portSpecifier: { case: 'portValue', value: 0 } as const }));
+  return { sourceAddress, extraSourceAddresses: others.map((address) => ({ address })) };
+}
+
+function outward(reader: Reader, name: string, discovery: NonNullable<Init<typeof ClusterSchema>['clusterDiscoveryType']>, own = false): Cluster {
   const { node } = reader;
   const http1 = http1Options(node);
   return create(ClusterSchema, {
@@ -58,6 +68,7 @@ function outward(reader: Reader, name: string, discovery: NonNullable<Init<typeo
     clusterDiscoveryType: discovery,
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: milliseconds(CONNECT_TIMEOUT_MS),
+    ...(own ? { upstreamBindConfig: ownSource(reader) } : {}),
     circuitBreakers: circuitBreakers(node, NO_POLICY),
     typedExtensionProtocolOptions: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': any(HttpProtocolOptionsSchema, {

@@ -26,6 +26,8 @@ interface Upstream {
   /** All instances do, or there is none yet and those that come will. */
   readonly allMeshed: boolean;
   readonly http2: boolean;
+  /** Its endpoints are addresses that are dialled, of which nothing is told. */
+  readonly whereDialled: boolean;
 }
 
 const ALPN = {
@@ -44,7 +46,10 @@ export function transportSecurity(reader: Reader, upstream: Upstream): Fields {
   const secured = security(reader, upstream);
   const placed = upstream.policy.proxyProtocol;
   if (placed === undefined) return secured;
-  if (reader.node.dataPlane === 'grpc' || (secured.transportSocketMatches !== undefined && upstream.meshed.length > 0)) {
+  const toSidecars = upstream.whereDialled
+    ? secured.transportSocket !== undefined && upstream.allMeshed && upstream.policy.tls === undefined
+    : secured.transportSocketMatches !== undefined && upstream.meshed.length > 0;
+  if (reader.node.dataPlane === 'grpc' || toSidecars) {
     reader.ignored(placed.rule, placed.field, reader.node.dataPlane === 'grpc' ? 'gRPC clients send no PROXY header' : 'a sidecar takes no PROXY header');
     return secured;
   }
@@ -81,6 +86,8 @@ function security(reader: Reader, upstream: Upstream): Fields {
       if (policy !== undefined) return { transportSocket: policy };
       const foundByName = service.resolution !== 'STATIC' || service.bySrv === true;
       if ((foundByName && upstream.meshed.length === 0) || !reader.settings.autoMtls) return {};
+      // All or none: no endpoint says of itself whether it has a sidecar.
+      if (upstream.whereDialled) return upstream.allMeshed ? { transportSocket: mutual() } : {};
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: mutual() },

@@ -8,7 +8,7 @@ import { RBACSchema as NetworkRbacSchema } from '@outrigger/xds/protos/envoy/ext
 import { targetsNode } from '../gateways/api/targets.ts';
 import type { AuthorizationPolicy } from '../mesh.ts';
 import { filter, type Init } from '../messages.ts';
-import type { InboundPort } from '../node.ts';
+import { type InboundPort, NO_PORT } from '../node.ts';
 import type { Reader } from '../reader.ts';
 import { matchesNothing, type RuleContext, rulePolicy } from './rbac.ts';
 
@@ -102,8 +102,8 @@ function rulesFor(reader: Reader, port: PolicyPort, tcp: boolean): readonly Acti
     policies,
     tcp,
     trustDomains: [reader.settings.trustDomain, ...reader.settings.trustDomainAliases],
-    // A policy means the workload's own port; the connection comes in on the sidecar's.
-    portSeen: (named) => (named === port.application.port ? port.mesh.port : undefined),
+    // A policy means the workload's own port; the connection comes in on the sidecar's. What no service has is seen as it was dialled.
+    portSeen: (named) => (port.application.port === NO_PORT ? named : named === port.application.port ? port.mesh.port : undefined),
     onProblem: (policy, field, message) => reader.differs(policy, field, message),
   });
 }
