@@ -1,10 +1,10 @@
 // `npm run bench:control-plane`: how long a change takes to reach everybody whom it concerns, and what that costs, as the mesh grows.
-//   -- --services 100,300,1000,3000 --seconds 20 --json
+//   -- --services 100,300,1000,3000 --seconds 20 --json; three sizes or more are drawn as growth.svg
 // Each size: N services of ten endpoints, N sidecars (delta xDS on demand; one in ten an Envoy's state of the world) that use twenty services each, over real streams
 // with mTLS.
 // The control plane has one core, everybody else the other.
 import { fork } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cpuSeconds, loadCore, proxyCore, start, until } from '../measure.mjs';
 import { node, rig } from '../targets/mesh.mjs';
+import { drawGrowth } from './growth.mjs';
 import { Instances } from './instances.mjs';
 import { endpointYaml, routeYaml, serviceYaml } from './mesh-config.mjs';
 
@@ -85,6 +86,11 @@ class Subscribers {
 const results = [];
 for (const size of sizes) results.push(await measure(size));
 const [cpu] = cpus();
+if (sizes.length > 2) {
+  const file = fileURLToPath(new URL('growth.svg', import.meta.url));
+  writeFileSync(file, drawGrowth(results, `${cpu.model.trim()}, ${cpus().length} cores`));
+  say(file);
+}
 if (options.json) console.log(JSON.stringify({ machine: { cpu: cpu.model, cores: cpus().length }, seconds, sizes: results }, null, 2));
 else print(results);
 
