@@ -186,7 +186,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   }
 
   #newPool(host: UpstreamHost, http2: boolean, how: ConnectHow = host.how, highPriority = false): HttpPool {
-    const pool = new HttpPool(this.#runtime, this, host, http2, how, this.limitsOf(highPriority));
+    const { httpAlpn } = this.config;
+    const pool = new HttpPool(this.#runtime, this, host, http2, httpAlpn === null ? how : { ...how, alpn: httpAlpn }, this.limitsOf(highPriority));
     if (host.draining) pool.drain();
     return pool;
   }

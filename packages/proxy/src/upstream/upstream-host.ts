@@ -84,7 +84,7 @@ export class UpstreamHost extends Host {
   }
 
   connectWith(settings: ConnectionSettings): void {
-    this.how = { settings, others: this.endpoint.additionalAddresses, header: null };
+    this.how = { settings, others: this.endpoint.additionalAddresses, header: null, alpn: null };
   }
 
   /** From what discovery and the checks say. */

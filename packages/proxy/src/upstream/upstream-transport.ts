@@ -29,9 +29,11 @@ export interface ConnectHow {
   readonly others: readonly EndpointAddress[];
   /** Sent before anything else; null: nothing. */
   readonly header: Buffer | null;
+  /** What TLS offers; null: as its settings say. */
+  readonly alpn: readonly string[] | null;
 }
 
-export const PLAIN_HOW: ConnectHow = { settings: PLAIN_SETTINGS, others: [], header: null };
+export const PLAIN_HOW: ConnectHow = { settings: PLAIN_SETTINGS, others: [], header: null, alpn: null };
 
 /** One connection to an endpoint, from the first SYN: plain, TLS, a Unix socket, or an internal listener. */
 export class UpstreamTransport implements ByteSink, TimerTarget {
@@ -184,7 +186,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
     const server = `${addressText(address)} ${sni}`;
     // A resumed session shows no certificate: what its own handshake has proved of the server goes with it.
     const session = sessions.enabled ? sessions.get(server, this.#runtime.unixMs()) : undefined;
-    const { header } = this.#how;
+    const { header, alpn } = this.#how;
     const options: object = {
       ...(header !== null
         ? { socket: this.#headed(address, header) }
@@ -197,7 +199,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
         const mismatch = checkPeer(socket.getPeerX509Certificate()!, rules);
         return mismatch === '' ? undefined : new Error(mismatch);
       },
-      ALPNProtocols: [...settings.alpn],
+      ALPNProtocols: [...(alpn ?? settings.alpn)],
       ...(header === null ? { onread: reader.onread } : {}),
       allowHalfOpen: true,
       ...(session === undefined ? {} : { session: session.ticket }),

@@ -95,6 +95,8 @@ export interface ClusterConfig {
   readonly closeOnHealthFailure: boolean;
   /** undefined where the cluster is no service. */
   readonly service: ServiceName | undefined;
+  /** What TLS offers where requests come through it; null: as everywhere. */
+  readonly httpAlpn: readonly string[] | null;
   /** filter_metadata["outrigger.dev"], {} if none. */
   readonly mesh: JsonObject;
   /** What balancing, outlier detection and limits are compiled from. */

@@ -107,6 +107,12 @@ function compileTransportSocket(socket: TransportSocket | undefined, path: strin
   }
 }
 
+/** Of a cluster that has requests and other connections, and says of itself only what the others offer. */
+function httpAlpnOf(mesh: JsonObject | undefined): readonly string[] | null {
+  const offered = mesh?.['httpAlpn'];
+  return Array.isArray(offered) ? offered.filter((protocol) => typeof protocol === 'string') : null;
+}
+
 /** What is under a PROXY protocol's socket, and that protocol's version; 0 where there is none. */
 function unwrapProxyProtocol(
   socket: TransportSocket | undefined,
@@ -342,6 +348,7 @@ export function* clusterSteps(config: Cluster): Steps<CompileResult<ClusterConfi
     ignoreHealthOnRemoval: config.ignoreHealthOnHostRemoval,
     closeOnHealthFailure: config.closeConnectionsOnHostHealthFailure,
     service: serviceOf(metadata['istio']),
+    httpAlpn: httpAlpnOf(metadata['outrigger.dev']),
     mesh: metadata['outrigger.dev'] ?? {},
     message: config,
     ignored: report.ignored,

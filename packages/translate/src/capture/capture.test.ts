@@ -1,6 +1,7 @@
 import { toJsonString } from '@bufbuild/protobuf';
 import { type Any, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { Cluster_DiscoveryType, Cluster_LbPolicy } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
+import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { RBACSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/rbac/v3/rbac';
 import { describe, expect, it } from 'vitest';
 import { buildMesh, changeMesh } from '../mesh.ts';
@@ -91,6 +92,23 @@ describe('a proxy whose connections are redirected', () => {
     const { filters } = message!.filterChains.find(({ name }) => name === 'passthrough-plaintext')!;
     const rbac = anyUnpack(filters[0]!.configType.value as Any, RBACSchema)!;
     expect(toJsonString(RBACSchema, rbac)).toContain('"destinationPort":9998');
+  });
+
+  const ownTls = resource('DestinationRule', 'auto', { host: 'auto', trafficPolicy: { tls: { mode: 'SIMPLE' } } });
+  it.each([
+    ['sidecars are told so', 'UNSUPPORTED', [], true],
+    ['not where a rule has TLS of its own', 'UNSUPPORTED', [ownTls], false],
+    ['nor where the port says it', 'TCP', [], false],
+  ] as const)('requests to a port of no declared protocol: %s', (_, protocol, config, told) => {
+    const auto = service('auto', 9000, protocol, { addresses: ['10.0.0.3'] });
+    const own = buildMesh({ config, services: [auto], instances: [instance('auto', '', 1, 9000, 9000)] });
+    const { message } = cluster(own, web, 'outbound|9000||auto.default.svc.cluster.local');
+    expect(message!.metadata!.filterMetadata['outrigger.dev']!['httpAlpn']).toEqual(told ? ['istio-http/1.1', 'http/1.1'] : undefined);
+    const chains = listener(own, { ...web, dataPlane: 'envoy' }, '10.0.0.3_9000').message!.filterChains;
+    const managers = chains
+      .flatMap(({ filters }) => filters)
+      .flatMap(({ configType }) => anyUnpack(configType.value as Any, HttpConnectionManagerSchema) ?? []);
+    expect(managers.flatMap(({ httpFilters }) => httpFilters).some(({ name }) => name === 'envoy.filters.http.set_filter_state')).toBe(told);
   });
 
   it('keeps the listener of an address when another service changes', () => {

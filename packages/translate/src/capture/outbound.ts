@@ -7,6 +7,7 @@ import { HttpInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filt
 import { TlsInspectorSchema } from '@outrigger/xds/protos/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector';
 import { socketAddress } from '../addresses.ts';
 import { BLACK_HOLE_CLUSTER } from '../cluster-name.ts';
+import { effectivePolicy, mergedRules } from '../clusters/traffic-policy.ts';
 import { connectionManager, outboundFilters } from '../listeners/connection-manager.ts';
 import { SILENT_CALLER_MS } from '../listeners/inbound.ts';
 import { PLAIN_HTTP } from '../listeners/inbound-chains.ts';
@@ -19,6 +20,7 @@ import type { Reader } from '../reader.ts';
 import { unknownVirtualHost } from '../routes/virtual-host.ts';
 import type { Visibility } from '../visibility.ts';
 import { connectionChains } from './connection-chains.ts';
+import { offerRequests } from './offered-protocol.ts';
 import { ANY_ADDRESS, type CapturedPort, capturedAt, captureListenerName, parseCaptureListener } from './places.ts';
 import { TakenMatches } from './taken-matches.ts';
 
@@ -119,8 +121,9 @@ function patience(inspected: boolean) {
   return inspected ? { listenerFiltersTimeout: milliseconds(SILENT_CALLER_MS), continueOnListenerFiltersTimeout: true } : {};
 }
 
-function manager(reader: Reader, statPrefix: string, routes: Parameters<typeof connectionManager>[1]['routes']) {
-  return connectionManager(reader, { statPrefix, routes, direction: 'outbound', filters: outboundFilters(true), upgrades: ['websocket'] });
+function manager(reader: Reader, statPrefix: string, routes: Parameters<typeof connectionManager>[1]['routes'], offered = false) {
+  const filters = [...outboundFilters(true), ...(offered ? [offerRequests()] : [])];
+  return connectionManager(reader, { statPrefix, routes, direction: 'outbound', filters, upgrades: ['websocket'] });
 }
 
 /** Services that share a place: requests are told apart by host, connections by what their chains match. Of two that match the same the older has it. */
@@ -137,7 +140,7 @@ function chainsAt(reader: Reader, visibility: Visibility, captured: readonly Cap
     }
     const made = [
       ...(incoming === 'http' ? [] : connectionChains(reader, visibility, one, address)),
-      ...(incoming === 'tcp' ? [] : [requestChain(reader, one, incoming === 'auto', address, port)]),
+      ...(incoming === 'tcp' ? [] : [requestChain(reader, visibility, one, incoming === 'auto', address, port)]),
     ];
     if (incoming === 'auto' && kind === 'http') {
       chains = [];
@@ -152,11 +155,14 @@ function chainsAt(reader: Reader, visibility: Visibility, captured: readonly Cap
 }
 
 /** What is no request is not taken, unless the address is known to be for requests alone. */
-function requestChain(reader: Reader, { service }: CapturedPort, sniffed: boolean, address: string, port: number): FilterChain {
-  const routes = sniffed && address !== ANY_ADDRESS ? `${service.hostname}:${port}` : String(port);
+function requestChain(reader: Reader, visibility: Visibility, { service }: CapturedPort, sniffed: boolean, address: string, port: number): FilterChain {
+  const own = sniffed && address !== ANY_ADDRESS;
+  const routes = own ? `${service.hostname}:${port}` : String(port);
+  const mode = effectivePolicy(mergedRules(visibility, service), port, undefined).tls?.value.mode ?? 'ISTIO_MUTUAL';
+  const offered = own && reader.node.dataPlane === 'envoy' && service.location === 'MESH_INTERNAL' && mode === 'ISTIO_MUTUAL';
   return create(FilterChainSchema, {
     ...(sniffed || address === ANY_ADDRESS ? { filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: PLAIN_HTTP } } : {}),
-    filters: [manager(reader, `outbound_${captureListenerName(address, port)}`, rds(routes))],
+    filters: [manager(reader, `outbound_${captureListenerName(address, port)}`, rds(routes), offered)],
   });
 }
 

@@ -25,7 +25,7 @@ import { takesMeshTls } from './mesh-tls.ts';
 import { dynamicForwardProxy, originalDestination, outwardClusterNamed, ownSource } from './outward-clusters.ts';
 import { breakerMetadata, circuitBreakers, OUTRIGGER_METADATA, outlierDetection } from './resilience.ts';
 import { type EffectivePolicy, effectivePolicy, type FoundSubset, mergedRules, NO_POLICY } from './traffic-policy.ts';
-import { transportSecurity } from './transport-security.ts';
+import { sniffedMetadata, transportSecurity } from './transport-security.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
 const ALL_ENDPOINTS = Number.POSITIVE_INFINITY;
@@ -66,6 +66,11 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
     : mayBeMeshed && meshed.length === instances.length;
   const http2 = speaksHttp2(reader, port, policy, allMeshed);
   const grpc = reader.node.dataPlane === 'grpc';
+  // What is passed through has its protocol and its TLS from its client.
+  const secured = isSniCluster(name) ? {} : transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2, whereDialled });
+  const toMesh =
+    policy.tls === undefined ? secured.transportSocketMatches !== undefined || (whereDialled && allMeshed) : policy.tls.value.mode === 'ISTIO_MUTUAL';
+  const sniffed = port.protocol === 'UNSUPPORTED' && toMesh && !grpc;
   return create(ClusterSchema, {
     name,
     ...(whereDialled
@@ -81,14 +86,16 @@ function outbound(reader: Reader, name: string, parsed: OutboundName): Cluster |
     circuitBreakers: circuitBreakers(reader.node, policy),
     outlierDetection: outlierDetection(reader, policy),
     ...(grpc ? {} : keepalive(reader, policy)),
-    // What is passed through has its protocol and its TLS from its client.
-    ...(isSniCluster(name)
-      ? {}
-      : {
-          ...(isHttp(port.protocol) || port.protocol === 'UNSUPPORTED' ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) } : {}),
-          ...transportSecurity(reader, { service, port, parsed, policy, instances, meshed, allMeshed, http2, whereDialled }),
-        }),
-    metadata: { filterMetadata: { istio: istioMetadata(service, merged.rules[0]?.metadata), [OUTRIGGER_METADATA]: breakerMetadata } },
+    ...(!isSniCluster(name) && (isHttp(port.protocol) || port.protocol === 'UNSUPPORTED')
+      ? { typedExtensionProtocolOptions: protocolOptions(reader, policy, http2) }
+      : {}),
+    ...secured,
+    metadata: {
+      filterMetadata: {
+        istio: istioMetadata(service, merged.rules[0]?.metadata),
+        [OUTRIGGER_METADATA]: sniffed ? { ...breakerMetadata, ...sniffedMetadata } : breakerMetadata,
+      },
+    },
   });
 }
 

@@ -1,3 +1,4 @@
+import type { JsonObject } from '@bufbuild/protobuf';
 import type { Instance, Service, ServicePort } from '@outrigger/resources';
 import type { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ProxyProtocolConfig_Version } from '@outrigger/xds/protos/envoy/config/core/v3/proxy_protocol';
@@ -35,6 +36,9 @@ const ALPN = {
   http: ['istio-http/1.1', 'http/1.1'],
   tcp: ['istio'],
 } as const;
+
+/** What of ALPN v3 has no field for: requests to a port that declares nothing are told from connections to it by what is offered. */
+export const sniffedMetadata: JsonObject = { httpAlpn: [...ALPN.http] };
 
 const PROXY_SOCKET = 'envoy.transport_sockets.upstream_proxy_protocol';
 
