@@ -3,6 +3,9 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { Caller } from '../source.ts';
 import type { StreamMethod } from './stream-method.ts';
 
+/** A call whose request does not come holds its stream no longer. */
+const ASKED_WITHIN_MS = 10_000;
+
 /** A method of one request and one answer. */
 export function unaryMethod<Request extends DescMessage, Response extends DescMessage>(
   input: Request,
@@ -11,10 +14,16 @@ export function unaryMethod<Request extends DescMessage, Response extends DescMe
 ): StreamMethod {
   return (call) => {
     let asked = false;
+    const silent = setTimeout(
+      () => call.end(new ConnectError(`no ${input.typeName} came within ${ASKED_WITHIN_MS / 1000} s`, Code.DeadlineExceeded)),
+      ASKED_WITHIN_MS,
+    );
+    silent.unref();
     return {
       onMessage(bytes) {
         if (asked) throw new ConnectError(`one ${input.typeName} is taken, and no second`, Code.Unimplemented);
         asked = true;
+        clearTimeout(silent);
         answer(decodeMessage(input, bytes), call.caller)
           .then((response) => {
             call.send(toBinary(output, response));
@@ -25,7 +34,9 @@ export function unaryMethod<Request extends DescMessage, Response extends DescMe
       onFinish() {
         if (!asked) throw new ConnectError(`no ${input.typeName} came`, Code.Unimplemented);
       },
-      onEnd() {},
+      onEnd() {
+        clearTimeout(silent);
+      },
     };
   };
 }
