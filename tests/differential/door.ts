@@ -42,6 +42,8 @@ export type Answer =
 
 function opened({ port, address, dialledPort }: Door): net.Socket {
   const socket = net.connect(port, '127.0.0.1');
+  // Whoever uses it hears of its end; one that is refused between two users has nobody.
+  socket.on('error', () => {});
   const to = address === '' ? NOWHERE : address;
   const [family, from] = net.isIPv6(to) ? ['TCP6', CLIENT.ipv6] : ['TCP4', CLIENT.ipv4];
   socket.write(`PROXY ${family} ${from} ${to} ${CLIENT.port} ${dialledPort}\r\n`);
