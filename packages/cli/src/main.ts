@@ -4,11 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { startWithSmallHeap } from './small-heap.ts';
 import { version } from './version.ts';
 
-/** Those that work on files alone and end at once. */
+/** Those that work on files alone and end at once: what they cost is mostly what is compiled for them. */
 const ON_FILES: ReadonlySet<string | undefined> = new Set(['analyze', 'simulate', 'plan']);
-
-/** Those of which a mesh is made, each a process or more beside every workload: they start often, and together. */
-const THAT_STAY: ReadonlySet<string> = new Set(['up', 'run', 'sidecar', 'gateway', 'node', 'demo']);
 
 const args = process.argv.slice(2);
 if (args[0] !== 'proxy') {
@@ -25,15 +22,13 @@ if (args[0] === '--version' || args[0] === '-V') {
   if (start !== undefined && !process.connected) process.execve?.(process.execPath, start.args, start.environment);
   // Beside the bundle, where only who may write that may write: a sidecar starts in half the time with it. A folder that cannot be written does no harm.
   enableCompileCache(fileURLToPath(new URL('./compile-cache', import.meta.url)));
-  void import('./warm-program.ts').then(({ loadWarm }) => {
-    const load = (program: string, command: string) => loadWarm(fileURLToPath(new URL(`./${program}.cjs`, import.meta.url)), command);
-    // The data plane starts often and beside every workload: straight to it, past the command line's library.
-    if (args[0] === 'proxy') void (load('proxy', 'proxy') as typeof import('./commands/proxy.ts')).proxyCommand(args.slice(1));
-    else if (ON_FILES.has(args[0])) void (load('on-files', args[0]!) as typeof import('./program.ts')).main(process.argv);
-    else {
-      const command = args.find((arg) => THAT_STAY.has(arg));
-      const program: unknown = command === undefined ? createRequire(import.meta.url)('./program.cjs') : load('program', command);
-      void (program as typeof import('./program.ts')).main(process.argv);
-    }
-  });
+  const load = createRequire(import.meta.url);
+  // The data plane starts often and beside every workload: straight to it, past the command line's library.
+  if (args[0] === 'proxy') void (load('./proxy.cjs') as typeof import('./commands/proxy.ts')).proxyCommand(args.slice(1));
+  else {
+    const program = ON_FILES.has(args[0])
+      ? import('./warm-program.ts').then(({ loadWarm }) => loadWarm(fileURLToPath(new URL('./on-files.cjs', import.meta.url)), args[0]!))
+      : Promise.resolve(load('./program.cjs') as unknown);
+    void program.then((loaded) => (loaded as typeof import('./program.ts')).main(process.argv));
+  }
 }

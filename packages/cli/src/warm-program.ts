@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { Script, constants as vmConstants } from 'node:vm';
+import { Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 
 /** Sums of the program's text and of what V8 made of it, and how many runs have had a part in that. */
@@ -15,7 +15,8 @@ type Wrapper = (exports: object, require: NodeJS.Require, module: { exports: obj
 
 /**
  * A CommonJS program with the functions that an earlier run of the same command compiled. Node's own cache is made before a program runs, so that it
- * has none of what is compiled when it is first called, which is half of a short command's time. Made when a run ends, of the first few.
+ * has none of what is compiled when it is first called, which is half of a short command's time. Made when a run ends, of the first few. For what ends
+ * soon, and imports nothing by `import()`: a proxy that was loaded so took a fifth more CPU a request for ever (docs/adr/0004).
  */
 export function loadWarm(file: string, command: string, atEnd: (write: () => void) => void = (write) => void process.once('exit', write)): unknown {
   const text = readFileSync(file);
@@ -26,7 +27,6 @@ export function loadWarm(file: string, command: string, atEnd: (write: () => voi
   const script = new Script(BEFORE + text.toString('latin1') + AFTER, {
     filename: file,
     columnOffset: -BEFORE.length,
-    importModuleDynamically: vmConstants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     ...(known === undefined ? {} : { cachedData: known.data }),
   });
   const module = { exports: {} };
