@@ -1,4 +1,5 @@
-// `npm run bench:analysis`: how long `rig analyze` takes for how many resources, as bench/analysis/growth.svg, and `rig simulate` with 100 files.
+// `npm run bench:analysis`: how long `rig analyze` takes for how many resources, as bench/analysis/growth.svg, and `rig simulate` with
+// 100 files and as their number grows (simulate-growth.svg).
 // `-- --simulate`: that alone. `-- --profile`: analysis once, in process.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +12,8 @@ const COUNTS = [250, 500, 1000, 2500, 5000, 10_000];
 const ROUNDS = 3;
 const SIMULATED_FILES = 100;
 const SIMULATE_ROUNDS = 9;
+const SIMULATED_SIZES = [10, 25, 50, 100, 200];
+const GROWTH_ROUNDS = 5;
 const FIRST_RUNS = 4;
 const MS_PER_TICK = 10;
 const known = new Set();
@@ -20,6 +23,8 @@ const svgFile = fileURLToPath(new URL('growth.svg', import.meta.url));
 if (process.argv.includes('--profile')) await inProcess();
 else {
   simulate();
+  const { drawSimulateGrowth } = await import('./growth.mjs');
+  drawSimulateGrowth(SIMULATED_SIZES.map(simulateOf), `${cpus()[0].model.trim()}, ${cpus().length} cores`);
   if (!process.argv.includes('--simulate')) draw(COUNTS.map((count) => ({ count, ...analyze(count) })));
 }
 
@@ -37,6 +42,13 @@ function simulate() {
       asked('--to', 'team-0/svc-7:8080', '--from', 'team-0/svc-8', '--request', 'GET /');
     });
   }
+}
+
+function simulateOf(count) {
+  return inFolder(singleFiles(count, { of: 'resource' }), (mesh) => {
+    const args = ['simulate', '-f', mesh, '--from', 'team-0/svc-1', '--request', 'GET http://svc-1/v2'];
+    return { at: count, value: measure(`simulate, ${count} files`, GROWTH_ROUNDS, args).medianMs };
+  });
 }
 
 function inFolder(files, work) {
