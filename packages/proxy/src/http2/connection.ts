@@ -1,48 +1,32 @@
-import type { HeaderList, ResetReason, ResponseHead } from '../http/message.ts';
+import type { ResetReason } from '../http/message.ts';
 import type { Transport } from '../http/transport.ts';
 import type { TurnWriter } from '../net/turn-writer.ts';
-import { Budget } from './budget.ts';
 import type { ConnectionFault } from './connection-fault.ts';
-import { ErrorCode, errorCodeName, resetCode } from './error-code.ts';
+import { ConnectionStreams } from './connection-streams.ts';
+import { ErrorCode, errorCodeName } from './error-code.ts';
 import { FieldSection } from './field-section.ts';
 import { Flag, FrameType, INITIAL_WINDOW_BYTES, uint31, uint32 } from './frame.ts';
 import { FrameLimits } from './frame-limits.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { checkFrame, frameTypeName } from './frame-rules.ts';
-import { FrameWriter } from './frame-writer.ts';
-import { responseBytes, trailersBytes, writeResponse, writeTrailers } from './head-encoder.ts';
 import { HeaderBlock } from './header-block.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
 import type { KeepAlive, KeptAlive } from './keep-alive.ts';
 import type { Http2Options } from './options.ts';
 import { PeerSettings } from './peer-settings.ts';
-import { PROBE_PING, ReceiveFlow } from './receive-flow.ts';
-import { SendFlow, type SendFlowEvents } from './send-flow.ts';
+import { PROBE_PING } from './receive-flow.ts';
 import type { Http2Stream } from './stream.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 const KEEP_ALIVE_PING = Buffer.from('keepaliv', 'latin1');
 
-/** What both sides of HTTP/2 share (RFC 9113): frames, windows, settings, the ends of streams and of the connection. */
-export abstract class Http2Connection implements FrameSink, SendFlowEvents, KeptAlive {
+/** What both sides of HTTP/2 share (RFC 9113): frames as they come in, settings, limits, and the end of the connection. */
+export abstract class Http2Connection extends ConnectionStreams implements FrameSink, KeptAlive {
   /** Of the owner, which has a timer; null: none. */
   keepAlive: KeepAlive | null;
-  protected readonly transport: Transport;
-  protected readonly writer: TurnWriter;
-  protected readonly options: Http2Options;
-  protected readonly streams: Map<number, Http2Stream>;
-  protected readonly frames: FrameWriter;
-  protected readonly encoder: HpackEncoder;
   protected readonly section: FieldSection;
-  protected readonly sendFlow: SendFlow;
-  protected readonly receiveFlow: ReceiveFlow;
-  protected readonly resets: Budget;
-  protected readonly control: Budget;
   protected draining: boolean;
   protected closed: boolean;
-  /** Some message is whole but for the peer's window. */
-  protected endsPending: boolean;
   protected readonly peer: PeerSettings;
   private readonly reader: FrameReader;
   private readonly decoder: HpackDecoder;
@@ -56,21 +40,11 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   private heard: boolean;
 
   constructor(transport: Transport, writer: TurnWriter, options: Http2Options, server: boolean) {
-    this.transport = transport;
-    this.writer = writer;
-    this.options = options;
-    this.streams = new Map();
-    this.frames = new FrameWriter(writer);
-    this.encoder = new HpackEncoder(writer, options.encoderTableBytes);
+    super(transport, writer, options);
     this.section = new FieldSection(options);
-    this.resets = new Budget(options.maxResetBurst, options.resetsPerSecond, options.nowMs);
-    this.control = new Budget(options.maxControlBurst, options.controlFramesPerSecond, options.nowMs);
-    this.sendFlow = new SendFlow(this.frames, this.control, this);
     this.peer = new PeerSettings(options, server, this.encoder, this.sendFlow);
-    this.receiveFlow = new ReceiveFlow(this.frames, options);
     this.draining = false;
     this.closed = false;
-    this.endsPending = false;
     this.reader = new FrameReader(this, options.maxFrameBytes, server);
     this.decoder = new HpackDecoder(options.names, options.decoderTableBytes);
     this.dataStream = null;
@@ -88,24 +62,14 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
   protected abstract isIdle(id: number): boolean;
   /** A frame for a stream that is no more: true where it is an error of the stream. */
   protected abstract isLate(id: number): boolean;
-  /** The stream's last event in this direction was sent. */
-  protected abstract onLocalEnd(stream: Http2Stream): void;
-  /** The stream's last event in that direction is about to be given. */
-  protected abstract onRemoteEnd(stream: Http2Stream): void;
   protected abstract onGoaway(lastId: number, code: number): void;
   protected abstract onPingAck(): void;
   protected abstract onSettings(): void;
-  /** A stream has gone, and its last event was given. */
-  protected abstract onStreamGone(): void;
   protected abstract onShut(detail: string): void;
   /** Highest stream of the peer that was looked at. */
   protected abstract readonly lastPeerId: number;
   /** Streams ever, of whoever opens them. */
   protected abstract readonly openedStreams: number;
-
-  get activeStreams(): number {
-    return this.streams.size;
-  }
 
   /** A header block has begun and is not whole. */
   get headPending(): boolean {
@@ -134,76 +98,6 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
 
   transportClosed(detail: string): void {
     this.shut('ConnectionTermination', detail);
-  }
-
-  transportDrained(): void {
-    this.writer.drained();
-    // All that was written is through: a peer that is slow, and one that never reads, are two things.
-    this.frames.unsent = this.frames.unsentControl = 0;
-    for (const stream of this.streams.values()) {
-      if (this.writer.blocked) return;
-      if (stream.stopped && stream.pending === null) {
-        stream.stopped = false;
-        stream.events.onDrain();
-      }
-    }
-  }
-
-  sendInformational(stream: Http2Stream, head: ResponseHead): void {
-    if (stream.over || stream.responded) return;
-    this.writeResponseHead(stream, head, false);
-  }
-
-  sendResponse(stream: Http2Stream, head: ResponseHead, fin: boolean): boolean {
-    if (stream.over || stream.responded) return true;
-    stream.responded = true;
-    stream.tunnel = head.tunnel && stream.asksTunnel;
-    stream.contentless = stream.method === 'HEAD' || head.status === 204 || head.status === 304;
-    this.writeResponseHead(stream, head, fin);
-    if (fin) this.localEnd(stream);
-    return !this.writer.blocked || stop(stream);
-  }
-
-  sendBody(stream: Http2Stream, buffer: Buffer, start: number, end: number, fin: boolean): boolean {
-    if (stream.over || stream.localClosed || stream.pendingFin) return true;
-    if (stream.contentless) {
-      if (!fin) return true;
-      end = start;
-    }
-    if (!this.sendFlow.send(stream, buffer, start, end, fin)) {
-      if (fin) this.endsPending = true;
-      return stop(stream);
-    }
-    if (fin) this.localEnd(stream);
-    return !this.writer.blocked || stop(stream);
-  }
-
-  sendTrailers(stream: Http2Stream, trailers: HeaderList): void {
-    if (stream.over || stream.localClosed || stream.pendingFin || stream.pendingTrailers !== null) return;
-    if (stream.pending !== null) {
-      stream.pendingTrailers = trailers;
-      this.endsPending = true;
-    } else this.writeTrailers(stream, trailers);
-  }
-
-  /** By the engine: nothing is called back on this stream. */
-  resetStream(stream: Http2Stream, reason: ResetReason): void {
-    if (stream.over) return;
-    this.frames.rstStream(stream.id, resetCode(reason));
-    this.remove(stream);
-    this.onStreamGone();
-  }
-
-  resumed(stream: Http2Stream): void {
-    if (!stream.over) this.receiveFlow.resumed(stream);
-  }
-
-  onPendingSent(stream: Http2Stream): void {
-    if (stream.pendingTrailers !== null) this.writeTrailers(stream, stream.pendingTrailers);
-    else if (stream.pendingFin) this.localEnd(stream);
-    if (stream.over || stream.localClosed || !stream.stopped || this.writer.blocked) return;
-    stream.stopped = false;
-    stream.events.onDrain();
   }
 
   onDataFrame(id: number, flags: number, length: number): void {
@@ -350,35 +244,6 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     return true;
   }
 
-  /** Marks the remote half as closed. The stream is over where that was the last of it. */
-  protected remoteEnd(stream: Http2Stream): void {
-    stream.remoteClosed = true;
-    if (stream.localClosed) this.finish(stream);
-    else this.onRemoteEnd(stream);
-  }
-
-  protected localEnd(stream: Http2Stream): void {
-    stream.localClosed = true;
-    if (stream.remoteClosed) {
-      this.finish(stream);
-      this.onStreamGone();
-    } else this.onLocalEnd(stream);
-  }
-
-  /** The stream ended as it should. */
-  protected finish(stream: Http2Stream): void {
-    this.resets.give(1);
-    this.remove(stream);
-  }
-
-  protected remove(stream: Http2Stream): void {
-    stream.over = true;
-    stream.pending = null;
-    stream.pendingTrailers = null;
-    this.streams.delete(stream.id);
-    if (stream.held > 0) this.receiveFlow.release(stream);
-  }
-
   /** Trailers of a stream that is open, from `section`. */
   protected receiveTrailers(stream: Http2Stream, fin: boolean): void {
     const trailers = this.section.tooLarge ? null : this.section.trailers();
@@ -407,20 +272,6 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
       stream.events.onReset(reason, detail);
     }
     this.onShut(detail);
-  }
-
-  private writeResponseHead(stream: Http2Stream, head: ResponseHead, fin: boolean): void {
-    this.frames.beginBlock(responseBytes(head));
-    writeResponse(this.encoder, head);
-    this.frames.endBlock(stream.id, fin, this.sendFlow.maxFrameBytes);
-  }
-
-  private writeTrailers(stream: Http2Stream, trailers: HeaderList): void {
-    stream.pendingTrailers = null;
-    this.frames.beginBlock(trailersBytes(trailers));
-    writeTrailers(this.encoder, trailers);
-    this.frames.endBlock(stream.id, true, this.sendFlow.maxFrameBytes);
-    this.localEnd(stream);
   }
 
   /** `stream`: of the frame, and of a block that is whole. */
@@ -495,9 +346,4 @@ export abstract class Http2Connection implements FrameSink, SendFlowEvents, Kept
     this.frames.settings(this.options.customSettings.length === 0 ? values : [...values, ...this.options.customSettings]);
     if (this.options.connectionWindowBytes > INITIAL_WINDOW_BYTES) this.frames.windowUpdate(0, this.options.connectionWindowBytes - INITIAL_WINDOW_BYTES);
   }
-}
-
-function stop(stream: Http2Stream): false {
-  stream.stopped = true;
-  return false;
 }
