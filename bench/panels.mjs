@@ -3,7 +3,7 @@ const WIDTH = 400;
 const HEIGHT = 220;
 const [LEFT, RIGHT, TOP, BOTTOM] = [56, 24, 28, 36];
 
-/** `panels`: [{label, points: [{at, value}]}], in the order of `at`. */
+/** `panels`: [{label, points: [{at, value, min?, max?}]}], in the order of `at`. */
 export function drawPanels(title, subtitle, panels) {
   const drawn = panels.map(
     ({ label, points }, index) => `<g transform="translate(${(index % 2) * WIDTH} ${30 + Math.floor(index / 2) * HEIGHT})">${panel(label, points)}</g>`,
@@ -18,7 +18,7 @@ ${drawn.join('\n')}
 }
 
 function panel(label, points) {
-  const most = Math.max(...points.map(({ value }) => value)) || 1;
+  const most = Math.max(...points.map(({ value, max = value }) => max)) || 1;
   const widest = Math.max(...points.map(({ at }) => at));
   const x = (at) => LEFT + ((WIDTH - LEFT - RIGHT) * at) / widest;
   const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
@@ -28,8 +28,8 @@ function panel(label, points) {
     return `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at}" y2="${at}" stroke="#ddd"/><text x="${LEFT - 6}" y="${at + 4}" text-anchor="end">${(most * share).toFixed(digits)}</text>`;
   });
   const marks = points.map(
-    ({ at, value }) =>
-      `<circle cx="${x(at)}" cy="${y(value)}" r="3" fill="#2563eb"/>` +
+    ({ at, value, min = value, max = value }) =>
+      `<line x1="${x(at)}" x2="${x(at)}" y1="${y(min)}" y2="${y(max)}" stroke="#2563eb"/><circle cx="${x(at)}" cy="${y(value)}" r="3" fill="#2563eb"/>` +
       // Two that stand close have one label.
       (at < widest / 12 ? '' : `<text x="${x(at)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${at}</text>`),
   );

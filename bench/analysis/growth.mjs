@@ -1,4 +1,4 @@
-// How rig simulate grows with the files of a folder, and a table of routes with its routes, as simulate-growth.svg.
+// How rig analyze grows with resources, rig simulate with the files of a folder, and a table of routes with its routes, as growth.svg.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { fromJson } from '@bufbuild/protobuf';
@@ -9,16 +9,17 @@ import { drawPanels } from '../panels.mjs';
 const ROUTES = [100, 1000, 2500, 5000, 10_000];
 const ROUNDS = 5;
 
-/** `simulated`: [{at: files, value: ms}]. */
-export function drawSimulateGrowth(simulated, machine) {
-  const compiled = ROUTES.map((count) => ({ at: count, value: compileCpuMs(count) }));
+/** `analyzed`, `simulated`: [{at: resources or files, value, min, max}], ms. */
+export function drawGrowth(analyzed, simulated, machine) {
+  const compiled = ROUTES.map((count) => ({ at: count, ...compileCpuMs(count) }));
   for (const { at, value } of compiled) console.log(`a table of ${at} routes: ${value.toFixed(1)} ms of CPU`);
-  const file = fileURLToPath(new URL('simulate-growth.svg', import.meta.url));
+  const file = fileURLToPath(new URL('growth.svg', import.meta.url));
   const panels = [
+    { label: 'rig analyze, the whole command, by resources, ms', points: analyzed },
     { label: 'rig simulate, the whole command, by files of a resource each, ms', points: simulated },
     { label: 'compiling a table, by exact and prefix routes, ms of CPU', points: compiled },
   ];
-  writeFileSync(file, drawPanels('How rig simulate and tables of routes grow', `medians of ${ROUNDS} (${machine})`, panels));
+  writeFileSync(file, drawPanels('How analysis, simulation and tables of routes grow', `medians and spread (${machine})`, panels));
   console.log(file);
 }
 
@@ -35,5 +36,6 @@ function compileCpuMs(count) {
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1000;
   });
-  return values.sort((a, b) => a - b)[ROUNDS >> 1];
+  values.sort((a, b) => a - b);
+  return { value: values[ROUNDS >> 1], min: values[0], max: values.at(-1) };
 }

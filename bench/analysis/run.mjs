@@ -1,11 +1,11 @@
-// `npm run bench:analysis`: how long `rig analyze` takes for how many resources, as bench/analysis/growth.svg, and `rig simulate` with
-// 100 files and as their number grows (simulate-growth.svg).
-// `-- --simulate`: that alone. `-- --profile`: analysis once, in process.
+// `npm run bench:analysis`: how long `rig simulate` takes with 100 files; then, drawn as growth.svg, `rig analyze` by resources, `rig simulate` by files, and
+// compiling a table by routes. `-- --simulate`: the first alone. `-- --profile`: analysis once, in process.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { drawGrowth } from './growth.mjs';
 import { meshFiles, singleFiles } from './mesh-files.mjs';
 
 const COUNTS = [250, 500, 1000, 2500, 5000, 10_000];
@@ -18,18 +18,16 @@ const FIRST_RUNS = 4;
 const MS_PER_TICK = 10;
 const known = new Set();
 const rig = process.env.OUTRIGGER_RIG ?? fileURLToPath(new URL('../../packages/cli/dist/rig.js', import.meta.url));
-const svgFile = fileURLToPath(new URL('growth.svg', import.meta.url));
 
 if (process.argv.includes('--profile')) await inProcess();
 else {
   simulate();
-  const { drawSimulateGrowth } = await import('./growth.mjs');
-  drawSimulateGrowth(SIMULATED_SIZES.map(simulateOf), `${cpus()[0].model.trim()}, ${cpus().length} cores`);
-  if (!process.argv.includes('--simulate')) draw(COUNTS.map((count) => ({ count, ...analyze(count) })));
+  if (!process.argv.includes('--simulate'))
+    drawGrowth(COUNTS.map(analyze), SIMULATED_SIZES.map(simulateOf), `${cpus()[0].model.trim()}, ${cpus().length} cores`);
 }
 
 function analyze(count) {
-  return inFolder(meshFiles(count), (mesh) => measure(`analyze, ${count} resources`, ROUNDS, ['analyze', mesh]));
+  return inFolder(meshFiles(count), (mesh) => ({ at: count, ...measure(`analyze, ${count} resources`, ROUNDS, ['analyze', mesh]) }));
 }
 
 /** Of a caller, a gateway and a workload that is called. */
@@ -47,7 +45,7 @@ function simulate() {
 function simulateOf(count) {
   return inFolder(singleFiles(count, { of: 'resource' }), (mesh) => {
     const args = ['simulate', '-f', mesh, '--from', 'team-0/svc-1', '--request', 'GET http://svc-1/v2'];
-    return { at: count, value: measure(`simulate, ${count} files`, GROWTH_ROUNDS, args).medianMs };
+    return { at: count, ...measure(`simulate, ${count} files`, GROWTH_ROUNDS, args) };
   });
 }
 
@@ -73,7 +71,7 @@ function measure(what, rounds, args) {
     return { ms: performance.now() - start, cpuMs: childCpuMs() - before, said: said.split('\n').length - 1 };
   }).slice(uncounted);
   const [times, cpu] = ['ms', 'cpuMs'].map((field) => runs.map((run) => run[field]).sort((a, b) => a - b));
-  const result = { medianMs: times[rounds >> 1], minMs: times[0], maxMs: times[rounds - 1] };
+  const result = { value: times[rounds >> 1], min: times[0], max: times[rounds - 1] };
   const [median, min, max, work] = [...Object.values(result), cpu[rounds >> 1]].map((ms) => ms.toFixed(0));
   console.log(`${what}: ${median} ms (${min}-${max}), ${work} ms of CPU, ${runs[0].said} lines`);
   return result;
@@ -104,35 +102,4 @@ async function inProcess() {
     analyze(input.resources, input.mesh, { ...input.options, nowMs: Date.now(), analyzer: name });
     time(name, performance.now() - before);
   }
-}
-
-function draw(points) {
-  const [width, height, left, bottom, top, right] = [640, 320, 64, 48, 40, 24];
-  const most = Math.max(...points.map(({ maxMs }) => maxMs));
-  const x = (count) => left + ((width - left - right) * count) / COUNTS.at(-1);
-  const y = (ms) => top + (height - top - bottom) * (1 - ms / most);
-  const grid = [0, 0.25, 0.5, 0.75, 1].map((share) => {
-    const at = y(most * share);
-    return `<line x1="${left}" x2="${width - right}" y1="${at}" y2="${at}" stroke="#ddd"/><text x="${left - 6}" y="${at + 4}" text-anchor="end">${((most * share) / 1000).toFixed(1)} s</text>`;
-  });
-  const marks = points.flatMap(({ count, medianMs, minMs, maxMs }) => [
-    `<line x1="${x(count)}" x2="${x(count)}" y1="${y(minMs)}" y2="${y(maxMs)}" stroke="#2563eb"/>`,
-    `<circle cx="${x(count)}" cy="${y(medianMs)}" r="3" fill="#2563eb"/>`,
-    ...(count < 1000 ? [] : [`<text x="${x(count)}" y="${height - bottom + 16}" text-anchor="middle">${count}</text>`]),
-  ]);
-  const line = points.map(({ count, medianMs }) => `${x(count)},${y(medianMs)}`).join(' ');
-  writeFileSync(
-    svgFile,
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">
-<title>How the time of rig analyze grows</title>
-<rect width="100%" height="100%" fill="#fff"/>
-<text x="12" y="20">rig analyze, the whole command, medians and spread of ${ROUNDS} (${cpus()[0].model.trim()}, ${cpus().length} cores)</text>
-${grid.join('\n')}
-<polyline fill="none" stroke="#2563eb" stroke-width="2" points="${line}"/>
-${marks.join('\n')}
-<text x="${(left + width - right) / 2}" y="${height - 10}" text-anchor="middle">resources</text>
-</svg>
-`,
-  );
-  console.log(svgFile);
 }
