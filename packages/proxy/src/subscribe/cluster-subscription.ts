@@ -9,6 +9,7 @@ import type { ClusterConfig } from '../xds/cluster-config.ts';
 import { clusterSteps } from '../xds/compile-cluster.ts';
 import { loadAssignmentSteps } from '../xds/compile-endpoints.ts';
 import { secretNames } from '../xds/tls-settings.ts';
+import { LastWord } from './last-word.ts';
 import { RemovalGrace } from './removal-grace.ts';
 import type { SecretSubscription } from './secret-subscription.ts';
 
@@ -51,8 +52,9 @@ export class ClusterSubscription implements ClusterDemand {
   readonly #fresh = new Set<string>();
   /** The wildcard has been answered: what is not there is not to be had. */
   #answered = false;
-  /** Told of, and not there yet, the latest of each name: their secrets are waited for. */
-  readonly #arriving = new Map<string, ClusterConfig>();
+  readonly #lastWord = new LastWord();
+  /** Told of, and not there yet: their secrets are waited for. */
+  readonly #arriving = new Set<string>();
   /** Removed by the server, and kept a moment for the routes that name them still. */
   readonly #leaving = new RemovalGrace();
   readonly #leavingEndpoints = new RemovalGrace();
@@ -99,44 +101,51 @@ export class ClusterSubscription implements ClusterDemand {
 
   async #onClusters(update: ResourceUpdate<Cluster>): Promise<Rejection[]> {
     const rejections: Rejection[] = [];
-    const taken = await this.#slices.run(this.#compile(update, rejections));
+    const turn = this.#lastWord.next();
+    const taken = await this.#slices.run(this.#compile(update, turn, rejections));
     const secrets = new Set(taken.flatMap(({ config }) => [...secretsOf(config)]));
     if (secrets.size > 0) await this.#secrets.ready(secrets, SECRETS_TIMEOUT_MS);
-    await this.#slices.run(this.#putInPlace(taken));
-    await this.#slices.run(this.#takeAway(update.removed));
+    await this.#slices.run(this.#putInPlace(taken, turn));
+    await this.#slices.run(this.#takeAway(update.removed, turn));
     this.#answered = true;
     return rejections;
   }
 
-  *#compile({ added, removed }: ResourceUpdate<Cluster>, rejections: Rejection[]): Steps<WholeCluster[]> {
+  *#compile({ added, removed }: ResourceUpdate<Cluster>, turn: number, rejections: Rejection[]): Steps<WholeCluster[]> {
     const taken: WholeCluster[] = [];
     for (const { name, message } of added) {
       const compiled = this.#clusters.isStatic(name) ? 'a static cluster has this name' : yield* wholeSteps(message);
       if (typeof compiled === 'string') rejections.push({ name, message: compiled });
       else {
         taken.push(compiled);
-        this.#arriving.set(compiled.config.name, compiled.config);
+        this.#lastWord.say(turn, compiled.config.name);
+        this.#arriving.add(compiled.config.name);
         this.#leaving.keep(compiled.config.name);
       }
       yield;
     }
-    for (const name of removed) this.#arriving.delete(name);
+    for (const name of removed) {
+      this.#lastWord.say(turn, name);
+      this.#arriving.delete(name);
+    }
     return taken;
   }
 
   /** Each but those that a later response has overtaken, while their secrets were waited for. */
-  *#putInPlace(taken: readonly WholeCluster[]): Steps<void> {
+  *#putInPlace(taken: readonly WholeCluster[], turn: number): Steps<void> {
     for (const { config, policies } of taken) {
-      if (this.#arriving.get(config.name) !== config) continue;
+      if (!this.#lastWord.holds(turn, config.name)) continue;
+      this.#lastWord.done(turn, config.name);
       this.#arriving.delete(config.name);
       if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
       yield;
     }
   }
 
-  *#takeAway(names: readonly string[]): Steps<void> {
+  *#takeAway(names: readonly string[], turn: number): Steps<void> {
     for (const name of names) {
-      if (this.#arriving.has(name)) continue;
+      if (!this.#lastWord.holds(turn, name)) continue;
+      this.#lastWord.done(turn, name);
       this.#leaving.keep(name);
       if (this.#inUse(name)) this.#leaving.later(name, () => this.#clusters.remove(name));
       else this.#clusters.remove(name);

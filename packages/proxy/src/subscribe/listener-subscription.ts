@@ -1,12 +1,13 @@
 import type { AdsClient, Rejection, ResourceUpdate, Subscription } from '@outrigger/xds';
 import { type Listener as ListenerMessage, ListenerSchema } from '@outrigger/xds/protos/envoy/config/listener/v3/listener';
-import type { Slices } from '@outrigger/xds/slices';
+import type { Slices, Steps } from '@outrigger/xds/slices';
 import type { ProxyLog } from '../engine/options.ts';
 import type { RouteSlot } from '../engine/route-slot.ts';
 import { ListenerError } from '../listener/listen-socket.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { ClusterSet } from '../upstream/cluster-set.ts';
 import { allFilterChains, type ListenerConfig } from '../xds/listener-config.ts';
+import { LastWord } from './last-word.ts';
 import type { RouteSubscription } from './route-subscription.ts';
 import type { SecretSubscription } from './secret-subscription.ts';
 
@@ -33,6 +34,9 @@ export class ListenerSubscription {
   readonly #subscription: Subscription;
   /** Refused because its address was in use by another process: bound as soon as that is over. */
   readonly #blocked = new Map<string, NodeJS.Timeout>();
+  readonly #lastWord = new LastWord();
+  /** Listeners are put in place and taken away one at a time: one that is being bound is there when the next comes for its socket. */
+  #inPlace: Promise<unknown> = Promise.resolve();
 
   constructor(ads: AdsClient, sources: ListenerSources) {
     this.#sources = sources;
@@ -42,27 +46,53 @@ export class ListenerSubscription {
   async #onListeners(update: ResourceUpdate<ListenerMessage>): Promise<Rejection[]> {
     const { listeners, slices } = this.#sources;
     const rejections: Rejection[] = [];
-    for (const name of [...update.removed, ...update.added.map((added) => added.name)]) this.#unblock(name);
+    const turn = this.#lastWord.next();
+    const taken = await slices.run(this.#compile(update, turn, rejections));
     await Promise.all(
-      update.added.map(async ({ name, message }) => {
-        const config = await slices.run(listeners.compileSteps(message));
-        if (typeof config === 'string') {
-          rejections.push({ name, message: config });
-          return;
-        }
+      taken.map(async (config) => {
         await this.#warm(config);
-        try {
-          await listeners.set(config, update.removed, slices);
-        } catch (error) {
-          rejections.push({ name, message: (error as Error).message });
-          if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
-        }
+        await this.#one(async () => {
+          if (!this.#lastWord.holds(turn, config.name)) return;
+          try {
+            await listeners.set(config, update.removed, slices);
+          } catch (error) {
+            rejections.push({ name: config.name, message: (error as Error).message });
+            if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
+          }
+        });
       }),
     );
-    for (const name of update.removed) listeners.remove(name);
+    await this.#one(async () => {
+      for (const name of update.removed) if (this.#lastWord.holds(turn, name)) listeners.remove(name);
+    });
+    for (const name of [...update.removed, ...taken.map((config) => config.name)]) this.#lastWord.done(turn, name);
     this.#sources.secrets.keepForListeners(new Set([...listeners.all].flatMap(({ config }) => [...config.secretNames])));
     this.#sources.onFirst();
     return rejections;
+  }
+
+  *#compile({ added, removed }: ResourceUpdate<ListenerMessage>, turn: number, rejections: Rejection[]): Steps<ListenerConfig[]> {
+    const taken: ListenerConfig[] = [];
+    for (const { name, message } of added) {
+      const config = yield* this.#sources.listeners.compileSteps(message);
+      if (typeof config === 'string') rejections.push({ name, message: config });
+      else {
+        taken.push(config);
+        this.#lastWord.say(turn, config.name);
+        this.#unblock(config.name);
+      }
+    }
+    for (const name of removed) {
+      this.#lastWord.say(turn, name);
+      this.#unblock(name);
+    }
+    return taken;
+  }
+
+  #one(work: () => Promise<void>): Promise<void> {
+    const done = this.#inPlace.then(work);
+    this.#inPlace = done.catch(() => {});
+    return done;
   }
 
   close(): void {
@@ -71,20 +101,21 @@ export class ListenerSubscription {
 
   #tryAgain(config: ListenerConfig): void {
     const { listeners, log, slices } = this.#sources;
-    const timer = setTimeout(() => {
+    const again = async (): Promise<void> => {
+      // Something newer has come for it, or it has been removed.
+      if (this.#blocked.get(config.name) !== timer) return;
       this.#blocked.delete(config.name);
-      listeners.set(config, [], slices).then(
-        () => {
-          log('info', `listener ${config.name}: its address is free by now; it listens`);
-          // It was refused: asked for again by its name it comes once more, and is acknowledged.
-          this.#subscription.add([config.name]);
-        },
-        (error: Error) => {
-          if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
-          else log('error', error.message);
-        },
-      );
-    }, ADDRESS_RETRY_MS);
+      try {
+        await listeners.set(config, [], slices);
+        log('info', `listener ${config.name}: its address is free by now; it listens`);
+        // It was refused: asked for again by its name it comes once more, and is acknowledged.
+        this.#subscription.add([config.name]);
+      } catch (error) {
+        if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
+        else log('error', (error as Error).message);
+      }
+    };
+    const timer = setTimeout(() => void this.#one(again), ADDRESS_RETRY_MS);
     timer.unref();
     this.#blocked.set(config.name, timer);
   }
