@@ -150,15 +150,20 @@ export function narrowedTo(config: RouteConfiguration, authority: string): Route
 }
 
 /** A RouteConfiguration as a whole, with virtual hosts that came on demand. */
-export function compileRouteConfiguration(config: RouteConfiguration, onDemand: readonly VirtualHost[] = []): CompileResult<RouteTable> {
+export function* routeConfigurationSteps(config: RouteConfiguration, onDemand: readonly VirtualHost[] = []): Steps<CompileResult<RouteTable>> {
   const report = new CompileReport();
   const compiled: CompiledVirtualHost[] = [];
-  [...config.virtualHosts, ...onDemand].forEach((virtualHost, index) => {
-    const result = compileVirtualHost(config, virtualHost, index < config.virtualHosts.length ? `virtual_hosts[${index}]` : undefined);
+  for (const [index, virtualHost] of [...config.virtualHosts, ...onDemand].entries()) {
+    const result = yield* virtualHostSteps(config, virtualHost, index < config.virtualHosts.length ? `virtual_hosts[${index}]` : undefined);
     if (result.ok) compiled.push(result.value);
     else for (const error of result.errors) report.error(error.path, error.message);
-  });
-  const table = assembleRouteTable(config, compiled);
+    yield;
+  }
+  const table = yield* routeTableSteps(config, compiled);
   if (report.errors.length === 0) return table;
   return { ok: false, errors: table.ok ? report.errors : [...report.errors, ...table.errors] };
+}
+
+export function compileRouteConfiguration(config: RouteConfiguration, onDemand?: readonly VirtualHost[]): CompileResult<RouteTable> {
+  return atOnce(routeConfigurationSteps(config, onDemand));
 }

@@ -17,9 +17,10 @@ import {
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { HeaderMutationSchema } from '@outrigger/xds/protos/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation';
 import { UuidRequestIdConfigSchema } from '@outrigger/xds/protos/envoy/extensions/request_id/uuid/v3/uuid';
+import type { Steps } from '@outrigger/xds/slices';
 import { compileMutationList } from '../filters/header-mutation.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
-import { compileRouteConfiguration } from '../routing/compile-routes.ts';
+import { routeConfigurationSteps } from '../routing/compile-routes.ts';
 import { durationMs } from '../routing/duration.ts';
 import { concatMutations, type HeaderMutations } from '../routing/header-mutations.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
@@ -71,7 +72,7 @@ const ESCAPED: Readonly<Record<number, HttpManagerConfig['escapedSlashes']>> = {
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: 'unescape-forward',
 };
 
-function routesOf(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): RouteSource {
+function* routeSteps(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): Steps<RouteSource> {
   const specifier = config.routeSpecifier;
   if (specifier.case === 'rds') {
     checkFields(RdsSchema, specifier.value, RDS, `${path}.rds`, report);
@@ -81,7 +82,7 @@ function routesOf(config: HttpConnectionManager, path: string, context: NetworkC
     return { kind: 'rds', name: specifier.value.routeConfigName };
   }
   if (specifier.case === 'routeConfig') {
-    const compiled = compileRouteConfiguration(specifier.value);
+    const compiled = yield* routeConfigurationSteps(specifier.value);
     if (compiled.ok) {
       for (const ignored of compiled.ignored) report.ignore(`${path}.route_config.${ignored}`);
       for (const cluster of compiled.value.clusters) context.clusters.add(cluster);
@@ -141,7 +142,7 @@ function proxyNameOf(config: HttpConnectionManager, nodeId: string): string {
   return name?.case === 'useNodeId' && name.value ? nodeId : 'envoy';
 }
 
-export function compileHttpManager(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): HttpManagerConfig {
+export function* httpManagerSteps(config: HttpConnectionManager, path: string, context: NetworkContext, report: CompileReport): Steps<HttpManagerConfig> {
   checkFields(HttpConnectionManagerSchema, config, MANAGER, path, report);
   if (config.codecType === HttpConnectionManager_CodecType.HTTP3) report.error(`${path}.codec_type`, 'HTTP/3 is not supported by this proxy');
   const upgrades = new Map<string, boolean>();
@@ -162,7 +163,7 @@ export function compileHttpManager(config: HttpConnectionManager, path: string, 
   return {
     statPrefix: config.statPrefix,
     codec: config.codecType === HttpConnectionManager_CodecType.HTTP1 ? 'http1' : config.codecType === HttpConnectionManager_CodecType.HTTP2 ? 'http2' : 'auto',
-    routes: routesOf(config, path, context, report),
+    routes: yield* routeSteps(config, path, context, report),
     filters: compileHttpFilters(config.httpFilters, `${path}.http_filters`, context, report),
     generateRequestId: config.generateRequestId ?? true,
     preserveExternalRequestId: config.preserveExternalRequestId,

@@ -22,7 +22,7 @@ import { CompileReport, type CompileResult } from '../routing/compile-result.ts'
 import { durationMs } from '../routing/duration.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileAddress } from './compile-endpoints.ts';
-import { compileNetworkFilters, type NetworkContext } from './compile-network-filters.ts';
+import { type NetworkContext, networkFilterSteps } from './compile-network-filters.ts';
 import { compileDownstreamTls } from './compile-tls.ts';
 import type { EndpointAddress } from './endpoint-config.ts';
 import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
@@ -129,9 +129,9 @@ function fingerprintOf<Desc extends DescMessage>(schema: Desc, message: MessageS
   return createHash('sha256').update(toBinary(schema, message)).digest('base64');
 }
 
-function compileChain(chain: FilterChain, path: string, context: NetworkContext, report: CompileReport): FilterChainConfig | undefined {
+function* chainSteps(chain: FilterChain, path: string, context: NetworkContext, report: CompileReport): Steps<FilterChainConfig | undefined> {
   checkFields(FilterChainSchema, chain, CHAIN, path, report);
-  const filters = compileNetworkFilters(chain.filters, `${path}.filters`, context, report);
+  const filters = yield* networkFilterSteps(chain.filters, `${path}.filters`, context, report);
   const match = compileMatch(chain.filterChainMatch, `${path}.filter_chain_match`, report);
   const tls = compileTransport(chain, `${path}.transport_socket`, report);
   if (filters === undefined) return undefined;
@@ -241,11 +241,11 @@ export function* listenerSteps(config: Listener, nodeId: string, nodeCluster = '
   const filterChains: FilterChainConfig[] = [];
   for (const [index, chain] of config.filterChains.entries()) {
     if (index > 0) yield;
-    const compiled = compileChain(chain, `filter_chains[${index}]`, context, report);
+    const compiled = yield* chainSteps(chain, `filter_chains[${index}]`, context, report);
     if (compiled !== undefined) filterChains.push(compiled);
   }
   const defaultFilterChain =
-    config.defaultFilterChain === undefined ? null : (compileChain(config.defaultFilterChain, 'default_filter_chain', context, report) ?? null);
+    config.defaultFilterChain === undefined ? null : ((yield* chainSteps(config.defaultFilterChain, 'default_filter_chain', context, report)) ?? null);
   if (filterChains.length === 0 && defaultFilterChain === null) report.error('filter_chains', 'needs at least one filter chain');
   const socketOptions = compileSocketOptions(config.socketOptions, 'socket_options', report);
   const fastOpen = config.tcpFastOpenQueueLength;

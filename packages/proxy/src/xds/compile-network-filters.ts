@@ -10,14 +10,15 @@ import {
   TcpProxy_TunnelingConfigSchema,
   TcpProxySchema,
 } from '@outrigger/xds/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy';
+import type { Steps } from '@outrigger/xds/slices';
 import { criteriaOf } from '../lb/subset-criteria.ts';
 import type { CompileReport } from '../routing/compile-result.ts';
 import { durationMs } from '../routing/duration.ts';
 import { compileHeaderMutations } from '../routing/header-mutations.ts';
 import { compileAccessLogs } from './compile-access-logs.ts';
 import { compileConnectionLimit, compileConnectionRateLimit } from './compile-connection-gates.ts';
-import { compileHttpManager } from './compile-http-manager.ts';
-import { checkFields, fieldPolicy, typeNameOf, unpack } from './fields.ts';
+import { httpManagerSteps } from './compile-http-manager.ts';
+import { checkFields, fieldPolicy, typeNameOf, unpack, unpackSteps } from './fields.ts';
 import { compileNetworkPolicy, type NetworkPolicy } from './http-filters.ts';
 import type { ConnectionGateConfig, NetworkFilterConfig, TcpProxyConfig, TunnelingConfig, WeightedTcpCluster } from './listener-config.ts';
 
@@ -103,7 +104,12 @@ export interface NetworkFilters {
 }
 
 /** Filters that let a connection in or not, then one that ends the chain: the HTTP connection manager or the TCP proxy. undefined: errors were reported. */
-export function compileNetworkFilters(filters: readonly Filter[], path: string, context: NetworkContext, report: CompileReport): NetworkFilters | undefined {
+export function* networkFilterSteps(
+  filters: readonly Filter[],
+  path: string,
+  context: NetworkContext,
+  report: CompileReport,
+): Steps<NetworkFilters | undefined> {
   const gates: ConnectionGateConfig[] = [];
   const policies: NetworkPolicy[] = [];
   let clusterFromSni = false;
@@ -132,10 +138,10 @@ export function compileNetworkFilters(filters: readonly Filter[], path: string, 
         break;
       case HttpConnectionManagerSchema.typeName: {
         if (index !== filters.length - 1) report.error(`${path}[${index}]`, 'must be the last filter');
-        const manager = unpack(any, HttpConnectionManagerSchema, at, report);
+        const manager = yield* unpackSteps(any, HttpConnectionManagerSchema, at, report);
         if (manager === undefined) return undefined;
         const rbac = policies.map((policy): ConnectionGateConfig => ({ kind: 'rbac', policy }));
-        return { gates: [...gates, ...rbac], filter: { kind: 'http', http: compileHttpManager(manager, at, context, report) } };
+        return { gates: [...gates, ...rbac], filter: { kind: 'http', http: yield* httpManagerSteps(manager, at, context, report) } };
       }
       case TcpProxySchema.typeName: {
         if (index !== filters.length - 1) report.error(`${path}[${index}]`, 'must be the last filter');

@@ -1,6 +1,7 @@
 import { type DescMessage, isFieldSet, type MessageShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
+import { decodeSteps } from '@outrigger/xds/slices/decode';
 import type { CompileReport } from '../routing/compile-result.ts';
 
 /** What a compiler does with each field of a message (names as in the .proto). A field in neither list is refused. */
@@ -35,19 +36,27 @@ export function checkFields<Desc extends DescMessage>(
 }
 
 /** undefined (and an error in the report) where it is another type or cannot be read. */
-export function unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, path: string, report: CompileReport): MessageShape<Desc> | undefined {
+export function* unpackSteps<Desc extends DescMessage>(
+  any: Any | undefined,
+  schema: Desc,
+  path: string,
+  report: CompileReport,
+): Steps<MessageShape<Desc> | undefined> {
   if (any === undefined) {
     report.error(path, `needs a ${schema.typeName}`);
     return undefined;
   }
   try {
-    const message = anyUnpack(any, schema);
-    if (message === undefined) report.error(path, `is a ${any.typeUrl.replace(/^.*\//, '')}; expected a ${schema.typeName}`);
-    return message;
+    if (typeNameOf(any) === schema.typeName) return yield* decodeSteps(schema, any.value);
+    report.error(path, `is a ${typeNameOf(any)}; expected a ${schema.typeName}`);
   } catch (cause) {
     report.error(path, `cannot be decoded as ${schema.typeName}: ${String(cause)}`);
-    return undefined;
   }
+  return undefined;
+}
+
+export function unpack<Desc extends DescMessage>(any: Any | undefined, schema: Desc, path: string, report: CompileReport): MessageShape<Desc> | undefined {
+  return atOnce(unpackSteps(any, schema, path, report));
 }
 
 /** "envoy.extensions....TcpProxy", '' where there is none. */

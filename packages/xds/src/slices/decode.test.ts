@@ -1,9 +1,10 @@
-import { create, equals, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, equals, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { ClusterSchema } from '@outrigger/xds/protos/envoy/config/cluster/v3/cluster';
 import { ClusterLoadAssignmentSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint';
 import { LbEndpointSchema, LocalityLbEndpointsSchema } from '@outrigger/xds/protos/envoy/config/endpoint/v3/endpoint_components';
 import { RouteConfigurationSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route';
 import { RouteMatchSchema, RouteSchema, VirtualHostSchema } from '@outrigger/xds/protos/envoy/config/route/v3/route_components';
+import { HttpConnectionManagerSchema } from '@outrigger/xds/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager';
 import { expect, test } from 'vitest';
 import { decodeSteps } from './decode.ts';
 import { atOnce } from './slices.ts';
@@ -55,6 +56,18 @@ test.each([
     create(RouteConfigurationSchema, { name: 'n'.repeat(10_000), virtualHosts: [create(VirtualHostSchema, { routes: routes(2, 5_000) })] }),
   ],
   ['endpoints of localities', ClusterLoadAssignmentSchema, assignment],
+  [
+    'routes within what is one of several',
+    HttpConnectionManagerSchema,
+    create(HttpConnectionManagerSchema, {
+      statPrefix: 's',
+      routeSpecifier: {
+        case: 'routeConfig',
+        value: create(RouteConfigurationSchema, { virtualHosts: [create(VirtualHostSchema, { routes: routes(2_000) })] }),
+      },
+      via: 'v',
+    }),
+  ],
   ['endpoints within a cluster', ClusterSchema, create(ClusterSchema, { name: 'c', loadAssignment: assignment, connectTimeout: { seconds: 1n } })],
 ] as const)('is the same message in steps: %s', (_what, schema, message) => {
   const bytes = toBinary<typeof schema>(schema, message as never);
@@ -70,6 +83,21 @@ test.each([
     steps += 1;
   }
   if (bytes.length > 20_000) expect(steps).toBeGreaterThan(bytes.length / 5_000);
+});
+
+test('takes the last of several that exclude each other, and merges one that comes twice', () => {
+  const routed = (count: number) =>
+    create(HttpConnectionManagerSchema, {
+      routeSpecifier: {
+        case: 'routeConfig',
+        value: create(RouteConfigurationSchema, { virtualHosts: [create(VirtualHostSchema, { routes: routes(count) })] }),
+      },
+    });
+  const rds = create(HttpConnectionManagerSchema, { routeSpecifier: { case: 'rds', value: { routeConfigName: 'r'.repeat(3_000) } } });
+  const of = (...messages: MessageShape<typeof HttpConnectionManagerSchema>[]): Uint8Array =>
+    Buffer.concat(messages.map((message) => toBinary(HttpConnectionManagerSchema, message)));
+  for (const bytes of [of(routed(500), routed(600)), of(rds, routed(500)), of(routed(500), rds), of(routed(1), routed(500), routed(1))])
+    expect(atOnce(decodeSteps(HttpConnectionManagerSchema, bytes))).toEqual(fromBinary(HttpConnectionManagerSchema, bytes));
 });
 
 test.each([

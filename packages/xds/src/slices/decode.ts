@@ -47,12 +47,19 @@ function* mergeSteps(schema: DescMessage, message: Message, bytes: Uint8Array): 
 function innerMessage(field: DescField): DescMessage | undefined {
   const plain = (message: DescMessage): DescMessage | undefined => (message.typeName.startsWith('google.protobuf.') ? undefined : message);
   if (field.fieldKind === 'list' && field.listKind === 'message') return plain(field.message);
-  if (field.fieldKind === 'message' && field.oneof === undefined) return plain(field.message);
+  if (field.fieldKind === 'message') return plain(field.message);
   return undefined;
 }
 
 function slotOf(message: Message, field: DescField, inner: DescMessage): Message {
   const fields = message as unknown as Record<string, unknown>;
+  if (field.oneof !== undefined) {
+    const chosen = fields[field.oneof.localName] as { readonly case: string | undefined; readonly value?: Message };
+    if (chosen.case === field.localName) return chosen.value!;
+    const value = create(inner);
+    fields[field.oneof.localName] = { case: field.localName, value };
+    return value;
+  }
   if (field.fieldKind !== 'list') {
     fields[field.localName] ??= create(inner);
     return fields[field.localName] as Message;
