@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { FakeDns } from '../testing/fake-dns.ts';
@@ -103,6 +104,18 @@ describe('a forged answer is passed over', () => {
     expect(await client.query('a.example', 'A')).toMatchObject({ response: { answers: [{ address: '127.0.0.1' }] } });
     stranger.close();
   });
+});
+
+test('that nothing came but what cannot be read is said', async () => {
+  dns.shortens = () => Buffer.from('garbage');
+  const asked = client.query('a.example', 'A');
+  for (const times of [1, 2]) {
+    await dns.untilAsked(times);
+    // It is on its way: loopback.
+    await setTimeout(50);
+    clock.advance(2_000);
+  }
+  expect(await asked).toEqual({ failed: `an answer that cannot be read from 127.0.0.1:${dns.server.port}` });
 });
 
 describe('where a server does not answer', () => {

@@ -75,7 +75,7 @@ export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient
       response?.id === id &&
       // One that could not read the question may leave it out, and says so.
       (response.question === undefined ? !isAnswer(response) : response.question.name === name && response.question.type === type);
-    const first = await exchange(server, (end) => byUdp(server, query, answers, end));
+    const first = await exchange(server, (end, heard) => byUdp(server, query, answers, end, heard));
     if ('failed' in first) return first;
     const { truncated, rcode } = first.response;
     // One from before EDNS.
@@ -92,9 +92,10 @@ export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient
   }
 
   /** One way to ask, with the time that it has. */
-  function exchange(server: DnsServer, start: (end: (outcome: DnsOutcome) => void) => () => void): Promise<DnsOutcome> {
+  function exchange(server: DnsServer, start: (end: (outcome: DnsOutcome) => void, heard: (fault: string) => void) => () => void): Promise<DnsOutcome> {
     return new Promise((resolve) => {
       let stop = (): void => {};
+      let soFar = 'no answer';
       const end = (outcome: DnsOutcome): void => {
         if (!enders.delete(cancel)) return;
         stopTimer();
@@ -103,9 +104,11 @@ export function createDnsClient({ clock, servers }: DnsClientOptions): DnsClient
       };
       const cancel = (): void => end({ failed: 'ended, no answer' });
       enders.add(cancel);
-      const stopTimer = clock.after(QUERY_TIMEOUT_MS, () => end({ failed: 'no answer' }));
+      const stopTimer = clock.after(QUERY_TIMEOUT_MS, () => end({ failed: soFar }));
       try {
-        stop = start(end);
+        stop = start(end, (fault) => {
+          soFar = fault;
+        });
       } catch (error) {
         end({ failed: errorText(error as Error) });
       }
@@ -192,16 +195,20 @@ function isAnswer({ rcode }: DnsResponse): boolean {
   return rcode === RCODE_NO_ERROR || rcode === RCODE_NAME_ERROR;
 }
 
+const UNREADABLE = 'an answer that cannot be read';
+
 type Answers = (response: DnsResponse | undefined) => response is DnsResponse;
 
 /** From a port of its own, which is connected: datagrams of others do not come in, and those that are no answer to this are passed over. */
-function byUdp({ host, port }: DnsServer, query: Buffer, answers: Answers, end: (outcome: DnsOutcome) => void): () => void {
+function byUdp({ host, port }: DnsServer, query: Buffer, answers: Answers, end: (outcome: DnsOutcome) => void, heard: (fault: string) => void): () => void {
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   let ended = false;
   socket.on('error', (error) => end({ failed: errorText(error) }));
   socket.on('message', (message) => {
     const response = decodeResponse(message);
     if (answers(response)) end({ response });
+    // Anybody can send that: it is said if nothing better comes.
+    else if (response === undefined) heard(UNREADABLE);
   });
   socket.on('connect', () => {
     // It is told a moment later.
@@ -227,7 +234,7 @@ function byTcp({ host, port }: DnsServer, query: Buffer, answers: Answers, end: 
     const length = Buffer.concat(chunks.slice(0, 2)).readUInt16BE(0);
     if (bytes < 2 + length) return;
     const response = decodeResponse(Buffer.concat(chunks).subarray(2, 2 + length));
-    end(answers(response) && !response.truncated ? { response } : { failed: 'an answer to something else' });
+    end(answers(response) && !response.truncated ? { response } : { failed: response === undefined ? UNREADABLE : 'an answer to something else' });
   });
   const head = Buffer.alloc(2);
   head.writeUInt16BE(query.length);
