@@ -1,5 +1,6 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { FastRandom } from '@outrigger/telemetry';
+import { Slices } from '@outrigger/xds/slices';
 import { HeaderNames } from '../http/header-names.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
 import { ProcessGarbage } from '../memory/garbage.ts';
@@ -25,7 +26,9 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, n
   const faults = new Faults(log);
   const share = tenancy?.share;
   const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
+  const slices = new Slices();
   return {
+    background: (steps) => void slices.run(steps),
     turn: new Turn(
       share === undefined ? setImmediate : (run) => share.flushLater(run),
       (error) => faults.report(error, 'a write was lost'),

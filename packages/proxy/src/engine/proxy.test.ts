@@ -198,6 +198,7 @@ describe('virtual hosts on demand', () => {
     plane.virtualHost('r/orders:80', says(418, 'orders:80', 'orders'), ['r/orders']);
     expect(await ask()).toEqual([418, 418]);
     expect([...plane.subscribed(TypeUrl.virtualHost)].sort()).toEqual(['r/orders', 'r/orders:80']);
+    await plane.verdict(TypeUrl.virtualHost, 'r/orders:80');
     plane.forget();
     plane.virtualHost('r/orders', says(201, 'orders'));
     plane.virtualHost('r/orders:80', says(202, 'orders:80'));
@@ -213,6 +214,7 @@ describe('virtual hosts on demand', () => {
     plane.virtualHost('r/a', says(201, 'orders'), ['r/orders']);
     plane.virtualHost('r/b', says(202, 'audit'), ['r/audit']);
     expect(await ask()).toEqual([201, 202]);
+    for (const name of ['r/a', 'r/b']) await plane.verdict(TypeUrl.virtualHost, name);
     plane.forget();
     plane.virtualHost('r/a', says(201, 'audit'), ['r/audit']);
     plane.virtualHost('r/b', says(202, 'orders'), ['r/orders']);

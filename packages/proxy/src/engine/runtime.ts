@@ -1,5 +1,6 @@
 import type { Random } from '@outrigger/telemetry';
 import type { HeaderNames } from '../http/header-names.ts';
+import type { Background } from '../lb/load-balancer.ts';
 import type { InternalListeners } from '../listener/internal-listeners.ts';
 import type { Gate } from '../net/lane.ts';
 import type { TimerWheel } from '../net/timer-wheel.ts';
@@ -30,6 +31,8 @@ export interface Runtime {
   readonly readBuffer: Buffer;
   readonly wheel: TimerWheel;
   readonly random: Random;
+  /** Does in slices of the event loop what need not be done at once. */
+  readonly background: Background;
   readonly names: HeaderNames;
   readonly secrets: SecretTable;
   readonly tls: TlsContexts;

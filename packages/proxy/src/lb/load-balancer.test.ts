@@ -1,4 +1,5 @@
 import { FastRandom } from '@outrigger/telemetry';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LbContext } from './context.ts';
@@ -31,6 +32,63 @@ function counts(lb: LoadBalancer, picks: number, context = new LbContext()): Rec
   }
   return result;
 }
+
+describe('tables of hashes are built beside requests', () => {
+  const policies: readonly LbPolicy[] = ['ring-hash', 'maglev'];
+  const key = (): LbContext => {
+    const context = new LbContext();
+    context.hasHash = true;
+    context.hashLow = 7;
+    return context;
+  };
+
+  it.each(policies)('%s asks those that were there until the new ones are ready', (policy) => {
+    const lb = balancer({ policy }, hosts(1));
+    const steps = lb.updateSteps({ hosts: [new Host('10.0.9.9:80', 0)], localityWeights: new Map(), overprovisioning: 1.4 });
+    let pauses = 0;
+    for (; steps.next().done !== true; pauses++) expect(lb.pick(key())?.address).toBe('10.0.0.0:80');
+    expect(pauses).toBeGreaterThan(0);
+    expect(lb.pick(key())?.address).toBe('10.0.9.9:80');
+  });
+
+  it.each(policies)('%s: what began later stays, whoever ends first', (policy) => {
+    const lb = balancer({ policy }, hosts(1));
+    const set = (address: string): HostSet => ({ hosts: [new Host(address, 0)], localityWeights: new Map(), overprovisioning: 1.4 });
+    const first = lb.updateSteps(set('10.0.1.1:80'));
+    first.next();
+    lb.update(set('10.0.2.2:80'));
+    atOnce(first);
+    expect(lb.pick(key())?.address).toBe('10.0.2.2:80');
+  });
+
+  it.each(policies)('%s: many changes of health are one table, and whoever is ejected meanwhile is not asked', (policy) => {
+    const later: Steps<void>[] = [];
+    const all = hosts(3);
+    const lb = new LoadBalancer({ ...DEFAULT_LB_OPTIONS, policy, panicThreshold: 0 }, random(), undefined, (steps) => void later.push(steps));
+    lb.update({ hosts: all, localityWeights: new Map(), overprovisioning: 1.4 });
+    for (const host of all.slice(0, 2)) {
+      host.outlier.state = 'open';
+      lb.healthChanged();
+    }
+    expect(later.length).toBe(1);
+    expect(counts(lb, 100)).toEqual({ '10.0.0.2:80': 100 });
+    atOnce(later[0]!);
+    lb.healthChanged();
+    expect(later.length).toBe(2);
+    expect(counts(lb, 100)).toEqual({ '10.0.0.2:80': 100 });
+  });
+
+  it.each<[string, Partial<LbOptions>]>([
+    ['a large ring', { policy: 'ring-hash', minimumRingSize: 100_000 }],
+    ['a large table', { policy: 'maglev', maglevTableSize: 1_000_003 }],
+  ])('in small steps: %s', (_, options) => {
+    const lb = balancer(options, []);
+    const steps = lb.updateSteps({ hosts: hosts(200), localityWeights: new Map(), overprovisioning: 1.4 });
+    let count = 0;
+    while (steps.next().done !== true) count += 1;
+    expect(count).toBeGreaterThan(1_000);
+  });
+});
 
 describe.each(POLICIES)('%s', (policy) => {
   it('gives nobody where there is nobody', () => {

@@ -1,4 +1,5 @@
 import type { Random } from '@outrigger/telemetry';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { BoundedLoad } from './bounded-load.ts';
 import type { LbContext } from './context.ts';
 import type { Host } from './host.ts';
@@ -41,6 +42,9 @@ interface Shares {
 /** After so many picks of hosts that take nobody right now, all are looked at. */
 const MAX_UNAVAILABLE_PICKS = 4;
 
+/** Does what need not be done at once. */
+export type Background = (steps: Steps<void>) => void;
+
 const NO_PRIORITIES: ReadonlySet<number> = new Set();
 
 /** Chooses an endpoint for each request. One per cluster; `pick` allocates nothing. */
@@ -52,12 +56,19 @@ export class LoadBalancer<H extends Host = Host> {
   #shares: Shares = { pools: [], totalLoad: 0 };
   /** Without some of the priorities, by their numbers. */
   readonly #without = new Map<string, Shares>();
+  readonly #background: Background;
+  /** Of the last time that shares began to be worked out, and of those in force. */
+  #begun = 0;
+  #inForce = 0;
+  /** Anew, for what health has become: asked for and not begun. */
+  #waiting = false;
 
-  /** `zone`: where this proxy is; asked whenever the shares are worked out. */
-  constructor(options: LbOptions, random: Random, zone: () => LocalZone | null = () => null) {
+  /** `zone`: where this proxy is; asked whenever the shares are worked out. `background`: where tables of hashes are built when health changes. */
+  constructor(options: LbOptions, random: Random, zone: () => LocalZone | null = () => null, background: Background = atOnce) {
     this.#options = options;
     this.#random = random;
     this.#zone = zone;
+    this.#background = this.#hashing ? background : atOnce;
   }
 
   get hosts(): readonly H[] {
@@ -66,13 +77,20 @@ export class LoadBalancer<H extends Host = Host> {
 
   /** New endpoints, weights or health from EDS or DNS. */
   update(set: HostSet): void {
+    atOnce(this.updateSteps(set));
+  }
+
+  /** What was there before is asked until the new shares are whole. */
+  *updateSteps(set: HostSet): Steps<void> {
     this.#set = set;
-    this.#rebuild();
+    yield* this.#rebuildSteps();
   }
 
   /** After an ejection, its end, or a change of Host.health: the shares are worked out anew. */
   healthChanged(): void {
-    this.#rebuild();
+    if (this.#waiting) return;
+    this.#waiting = true;
+    this.#background(this.#rebuildSteps());
   }
 
   /** null: no endpoint may be asked (Envoy: no healthy upstream, flag UH). */
@@ -141,18 +159,25 @@ export class LoadBalancer<H extends Host = Host> {
     const key = [...excluded].sort().join();
     let shares = this.#without.get(key);
     if (shares === undefined) {
-      shares = this.#build(excluded);
+      shares = atOnce(this.#buildSteps(excluded));
       this.#without.set(key, shares);
     }
     return shares;
   }
 
-  #rebuild(): void {
+  *#rebuildSteps(): Steps<void> {
+    this.#waiting = false;
+    this.#begun += 1;
+    const begun = this.#begun;
+    const built = yield* this.#buildSteps(NO_PRIORITIES);
+    // What began later knows more.
+    if (begun < this.#inForce) return;
+    this.#inForce = begun;
     this.#without.clear();
-    this.#shares = this.#build(NO_PRIORITIES);
+    this.#shares = built;
   }
 
-  #build(excluded: ReadonlySet<number>): Shares {
+  *#buildSteps(excluded: ReadonlySet<number>): Steps<Shares> {
     const byPriority: Host[][] = [];
     for (const host of this.#set.hosts) {
       while (byPriority.length <= host.priority) byPriority.push([]);
@@ -163,32 +188,30 @@ export class LoadBalancer<H extends Host = Host> {
     const counts = byPriority.map((hosts, p) => ({ hosts: hosts.length, total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
     const loads = priorityLoads(counts, this.#set.overprovisioning, excluded.size > 0 ? 0 : this.#options.panicThreshold);
     const pools: Pool[] = [];
-    byPriority.forEach((all, p) => {
-      if (loads.panic[p]) this.#addPools(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true, false);
-      else this.#addPools(pools, healthy[p]!, all, loads.healthy[p]!, false, false);
-    });
-    byPriority.forEach((all, p) => {
-      if (!loads.panic[p]) this.#addPools(pools, degraded[p]!, all, loads.degraded[p]!, false, true);
-    });
+    for (const [p, all] of byPriority.entries()) {
+      if (loads.panic[p]) yield* this.#poolSteps(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true, false);
+      else yield* this.#poolSteps(pools, healthy[p]!, all, loads.healthy[p]!, false, false);
+    }
+    for (const [p, all] of byPriority.entries()) if (!loads.panic[p]) yield* this.#poolSteps(pools, degraded[p]!, all, loads.degraded[p]!, false, true);
     return { pools, totalLoad: pools.reduce((sum, pool) => sum + pool.load, 0) };
   }
 
   /** `all` are the hosts of the priority, whatever their health: a locality's weight shrinks with the share that is well. */
-  #addPools(pools: Pool[], hosts: readonly Host[], all: readonly Host[], whole: number, panic: boolean, degraded: boolean): void {
+  *#poolSteps(pools: Pool[], hosts: readonly Host[], all: readonly Host[], whole: number, panic: boolean, degraded: boolean): Steps<void> {
     let load = whole;
     if (load === 0 || hosts.length === 0) return;
     if (panic && this.#options.zoneAware?.failTrafficOnPanic === true) return;
     if (!this.#options.localityWeighted || this.#set.localityWeights.size === 0) {
-      const shared = panic || degraded ? 0 : this.#addZones(pools, hosts, all, load);
+      const shared = panic || degraded ? 0 : yield* this.#zoneSteps(pools, hosts, all, load);
       if (shared >= load) return;
       load -= shared;
-      pools.push({ picker: this.#makePicker(hosts), load, panic });
+      pools.push({ picker: yield* this.#pickerSteps(hosts), load, panic });
       return;
     }
     if (this.#hashing) {
       // One table for all of them: a key has one place, whatever its locality.
       const { known, weights } = this.#acrossLocalities(hosts, all);
-      if (known.length > 0) pools.push({ picker: this.#makeHashing(known, weights), load, panic });
+      if (known.length > 0) pools.push({ picker: yield* this.#hashingSteps(known, weights), load, panic });
       return;
     }
     const localities = [...new Set(hosts.map((host) => host.locality))].map((locality) => {
@@ -199,12 +222,12 @@ export class LoadBalancer<H extends Host = Host> {
     });
     const sum = localities.reduce((total, locality) => total + locality.weight, 0);
     for (const { members, weight } of localities) {
-      if (weight > 0) pools.push({ picker: this.#makePicker(members), load: (load * weight) / sum, panic });
+      if (weight > 0) pools.push({ picker: yield* this.#pickerSteps(members), load: (load * weight) / sum, panic });
     }
   }
 
   /** Keeps requests of the first priority in their zone; the load that is given away so. */
-  #addZones(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number): number {
+  *#zoneSteps(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number): Steps<number> {
     const { zoneAware } = this.#options;
     if (zoneAware === null || this.#hashing || all[0]!.priority > 0) return 0;
     const zone = this.#zone();
@@ -217,7 +240,7 @@ export class LoadBalancer<H extends Host = Host> {
     const given = load * zoneAware.enabledRatio;
     for (const [locality, share] of shares) {
       const members = byLocality.get(locality) ?? [];
-      if (share > 0 && members.length > 0) pools.push({ picker: this.#makePicker(members), load: given * share, panic: false });
+      if (share > 0 && members.length > 0) pools.push({ picker: yield* this.#pickerSteps(members), load: given * share, panic: false });
     }
     return given;
   }
@@ -242,16 +265,16 @@ export class LoadBalancer<H extends Host = Host> {
     return { known, weights };
   }
 
-  #makeHashing(hosts: readonly Host[], weights: readonly number[]): Picker {
+  *#hashingSteps(hosts: readonly Host[], weights: readonly number[]): Steps<Picker> {
     const { policy, minimumRingSize, maximumRingSize, maglevTableSize, hashBalancePercent } = this.#options;
     const picker =
       policy === 'maglev'
-        ? new Maglev(hosts, weights, this.#random, maglevTableSize)
-        : new RingHash(hosts, weights, this.#random, minimumRingSize, maximumRingSize);
+        ? yield* Maglev.build(hosts, weights, this.#random, maglevTableSize)
+        : yield* RingHash.build(hosts, weights, this.#random, minimumRingSize, maximumRingSize);
     return hashBalancePercent === 0 ? picker : new BoundedLoad(picker, weights, hashBalancePercent);
   }
 
-  #makePicker(hosts: readonly Host[]): Picker {
+  *#pickerSteps(hosts: readonly Host[]): Steps<Picker> {
     const options = this.#options;
     const random = this.#random;
     switch (options.policy) {
@@ -259,7 +282,7 @@ export class LoadBalancer<H extends Host = Host> {
         return new RandomPick(hosts, random);
       case 'ring-hash':
       case 'maglev':
-        return this.#makeHashing(hosts, shares(hosts, 1));
+        return yield* this.#hashingSteps(hosts, shares(hosts, 1));
       case 'round-robin':
         return equalWeights(hosts) && options.slowStart === null ? new RoundRobin(hosts, random) : new WeightedPick(hosts, random, options.slowStart, 0);
       case 'least-request':

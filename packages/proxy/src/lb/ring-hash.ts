@@ -1,8 +1,14 @@
 import type { Random } from '@outrigger/telemetry';
+import type { Steps } from '@outrigger/xds/slices';
 import type { LbContext } from './context.ts';
 import type { Host } from './host.ts';
 import type { Picker } from './picker.ts';
+import { sortedPositions } from './sort-steps.ts';
 import { XxHash64 } from './xxhash64.ts';
+
+/** Hashed, and put in order, between two pauses. */
+const POINTS_PER_STEP = 64;
+const MOVED_PER_STEP = 4096;
 
 /**
  * Ketama ring as Envoy builds it: a host has points "KEY_0", "KEY_1" ... in proportion to its weight, so that the
@@ -15,26 +21,39 @@ export class RingHash implements Picker {
   readonly #low: Uint32Array;
   readonly #points: Uint32Array;
 
-  /** `weights`: of each host, as shares of 1. */
-  constructor(hosts: readonly Host[], weights: readonly number[], random: Random, minimumSize: number, maximumSize: number) {
+  private constructor(hosts: readonly Host[], random: Random, high: Uint32Array, low: Uint32Array, points: Uint32Array) {
     this.hosts = hosts;
     this.#random = random;
+    this.#high = high;
+    this.#low = low;
+    this.#points = points;
+  }
+
+  /** `weights`: of each host, as shares of 1. */
+  static *build(hosts: readonly Host[], weights: readonly number[], random: Random, minimumSize: number, maximumSize: number): Steps<RingHash> {
     const least = Math.min(...weights);
     const scale = Math.min(Math.ceil(least * minimumSize) / least, maximumSize);
-    const entries: { high: number; low: number; host: number }[] = [];
-    const hasher = new XxHash64();
     let target = 0;
-    hosts.forEach((host, index) => {
+    for (const weight of weights) target += scale * weight;
+    const high = new Uint32Array(Math.ceil(target));
+    const low = new Uint32Array(high.length);
+    const points = new Uint32Array(high.length);
+    const hasher = new XxHash64();
+    let count = 0;
+    target = 0;
+    for (const [index, host] of hosts.entries()) {
       target += scale * weights[index]!;
-      for (let i = 0; entries.length < target; i++) {
+      for (let i = 0; count < target; i++) {
         hasher.hash(`${host.hashKey}_${i}`);
-        entries.push({ high: hasher.high, low: hasher.low, host: index });
+        high[count] = hasher.high;
+        low[count] = hasher.low;
+        points[count] = index;
+        count += 1;
+        if (count % POINTS_PER_STEP === 0) yield;
       }
-    });
-    entries.sort((a, b) => a.high - b.high || a.low - b.low);
-    this.#high = Uint32Array.from(entries, (entry) => entry.high);
-    this.#low = Uint32Array.from(entries, (entry) => entry.low);
-    this.#points = Uint32Array.from(entries, (entry) => entry.host);
+    }
+    const order = yield* sortedPositions(count, (a, b) => high[a]! - high[b]! || low[a]! - low[b]!);
+    return new RingHash(hosts, random, yield* inOrder(high, order), yield* inOrder(low, order), yield* inOrder(points, order));
   }
 
   get size(): number {
@@ -61,4 +80,13 @@ export class RingHash implements Picker {
     }
     return first === this.#points.length ? 0 : first;
   }
+}
+
+function* inOrder(values: Uint32Array, order: Uint32Array): Steps<Uint32Array> {
+  const sorted = new Uint32Array(order.length);
+  for (let at = 0; at < sorted.length; at++) {
+    sorted[at] = values[order[at]!]!;
+    if (at % MOVED_PER_STEP === 0) yield;
+  }
+  return sorted;
 }

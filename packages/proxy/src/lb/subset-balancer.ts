@@ -1,8 +1,9 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import type { Random } from '@outrigger/telemetry';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { LbContext } from './context.ts';
 import type { Host } from './host.ts';
-import { type HostSet, LoadBalancer, NO_HOSTS } from './load-balancer.ts';
+import { type Background, type HostSet, LoadBalancer, NO_HOSTS } from './load-balancer.ts';
 import type { LbOptions } from './options.ts';
 import { SubsetCriteria } from './subset-criteria.ts';
 import type { LocalZone } from './zone-aware.ts';
@@ -39,49 +40,72 @@ export class SubsetBalancer<H extends Host = Host> {
   readonly #subsetOptions: SubsetOptions;
   readonly #random: Random;
   readonly #zone: () => LocalZone | null;
+  readonly #background: Background;
   /** By SubsetCriteria.id. */
   #subsets = new Map<string, LoadBalancer<H>>();
+  /** How many have begun: one that is overtaken ends. */
+  #updates = 0;
+  #healthChanges = 0;
   readonly #any: LoadBalancer<H>;
   readonly #default: LoadBalancer<H>;
 
-  constructor(options: LbOptions, subsets: SubsetOptions, random: Random, zone: () => LocalZone | null = () => null) {
+  constructor(options: LbOptions, subsets: SubsetOptions, random: Random, zone: () => LocalZone | null = () => null, background: Background = atOnce) {
     this.#zone = zone;
+    this.#background = background;
     this.#options = { ...options, localityWeighted: options.localityWeighted && subsets.localityWeightAware };
     this.#subsetOptions = subsets;
     this.#random = random;
-    this.#any = new LoadBalancer(this.#options, random, zone);
-    this.#default = new LoadBalancer(this.#options, random, zone);
+    this.#any = new LoadBalancer(this.#options, random, zone, background);
+    this.#default = new LoadBalancer(this.#options, random, zone, background);
   }
 
   update(set: HostSet): void {
+    atOnce(this.updateSteps(set));
+  }
+
+  /** Subsets that were there before are asked, each until its new shares are whole. */
+  *updateSteps(set: HostSet): Steps<void> {
+    this.#updates += 1;
+    const update = this.#updates;
+    const healthChanges = this.#healthChanges;
     const { selectors, defaultSubset } = this.#subsetOptions;
     const groups = new Map<string, Host[]>();
-    for (const host of set.hosts)
+    for (const host of set.hosts) {
       for (const { keys } of selectors.values())
         for (const id of this.#idsOf(host, keys)) {
           const group = groups.get(id);
           if (group === undefined) groups.set(id, [host]);
           else group.push(host);
         }
-    const before = this.#subsets;
-    this.#subsets = new Map();
+      yield;
+    }
+    if (update !== this.#updates) return;
+    const subsets = new Map<string, LoadBalancer<H>>();
     for (const [id, hosts] of groups) {
       // One that was there goes on where it was.
-      const balancer = before.get(id) ?? new LoadBalancer<H>(this.#options, this.#random, this.#zone);
-      balancer.update(this.#part(set, hosts));
-      this.#subsets.set(id, balancer);
+      const balancer = this.#subsets.get(id) ?? new LoadBalancer<H>(this.#options, this.#random, this.#zone, this.#background);
+      yield* balancer.updateSteps(this.#part(set, hosts));
+      subsets.set(id, balancer);
+      yield;
+      if (update !== this.#updates) return;
     }
-    this.#any.update(set);
+    yield* this.#any.updateSteps(set);
+    if (update !== this.#updates) return;
     const inDefault = Object.entries(defaultSubset);
-    this.#default.update(
+    yield* this.#default.updateSteps(
       this.#part(
         set,
         set.hosts.filter((host) => inDefault.every(([key, value]) => this.#valuesOf(host, key).some((one) => sameValue(one, value)))),
       ),
     );
+    if (update !== this.#updates) return;
+    this.#subsets = subsets;
+    // New subsets have not heard of it.
+    if (healthChanges !== this.#healthChanges) this.healthChanged();
   }
 
   healthChanged(): void {
+    this.#healthChanges += 1;
     for (const balancer of [...this.#subsets.values(), this.#any, this.#default]) balancer.healthChanged();
   }
 

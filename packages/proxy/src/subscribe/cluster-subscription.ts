@@ -137,7 +137,7 @@ export class ClusterSubscription implements ClusterDemand {
       if (!this.#lastWord.holds(turn, config.name)) continue;
       this.#lastWord.done(turn, config.name);
       this.#arriving.delete(config.name);
-      if (this.#wildcard || this.#cds.names.has(config.name)) this.#clusters.set(config, policies);
+      if (this.#wildcard || this.#cds.names.has(config.name)) yield* this.#clusters.setSteps(config, policies);
       yield;
     }
   }

@@ -1,5 +1,6 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { FastRandom, formatResponseFlags, type StreamInfo, writePrometheus } from '@outrigger/telemetry';
+import { atOnce, type Steps } from '@outrigger/xds/slices';
 import { Faults } from '../engine/faults.ts';
 import { HttpManager } from '../engine/http-manager.ts';
 import { RouteSlot } from '../engine/route-slot.ts';
@@ -90,6 +91,7 @@ export class TestEngine {
     const log: Runtime['log'] = (level, message, fields) => this.log.push(`${level} ${message} ${fields?.['stack'] ?? ''}`);
     const faults = new Faults(log);
     this.runtime = {
+      background: atOnce,
       turn: new Turn(
         (run) => setImmediate(this.#counted(run)),
         (error) => faults.report(error, 'a write'),
@@ -196,7 +198,11 @@ export class TestEngine {
   }
 
   endpoints(name: string, endpoints: NonNullable<ClusterGiven['endpoints']>): void {
-    this.clusters.setEndpoints(name, taken(compileLoadAssignment(assignmentMessage(name, endpoints))));
+    atOnce(this.endpointSteps(name, endpoints));
+  }
+
+  endpointSteps(name: string, endpoints: NonNullable<ClusterGiven['endpoints']>): Steps<void> {
+    return this.clusters.endpointSteps(name, taken(compileLoadAssignment(assignmentMessage(name, endpoints))));
   }
 
   /** An upstream of that name, for endpoints of clusters. */

@@ -86,6 +86,10 @@ export class ClusterSet {
    * that one can serve and this one cannot yet, when it can.
    */
   set(config: ClusterConfig, policies: ClusterPolicies): void {
+    atOnce(this.setSteps(config, policies));
+  }
+
+  *setSteps(config: ClusterConfig, policies: ClusterPolicies): Steps<void> {
     const { name } = config;
     const cluster = new Cluster(this.#runtime, config, policies, () => this.#localZone());
     cluster.onHosts = () => {
@@ -110,7 +114,7 @@ export class ClusterSet {
     switch (config.discovery) {
       case 'eds': {
         const known = this.#assignments.get(config.edsServiceName);
-        if (known !== undefined) cluster.setEndpoints(known);
+        if (known !== undefined) yield* cluster.endpointSteps(known);
         break;
       }
       case 'strict-dns':
@@ -122,7 +126,7 @@ export class ClusterSet {
         break;
       }
       case 'static':
-        cluster.setEndpoints(config.endpoints!);
+        yield* cluster.endpointSteps(config.endpoints!);
     }
     if (cluster.warm && this.#warming.get(name) === cluster) this.#replace(cluster);
     if (overtaken !== undefined) this.#leave(overtaken);

@@ -1,4 +1,6 @@
+import { atOnce } from '@outrigger/xds/slices';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LbContext } from '../lb/context.ts';
 import { compileWhole } from '../subscribe/cluster-subscription.ts';
 import { cluster as message, routeTo, typed } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
@@ -17,6 +19,36 @@ afterEach(async () => {
 function hosts(name = 'c'): UpstreamHost[] {
   return [...engine.clusters.get(name)!.hosts];
 }
+
+describe('endpoints of a cluster that hashes', () => {
+  const hashing = () => engine.cluster('c', { fields: { lbPolicy: 'MAGLEV' } });
+
+  it('are waited for until its table is built', async () => {
+    const cluster = hashing();
+    const steps = engine.endpointSteps('c', ['a', 'b']);
+    let pauses = 0;
+    for (; steps.next().done !== true; pauses++) {
+      // Whatever else would do: the first checks, or nobody who waits for them.
+      if (pauses > 5) cluster.serveAtOnce();
+      expect(cluster.warm).toBe(false);
+    }
+    // Beyond the one of each endpoint.
+    expect(pauses).toBeGreaterThan(10);
+    expect(cluster.warm).toBe(true);
+  });
+
+  it('that are removed while it is built do not come back', async () => {
+    const cluster = hashing();
+    for (const before of [1, 5]) {
+      const steps = engine.endpointSteps('c', ['a', 'b']);
+      for (let step = 0; step < before; step++) steps.next();
+      engine.endpoints('c', []);
+      atOnce(steps);
+      expect([...cluster.hosts]).toEqual([]);
+      expect(cluster.balancer.pick(new LbContext())).toBeNull();
+    }
+  });
+});
 
 describe('endpoints that stay', () => {
   it('keep their connections and their breaker, and take new weight, health and labels', async () => {

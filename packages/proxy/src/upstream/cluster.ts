@@ -1,5 +1,5 @@
 import type { JsonObject } from '@bufbuild/protobuf';
-import { atOnce, type Steps } from '@outrigger/xds/slices';
+import type { Steps } from '@outrigger/xds/slices';
 import type { Runtime } from '../engine/runtime.ts';
 import { type Http1Options, http1Options } from '../http1/options.ts';
 import { type Http2Options, http2Options, windowsWithin } from '../http2/options.ts';
@@ -83,6 +83,10 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   #sweep: WheelTimer | undefined;
   #sweepAtMs = Number.POSITIVE_INFINITY;
   #draining = false;
+  /** How often endpoints have come: what comes later may be there earlier. */
+  #told = 0;
+  /** Hosts that are there before they can be chosen: so many times. */
+  #placing = 0;
 
   /** `zone`: where this proxy is, and those like it. */
   constructor(runtime: Runtime, config: ClusterConfig, policies: ClusterPolicies, zone: () => LocalZone | null = () => null) {
@@ -93,8 +97,8 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     const { subsets } = policies.lb;
     this.balancer =
       subsets === null
-        ? new LoadBalancer<UpstreamHost>(policies.lb, runtime.random, zone)
-        : new SubsetBalancer<UpstreamHost>(policies.lb, subsets, runtime.random, zone);
+        ? new LoadBalancer<UpstreamHost>(policies.lb, runtime.random, zone, runtime.background)
+        : new SubsetBalancer<UpstreamHost>(policies.lb, subsets, runtime.random, zone, runtime.background);
     this.outlier = new OutlierDetector<UpstreamHost>(policies.outlier, this, runtime.random);
     this.#limits = compileLimits(config.message.circuitBreakers);
     this.maxConnectionsPerHost = compilePerHostConnections(config.message.circuitBreakers);
@@ -194,11 +198,13 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
 
   /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */
   setEndpoints(set: EndpointSetConfig): void {
-    atOnce(this.endpointSteps(set));
+    this.#runtime.background(this.endpointSteps(set));
   }
 
-  /** Makes what is new in steps, and puts all in place in the last one. */
+  /** Makes what is new in steps, puts all in place in one, and lets requests choose among it when the balancer is ready. */
   *endpointSteps(set: EndpointSetConfig): Steps<void> {
+    this.#told += 1;
+    const told = this.#told;
     const made = new Map<string, UpstreamHost>();
     const localityWeights = new Map<string, number>();
     for (const endpoint of set.endpoints) {
@@ -207,7 +213,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
       if (this.#known(endpoint, socket) === undefined) made.set(endpoint.text, this.#newHost(endpoint, socket));
       yield;
     }
-    if (!this.#draining) this.#putEndpoints(set, made, localityWeights);
+    if (!this.#draining && told === this.#told) yield* this.#putSteps(set, made, localityWeights);
   }
 
   /** The host that an endpoint is already; undefined: it needs one of its own. */
@@ -216,7 +222,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return known !== undefined && known.socket === socket && (this.checker === null || sameCheck(known.endpoint, endpoint)) ? known : undefined;
   }
 
-  #putEndpoints(set: EndpointSetConfig, made: ReadonlyMap<string, UpstreamHost>, localityWeights: ReadonlyMap<string, number>): void {
+  *#putSteps(set: EndpointSetConfig, made: ReadonlyMap<string, UpstreamHost>, localityWeights: ReadonlyMap<string, number>): Steps<void> {
     const gone = new Map(this.#hosts);
     const recovered: UpstreamHost[] = [];
     for (const endpoint of set.endpoints) {
@@ -242,7 +248,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     }
     this.#localityWeights = localityWeights;
     this.#overprovisioning = set.overprovisioningFactor / 100;
-    this.#setHosts();
+    yield* this.#hostSteps();
     for (const host of recovered) this.outlier.onRecovered(host);
   }
 
@@ -261,13 +267,16 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return this.checker.healthOf(this.config.message.commonLbConfig?.ignoreNewHostsUntilFirstHc === true);
   }
 
-  #setHosts(): void {
+  *#hostSteps(): Steps<void> {
     const hosts = [...this.#hosts.values()];
     this.outlier.setHosts(hosts);
-    this.balancer.update({ hosts, localityWeights: this.#localityWeights, overprovisioning: this.#overprovisioning });
     this.checker?.setHosts(hosts);
-    this.onHosts();
     this.#unchecked ??= new Set(hosts.filter((host) => host.active !== null));
+    this.#placing += 1;
+    yield* this.balancer.updateSteps({ hosts, localityWeights: this.#localityWeights, overprovisioning: this.#overprovisioning });
+    this.#placing -= 1;
+    if (this.#draining) return;
+    this.onHosts();
     for (const host of this.#unchecked) if (host.active === null || this.#hosts.get(host.address) !== host) this.#unchecked.delete(host);
     this.#checkWarm();
   }
@@ -279,7 +288,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
   }
 
   #checkWarm(): void {
-    if (this.warm || this.#unchecked === null || this.#unchecked.size > 0) return;
+    if (this.warm || this.#placing > 0 || this.#unchecked === null || this.#unchecked.size > 0) return;
     this.warm = true;
     this.onWarm();
   }
@@ -296,7 +305,7 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
       if (active.failed && host.removalPending) {
         this.#hosts.delete(host.address);
         host.drain();
-        this.#setHosts();
+        this.#runtime.background(this.#hostSteps());
       } else {
         this.balancer.healthChanged();
         this.onHosts();
