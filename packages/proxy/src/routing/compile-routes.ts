@@ -106,15 +106,16 @@ function takeDomains(index: DomainIndex<CompiledVirtualHost>, virtualHost: Compi
 }
 
 /** Why a table of them cannot be: those that want a domain which one before them has. */
-export function domainConflicts(
+export function* conflictSteps(
   config: RouteConfiguration,
   virtualHosts: readonly CompiledVirtualHost[],
-): ReadonlyMap<CompiledVirtualHost, readonly CompileError[]> {
+): Steps<ReadonlyMap<CompiledVirtualHost, readonly CompileError[]>> {
   const index = new DomainIndex<CompiledVirtualHost>(config.ignorePortInHostMatching);
   const conflicts = new Map<CompiledVirtualHost, readonly CompileError[]>();
   for (const virtualHost of virtualHosts) {
     const errors = takeDomains(index, virtualHost);
     if (errors.length > 0) conflicts.set(virtualHost, errors);
+    yield;
   }
   return conflicts;
 }

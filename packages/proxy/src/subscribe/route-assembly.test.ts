@@ -54,6 +54,19 @@ function give(...given: Given): void {
   assembly.publish(assembly.pending!);
 }
 
+/** As RouteSubscription does it. */
+function sweep(): void {
+  if (assembly.sweep(nowMs)) atOnce(assembly.renewSteps());
+}
+
+function fill(): void {
+  for (let i = 0; i < MAX_HOSTS_ON_DEMAND; i++) {
+    nowMs = i;
+    assembly.request(`h${i}`, new Waiter());
+    give(`h${i}`, [`h${i}`]);
+  }
+}
+
 function inForce(...domains: readonly string[]): (string | undefined)[] {
   return domains.map((domain) => slot.table!.findVirtualHost(domain)?.name);
 }
@@ -235,9 +248,9 @@ describe('what is no longer used', () => {
     give('idle', ['idle', 'idle.default'], ['http_proxy/idle.default']);
     for (; nowMs < VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) {
       assembly.touch(slot.table!.findVirtualHost('used')!);
-      assembly.sweep(nowMs);
+      sweep();
     }
-    assembly.sweep(nowMs);
+    sweep();
     expect(dropped.sort()).toEqual(['http_proxy/idle', 'http_proxy/idle.default']);
     expect(slot.table!.findVirtualHost('idle')).toBeNull();
     expect(slot.table!.findVirtualHost('used')).not.toBeNull();
@@ -250,19 +263,36 @@ describe('what is no longer used', () => {
     configure();
     assembly.request('typo', new Waiter());
     update([], ['http_proxy/typo']);
-    for (nowMs = 0; nowMs <= VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) assembly.sweep(nowMs);
+    for (nowMs = 0; nowMs <= VIRTUAL_HOST_IDLE_MS; nowMs += 60_000) sweep();
     expect(dropped).toEqual(['http_proxy/typo']);
   });
 
   it('makes room when too many hosts are asked for: the one unused for longest goes', () => {
     configure();
-    for (let i = 0; i < MAX_HOSTS_ON_DEMAND; i++) {
-      nowMs = i;
-      assembly.request(`h${i}`, new Waiter());
-      give(`h${i}`, [`h${i}`]);
-    }
+    fill();
     expect(assembly.request('one-more', new Waiter())).toBe(true);
     expect(dropped).toEqual(['http_proxy/h0']);
+    // The server no longer says what becomes of it.
+    sweep();
+    expect(inForce('h0', 'h1')).toEqual([undefined, 'h1']);
+  });
+
+  it('is not waited for: tables become whole while each moment another host is asked for', () => {
+    configure();
+    fill();
+    const steps = assembly.updateSteps([{ name: 'http_proxy/late', message: host('late', ['late']), aliases: [] }], []);
+    let count = 0;
+    while (steps.next().done !== true) {
+      count += 1;
+      if (count % 100 === 0) assembly.request(`more${count}`, { onRoutes: () => {} });
+    }
+    expect(count).toBeLessThan(2 * MAX_HOSTS_ON_DEMAND);
+    assembly.publish(assembly.pending!);
+    expect(inForce('late')).toEqual(['late']);
+    const forgotten = dropped.map((name) => name.slice('http_proxy/'.length));
+    expect(forgotten.length).toBeGreaterThan(5);
+    sweep();
+    expect(inForce(...forgotten, 'late')).toEqual([...forgotten.map(() => undefined), 'late']);
   });
 
   it('a host that is waited for is never the one to go; if all are, the new one is not found', () => {

@@ -3,7 +3,7 @@ import type { VirtualHost } from '@outrigger/xds/protos/envoy/config/route/v3/ro
 import { atOnce, type Steps } from '@outrigger/xds/slices';
 import type { RouteSlot, RouteWaiter, VirtualHostDemand } from '../engine/route-slot.ts';
 import type { CompileError, CompileResult } from '../routing/compile-result.ts';
-import { assembleRouteTable, domainConflicts, routeTableSteps, virtualHostSteps } from '../routing/compile-routes.ts';
+import { conflictSteps, routeTableSteps, virtualHostSteps } from '../routing/compile-routes.ts';
 import type { CompiledVirtualHost, RouteTable } from '../routing/route-table.ts';
 
 /** Hosts that requests may have asked for at once; beyond it the one unused for longest goes, and if all are waited for, the new one is not found. */
@@ -63,8 +63,9 @@ export class RouteAssembly implements VirtualHostDemand {
   pending: RouteTable | null = null;
   #sequence = new WeakMap<RouteTable, number>();
   #lastSequence = 0;
-  /** How often hosts on demand were forgotten. */
+  /** How many hosts on demand were forgotten, and how many of them the newest table knows of: the others it still has, and nobody hears what becomes of them. */
   #forgotten = 0;
+  #left = 0;
 
   constructor(slot: RouteSlot, events: RouteAssemblyEvents) {
     this.slot = slot;
@@ -94,21 +95,17 @@ export class RouteAssembly implements VirtualHostDemand {
       yield;
     }
     if (errors.length > 0) return { ok: false, errors };
-    let table: CompileResult<RouteTable>;
-    let forgotten: number;
     // While others had the event loop, requests may have made room among the hosts on demand.
-    do {
-      forgotten = this.#forgotten;
-      const present = new Set(this.#onDemand.values());
-      for (const host of anew.keys()) if (!present.has(host)) anew.delete(host);
-      table = yield* routeTableSteps(config, [...inline, ...anew.values()]);
-    } while (forgotten !== this.#forgotten);
+    const present = new Set(this.#onDemand.values());
+    for (const host of anew.keys()) if (!present.has(host)) anew.delete(host);
+    const forgotten = this.#forgotten;
+    const table = yield* routeTableSteps(config, [...inline, ...anew.values()]);
     if (!table.ok) return table;
     for (const [host, compiled] of anew) host.compiled = compiled;
     this.#config = config;
     this.#inline = inline;
     this.slot.demand = config.vhds === undefined ? null : this;
-    this.#offer(table.value);
+    this.#offer(table.value, forgotten);
     return table;
   }
 
@@ -130,17 +127,21 @@ export class RouteAssembly implements VirtualHostDemand {
       else refuse(one, compiled.errors);
       yield;
     }
-    // At once from here on: requests may make room among the hosts on demand while they have the event loop.
     while (this.#config !== null && (taken.size > 0 || [...leaving].some((name) => this.#onDemand.has(name)))) {
+      const before = this.#onDemand;
+      const names = [...before.keys()];
       const next = this.#onDemandWith(taken, leaving);
       const hosts = this.#hostsWith(next);
-      const table = assembleRouteTable(this.#config, hosts);
+      const forgotten = this.#forgotten;
+      const table = yield* routeTableSteps(this.#config, hosts);
       if (table.ok) {
+        // Requests may have made room meanwhile.
+        for (const name of names) if (!before.has(name)) next.delete(name);
         this.#onDemand = next;
-        this.#offer(table.value);
+        this.#offer(table.value, forgotten);
       }
       if (table.ok || taken.size === 0) break;
-      const conflicts = domainConflicts(this.#config, hosts);
+      const conflicts = yield* conflictSteps(this.#config, hosts);
       const blamed = [...taken].filter(([compiled]) => conflicts.has(compiled));
       // What stays is good by itself, so one of these is to blame.
       for (const [compiled, one] of blamed.length > 0 ? blamed : [...taken]) {
@@ -199,23 +200,24 @@ export class RouteAssembly implements VirtualHostDemand {
 
   // ---- end of use ----
 
-  /** Forgets what has been idle for too long. Called from time to time. */
-  sweep(nowMs: number): void {
-    let changed = false;
+  /** Forgets what has been idle for too long. True: the newest table has hosts that are forgotten; `renewSteps` makes one without them. */
+  sweep(nowMs: number): boolean {
     for (const [name, host] of this.#onDemand) {
       if (this.#used.has(host.compiled)) host.usedAtMs = nowMs;
-      else if (nowMs - host.usedAtMs >= VIRTUAL_HOST_IDLE_MS) {
-        this.#forget([name, ...host.aliases]);
-        changed = true;
-      }
+      else if (nowMs - host.usedAtMs >= VIRTUAL_HOST_IDLE_MS) this.#forget([name, ...host.aliases]);
     }
     this.#used.clear();
     for (const [name, { waiters, askedAtMs }] of this.#asked)
       if (waiters.size === 0 && nowMs - askedAtMs >= VIRTUAL_HOST_IDLE_MS && this.#hostOf(name) === undefined) this.#forget([name]);
-    if (!changed || this.#config === null) return;
-    const table = assembleRouteTable(this.#config, this.#hostsWith(this.#onDemand));
+    return this.#forgotten > this.#left;
+  }
+
+  *renewSteps(): Steps<void> {
+    if (this.#config === null) return;
+    const forgotten = this.#forgotten;
+    const table = yield* routeTableSteps(this.#config, this.#hostsWith(this.#onDemand));
     if (!table.ok) return;
-    this.#offer(table.value);
+    this.#offer(table.value, forgotten);
     this.publish(table.value);
   }
 
@@ -251,9 +253,8 @@ export class RouteAssembly implements VirtualHostDemand {
   }
 
   #forget(names: readonly string[]): void {
-    this.#forgotten += 1;
     const dropped = names.filter((name) => this.#asked.delete(name));
-    for (const name of names) this.#onDemand.delete(name);
+    for (const name of names) if (this.#onDemand.delete(name)) this.#forgotten += 1;
     if (dropped.length > 0) this.#events.drop(dropped);
   }
 
@@ -275,7 +276,9 @@ export class RouteAssembly implements VirtualHostDemand {
     return [...this.#inline, ...Array.from(onDemand.values(), ({ compiled }) => compiled)];
   }
 
-  #offer(table: RouteTable): void {
+  /** `left`: of those forgotten, how many were before it was begun. */
+  #offer(table: RouteTable, left: number): void {
+    this.#left = left;
     this.#lastSequence += 1;
     this.#sequence.set(table, this.#lastSequence);
     this.pending = table;

@@ -45,8 +45,9 @@ export class RouteSubscription {
   /** Forgets route configurations that no listener names, and virtual hosts that no request has used for long. */
   sweep(used: ReadonlySet<string>): void {
     for (const [name, assembly] of this.#assemblies) {
-      if (used.has(name)) assembly.sweep(this.#nowMs());
-      else {
+      if (used.has(name)) {
+        if (assembly.sweep(this.#nowMs())) void this.#slices.run(assembly.renewSteps());
+      } else {
         this.#assemblies.delete(name);
         this.#rds.remove([name]);
         assembly.close();
