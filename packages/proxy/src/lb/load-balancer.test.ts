@@ -1,11 +1,13 @@
 import { FastRandom } from '@outrigger/telemetry';
 import { atOnce, type Steps } from '@outrigger/xds/slices';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { LbContext } from './context.ts';
 import { Host } from './host.ts';
 import { type HostSet, LoadBalancer } from './load-balancer.ts';
+import { Maglev } from './maglev.ts';
 import { DEFAULT_LB_OPTIONS, type LbOptions, type LbPolicy } from './options.ts';
+import { RingHash } from './ring-hash.ts';
 
 const POLICIES: readonly LbPolicy[] = ['round-robin', 'least-request', 'random', 'ring-hash', 'maglev'];
 const random = (): FastRandom => new FastRandom([1, 2, 3, 4]);
@@ -76,6 +78,24 @@ describe('tables of hashes are built beside requests', () => {
     lb.healthChanged();
     expect(later.length).toBe(2);
     expect(counts(lb, 100)).toEqual({ '10.0.0.2:80': 100 });
+  });
+
+  it.each(policies)('%s: a retry that leaves priorities out waits for no table', (policy) => {
+    const all = hosts(6, (host, index) => {
+      host.priority = index % 3;
+    });
+    const lb = balancer({ policy }, all);
+    const builds = [vi.spyOn(RingHash, 'build'), vi.spyOn(Maglev, 'build')];
+    const context = key();
+    context.prioritiesAfter = 1;
+    context.tried = [all[0]!];
+    expect(lb.pick(context)?.priority).toBe(1);
+    context.tried = all.slice(0, 2);
+    expect(lb.pick(context)?.priority).toBe(2);
+    for (const build of builds) {
+      expect(build).not.toHaveBeenCalled();
+      build.mockRestore();
+    }
   });
 
   it.each<[string, Partial<LbOptions>]>([

@@ -33,6 +33,14 @@ interface Pool {
   readonly panic: boolean;
 }
 
+/** Hosts of one priority that are alike, and the share of requests that they take; `all`: those of the priority, whatever their health: a locality's weight shrinks with the share that is well. */
+interface Part {
+  readonly kind: 'healthy' | 'degraded' | 'panic';
+  readonly hosts: readonly Host[];
+  readonly all: readonly Host[];
+  readonly load: number;
+}
+
 /** Who takes part, and the sum of their shares. */
 interface Shares {
   readonly pools: readonly Pool[];
@@ -56,6 +64,8 @@ export class LoadBalancer<H extends Host = Host> {
   #shares: Shares = { pools: [], totalLoad: 0 };
   /** Without some of the priorities, by their numbers. */
   readonly #without = new Map<string, Shares>();
+  /** Of hashes, by priority and kind. */
+  #tables = new Map<string, Picker>();
   readonly #background: Background;
   /** Of the last time that shares began to be worked out, and of those in force. */
   #begun = 0;
@@ -159,7 +169,7 @@ export class LoadBalancer<H extends Host = Host> {
     const key = [...excluded].sort().join();
     let shares = this.#without.get(key);
     if (shares === undefined) {
-      shares = atOnce(this.#buildSteps(excluded));
+      shares = atOnce(this.#buildSteps(excluded, this.#tables));
       this.#without.set(key, shares);
     }
     return shares;
@@ -169,15 +179,18 @@ export class LoadBalancer<H extends Host = Host> {
     this.#waiting = false;
     this.#begun += 1;
     const begun = this.#begun;
-    const built = yield* this.#buildSteps(NO_PRIORITIES);
+    const tables = new Map<string, Picker>();
+    const built = yield* this.#buildSteps(NO_PRIORITIES, tables);
     // What began later knows more.
     if (begun < this.#inForce) return;
     this.#inForce = begun;
     this.#without.clear();
     this.#shares = built;
+    this.#tables = tables;
   }
 
-  *#buildSteps(excluded: ReadonlySet<number>): Steps<Shares> {
+  /** `tables`: those that are there already, and those that are built. */
+  *#buildSteps(excluded: ReadonlySet<number>, tables: Map<string, Picker>): Steps<Shares> {
     const byPriority: Host[][] = [];
     for (const host of this.#set.hosts) {
       while (byPriority.length <= host.priority) byPriority.push([]);
@@ -187,31 +200,33 @@ export class LoadBalancer<H extends Host = Host> {
     const degraded = byPriority.map((hosts) => hosts.filter((host) => host.admits && host.health === 'degraded'));
     const counts = byPriority.map((hosts, p) => ({ hosts: hosts.length, total: countOf(hosts), healthy: healthy[p]!.length, degraded: degraded[p]!.length }));
     const loads = priorityLoads(counts, this.#set.overprovisioning, excluded.size > 0 ? 0 : this.#options.panicThreshold);
-    const pools: Pool[] = [];
+    const parts: Part[] = [];
     for (const [p, all] of byPriority.entries()) {
-      if (loads.panic[p]) yield* this.#poolSteps(pools, all, all, loads.healthy[p]! + loads.degraded[p]!, true, false);
-      else yield* this.#poolSteps(pools, healthy[p]!, all, loads.healthy[p]!, false, false);
+      const panic = loads.panic[p]!;
+      if (panic) parts.push({ kind: 'panic', hosts: all, all, load: loads.healthy[p]! + loads.degraded[p]! });
+      parts.push({ kind: 'healthy', hosts: healthy[p]!, all, load: panic ? 0 : loads.healthy[p]! });
     }
-    for (const [p, all] of byPriority.entries()) if (!loads.panic[p]) yield* this.#poolSteps(pools, degraded[p]!, all, loads.degraded[p]!, false, true);
+    for (const [p, all] of byPriority.entries()) parts.push({ kind: 'degraded', hosts: degraded[p]!, all, load: loads.panic[p]! ? 0 : loads.degraded[p]! });
+    const pools: Pool[] = [];
+    for (const part of parts) {
+      if (part.hosts.length === 0) continue;
+      if (part.kind === 'panic' && this.#options.zoneAware?.failTrafficOnPanic === true) continue;
+      if (!this.#hashing) this.#addPools(pools, part);
+      // What has no load may have some for a retry that leaves priorities out, and that cannot wait for a table.
+      else if (part.load > 0 || (byPriority.length > 1 && excluded.size === 0)) {
+        const picker = yield* this.#tableSteps(part, tables);
+        if (part.load > 0 && picker !== null) pools.push({ picker, load: part.load, panic: part.kind === 'panic' });
+      }
+    }
     return { pools, totalLoad: pools.reduce((sum, pool) => sum + pool.load, 0) };
   }
 
-  /** `all` are the hosts of the priority, whatever their health: a locality's weight shrinks with the share that is well. */
-  *#poolSteps(pools: Pool[], hosts: readonly Host[], all: readonly Host[], whole: number, panic: boolean, degraded: boolean): Steps<void> {
-    let load = whole;
-    if (load === 0 || hosts.length === 0) return;
-    if (panic && this.#options.zoneAware?.failTrafficOnPanic === true) return;
-    if (!this.#options.localityWeighted || this.#set.localityWeights.size === 0) {
-      const shared = panic || degraded ? 0 : yield* this.#zoneSteps(pools, hosts, all, load);
-      if (shared >= load) return;
-      load -= shared;
-      pools.push({ picker: yield* this.#pickerSteps(hosts), load, panic });
-      return;
-    }
-    if (this.#hashing) {
-      // One table for all of them: a key has one place, whatever its locality.
-      const { known, weights } = this.#acrossLocalities(hosts, all);
-      if (known.length > 0) pools.push({ picker: yield* this.#hashingSteps(known, weights), load, panic });
+  #addPools(pools: Pool[], { kind, hosts, all, load }: Part): void {
+    if (load === 0) return;
+    const panic = kind === 'panic';
+    if (!this.#localities) {
+      const given = kind === 'healthy' ? this.#addZones(pools, hosts, all, load) : 0;
+      if (given < load) pools.push({ picker: this.#makePicker(hosts), load: load - given, panic });
       return;
     }
     const localities = [...new Set(hosts.map((host) => host.locality))].map((locality) => {
@@ -222,14 +237,14 @@ export class LoadBalancer<H extends Host = Host> {
     });
     const sum = localities.reduce((total, locality) => total + locality.weight, 0);
     for (const { members, weight } of localities) {
-      if (weight > 0) pools.push({ picker: yield* this.#pickerSteps(members), load: (load * weight) / sum, panic });
+      if (weight > 0) pools.push({ picker: this.#makePicker(members), load: (load * weight) / sum, panic });
     }
   }
 
   /** Keeps requests of the first priority in their zone; the load that is given away so. */
-  *#zoneSteps(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number): Steps<number> {
+  #addZones(pools: Pool[], hosts: readonly Host[], all: readonly Host[], load: number): number {
     const { zoneAware } = this.#options;
-    if (zoneAware === null || this.#hashing || all[0]!.priority > 0) return 0;
+    if (zoneAware === null || all[0]!.priority > 0) return 0;
     const zone = this.#zone();
     if (zone === null) return 0;
     const byLocality = new Map<string, Host[]>(all.map((host) => [host.locality, []]));
@@ -240,7 +255,7 @@ export class LoadBalancer<H extends Host = Host> {
     const given = load * zoneAware.enabledRatio;
     for (const [locality, share] of shares) {
       const members = byLocality.get(locality) ?? [];
-      if (share > 0 && members.length > 0) pools.push({ picker: yield* this.#pickerSteps(members), load: given * share, panic: false });
+      if (share > 0 && members.length > 0) pools.push({ picker: this.#makePicker(members), load: given * share, panic: false });
     }
     return given;
   }
@@ -249,20 +264,37 @@ export class LoadBalancer<H extends Host = Host> {
     return this.#options.policy === 'ring-hash' || this.#options.policy === 'maglev';
   }
 
+  /** Whether localities have weights. */
+  get #localities(): boolean {
+    return this.#options.localityWeighted && this.#set.localityWeights.size > 0;
+  }
+
+  /** One table for all localities: a key has one place, whatever its locality. null: none of them has a weight. */
+  *#tableSteps({ kind, hosts, all }: Part, tables: Map<string, Picker>): Steps<Picker | null> {
+    const key = `${all[0]!.priority} ${kind}`;
+    const known = tables.get(key);
+    if (known !== undefined) return known;
+    const { members, weights } = this.#localities ? this.#acrossLocalities(hosts, all) : { members: hosts, weights: shares(hosts, 1) };
+    if (members.length === 0) return null;
+    const picker = yield* this.#hashingSteps(members, weights);
+    tables.set(key, picker);
+    return picker;
+  }
+
   /** Hosts of the localities that have a weight, each with its share of it. As in Envoy health does not make it less. */
-  #acrossLocalities(hosts: readonly Host[], all: readonly Host[]): { known: Host[]; weights: number[] } {
+  #acrossLocalities(hosts: readonly Host[], all: readonly Host[]): { members: Host[]; weights: number[] } {
     const weightOf = (locality: string): number => this.#set.localityWeights.get(`${all[0]!.priority}|${locality}`) ?? 0;
     const localities = [...new Set(all.map((host) => host.locality))];
     const sum = localities.reduce((total, locality) => total + weightOf(locality), 0);
-    const known: Host[] = [];
+    const members: Host[] = [];
     const weights: number[] = [];
     for (const locality of localities) {
-      const members = hosts.filter((host) => host.locality === locality);
       if (weightOf(locality) === 0) continue;
-      known.push(...members);
-      weights.push(...shares(members, weightOf(locality) / sum));
+      const there = hosts.filter((host) => host.locality === locality);
+      members.push(...there);
+      weights.push(...shares(there, weightOf(locality) / sum));
     }
-    return { known, weights };
+    return { members, weights };
   }
 
   *#hashingSteps(hosts: readonly Host[], weights: readonly number[]): Steps<Picker> {
@@ -274,22 +306,12 @@ export class LoadBalancer<H extends Host = Host> {
     return hashBalancePercent === 0 ? picker : new BoundedLoad(picker, weights, hashBalancePercent);
   }
 
-  *#pickerSteps(hosts: readonly Host[]): Steps<Picker> {
-    const options = this.#options;
+  #makePicker(hosts: readonly Host[]): Picker {
+    const { policy, slowStart, choiceCount, activeRequestBias } = this.#options;
     const random = this.#random;
-    switch (options.policy) {
-      case 'random':
-        return new RandomPick(hosts, random);
-      case 'ring-hash':
-      case 'maglev':
-        return yield* this.#hashingSteps(hosts, shares(hosts, 1));
-      case 'round-robin':
-        return equalWeights(hosts) && options.slowStart === null ? new RoundRobin(hosts, random) : new WeightedPick(hosts, random, options.slowStart, 0);
-      case 'least-request':
-        return equalWeights(hosts) && options.slowStart === null
-          ? new LeastRequest(hosts, random, options.choiceCount)
-          : new WeightedPick(hosts, random, options.slowStart, options.activeRequestBias);
-    }
+    if (policy === 'random') return new RandomPick(hosts, random);
+    if (!equalWeights(hosts) || slowStart !== null) return new WeightedPick(hosts, random, slowStart, policy === 'round-robin' ? 0 : activeRequestBias);
+    return policy === 'round-robin' ? new RoundRobin(hosts, random) : new LeastRequest(hosts, random, choiceCount);
   }
 }
 
