@@ -28,7 +28,7 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, n
   const clock: TimerClock = share === undefined ? systemClock : { ...systemClock, after: (delayMs, call) => systemClock.after(delayMs, share.metered(call)) };
   const slices = new Slices();
   return {
-    background: (steps) => void slices.run(steps),
+    background: (steps) => void slices.run(steps).catch((error) => faults.report(error, 'a change of endpoints was lost')),
     turn: new Turn(
       share === undefined ? setImmediate : (run) => share.flushLater(run),
       (error) => faults.report(error, 'a write was lost'),

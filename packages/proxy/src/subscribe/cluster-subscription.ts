@@ -53,8 +53,6 @@ export class ClusterSubscription implements ClusterDemand {
   /** The wildcard has been answered: what is not there is not to be had. */
   #answered = false;
   readonly #lastWord = new LastWord();
-  /** Told of, and not there yet: their secrets are waited for. */
-  readonly #arriving = new Set<string>();
   /** Removed by the server, and kept a moment for the routes that name them still. */
   readonly #leaving = new RemovalGrace();
   readonly #leavingEndpoints = new RemovalGrace();
@@ -74,7 +72,7 @@ export class ClusterSubscription implements ClusterDemand {
   wantCluster(name: string): boolean {
     if (this.#clusters.isStatic(name)) return true;
     // As Envoy: with all clusters known a route to another one is a mistake, and waits for nothing.
-    if (this.#wildcard) return !this.#answered || this.#arriving.has(name);
+    if (this.#wildcard) return !this.#answered || this.#lastWord.waits(name);
     this.#fresh.add(name);
     this.#cds.add([name]);
     return true;
@@ -119,15 +117,11 @@ export class ClusterSubscription implements ClusterDemand {
       else {
         taken.push(compiled);
         this.#lastWord.say(turn, compiled.config.name);
-        this.#arriving.add(compiled.config.name);
         this.#leaving.keep(compiled.config.name);
       }
       yield;
     }
-    for (const name of removed) {
-      this.#lastWord.say(turn, name);
-      this.#arriving.delete(name);
-    }
+    for (const name of removed) this.#lastWord.say(turn, name);
     return taken;
   }
 
@@ -136,7 +130,6 @@ export class ClusterSubscription implements ClusterDemand {
     for (const { config, policies } of taken) {
       if (!this.#lastWord.holds(turn, config.name)) continue;
       this.#lastWord.done(turn, config.name);
-      this.#arriving.delete(config.name);
       if (this.#wildcard || this.#cds.names.has(config.name)) yield* this.#clusters.setSteps(config, policies);
       yield;
     }

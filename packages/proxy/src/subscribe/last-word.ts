@@ -16,6 +16,11 @@ export class LastWord {
     this.#turns.set(name, turn);
   }
 
+  /** Something was said of it that is not in effect yet. */
+  waits(name: string): boolean {
+    return this.#turns.has(name);
+  }
+
   /** No later response has spoken of it. */
   holds(turn: number, name: string): boolean {
     return this.#turns.get(name) === turn;

@@ -48,13 +48,14 @@ export class ListenerSubscription {
     const rejections: Rejection[] = [];
     const turn = this.#lastWord.next();
     const taken = await slices.run(this.#compile(update, turn, rejections));
+    const leaving = (): string[] => update.removed.filter((name) => this.#lastWord.holds(turn, name));
     await Promise.all(
       taken.map(async (config) => {
         await this.#warm(config);
         await this.#one(async () => {
           if (!this.#lastWord.holds(turn, config.name)) return;
           try {
-            await listeners.set(config, update.removed, slices);
+            await listeners.set(config, leaving(), slices);
           } catch (error) {
             rejections.push({ name: config.name, message: (error as Error).message });
             if (error instanceof ListenerError && error.code === 'in-use') this.#tryAgain(config);
@@ -63,7 +64,7 @@ export class ListenerSubscription {
       }),
     );
     await this.#one(async () => {
-      for (const name of update.removed) if (this.#lastWord.holds(turn, name)) listeners.remove(name);
+      for (const name of leaving()) listeners.remove(name);
     });
     for (const name of [...update.removed, ...taken.map((config) => config.name)]) this.#lastWord.done(turn, name);
     this.#sources.secrets.keepForListeners(new Set([...listeners.all].flatMap(({ config }) => [...config.secretNames])));

@@ -196,12 +196,12 @@ export class Cluster implements OutlierEvents<UpstreamHost>, TimerTarget, Checke
     return pool;
   }
 
-  /** Endpoints from EDS, DNS or the message itself. Those that stay keep their connections and breaker. */
+  /** Endpoints from DNS. */
   setEndpoints(set: EndpointSetConfig): void {
     this.#runtime.background(this.endpointSteps(set));
   }
 
-  /** Makes what is new in steps, puts all in place in one, and lets requests choose among it when the balancer is ready. */
+  /** Endpoints from EDS, or the message itself. Those that stay keep their connections and breaker. Makes what is new in steps, puts all in place in one, and lets requests choose among it when the balancer is ready. */
   *endpointSteps(set: EndpointSetConfig): Steps<void> {
     this.#told += 1;
     const told = this.#told;
