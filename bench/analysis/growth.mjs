@@ -16,7 +16,7 @@ export function drawGrowth(analyzed, simulated, machine) {
   const file = fileURLToPath(new URL('growth.svg', import.meta.url));
   const panels = [
     { label: 'rig analyze, the whole command, by resources, ms', points: analyzed },
-    { label: 'rig simulate, the whole command, by files of a resource each, ms', points: simulated },
+    { label: 'rig simulate, the whole command, by files, ms', points: simulated },
     { label: 'compiling a table, by exact and prefix routes, ms of CPU', points: compiled },
   ];
   writeFileSync(file, drawPanels('How analysis, simulation and tables of routes grow', `medians and spread (${machine})`, panels));
