@@ -49,7 +49,8 @@ export abstract class AttemptedStream extends RoutedStream {
 
   constructor(connection: HttpConnection, stream: ServerStream, head: RequestHead, fin: boolean) {
     super(connection, head);
-    this.content = new RequestContent(stream, fin, connection.manager.bufferLimitBytes, connection.manager.runtime.overload);
+    const { bufferLimitBytes, runtime } = connection.manager;
+    this.content = new RequestContent(stream, fin, bufferLimitBytes, runtime.overload, runtime.turn.slabs);
   }
 
   abstract reply(status: number, body: string, details: string, flags: number, headers?: HeaderList): void;

@@ -4,7 +4,7 @@ import { Slices } from '@outrigger/xds/slices';
 import { HeaderNames } from '../http/header-names.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
 import { ProcessGarbage } from '../memory/garbage.ts';
-import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
+import { Intake } from '../net/intake.ts';
 import { DEFAULT_TICK_MS, systemClock, type TimerClock, TimerWheel } from '../net/timer-wheel.ts';
 import { Slabs, Turn } from '../net/turn-writer.ts';
 import { OverloadState } from '../overload/overload-state.ts';
@@ -19,7 +19,7 @@ import type { ProxyLog, ProxyOptions } from './options.ts';
 import type { ProcessParts, Runtime } from './runtime.ts';
 
 /** Of a proxy that has its process for itself, or shares it. */
-export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, names, slabs }: ProcessParts, { tenancy, worker }: ProxyOptions): Runtime {
+export function makeRuntime(secrets: SecretTable, log: ProxyLog, { intake, names, slabs }: ProcessParts, { tenancy, worker }: ProxyOptions): Runtime {
   const bytes = randomBytes(16);
   const seed = [0, 4, 8, 12].map((offset) => bytes.readUInt32LE(offset));
   const identity = new LocalIdentity(secrets);
@@ -37,7 +37,7 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, n
       share === undefined ? afterThisCall : null,
     ),
     gate: tenancy?.gate ?? null,
-    readBuffer,
+    intake,
     wheel: new TimerWheel(clock, DEFAULT_TICK_MS, (error) => faults.report(error, 'a timer was lost')),
     random: new FastRandom([seed[0]!, seed[1]!, seed[2]!, seed[3]!]),
     names,
@@ -61,11 +61,13 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { readBuffer, n
 }
 
 export function processParts(): ProcessParts {
+  const memory = new ProcessMemory();
+  const intake = new Intake();
   return {
-    readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
+    intake,
     names: new HeaderNames(),
-    slabs: new Slabs(),
-    overload: { memory: new ProcessMemory(), garbage: new ProcessGarbage() },
+    slabs: new Slabs(memory.growth),
+    overload: { memory, intake, garbage: new ProcessGarbage() },
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientStream, ServerStream } from '../http/message.ts';
 import { NO_EVENTS } from '../http/no-events.ts';
+import { Slabs } from '../net/turn-writer.ts';
 import { type BufferBudget, RequestContent } from './request-content.ts';
 
 class Downstream {
@@ -46,7 +47,7 @@ function receive(content: RequestContent, text: string, fin: boolean, upstream: 
 
 describe('content that comes before there is a connection', () => {
   it('waits, and goes with the end that came with it', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited(), new Slabs());
     receive(content, 'one ', false, null);
     content.prepare(-1, 100, false);
     receive(content, 'two', true, null);
@@ -58,7 +59,7 @@ describe('content that comes before there is a connection', () => {
 
   it('that is too much holds the client back until it has been sent', () => {
     const downstream = new Downstream();
-    const content = new RequestContent(downstream.stream, false, 10, unlimited());
+    const content = new RequestContent(downstream.stream, false, 10, unlimited(), new Slabs());
     content.prepare(-1, 10, false);
     receive(content, 'x'.repeat(11), false, null);
     expect(downstream.paused).toBe(true);
@@ -68,7 +69,7 @@ describe('content that comes before there is a connection', () => {
   });
 
   it('is followed by its trailers, which end it', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited(), new Slabs());
     content.prepare(-1, 100, false);
     receive(content, 'one', false, null);
     content.ended = true;
@@ -82,7 +83,7 @@ describe('content that comes before there is a connection', () => {
 
 describe('another attempt', () => {
   it('gets everything from the beginning, as often as it takes', () => {
-    const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
+    const content = new RequestContent(new Downstream().stream, false, 100, unlimited(), new Slabs());
     content.prepare(-1, 100, false);
     const first = new Upstream();
     receive(content, 'one ', false, first);
@@ -101,14 +102,14 @@ describe('another attempt', () => {
     ['of a length beyond it', 11, false, false],
     ['of a tunnel', -1, true, false],
   ])('%s (length %i, tunnel %s): %s', (_what, length, tunnel, expected) => {
-    const content = new RequestContent(new Downstream().stream, false, 10, unlimited());
+    const content = new RequestContent(new Downstream().stream, false, 10, unlimited(), new Slabs());
     content.prepare(length, 10, tunnel);
     receive(content, 'six by', false, new Upstream());
     expect(content.replayable).toBe(expected);
   });
 
   it('is not possible once something was let go', () => {
-    const content = new RequestContent(new Downstream().stream, false, 10, unlimited());
+    const content = new RequestContent(new Downstream().stream, false, 10, unlimited(), new Slabs());
     content.prepare(-1, 10, false);
     const upstream = new Upstream();
     receive(content, 'six by', false, upstream);
@@ -119,7 +120,7 @@ describe('another attempt', () => {
   });
 
   it('of a request without content is always possible', () => {
-    const content = new RequestContent(new Downstream().stream, true, 10, unlimited());
+    const content = new RequestContent(new Downstream().stream, true, 10, unlimited(), new Slabs());
     content.prepare(0, 10, false);
     expect([content.replayable, content.headIsAll, content.whole]).toEqual([true, true, []]);
   });
@@ -127,7 +128,7 @@ describe('another attempt', () => {
 
 it('an upstream without room holds the client back, and lets it go on', () => {
   const downstream = new Downstream();
-  const content = new RequestContent(downstream.stream, false, 100, unlimited());
+  const content = new RequestContent(downstream.stream, false, 100, unlimited(), new Slabs());
   content.prepare(-1, 100, false);
   receive(content, 'one', false, new Upstream(1));
   expect(downstream.paused).toBe(true);
@@ -139,7 +140,7 @@ it('an upstream without room holds the client back, and lets it go on', () => {
 });
 
 it('keeps nothing when nothing is sent again', () => {
-  const content = new RequestContent(new Downstream().stream, false, 100, unlimited());
+  const content = new RequestContent(new Downstream().stream, false, 100, unlimited(), new Slabs());
   content.prepare(-1, 100, false);
   receive(content, 'one', true, new Upstream());
   expect(content.whole).toHaveLength(1);
@@ -152,7 +153,7 @@ describe('what all requests keep together', () => {
     const budget = { bufferedBytes: 0, maxBufferedBytes: 10 };
     const made = (): { readonly downstream: Downstream; readonly content: RequestContent } => {
       const downstream = new Downstream();
-      const content = new RequestContent(downstream.stream, false, 100, budget);
+      const content = new RequestContent(downstream.stream, false, 100, budget, new Slabs());
       content.prepare(-1, 100, false);
       return { downstream, content };
     };
@@ -173,7 +174,7 @@ describe('what all requests keep together', () => {
 
   it('is given back by what comes once more', () => {
     const budget = { bufferedBytes: 0, maxBufferedBytes: 10 };
-    const content = new RequestContent(new Downstream().stream, false, 100, budget);
+    const content = new RequestContent(new Downstream().stream, false, 100, budget, new Slabs());
     receive(content, '1234', true, null);
     expect(content.rewind().chunks).toHaveLength(1);
     expect(budget.bufferedBytes).toBe(0);

@@ -1,4 +1,5 @@
 import type { ClientStream, HeaderList, ServerStream } from '../http/message.ts';
+import type { Slabs } from '../net/turn-writer.ts';
 import { BodyBuffer } from './body-buffer.ts';
 
 /** What all requests together keep. */
@@ -15,6 +16,7 @@ export class RequestContent {
   readonly #downstream: ServerStream;
   /** Of all requests of the proxy. */
   readonly #budget: BufferBudget;
+  readonly #slabs: Slabs;
   /** The last byte, or the trailers, have come. */
   ended: boolean;
   trailers: HeaderList | null = null;
@@ -28,9 +30,10 @@ export class RequestContent {
   #held = false;
   #receivedAny = false;
 
-  constructor(downstream: ServerStream, ended: boolean, limitBytes: number, budget: BufferBudget) {
+  constructor(downstream: ServerStream, ended: boolean, limitBytes: number, budget: BufferBudget, slabs: Slabs) {
     this.#downstream = downstream;
     this.#budget = budget;
+    this.#slabs = slabs;
     this.ended = ended;
     this.#limitBytes = limitBytes;
   }
@@ -137,7 +140,7 @@ export class RequestContent {
   #keep(buffer: Buffer, start: number, end: number, sent: boolean): void {
     // An end without content is known by the flag alone.
     if (end === start) return;
-    this.#buffer ??= new BodyBuffer();
+    this.#buffer ??= new BodyBuffer(this.#slabs);
     this.#buffer.add(buffer, start, end);
     this.#budget.bufferedBytes += end - start;
     if (this.#buffer.bytes <= this.#limitBytes && this.#budget.bufferedBytes <= this.#budget.maxBufferedBytes) return;

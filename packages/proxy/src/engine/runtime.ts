@@ -2,6 +2,7 @@ import type { Random } from '@outrigger/telemetry';
 import type { HeaderNames } from '../http/header-names.ts';
 import type { Background } from '../lb/load-balancer.ts';
 import type { InternalListeners } from '../listener/internal-listeners.ts';
+import type { Intake } from '../net/intake.ts';
 import type { Gate } from '../net/lane.ts';
 import type { TimerWheel } from '../net/timer-wheel.ts';
 import type { Slabs, Turn } from '../net/turn-writer.ts';
@@ -16,7 +17,7 @@ import type { ProxyLog } from './options.ts';
 
 /** What proxies in one process may share, none of which knows a workload's identity or its data longer than a call. */
 export interface ProcessParts {
-  readonly readBuffer: Buffer;
+  readonly intake: Intake;
   readonly names: HeaderNames;
   readonly slabs: Slabs;
   readonly overload: OverloadParts;
@@ -28,7 +29,7 @@ export interface Runtime {
   /** Lets sockets in where other workloads have the same event loop; null: this one has it alone. */
   readonly gate: Gate | null;
   /** All reads of plain sockets land in it. */
-  readonly readBuffer: Buffer;
+  readonly intake: Intake;
   readonly wheel: TimerWheel;
   readonly random: Random;
   /** Does in slices of the event loop what need not be done at once. */

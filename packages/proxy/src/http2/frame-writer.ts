@@ -34,6 +34,11 @@ export class FrameWriter {
     if (end > start) this.writer.bytes(buffer, start, end);
   }
 
+  /** A copy of content that the windows have no room for. */
+  keep(buffer: Buffer, start: number, end: number): Buffer {
+    return this.writer.keep(buffer, start, end);
+  }
+
   uint32(value: number): void {
     const { buffer, position } = this.writer;
     buffer[position] = value >>> 24;

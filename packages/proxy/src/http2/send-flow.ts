@@ -46,7 +46,7 @@ export class SendFlow {
       stream.pending = [];
       stream.pendingOffset = 0;
     }
-    if (p < end) stream.pending.push(Buffer.from(buffer.subarray(p, end)));
+    if (p < end) stream.pending.push(this.frames.keep(buffer, p, end));
     stream.pendingFin = fin;
     this.wait(stream);
     return false;

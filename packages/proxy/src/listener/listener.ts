@@ -221,7 +221,7 @@ export class Listener {
     else if (chain.tls !== null) this.#handshake(chain, socket, origin, null);
     else if (this.#gates.size > 0) this.#connectPlain(chain, socket, origin, null);
     else {
-      const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
+      const reader = new SocketReader(SILENT, this.#parts.runtime.intake);
       const adopted = adoptAccepted(socket, reader);
       const lane = this.#laneOf(adopted);
       const sink = this.#connect(chain, lane?.transport ?? adopted, this.#infoOf(origin, NOT_SECURE), null);
@@ -295,7 +295,7 @@ export class Listener {
       word?.discard();
       return;
     }
-    const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
+    const reader = new SocketReader(SILENT, this.#parts.runtime.intake);
     const lane = this.#laneOf(socket);
     const served = this.#connect(chain, lane?.transport ?? socket, info, word);
     const sink = word?.upstreamFirst === true ? new LateHelloGuard(served, () => this.#tooLate(socket)) : served;
@@ -352,7 +352,7 @@ export class Listener {
     origin.serverName = typeof socket.servername === 'string' ? socket.servername : '';
     const info = this.#infoOf(origin, { secure: true, peer, localUri, tlsVersion: socket.getProtocol() ?? '', alpn });
     if (this.#gates.size > 0 && this.#isRefused(chain, socket, info)) return;
-    const reader = new SocketReader(SILENT, this.#parts.runtime.readBuffer);
+    const reader = new SocketReader(SILENT, this.#parts.runtime.intake);
     const lane = this.#laneOf(socket);
     const sink = this.#connect(chain, lane?.transport ?? socket, info, word);
     reader.sink = lane?.into(sink) ?? sink;

@@ -4,7 +4,8 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestAuthority } from '../tls/testing/certificates.ts';
 import type { ByteSink } from './byte-sink.ts';
-import { adoptAccepted, SHARED_READ_BYTES, SocketReader } from './socket-reader.ts';
+import { Intake } from './intake.ts';
+import { adoptAccepted, SocketReader } from './socket-reader.ts';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -50,13 +51,14 @@ class Log implements ByteSink {
   }
 }
 
-const shared = Buffer.allocUnsafeSlow(SHARED_READ_BYTES);
+const intake = new Intake();
+const shared = intake.buffer;
 
 /** A server whose sockets are adopted, and a client of it. */
 async function connected(): Promise<{ server: net.Server; socket: net.Socket; log: Log; client: net.Socket }> {
   const log = new Log();
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true });
-  const adopted = once(server, 'connection').then(([accepted]) => adoptAccepted(accepted as net.Socket, new SocketReader(log, shared)));
+  const adopted = once(server, 'connection').then(([accepted]) => adoptAccepted(accepted as net.Socket, new SocketReader(log, intake)));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
@@ -115,6 +117,41 @@ describe('adoptAccepted', () => {
     await log.until(() => log.text === 'onetwo');
   });
 
+  it('brings what it had begun to read and no more while the intake is held, then the rest', async () => {
+    const { socket, log, client } = await connected();
+    intake.hold();
+    socket.resume();
+    const text = 'x'.repeat(1_000_000);
+    client.write(text);
+    await log.until(() => log.text !== '');
+    // A round trip beside it: the loop has been to every socket.
+    const other = await connected();
+    other.socket.resume();
+    other.client.write('y');
+    await other.log.until(() => other.log.text === 'y');
+    expect(log.text.length).toBeLessThanOrEqual(shared.length);
+    intake.release();
+    await log.until(() => log.text.length === text.length);
+  });
+
+  it('stays paused when the intake is released, if its owner has paused it since', async () => {
+    const { socket, log, client } = await connected();
+    intake.hold();
+    socket.resume();
+    client.write('one');
+    await log.until(() => log.text === 'one');
+    socket.pause();
+    intake.release();
+    client.write('two');
+    const other = await connected();
+    other.socket.resume();
+    other.client.write('y');
+    await other.log.until(() => other.log.text === 'y');
+    expect(log.text).toBe('one');
+    socket.resume();
+    await log.until(() => log.text === 'onetwo');
+  });
+
   it('says why a connection broke, and when its writes have left', async () => {
     const { socket, log, client } = await connected();
     socket.resume();
@@ -131,7 +168,7 @@ describe('adoptAccepted', () => {
 
 it('brings what an ordinary socket reads as well', async () => {
   const log = new Log();
-  const server = net.createServer((socket) => new SocketReader(log, shared).watchData(socket));
+  const server = net.createServer((socket) => new SocketReader(log, intake).watchData(socket));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
@@ -149,7 +186,7 @@ it('reads into the shared buffer on the server side of TLS too, pauses, and sees
   const { chainPem, keyPem } = new TestAuthority().issue({ dns: ['server'] });
   const server = tls.createServer({ cert: chainPem, key: keyPem, allowHalfOpen: true });
   const secured = once(server, 'secureConnection').then(([socket]) => {
-    new SocketReader(log, shared).watchSecured(socket as tls.TLSSocket);
+    new SocketReader(log, intake).watchSecured(socket as tls.TLSSocket);
     return socket as tls.TLSSocket;
   });
   server.listen(0, '127.0.0.1');

@@ -1,11 +1,9 @@
 import net from 'node:net';
 import type { ByteSink } from './byte-sink.ts';
-
-/** One read of a socket. Larger gains nothing on loopback (facts: the kernel hands over what has arrived). */
-export const SHARED_READ_BYTES = 64 * 1024;
+import type { Intake } from './intake.ts';
 
 /**
- * Brings what a socket receives to its sink. The reads of all sockets of a proxy land in one shared buffer (`onread`), so
+ * Brings what a socket receives to its sink. The reads of all sockets of a process land in one shared buffer (`onread`), so
  * that an idle connection holds none and a busy one allocates none.
  */
 export class SocketReader {
@@ -13,20 +11,23 @@ export class SocketReader {
   /** For `net.Socket`, `net.connect` and `tls.connect`. */
   readonly onread: { buffer: Buffer; callback: (bytes: number, buffer: Uint8Array) => boolean };
   #error = '';
+  #socket: net.Socket | undefined;
 
-  constructor(sink: ByteSink, shared: Buffer) {
+  constructor(sink: ByteSink, intake: Intake) {
     this.sink = sink;
+    const { buffer } = intake;
     this.onread = {
-      buffer: shared,
+      buffer,
       callback: (bytes) => {
-        this.sink.receive(shared, 0, bytes);
-        return true;
+        this.sink.receive(buffer, 0, bytes);
+        return intake.held && this.#socket !== undefined ? intake.stop(this.#socket) : true;
       },
     };
   }
 
   /** Starts to bring the events of a socket that was made with `onread`. */
   watch(socket: net.Socket): void {
+    this.#socket = socket;
     socket.on('end', () => this.sink.receiveEnd());
     socket.on('drain', () => this.sink.transportDrained());
     socket.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,4 +1,5 @@
 import type { Transport } from '../http/transport.ts';
+import type { BufferGrowth } from '../memory/buffer-growth.ts';
 
 /** Slab that a connection begins with: most answers of a turn fit, and an idle one holds none. */
 export const SMALL_SLAB_BYTES = 16 * 1024;
@@ -20,15 +21,30 @@ const NO_SLAB = Buffer.alloc(0);
 export class Slabs {
   private readonly small: Buffer[];
   private readonly large: Buffer[];
+  private readonly growth: BufferGrowth | null;
 
-  constructor() {
+  /** `growth` is told of each slab that is made. */
+  constructor(growth: BufferGrowth | null = null) {
     this.small = [];
     this.large = [];
+    this.growth = growth;
   }
 
   take(large: boolean): Buffer {
     const free = large ? this.large.pop() : this.small.pop();
-    return free === undefined ? Buffer.allocUnsafeSlow(large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES) : free;
+    return free === undefined ? this.make(large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES) : free;
+  }
+
+  /** One of another size, which nobody gives back. */
+  make(bytes: number): Buffer {
+    if (this.growth !== null) this.growth.took(bytes);
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** A copy of bytes that have to wait. */
+  copy(source: Buffer, start: number, end: number): Buffer {
+    if (this.growth !== null) this.growth.took(end - start);
+    return Buffer.from(source.subarray(start, end));
   }
 
   give(slab: Buffer): void {
@@ -201,6 +217,11 @@ export class TurnWriter {
     }
   }
 
+  /** A copy of what cannot be written yet. */
+  keep(source: Buffer, start: number, end: number): Buffer {
+    return this.turn.slabs.copy(source, start, end);
+  }
+
   /** Sends what is there, without waiting for the end of the turn. */
   flush(): void {
     if (this.position === this.start) return;
@@ -306,7 +327,7 @@ export class TurnWriter {
       this.reclaim();
     }
     const size = this.large ? LARGE_SLAB_BYTES : SMALL_SLAB_BYTES;
-    this.buffer = bytes > size ? (bytes > LARGE_SLAB_BYTES ? Buffer.allocUnsafeSlow(bytes) : this.turn.slabs.take(true)) : this.turn.slabs.take(this.large);
+    this.buffer = bytes > size ? (bytes > LARGE_SLAB_BYTES ? this.turn.slabs.make(bytes) : this.turn.slabs.take(true)) : this.turn.slabs.take(this.large);
     this.start = 0;
     this.position = 0;
   }

@@ -107,7 +107,7 @@ export class NodeHost {
       inherited: this.#inheritedBy(key),
       drainTimeoutMs: DRAIN_TIMEOUT_MS,
       ...(maxConnections === 0 ? {} : { maxConnections }),
-      tenancy: { parts: this.#parts, share, gate: new FairGate(share, this.#parts.readBuffer) },
+      tenancy: { parts: this.#parts, share, gate: new FairGate(share, this.#parts.intake.buffer) },
       onQuit: () => void this.#end(key).then(() => this.#options.answer({ node: 'ended', key })),
     });
   }

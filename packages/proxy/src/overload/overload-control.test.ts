@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { processParts } from '../engine/make-runtime.ts';
 import { routeTo } from '../testing/messages.ts';
 import { TestEngine } from '../testing/test-engine.ts';
 import type { TestUpstream } from '../testing/test-upstream.ts';
 import { DEFAULT_OVERLOAD, EVENT_LOOP, type OverloadConfig } from './overload-config.ts';
 import { OverloadControl } from './overload-control.ts';
+import { ownLimitBytes } from './resource-monitors.ts';
 
 const LOOK_MS = 250;
 
@@ -28,6 +29,7 @@ class LateClock {
   }
   turn(): void {
     const due = this.#due!;
+    this.#due = undefined;
     this.#nowMs = due.atMs + this.lateMs;
     due.callback();
   }
@@ -36,6 +38,7 @@ class LateClock {
   }
 }
 
+const SHORT_OF_MEMORY = { heapTotal: ownLimitBytes(), heapUsed: 0, external: 0, arrayBuffers: 0 };
 const LOOP_ALONE: OverloadConfig = { ...DEFAULT_OVERLOAD, monitors: DEFAULT_OVERLOAD.monitors.filter(({ name }) => name === EVENT_LOOP) };
 
 beforeEach(async () => {
@@ -117,9 +120,42 @@ describe('memory that is short', () => {
     control.resetStreams(1, 1_000);
     await engine.settle();
     expect(calls.map((call) => call.over)).toEqual([false, true, true]);
-    // What they held is collected at once, and nothing where there was none to reset.
+    // There was none to reset.
     control.resetStreams(1, 1_000);
-    expect([control.resets, control.shrinks]).toEqual([2, 2]);
+    expect(control.resets).toBe(2);
+  });
+
+  it('takes nothing in until what reset streams have held is collected', async () => {
+    const clock = new LateClock();
+    const parts = processParts();
+    control = new OverloadControl(LOOP_ALONE, engine.runtime.overload, engine.listeners, parts.overload, engine.runtime.log, clock);
+    upstream.onRequest = () => {};
+    for (let i = 0; i < 60; i++) engine.client('in', { http2: true }).send({ body: 'x'.repeat(40_000), open: true });
+    await engine.settle();
+    control.resetStreams(1, 1_000);
+    control.resetStreams(1, 1_000);
+    expect([control.resets, control.shrinks, parts.intake.held]).toEqual([60, 0, true]);
+    await engine.settle();
+    clock.turn();
+    expect([control.shrinks, parts.intake.held, clock.idle]).toEqual([1, false, true]);
+  });
+
+  it('is looked at as buffers take it, and not by time alone', async () => {
+    const { overload } = processParts();
+    control = new OverloadControl(DEFAULT_OVERLOAD, engine.runtime.overload, engine.listeners, overload, engine.runtime.log, new LateClock());
+    control.start();
+    expect(overload.memory.pressure(1)).toBeLessThan(0.5);
+    const usage = vi.spyOn(process, 'memoryUsage').mockImplementation(() => ({ ...SHORT_OF_MEMORY, rss: 2 * ownLimitBytes() }));
+    try {
+      overload.memory.growth.took(ownLimitBytes() * 0.006);
+      await engine.settle();
+      expect(engine.runtime.overload.requests).toBe(0);
+      overload.memory.growth.took(ownLimitBytes() * 0.006);
+      await engine.settle();
+      expect(engine.runtime.overload.requests).toBe(1);
+    } finally {
+      usage.mockRestore();
+    }
   });
 
   it('closes connections that have been idle for longer than they now may', async () => {

@@ -2,6 +2,7 @@ import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { ProcessGarbage } from '../memory/garbage.ts';
+import type { Intake } from '../net/intake.ts';
 import { loadSocketCalls, type SocketCalls } from '../net/socket-calls.ts';
 import { systemClock, type TimerClock } from '../net/timer-wheel.ts';
 import { LoopLag } from './loop-lag.ts';
@@ -17,6 +18,7 @@ const SHRINK_INTERVAL_MS = 10_000;
 /** What all proxies of a process have together. */
 export interface OverloadParts {
   readonly memory: ProcessMemory;
+  readonly intake: Intake;
   readonly garbage: ProcessGarbage;
 }
 
@@ -32,6 +34,9 @@ export class OverloadControl implements OverloadEffects {
   #dueMs = 0;
   #lagAtMs = Number.NEGATIVE_INFINITY;
   readonly #parts: OverloadParts;
+  #unwatch: (() => void) | undefined;
+  #looksSoon = false;
+  #collectsSoon = false;
   /** Streams that were reset for what was kept for them. */
   resets = 0;
   /** Collections of garbage that were asked for. */
@@ -61,10 +66,14 @@ export class OverloadControl implements OverloadEffects {
 
   start(): void {
     if (this.monitor.config.actions.some(({ kind }) => kind === 'stop-accepting-connections')) void this.#loadCalls();
-    if (this.monitor.config.monitors.length > 0) this.#arm();
+    const { monitors } = this.monitor.config;
+    if (monitors.length > 0) this.#arm();
+    if (monitors.some(({ kind }) => kind === 'own-memory')) this.#unwatch = this.#parts.memory.growth.watch(() => this.#lookSoon());
   }
 
   close(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
     this.#stop?.();
   }
 
@@ -80,9 +89,27 @@ export class OverloadControl implements OverloadEffects {
     this.#arm();
   }
 
-  #arm(): void {
+  /** Once whoever made a buffer is done with what it is at: a stream must not be reset while its content is taken in. */
+  #lookSoon(): void {
+    if (this.#looksSoon) return;
+    this.#looksSoon = true;
+    queueMicrotask(() => {
+      this.#looksSoon = false;
+      if (this.#unwatch === undefined) return;
+      this.monitor.refresh();
+      if (this.#clock.nowMs() + this.#delayMs >= this.#dueMs) return;
+      this.#stop?.();
+      this.#arm();
+    });
+  }
+
+  get #delayMs(): number {
     const { refreshIntervalMs, hurriedIntervalMs } = this.monitor.config;
-    const delayMs = this.monitor.highestPressure >= HURRIED_PRESSURE ? hurriedIntervalMs : refreshIntervalMs;
+    return this.monitor.highestPressure >= HURRIED_PRESSURE ? hurriedIntervalMs : refreshIntervalMs;
+  }
+
+  #arm(): void {
+    const delayMs = this.#delayMs;
     this.#dueMs = this.#clock.nowMs() + delayMs;
     this.#stop = this.#clock.after(delayMs, () => this.#look());
   }
@@ -95,7 +122,10 @@ export class OverloadControl implements OverloadEffects {
     if (this.#parts.garbage.collect(this.#clock.nowMs(), intervalMs)) this.shrinks++;
   }
 
-  /** What a stream has kept is garbage once it is reset, and memory only once that is collected: V8 by itself waits for 64 MB of it. */
+  /**
+   * What a stream has kept is garbage once its connection has let go of it, which is after this turn of the loop, and memory only once that is
+   * collected: V8 by itself waits for 64 MB of it. Until then nothing more is taken in.
+   */
   resetStreams(state: number, minBytes: number): void {
     const streams = streamsToReset(this.#streams(), state, minBytes);
     if (streams.length === 0) return;
@@ -103,7 +133,14 @@ export class OverloadControl implements OverloadEffects {
       this.resets++;
       stream.shed();
     }
-    this.#shrink(0);
+    if (this.#collectsSoon) return;
+    this.#collectsSoon = true;
+    this.#parts.intake.hold();
+    this.#clock.after(1, () => {
+      this.#collectsSoon = false;
+      this.#shrink(0);
+      this.#parts.intake.release();
+    });
   }
 
   /** As Envoy: in saturation alone. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
+import { BufferGrowth } from '../memory/buffer-growth.ts';
 import type { LoopLag } from './loop-lag.ts';
 import type { MonitorConfig } from './overload-config.ts';
 import type { ResourceMonitor } from './overload-monitor.ts';
@@ -16,6 +17,9 @@ const CGROUP_FILES: readonly (readonly [current: string, limit: string])[] = [
  * again: counted whole, a proxy at rest in a container of 80 MB would turn everybody away.
  */
 const MAX_FILE_SHARE = 1 / 8;
+
+/** Of the memory that a process may have, a share that buffers cannot take without a look at it. */
+const GROWTH_SHARE = 1 / 100;
 
 /** A look serves all proxies of a process for so long, ms: less than a hurried one of them waits. */
 const FRESH_MS = 20;
@@ -50,8 +54,11 @@ function reservedBytes(): number {
 export class ProcessMemory {
   readonly #nowMs: () => number;
   readonly #limitBytes = ownLimitBytes();
+  /** Of the buffers of the process. */
+  readonly growth = new BufferGrowth(this.#limitBytes * GROWTH_SHARE);
   #besideHeapBytes = -1;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  #stepsAtRead = 0;
   #heldBytes = 0;
   #heapShare = 0;
 
@@ -62,8 +69,9 @@ export class ProcessMemory {
   /** Of the memory that it may have, or of V8's heap, as one of so many processes. */
   pressure(processes: number): number {
     const nowMs = this.#nowMs();
-    if (nowMs - this.#readAtMs >= FRESH_MS) {
+    if (nowMs - this.#readAtMs >= FRESH_MS || this.growth.steps !== this.#stepsAtRead) {
       this.#readAtMs = nowMs;
+      this.#stepsAtRead = this.growth.steps;
       this.#read((this.#limitBytes / processes) * MAX_FILE_SHARE);
     }
     return atMostOne(Math.max((this.#heldBytes * processes) / this.#limitBytes, this.#heapShare));

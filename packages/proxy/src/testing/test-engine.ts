@@ -13,8 +13,8 @@ import { ConnectionOrigin } from '../listener/connection-origin.ts';
 import { HttpConnection } from '../listener/http-connection.ts';
 import { InternalListeners } from '../listener/internal-listeners.ts';
 import { ListenerSet } from '../listener/listener-set.ts';
+import { Intake } from '../net/intake.ts';
 import { memoryPair } from '../net/memory-transport.ts';
-import { SHARED_READ_BYTES } from '../net/socket-reader.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { Turn } from '../net/turn-writer.ts';
 import { ProxyTelemetry } from '../observe/telemetry.ts';
@@ -99,7 +99,7 @@ export class TestEngine {
         (run) => queueMicrotask(this.#counted(run)),
       ),
       gate: null,
-      readBuffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
+      intake: new Intake(),
       wheel: new TimerWheel(clock, 10, (error) => faults.report(error, 'a timer')),
       random: new FastRandom([1, 2, 3, 4]),
       names: new HeaderNames(),

@@ -4,6 +4,7 @@ import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Faults } from '../engine/faults.ts';
 import type { Runtime } from '../engine/runtime.ts';
+import { Intake } from '../net/intake.ts';
 import { TimerWheel } from '../net/timer-wheel.ts';
 import { UpstreamTransport } from '../upstream/upstream-transport.ts';
 import type { CertificatePem, PeerRules, UpstreamTlsSettings } from '../xds/tls-settings.ts';
@@ -69,7 +70,7 @@ function client(
     wheel: new TimerWheel(),
     tls: new TlsContexts(secrets),
     gate: null,
-    readBuffer: Buffer.alloc(65_536),
+    intake: new Intake(),
     faults: new Faults(() => {}),
     unixMs: () => Date.now(),
   } as unknown as Runtime;

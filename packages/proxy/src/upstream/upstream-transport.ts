@@ -156,7 +156,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
   }
 
   #connectPlain(address: Exclude<EndpointAddress, { kind: 'internal' }>): void {
-    const reader = new SocketReader(this, this.#runtime.readBuffer);
+    const reader = new SocketReader(this, this.#runtime.intake);
     const base = { onread: reader.onread, allowHalfOpen: true };
     const socket = net.connect(
       (address.kind === 'pipe'
@@ -179,7 +179,7 @@ export class UpstreamTransport implements ByteSink, TimerTarget {
       queueMicrotask(() => this.#fail(false, `TLS: ${built}`));
       return;
     }
-    const reader = new SocketReader(this, this.#runtime.readBuffer);
+    const reader = new SocketReader(this, this.#runtime.intake);
     const sni = serverName === '' ? settings.sni : serverName;
     const { rules, verify } = built.material;
     const { sessions } = built;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { ClientConnectionEvents, ServerConnectionEvents } from '../../http/message.ts';
+import { Intake } from '../../net/intake.ts';
 import { adoptAccepted, SocketReader } from '../../net/socket-reader.ts';
 import { Turn, TurnWriter } from '../../net/turn-writer.ts';
 import { Http2ClientConnection } from '../client-connection.ts';
@@ -9,7 +10,7 @@ import { Http2ServerConnection } from '../server-connection.ts';
 
 const options = http2Options({ nowMs: () => performance.now() });
 const turn = new Turn(setImmediate);
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+const intake = new Intake();
 const NOWHERE = { receive() {}, receiveEnd() {}, transportClosed() {}, transportDrained() {} };
 
 export interface LoopbackServer {
@@ -23,7 +24,7 @@ export async function listen(events: () => ServerConnectionEvents): Promise<Loop
   const sockets = new Set<net.Socket>();
   const connections: Http2ServerConnection[] = [];
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (accepted) => {
-    const reader = new SocketReader(NOWHERE, readBuffer);
+    const reader = new SocketReader(NOWHERE, intake);
     const socket = adoptAccepted(accepted, reader);
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
@@ -47,7 +48,7 @@ export async function listen(events: () => ServerConnectionEvents): Promise<Loop
 
 /** Our client on a real socket. */
 export async function connect(port: number, events: ClientConnectionEvents): Promise<[Http2ClientConnection, net.Socket]> {
-  const reader = new SocketReader(NOWHERE, readBuffer);
+  const reader = new SocketReader(NOWHERE, intake);
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true, onread: reader.onread } as net.NetConnectOpts);
   reader.watch(socket);
   await once(socket, 'connect');
