@@ -3,30 +3,52 @@ import type { Socket } from 'node:net';
 /** One read of a socket. Larger gains nothing on loopback (facts: the kernel hands over what has arrived). */
 export const SHARED_READ_BYTES = 64 * 1024;
 
+/** Of a `net.Socket`, not public: what reads. `pause` would not do: its owner pauses and resumes it too, and knows nothing of this. */
+interface WithHandle {
+  readonly _handle: { reading: boolean; readStop(): void } | null;
+}
+
 /**
- * Where the reads of all sockets of a process land. Held, each of them may bring what it has already begun to read and no more: the loop reads up
- * to 32 times from a socket before it comes to anything else, such as to give back what was let go.
+ * Where the reads of all sockets of a process land. While it is held no socket is read from: else the loop reads up to 32 times from each that has
+ * something before it comes to anything else, such as to give back what was let go.
  */
 export class Intake {
   readonly buffer = Buffer.allocUnsafeSlow(SHARED_READ_BYTES);
+  readonly #sockets = new Set<Socket>();
+  readonly #stopped = new Set<Socket>();
   held = false;
-  readonly #waiting = new Set<Socket>();
+
+  /** `socket` reads into the buffer. */
+  add(socket: Socket): void {
+    this.#sockets.add(socket);
+  }
+
+  delete(socket: Socket): void {
+    this.#sockets.delete(socket);
+  }
 
   hold(): void {
     this.held = true;
+    for (const socket of this.#sockets) {
+      const { _handle: handle } = socket as unknown as WithHandle;
+      if (socket.connecting || handle?.reading !== true) continue;
+      handle.reading = false;
+      handle.readStop();
+      this.#stopped.add(socket);
+    }
   }
 
   /** Whoever was stopped reads on, unless its owner has paused it. */
   release(): void {
     this.held = false;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const socket of waiting) if (!socket.destroyed && !socket.isPaused()) socket.resume();
+    const stopped = [...this.#stopped];
+    this.#stopped.clear();
+    for (const socket of stopped) if (!socket.destroyed && !socket.isPaused()) socket.resume();
   }
 
-  /** False, for Node: this socket is not to be read from. */
+  /** To one that began to read since: false, with which Node stops. */
   stop(socket: Socket): false {
-    this.#waiting.add(socket);
+    this.#stopped.add(socket);
     return false;
   }
 }

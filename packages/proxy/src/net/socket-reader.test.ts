@@ -117,7 +117,7 @@ describe('adoptAccepted', () => {
     await log.until(() => log.text === 'onetwo');
   });
 
-  it('brings what it had begun to read and no more while the intake is held, then the rest', async () => {
+  it('brings at most one read while the intake is held, then the rest', async () => {
     const { socket, log, client } = await connected();
     intake.hold();
     socket.resume();
@@ -132,6 +132,22 @@ describe('adoptAccepted', () => {
     expect(log.text.length).toBeLessThanOrEqual(shared.length);
     intake.release();
     await log.until(() => log.text.length === text.length);
+  });
+
+  it('reads nothing once the intake is held', async () => {
+    const { socket, log, client } = await connected();
+    socket.resume();
+    client.write('one');
+    await log.until(() => log.text === 'one');
+    intake.hold();
+    client.write('two');
+    const other = await connected();
+    other.socket.resume();
+    other.client.write('y');
+    await other.log.until(() => other.log.text === 'y');
+    expect(log.text).toBe('one');
+    intake.release();
+    await log.until(() => log.text === 'onetwo');
   });
 
   it('stays paused when the intake is released, if its owner has paused it since', async () => {

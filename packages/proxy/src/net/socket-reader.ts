@@ -10,11 +10,13 @@ export class SocketReader {
   sink: ByteSink;
   /** For `net.Socket`, `net.connect` and `tls.connect`. */
   readonly onread: { buffer: Buffer; callback: (bytes: number, buffer: Uint8Array) => boolean };
+  readonly #intake: Intake;
   #error = '';
   #socket: net.Socket | undefined;
 
   constructor(sink: ByteSink, intake: Intake) {
     this.sink = sink;
+    this.#intake = intake;
     const { buffer } = intake;
     this.onread = {
       buffer,
@@ -28,12 +30,20 @@ export class SocketReader {
   /** Starts to bring the events of a socket that was made with `onread`. */
   watch(socket: net.Socket): void {
     this.#socket = socket;
+    this.#intake.add(socket);
+    this.#watchRest(socket);
+  }
+
+  #watchRest(socket: net.Socket): void {
     socket.on('end', () => this.sink.receiveEnd());
     socket.on('drain', () => this.sink.transportDrained());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#error = error.code === undefined ? error.message : `${error.code}: ${error.message}`;
     });
-    socket.on('close', () => this.sink.transportClosed(this.#error));
+    socket.on('close', () => {
+      this.#intake.delete(socket);
+      this.sink.transportClosed(this.#error);
+    });
   }
 
   /** The same for the server side of TLS, which Node gives no `onread`: from here on it reads into the shared buffer, where this Node lets it. */
@@ -44,13 +54,15 @@ export class SocketReader {
       holder[ONREAD_KEYS.buffer] = this.onread.buffer;
       holder[ONREAD_KEYS.callback] = this.onread.callback;
       handle.useUserBuffer(this.onread.buffer);
+      this.#socket = socket;
+      this.#intake.add(socket);
     }
     this.watchData(socket);
   }
 
   /** The same for a socket that gives its bytes as events (the server side of TLS, bytes put back after sniffing). */
   watchData(socket: net.Socket): void {
-    this.watch(socket);
+    this.#watchRest(socket);
     socket.on('data', (chunk: Buffer) => this.sink.receive(chunk, 0, chunk.length));
   }
 }
