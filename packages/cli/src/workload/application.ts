@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { Child, type Exit } from './child.ts';
+import { HealthVerdict, type Look, WELL } from './health-verdict.ts';
 
 const probeIntervalMs = 50;
 const probeTimeoutMs = 1000;
@@ -8,9 +9,8 @@ const probeTimeoutMs = 1000;
 /** After so long it is said what is waited for. */
 const patienceMs = 5000;
 
-/** Once it is up, it is looked at so often; two misses take it out. */
+/** Once it is up, it is looked at so often. */
 const watchIntervalMs = 500;
-const missesToFail = 2;
 
 export interface ApplicationOptions {
   readonly command: readonly string[];
@@ -56,7 +56,7 @@ export class Application {
     const startedMs = performance.now();
     let said = false;
     while (!signal.aborted && this.child?.running !== false) {
-      const reason = await this.probe();
+      const { reason } = await this.probe();
       if (reason === '') return true;
       if (!said && performance.now() - startedMs > patienceMs) {
         said = true;
@@ -70,14 +70,10 @@ export class Application {
   /** Reports each change between healthy ('') and not (why). */
   watch(report: (reason: string) => void): void {
     if (this.#options.port === undefined) return;
-    let misses = 0;
-    let failing = false;
+    const verdict = new HealthVerdict();
     const look = async (): Promise<void> => {
-      const reason = await this.probe();
-      misses = reason === '' ? 0 : misses + 1;
-      if (failing && misses === 0) report('');
-      else if (!failing && misses >= missesToFail) report(reason);
-      failing = failing ? misses > 0 : misses >= missesToFail;
+      const found = await this.probe();
+      if (verdict.add(found)) report(found.reason);
       if (this.#watching !== undefined) this.#watching = setTimeout(look, watchIntervalMs);
     };
     this.#watching = setTimeout(look, watchIntervalMs);
@@ -88,39 +84,41 @@ export class Application {
     this.#watching = undefined;
   }
 
-  /** '' where it takes requests, else why not. */
-  private probe(): Promise<string> {
+  private probe(): Promise<Look> {
     const { port, healthPath } = this.#options;
-    if (port === undefined) return Promise.resolve('');
+    if (port === undefined) return Promise.resolve(WELL);
     return healthPath === '' ? probeConnect(port) : probeHttp(port, healthPath);
   }
 }
 
-function probeConnect(port: number): Promise<string> {
+function probeConnect(port: number): Promise<Look> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
-    const end = (reason: string): void => {
+    const end = (look: Look): void => {
       socket.destroy();
-      resolve(reason);
+      resolve(look);
     };
-    socket.setTimeout(probeTimeoutMs, () => end(`no connection to 127.0.0.1:${port} within ${probeTimeoutMs} ms`));
-    socket.once('connect', () => end(''));
-    socket.once('error', (error) => end(error.message));
+    socket.setTimeout(probeTimeoutMs, () => end({ reason: `no connection to 127.0.0.1:${port} within ${probeTimeoutMs} ms`, silent: true }));
+    socket.once('connect', () => end(WELL));
+    socket.once('error', ({ message }) => end({ reason: message, silent: false }));
   });
 }
 
-function probeHttp(port: number, path: string): Promise<string> {
+function probeHttp(port: number, path: string): Promise<Look> {
   return new Promise((resolve) => {
     const probe = request(
       { host: '127.0.0.1', port, path, agent: false, timeout: probeTimeoutMs, headers: { 'user-agent': 'outrigger-health' } },
       (response) => {
         response.resume();
         const status = response.statusCode ?? 0;
-        resolve(status < 400 ? '' : `${path} answered ${status}`);
+        resolve(status < 400 ? WELL : { reason: `${path} answered ${status}`, silent: false });
       },
     );
-    probe.on('timeout', () => probe.destroy(new Error(`${path} did not answer within ${probeTimeoutMs} ms`)));
-    probe.on('error', (error) => resolve(error.message));
+    probe.on('timeout', () => {
+      resolve({ reason: `${path} did not answer within ${probeTimeoutMs} ms`, silent: true });
+      probe.destroy();
+    });
+    probe.on('error', ({ message }) => resolve({ reason: message, silent: false }));
     probe.end();
   });
 }
