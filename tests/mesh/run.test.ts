@@ -28,6 +28,12 @@ describe.each(planes)('rig run with %s beside', (dataPlane) => {
     await mesh?.stop();
   }, 60_000);
 
+  /** What is the matter with an instance of a service. */
+  async function saidOf(service: string): Promise<string[]> {
+    const problems = JSON.parse((await mesh.api('GET', '/problems')).body) as { what: string; where: string }[];
+    return problems.filter(({ where }) => where.includes(service)).map(({ what }) => what);
+  }
+
   async function applicationPid(service: string): Promise<number> {
     const services = JSON.parse((await mesh.api('GET', '/services')).body) as { name: string; instances: { applicationPid: number }[] }[];
     return services.find(({ name }) => name === service)?.instances[0]?.applicationPid ?? 0;
@@ -121,9 +127,11 @@ spec: {host: other, trafficPolicy: {outlierDetection: {baseEjectionTime: 1s, int
       await ended;
       await until('its health check has seen it', async () => (await mesh.api('GET', '/services')).body.includes('"UNHEALTHY"'), 5000);
       expect((await web.call('http://other:8080/echo')).status).toBe(503);
+      expect(await saidOf('other')).toEqual([expect.stringMatching(/^\S*other\S* is no endpoint: connect ECONNREFUSED 127.0.0.1:\d+$/)]);
       other = start();
       await until('it is called again', async () => (await web.call('http://other:8080/echo')).status === 200, 10_000);
       expect(proxyPid(mesh.state, 'other')).toBe(proxy);
+      expect(await saidOf('other')).toEqual([]);
     } finally {
       other.kill();
       await sidecar.stop();

@@ -37,11 +37,24 @@ export function problemsOf({ folder, settings, mesh, push, registered, srv, tele
   const upstreams = [...push.proxies.connectedNodes()].flatMap(({ node, sinceMs }) =>
     upstreamProblems(mesh.current, node).map((what) => ({ what, where: node.id, next: 'Name the port: --upstream SERVICE:PORT=ADDRESS.', sinceMs })),
   );
-  const warnings = [...registered].flatMap(({ instance, warning, warnedAtMs }) =>
+  const attached = [...registered];
+  const ill = attached.flatMap(({ instance: { id, health }, reason, saidAtMs }) =>
+    health !== 'UNHEALTHY'
+      ? []
+      : [
+          {
+            what: `${id} is no endpoint${reason === '' ? '' : `: ${reason}`}`,
+            where: id,
+            next: 'See to its application there (its log); it is an endpoint again as soon as that takes requests.',
+            sinceMs: saidAtMs,
+          },
+        ],
+  );
+  const warnings = attached.flatMap(({ instance, warning, saidAtMs }) =>
     warning
       .split('\n')
       .flatMap((what) =>
-        what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: warnedAtMs }],
+        what === '' ? [] : [{ what, where: instance.id, next: 'See to it on that machine; a change there is seen at once.', sinceMs: saidAtMs }],
       ),
   );
   return [
@@ -50,6 +63,7 @@ export function problemsOf({ folder, settings, mesh, push, registered, srv, tele
     ...quarantined,
     ...refused,
     ...upstreams,
+    ...ill,
     ...warnings,
     ...srvProblems(srv),
     ...telemetry.problems,

@@ -192,7 +192,12 @@ describe('a lease', () => {
   test('reports health, and says each change once', () => {
     const lease = attach();
     lease.health(false, 'HTTP 500\u001b[31m');
+    clock.advance(300);
     lease.health(false, 'HTTP 503');
+    const saidAtMs = clock.now();
+    clock.advance(300);
+    lease.health(false, 'HTTP 503');
+    expect(registry.entry(ID)?.saidAtMs).toBe(saidAtMs);
     expect(registry.instancesOf(HOST)[0]!.health).toBe('UNHEALTHY');
     expect(registry.entry(ID)?.reason).toBe('HTTP 503');
     lease.health(true, 'certificate a\u001b\ncertificate b');

@@ -236,7 +236,7 @@ class InstanceRegistry implements AttachedRegistry {
       draining: false,
       reason: '',
       warning: '',
-      warnedAtMs: 0,
+      saidAtMs: 0,
       lastSeenMs: nowMs,
       deadlineMs,
       ended,
@@ -270,9 +270,10 @@ class InstanceRegistry implements AttachedRegistry {
         if (!holds()) return;
         this.#seen(entry);
         entry.healthy = healthy;
-        entry.reason = healthy ? '' : cleanReason(reason);
+        const why = healthy ? '' : cleanReason(reason);
         const warning = healthy ? cleanWarning(reason) : '';
-        if (warning !== entry.warning) entry.warnedAtMs = this.#clock.now();
+        if (why !== entry.reason || warning !== entry.warning) entry.saidAtMs = this.#clock.now();
+        entry.reason = why;
         entry.warning = warning;
         this.#show(entry);
       },
@@ -382,7 +383,7 @@ class InstanceRegistry implements AttachedRegistry {
         draining,
         reason,
         warning: '',
-        warnedAtMs: 0,
+        saidAtMs: reason === '' ? 0 : nowMs,
         lastSeenMs: nowMs,
         deadlineMs: byApi ? kept.expiresAtMs : nowMs + graceMs,
         ended: () => {},

@@ -16,8 +16,8 @@ export interface RegisteredInstance {
   readonly reason: string;
   /** What somebody should see to, in its agent's words, a line each, though it is healthy; '' where there is nothing. */
   readonly warning: string;
-  /** When that was first said; 0: never. */
-  readonly warnedAtMs: number;
+  /** When the one or the other was first said; 0: never. */
+  readonly saidAtMs: number;
   readonly lastSeenMs: number;
 }
 
@@ -32,7 +32,7 @@ export interface Entry {
   draining: boolean;
   reason: string;
   warning: string;
-  warnedAtMs: number;
+  saidAtMs: number;
   lastSeenMs: number;
   deadlineMs: number;
   ended: (why: 'lost' | 'replaced') => void;
