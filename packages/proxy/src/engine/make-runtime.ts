@@ -62,7 +62,7 @@ export function makeRuntime(secrets: SecretTable, log: ProxyLog, { intake, names
 
 export function processParts(): ProcessParts {
   const memory = new ProcessMemory();
-  const intake = new Intake();
+  const intake = new Intake(memory.growth);
   return {
     intake,
     names: new HeaderNames(),

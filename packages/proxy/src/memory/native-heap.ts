@@ -61,22 +61,41 @@ export function keepHeapTrimmed(collect: () => void = () => {}): void {
     },
     trim: async () => {
       collect();
-      if (!(await mallocTrim())) clearInterval(timer);
+      await allocator.load();
+      if (!allocator.trim()) clearInterval(timer);
     },
   });
   const timer = setInterval(() => void trim.look(), LOOK_INTERVAL_MS);
   timer.unref();
 }
 
-/** False: there is none here. */
-async function mallocTrim(): Promise<boolean> {
-  try {
-    // Native code of 2 MB: only a process that has more than that to give back pays for it.
-    const { default: koffi } = await import('koffi');
-    const trim = koffi.load(null).func('int malloc_trim(size_t pad)');
-    trim(0);
+/** The C library's allocator. */
+export class Allocator {
+  #trim: ((padBytes: number) => number) | null = null;
+  #loading: Promise<void> | undefined;
+
+  /** So that `trim` may be called: native code of 2 MB, which only a process that has more than that to give back is to pay for. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load();
+    return this.#loading;
+  }
+
+  /** Gives what is free back to the kernel; stops the loop for some milliseconds. False: not loaded, or not to be had (musl, macOS). */
+  trim(): boolean {
+    if (this.#trim === null) return false;
+    this.#trim(0);
     return true;
-  } catch {
-    return false;
+  }
+
+  async #load(): Promise<void> {
+    try {
+      const { default: koffi } = await import('koffi');
+      this.#trim = koffi.load(null).func('int malloc_trim(size_t pad)');
+    } catch {
+      this.#trim = null;
+    }
   }
 }
+
+/** Of this process. */
+export const allocator = new Allocator();

@@ -1,7 +1,12 @@
 import type { Socket } from 'node:net';
+import type { BufferGrowth } from '../memory/buffer-growth.ts';
 
 /** One read of a socket. Larger gains nothing on loopback (facts: the kernel hands over what has arrived). */
 export const SHARED_READ_BYTES = 64 * 1024;
+
+/** About what a connection takes outside V8 (OpenSSL's buffers, libuv's handle). */
+const TLS_BYTES = 96 * 1024;
+const PLAIN_BYTES = 4 * 1024;
 
 /** Of a `net.Socket`, not public: what reads. `pause` would not do: its owner pauses and resumes it too, and knows nothing of this. */
 interface WithHandle {
@@ -16,10 +21,17 @@ export class Intake {
   readonly buffer = Buffer.allocUnsafeSlow(SHARED_READ_BYTES);
   readonly #sockets = new Set<Socket>();
   readonly #stopped = new Set<Socket>();
+  readonly #growth: BufferGrowth | null;
   held = false;
+
+  /** `growth` is told of the memory of connections. */
+  constructor(growth: BufferGrowth | null = null) {
+    this.#growth = growth;
+  }
 
   /** `socket` reads into the buffer. */
   add(socket: Socket): void {
+    this.#growth?.took('encrypted' in socket ? TLS_BYTES : PLAIN_BYTES);
     this.#sockets.add(socket);
   }
 

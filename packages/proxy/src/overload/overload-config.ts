@@ -107,7 +107,7 @@ export const DEFAULT_OVERLOAD: OverloadConfig = {
     action('reject_incoming_connections', 'reject-connections', memory(0.98)),
   ],
   maxConnections: undefined,
-  minResetBytes: 64 * 1024,
+  minResetBytes: 16 * 1024,
 };
 
 /** The same for one of many proxies in a process. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { BufferGrowth } from '../memory/buffer-growth.ts';
+import { allocator } from '../memory/native-heap.ts';
 import type { LoopLag } from './loop-lag.ts';
 import type { MonitorConfig } from './overload-config.ts';
 import type { ResourceMonitor } from './overload-monitor.ts';
@@ -47,44 +48,107 @@ function reservedBytes(): number {
   return heapTotal + external;
 }
 
+/** Resident share of the limit from which it matters what of it the allocator has free. */
+const TRIM_SHARE = 0.8;
+/** So much of the limit may be free there, or held by others than V8 (OpenSSL), without a question. */
+const UNKNOWN_SHARE = 0.04;
+/** To trim stops the loop for some milliseconds. */
+const TRIM_INTERVAL_MS = 100;
+
 /**
  * What is in use of what the kernel counts for this process, for all proxies in it. Pages that were given back to the allocator and not to the kernel
- * are there for the next who wants memory: counted, a proxy that was short of it once would be for ever.
+ * are there for the next who wants memory: counted, a proxy that was short of it once would be for ever. Which they are nobody says (buffers of
+ * OpenSSL, for one, are in the same heap): where it matters they are given back to the kernel, and what is left is in use. Where that cannot be done
+ * half of them count.
  */
 export class ProcessMemory {
-  readonly #nowMs: () => number;
-  readonly #limitBytes = ownLimitBytes();
+  readonly #process: MemoryProcess;
+  readonly #limitBytes: number;
   /** Of the buffers of the process. */
-  readonly growth = new BufferGrowth(this.#limitBytes * GROWTH_SHARE);
-  #besideHeapBytes = -1;
+  readonly growth: BufferGrowth;
+  /** -1: not known yet. */
+  #besideV8Bytes = -1;
+  #trimmedAtMs = Number.NEGATIVE_INFINITY;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #stepsAtRead = 0;
   #heldBytes = 0;
   #heapShare = 0;
 
-  constructor(nowMs: () => number = () => performance.now()) {
-    this.#nowMs = nowMs;
+  constructor(process: MemoryProcess = THIS_PROCESS) {
+    this.#process = process;
+    this.#limitBytes = process.limitBytes();
+    this.growth = new BufferGrowth(this.#limitBytes * GROWTH_SHARE);
   }
 
   /** Of the memory that it may have, or of V8's heap, as one of so many processes. */
   pressure(processes: number): number {
-    const nowMs = this.#nowMs();
+    const nowMs = this.#process.nowMs();
     if (nowMs - this.#readAtMs >= FRESH_MS || this.growth.steps !== this.#stepsAtRead) {
       this.#readAtMs = nowMs;
       this.#stepsAtRead = this.growth.steps;
-      this.#read((this.#limitBytes / processes) * MAX_FILE_SHARE);
+      this.#read(this.#limitBytes / processes, nowMs);
     }
     return atMostOne(Math.max((this.#heldBytes * processes) / this.#limitBytes, this.#heapShare));
   }
 
-  #read(maxFileBytes: number): void {
-    const { rss, heapTotal, external } = process.memoryUsage();
-    const fileBytes = rss * fileShare();
-    const residentBytes = rss - fileBytes + Math.min(fileBytes, maxFileBytes);
-    if (this.#besideHeapBytes < 0) this.#besideHeapBytes = Math.max(0, residentBytes - heapTotal - external);
-    this.#heldBytes = Math.min(residentBytes, this.#besideHeapBytes + heapTotal + external);
+  #read(limitBytes: number, nowMs: number): void {
+    let look = this.#process.look(limitBytes);
+    if (this.#besideV8Bytes < 0) this.#besideV8Bytes = besideV8(look);
+    let unknownBytes = look.residentBytes - look.v8Bytes - this.#besideV8Bytes;
+    if (look.residentBytes < limitBytes * TRIM_SHARE || unknownBytes < limitBytes * UNKNOWN_SHARE) unknownBytes = 0;
+    else if (this.#trim(nowMs)) {
+      look = this.#process.look(limitBytes);
+      this.#besideV8Bytes = besideV8(look);
+      unknownBytes = 0;
+    }
+    this.#heldBytes = Math.min(look.residentBytes, look.v8Bytes + this.#besideV8Bytes + unknownBytes / 2);
     this.#heapShare = heapShare();
   }
+
+  /** False: that was done just now, or cannot be done yet, or here. */
+  #trim(nowMs: number): boolean {
+    if (nowMs - this.#trimmedAtMs < TRIM_INTERVAL_MS) return false;
+    void this.#process.load();
+    if (!this.#process.trim()) return false;
+    this.#trimmedAtMs = nowMs;
+    return true;
+  }
+}
+
+/** What ProcessMemory asks of its process. */
+export interface MemoryProcess {
+  nowMs(): number;
+  /** What it may have, as all processes of the proxy. */
+  limitBytes(): number;
+  look(limitBytes: number): MemoryLook;
+  /** As Allocator. */
+  load(): Promise<void>;
+  trim(): boolean;
+}
+
+export interface MemoryLook {
+  /** Pages of the program count for no more than they are to. */
+  readonly residentBytes: number;
+  /** V8's heap, and buffers. */
+  readonly v8Bytes: number;
+}
+
+const THIS_PROCESS: MemoryProcess = {
+  nowMs: () => performance.now(),
+  limitBytes: ownLimitBytes,
+  look: lookAtMemory,
+  load: () => allocator.load(),
+  trim: () => allocator.trim(),
+};
+
+function lookAtMemory(limitBytes: number): MemoryLook {
+  const { rss, heapTotal, external } = process.memoryUsage();
+  const fileBytes = rss * fileShare();
+  return { residentBytes: rss - fileBytes + Math.min(fileBytes, limitBytes * MAX_FILE_SHARE), v8Bytes: heapTotal + external };
+}
+
+function besideV8({ residentBytes, v8Bytes }: MemoryLook): number {
+  return Math.max(0, residentBytes - v8Bytes);
 }
 
 /** Of the resident pages, those that are of files: the program, half of a proxy at rest. */
