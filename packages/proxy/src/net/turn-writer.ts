@@ -41,6 +41,11 @@ export class Slabs {
     return Buffer.allocUnsafeSlow(bytes);
   }
 
+  /** So much that was written has not left: a transport with TLS has a copy of it. */
+  stalled(bytes: number): void {
+    if (this.growth !== null) this.growth.took(bytes);
+  }
+
   /** A copy of bytes that have to wait. */
   copy(source: Buffer, start: number, end: number): Buffer {
     if (this.growth !== null) this.growth.took(end - start);
@@ -252,6 +257,7 @@ export class TurnWriter {
     // TLS says one turn later that a chunk is through: look once more, so that an idle connection holds no slab.
     if (this.settling) {
       this.settling = false;
+      this.turn.slabs.stalled(this.transport.writableLength);
       return;
     }
     this.settling = true;

@@ -85,12 +85,34 @@ describe('what the allocator has free', () => {
     const scene = new Scene();
     scene.pressureWith();
     scene.pressureWith({ freeMb: 50 });
-    scene.pressureWith({ freeMb: 50 });
     scene.pressureWith();
+    scene.pressureWith({ freeMb: 50 });
     expect(scene.trims).toBe(1);
     scene.nowMs += 50;
-    scene.pressureWith();
+    expect(scene.pressureWith()).toBe(0.4);
     expect(scene.trims).toBe(2);
+  });
+
+  it('is looked for each quarter of a second where all seems to be in use', () => {
+    const scene = new Scene();
+    scene.pressureWith();
+    expect([scene.pressureWith({ v8Mb: 65 }), scene.trims]).toEqual([0.85, 1]);
+    for (let i = 0; i < 20; i++) scene.pressureWith();
+    expect(scene.trims).toBe(3);
+  });
+
+  it('is not mistaken for what V8 has collected and still counts', () => {
+    const scene = new Scene();
+    scene.pressureWith();
+    // Trimmed with 20 MB of garbage counted: as though nothing was beside it.
+    scene.freeMb = 40;
+    scene.v8Mb = 40;
+    scene.nativeMb = 0;
+    scene.pressureWith();
+    expect(scene.trims).toBe(1);
+    expect(scene.pressureWith({ v8Mb: 20, nativeMb: 20 })).toBe(0.4);
+    scene.nowMs += 25;
+    expect(scene.pressureWith({ v8Mb: 50 })).toBe(0.7);
   });
 
   it('is taken for half of what more is resident where it cannot be given back', () => {

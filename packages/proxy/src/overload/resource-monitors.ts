@@ -52,8 +52,12 @@ function reservedBytes(): number {
 const TRIM_SHARE = 0.8;
 /** So much of the limit may be free there, or held by others than V8 (OpenSSL), without a question. */
 const UNKNOWN_SHARE = 0.04;
-/** To trim stops the loop for some milliseconds. */
+/** To trim stops the loop for some milliseconds: so often where it may tell something, */
 const TRIM_INTERVAL_MS = 100;
+/** and so often where what is known says that memory is short. */
+const CERTAIN_TRIM_INTERVAL_MS = 250;
+/** V8 may count buffers for so long after they were collected. */
+const STALE_MS = 30;
 
 /**
  * What is in use of what the kernel counts for this process, for all proxies in it. Pages that were given back to the allocator and not to the kernel
@@ -94,20 +98,25 @@ export class ProcessMemory {
   #read(limitBytes: number, nowMs: number): void {
     let look = this.#process.look(limitBytes);
     if (this.#besideV8Bytes < 0) this.#besideV8Bytes = besideV8(look);
-    let unknownBytes = look.residentBytes - look.v8Bytes - this.#besideV8Bytes;
-    if (look.residentBytes < limitBytes * TRIM_SHARE || unknownBytes < limitBytes * UNKNOWN_SHARE) unknownBytes = 0;
-    else if (this.#trim(nowMs)) {
-      look = this.#process.look(limitBytes);
-      this.#besideV8Bytes = besideV8(look);
-      unknownBytes = 0;
+    // Of those that were collected just before a trim: too little seemed to be beside them.
+    if (nowMs - this.#trimmedAtMs < STALE_MS) this.#besideV8Bytes = Math.max(this.#besideV8Bytes, besideV8(look));
+    let unknownBytes = 0;
+    if (look.residentBytes >= limitBytes * TRIM_SHARE) {
+      const moreBytes = besideV8(look) - this.#besideV8Bytes;
+      if (moreBytes >= limitBytes * UNKNOWN_SHARE) unknownBytes = moreBytes;
+      if (this.#trim(nowMs, unknownBytes > 0 ? TRIM_INTERVAL_MS : CERTAIN_TRIM_INTERVAL_MS)) {
+        look = this.#process.look(limitBytes);
+        this.#besideV8Bytes = besideV8(look);
+        unknownBytes = 0;
+      }
     }
     this.#heldBytes = Math.min(look.residentBytes, look.v8Bytes + this.#besideV8Bytes + unknownBytes / 2);
     this.#heapShare = heapShare();
   }
 
   /** False: that was done just now, or cannot be done yet, or here. */
-  #trim(nowMs: number): boolean {
-    if (nowMs - this.#trimmedAtMs < TRIM_INTERVAL_MS) return false;
+  #trim(nowMs: number, intervalMs: number): boolean {
+    if (nowMs - this.#trimmedAtMs < intervalMs) return false;
     void this.#process.load();
     if (!this.#process.trim()) return false;
     this.#trimmedAtMs = nowMs;
