@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:f
 import type { RequestListener } from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +59,9 @@ const small = makeCgroup(SMALL_LIMIT_BYTES);
 let folder: string;
 let application: TestApplication;
 let secured: https.Server;
+/** Reads nothing. */
+let deaf: net.Server;
+const deafened: net.Socket[] = [];
 
 /** Reads nothing of what is posted. */
 const handle: RequestListener = (request, response) => {
@@ -72,11 +75,15 @@ beforeEach(async () => {
   const { chainPem, keyPem } = new TestAuthority().issue({ dns: ['app'] });
   secured = https.createServer({ cert: chainPem, key: keyPem }, handle).listen(0, '127.0.0.1');
   await once(secured, 'listening');
+  deaf = net.createServer({ pauseOnConnect: true }, (socket) => deafened.push(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+  await once(deaf, 'listening');
 });
 afterEach(async () => {
   await application.close();
   secured.closeAllConnections();
   secured.close();
+  for (const socket of deafened.splice(0)) socket.destroy();
+  deaf.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -84,62 +91,94 @@ afterAll(() => {
   for (const made of [cgroup, tlsCgroup, small]) if (made !== undefined) rmdirSync(made);
 });
 
+interface Launched {
+  readonly child: ChildProcess;
+  /** HTTP, */
+  readonly port: number;
+  /** TCP to somebody who reads nothing, */
+  readonly tcpPort: number;
+  readonly admin: number;
+}
+
 /** A proxy in that cgroup. `tls`: to its application. */
-async function launch(inCgroup: string, tls = false): Promise<{ readonly child: ChildProcess; readonly port: number; readonly admin: number }> {
-  const [port = 0, admin = 0] = await freePorts(2);
+async function launch(inCgroup: string, tls = false): Promise<Launched> {
+  const [port = 0, tcpPort = 0, admin = 0] = await freePorts(3);
   const socket = (portValue: number) => ({ socketAddress: { address: '127.0.0.1', portValue } });
   const circuitBreakers = { thresholds: [{ maxConnections: 100_000, maxRequests: 100_000, maxPendingRequests: 100_000 }] };
   const transportSocket = { name: 'tls', typedConfig: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext') };
   const app = tls
     ? { endpoints: [`127.0.0.1:${(secured.address() as AddressInfo).port}`], fields: { circuitBreakers, transportSocket } }
     : { endpoints: [application.address], fields: { circuitBreakers } };
+  const toDeaf = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'tcp', cluster: 'deaf' });
   const bootstrap = {
     node: { id: 'small', cluster: 'small' },
     admin: { address: socket(admin) },
     staticResources: {
-      clusters: [clusterJson('app', app)],
-      listeners: [listenerJson('web', { routes: [routeTo('app')], fields: { address: socket(port) } })],
+      clusters: [
+        clusterJson('app', app),
+        clusterJson('deaf', { endpoints: [`127.0.0.1:${(deaf.address() as AddressInfo).port}`], fields: { circuitBreakers } }),
+      ],
+      listeners: [
+        listenerJson('web', { routes: [routeTo('app')], fields: { address: socket(port) } }),
+        { name: 'tcp', address: socket(tcpPort), filterChains: [{ filters: [{ name: 'tcp', typedConfig: toDeaf }] }] },
+      ],
     },
   };
   writeFileSync(join(folder, 'bootstrap.json'), JSON.stringify(bootstrap));
   const args = ['-c', `echo $$ > ${inCgroup}/cgroup.procs && exec "$@"`, 'sh', node, rigProgram, 'proxy', '--config', join(folder, 'bootstrap.json')];
-  return { child: spawn('sh', args, { stdio: 'ignore' }), port, admin };
+  return { child: spawn('sh', args, { stdio: 'ignore' }), port, tcpPort, admin };
+}
+
+/** As many calls as `SESSIONS` connections of HTTP/2 have streams for; the function returned ends them. */
+function callMany(port: number, method: string, path: string): () => void {
+  const sessions = Array.from({ length: SESSIONS }, () => http2.connect(`http://127.0.0.1:${port}`).on('error', () => {}));
+  for (const session of sessions)
+    for (let stream = 0; stream < STREAMS; stream++) {
+      const call = session.request({ ':method': method, ':path': path });
+      call.on('error', () => {});
+      if (method === 'POST') call.write(BODY);
+      else call.pause();
+    }
+  return () => {
+    for (const session of sessions) session.destroy();
+  };
+}
+
+/** The same as connections of TCP. */
+function connectMany(port: number): () => void {
+  const sockets = Array.from({ length: SESSIONS * STREAMS }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
+  for (const socket of sockets) socket.write(BODY);
+  return () => {
+    for (const socket of sockets) socket.destroy();
+  };
 }
 
 test.for([
-  ['uploads that nobody reads', false, 'POST', '/'],
-  ['uploads that nobody reads on connections with TLS', true, 'POST', '/'],
-  ['downloads that nobody reads from connections with TLS', true, 'GET', '/large'],
-] as const)(
-  'a proxy whose memory is short lives, and serves on: %s (skipped where no memory cgroup can be made)',
+  { what: 'uploads that nobody reads', tls: false, load: ({ port }: Launched) => callMany(port, 'POST', '/') },
+  { what: 'uploads that nobody reads on connections with TLS', tls: true, load: ({ port }: Launched) => callMany(port, 'POST', '/') },
+  { what: 'downloads that nobody reads from connections with TLS', tls: true, load: ({ port }: Launched) => callMany(port, 'GET', '/large') },
+  { what: 'TCP that nobody reads', tls: false, load: ({ tcpPort }: Launched) => connectMany(tcpPort) },
+])(
+  'a proxy whose memory is short lives, and serves on: $what (skipped where no memory cgroup can be made)',
   { skip: cgroup === undefined, timeout: 60_000 },
-  async ([, tls, method, path]) => {
-    const { child, port } = await launch(tls ? tlsCgroup! : cgroup!, tls);
+  async ({ tls, load }) => {
+    const launched = await launch(tls ? tlsCgroup! : cgroup!, tls);
+    const { child, port } = launched;
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    const sessions: http2.ClientHttp2Session[] = [];
+    let end = (): void => {};
     try {
       const serves = (): Promise<true | undefined> => ask(`127.0.0.1:${port}`).then(({ status }) => (status === 200 ? true : undefined));
       const lives = (): void => expect([child.exitCode, child.signalCode], 'how our proxy ended').toEqual([null, null]);
       await until('it serves', serves);
-      for (let i = 0; i < SESSIONS; i++) {
-        const session = http2.connect(`http://127.0.0.1:${port}`);
-        session.on('error', () => {});
-        sessions.push(session);
-        for (let stream = 0; stream < STREAMS; stream++) {
-          const call = session.request({ ':method': method, ':path': path });
-          call.on('error', () => {});
-          if (method === 'POST') call.write(BODY);
-          else call.pause();
-        }
-      }
+      end = load(launched);
       await sleep(HUNGRY_MS);
       lives();
       await until('it serves others', serves);
-      for (const session of sessions) session.destroy();
+      end();
       await until('it serves once they are gone', serves);
       lives();
     } finally {
-      for (const session of sessions) session.destroy();
+      end();
       child.kill('SIGKILL');
       await ended;
     }

@@ -48,6 +48,10 @@ export class ListenerConnections {
     return this.#all.size;
   }
 
+  *tcp(): Iterable<TcpProxy> {
+    for (const connection of this.#all.keys()) if (connection instanceof TcpProxy) yield connection;
+  }
+
   /** Connections of TCP, which are never idle to us; else requests that are under way. */
   get underWay(): UnderWay {
     let tcpConnections = 0;

@@ -1,4 +1,3 @@
-import type { ActiveStream } from '../engine/active-stream.ts';
 import type { ProxyLog } from '../engine/options.ts';
 import type { ListenerSet } from '../listener/listener-set.ts';
 import type { ProcessGarbage } from '../memory/garbage.ts';
@@ -10,7 +9,7 @@ import { BUFFERED_SHARE, HURRIED_PRESSURE, type OverloadConfig, type TimerScale 
 import { type OverloadEffects, OverloadMonitor } from './overload-monitor.ts';
 import type { OverloadState } from './overload-state.ts';
 import { makeMonitor, ownLimitBytes, type ProcessMemory } from './resource-monitors.ts';
-import { streamsToReset } from './stream-reset.ts';
+import { type BufferingStream, streamsToReset } from './stream-reset.ts';
 
 /** As Envoy's shrink_heap: a collection of everything stops the loop. */
 const SHRINK_INTERVAL_MS = 10_000;
@@ -166,7 +165,11 @@ export class OverloadControl implements OverloadEffects {
     }
   }
 
-  *#streams(): Iterable<ActiveStream> {
-    for (const listener of this.#listeners.withDraining) for (const manager of listener.managers) yield* manager.streams();
+  /** A connection of TCP is one, unlike with Envoy: nothing else would give back what it holds. */
+  *#streams(): Iterable<BufferingStream> {
+    for (const listener of this.#listeners.withDraining) {
+      for (const manager of listener.managers) yield* manager.streams();
+      yield* listener.connections.tcp();
+    }
   }
 }

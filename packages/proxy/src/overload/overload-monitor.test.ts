@@ -107,7 +107,7 @@ describe('how late the loop is', () => {
 
 describe('which streams are reset', () => {
   const KIB = 1024;
-  const streams = [1, 2, 3, 9, 40, 200].map((kib) => ({ bufferedBytes: kib * KIB }));
+  const streams = [1, 2, 3, 9, 40, 200].map((kib) => ({ bufferedBytes: kib * KIB, shed: () => {} }));
   const reset = (state: number, minBytes = KIB): number[] => streamsToReset(streams, state, minBytes).map(({ bufferedBytes }) => bufferedBytes / KIB);
   test('the further the action goes, the more of them, the largest first', () => {
     expect(reset(0.01)).toEqual([200]);
@@ -118,7 +118,7 @@ describe('which streams are reset', () => {
   test('fifty at a time', () => {
     expect(
       streamsToReset(
-        Array.from({ length: 80 }, () => ({ bufferedBytes: KIB })),
+        Array.from({ length: 80 }, () => ({ bufferedBytes: KIB, shed: () => {} })),
         1,
         KIB,
       ),

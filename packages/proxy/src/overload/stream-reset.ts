@@ -5,6 +5,7 @@ const MOST_AT_ONCE = 50;
 export interface BufferingStream {
   /** What is kept for it: content that its receiver has not taken. */
   readonly bufferedBytes: number;
+  shed(): void;
 }
 
 /**

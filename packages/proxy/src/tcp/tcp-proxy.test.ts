@@ -138,6 +138,26 @@ describe('TcpProxy', () => {
     expect(scene.connections).toBe(1);
   });
 
+  it('says what the two sides have not taken, and ends when it is shed for that', async () => {
+    const scene = await joined();
+    scene.upstream.transport.pause();
+    scene.client.transport.pause();
+    scene.client.write('x'.repeat(1_000));
+    scene.upstream.write('y'.repeat(500));
+    await settled();
+    expect(scene.proxy.bufferedBytes).toBe(1_500);
+    scene.proxy.shed();
+    await settled();
+    expect(scene.proxy).toMatchObject({ responseFlags: ResponseFlag.overloadManager, details: 'overload_reset_high_memory_connection' });
+    expect([scene.events, scene.connections]).toEqual([ENDED, 0]);
+  });
+
+  it('says what the client has sent before there is an upstream', () => {
+    const scene = new Scene();
+    scene.proxy.receive(Buffer.from('early'), 0, 5);
+    expect(scene.proxy.bufferedBytes).toBe(5);
+  });
+
   it.each([
     ['client', 'upstream'],
     ['upstream', 'client'],

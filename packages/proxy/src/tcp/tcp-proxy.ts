@@ -130,6 +130,18 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     if (!this.#settled) this.close();
   }
 
+  /** What the two sides have not taken. */
+  get bufferedBytes(): number {
+    return this.#downstream.writableLength + (this.#open ? this.#upstream!.transport.writableLength : this.#earlyBytes);
+  }
+
+  /** The proxy is short of memory. */
+  shed(): void {
+    this.responseFlags |= ResponseFlag.overloadManager;
+    this.details = 'overload_reset_high_memory_connection';
+    this.close();
+  }
+
   /** The policies first: one that refuses hears nothing. */
   static allows(config: TcpProxyConfig, info: ConnectionInfo): boolean {
     return config.policies.every((policy) => policy.decide(info, null).allowed);
@@ -274,7 +286,7 @@ export class TcpProxy implements ByteSink, UpstreamTransportEvents, TimerTarget 
     }
     this.bytesReceived += end - start;
     if (!this.#open) {
-      this.#early.push(Buffer.from(buffer.subarray(start, end)));
+      this.#early.push(this.#runtime.turn.slabs.copy(buffer, start, end));
       this.#earlyBytes += end - start;
       if (this.#earlyBytes >= this.#maxEarlyBytes) this.#downstream.pause();
       return;
