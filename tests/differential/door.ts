@@ -97,8 +97,9 @@ function secured(socket: net.Socket, { sni, alpn, certificate }: DoorTls, shown:
       ...certificate,
     });
     stream.setTimeout(PATIENCE_MS, () => stream.destroy(new Error('no handshake in time')));
-    stream.once('error', reject);
-    socket.once('error', reject);
+    // Both more than once: the stream says again what its socket has said.
+    stream.on('error', reject);
+    socket.on('error', reject);
     socket.once('close', () => reject(new Error('closed in the handshake')));
     stream.once('secureConnect', () => {
       shown.certificate = stream.getPeerX509Certificate()?.subjectAltName ?? '';
@@ -133,12 +134,12 @@ function requested(request: DoorRequest, call: string, options: object): Promise
       { ...options, method, path, setHost: false, headers: ['host', authority, ...headers, CALL_HEADER, call], timeout: PATIENCE_MS },
       (response) => {
         response.resume();
-        response.once('error', (error) => resolve(closed(error)));
+        response.on('error', (error) => resolve(closed(error)));
         response.once('end', () => resolve({ kind: 'answer', status: response.statusCode!, headers: joined(response.rawHeaders), shown: '' }));
       },
     );
     sent.once('timeout', () => sent.destroy(new Error('no answer in time')));
-    sent.once('error', (error) => resolve(closed(error)));
+    sent.on('error', (error) => resolve(closed(error)));
     sent.end();
   });
 }
