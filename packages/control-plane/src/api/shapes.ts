@@ -191,7 +191,7 @@ export interface TopRow {
 }
 /** GET /api/v1/events (text/event-stream): each event is `data: {"kind": "top" | "graph" | "proxies" | "resources" | "services"}`: fetch that again. */
 
-/** GET /api/v1/problems -> Problem[]: bad files of the watched folder, quarantined objects, refused updates. */
+/** GET /api/v1/problems -> Problem[]: bad files of the watched folder, quarantined objects, refused updates, instances that are no endpoints. */
 export interface Problem {
   what: string;
   where: string;

@@ -92,7 +92,7 @@ export class Allocator {
       const { default: koffi } = await import('koffi');
       this.#trim = koffi.load(null).func('int malloc_trim(size_t pad)');
     } catch {
-      this.#trim = null;
+      // There is none here.
     }
   }
 }

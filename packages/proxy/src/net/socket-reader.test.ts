@@ -70,6 +70,20 @@ async function connected(): Promise<{ server: net.Server; socket: net.Socket; lo
   return { server, socket: await adopted, log, client };
 }
 
+async function reads(socket: net.Socket, log: Log, client: net.Socket): Promise<void> {
+  socket.resume();
+  client.write('one');
+  await log.until(() => log.text === 'one');
+}
+
+/** A round trip of another connection: the loop has been to every socket. */
+async function elsewhere(): Promise<void> {
+  const { socket, log, client } = await connected();
+  socket.resume();
+  client.write('x');
+  await log.until(() => log.text === 'x');
+}
+
 describe('adoptAccepted', () => {
   it('reads into the shared buffer once resumed, and closes each half by itself', async () => {
     const { socket, log, client } = await connected();
@@ -102,16 +116,10 @@ describe('adoptAccepted', () => {
 
   it('reads nothing while it is paused', async () => {
     const { socket, log, client } = await connected();
-    socket.resume();
-    client.write('one');
-    await log.until(() => log.text === 'one');
+    await reads(socket, log, client);
     socket.pause();
     client.write('two');
-    // A second connection's round trip: the first had its chance to read.
-    const other = await connected();
-    other.socket.resume();
-    other.client.write('x');
-    await other.log.until(() => other.log.text === 'x');
+    await elsewhere();
     expect(log.text).toBe('one');
     socket.resume();
     await log.until(() => log.text === 'onetwo');
@@ -124,11 +132,7 @@ describe('adoptAccepted', () => {
     const text = 'x'.repeat(1_000_000);
     client.write(text);
     await log.until(() => log.text !== '');
-    // A round trip beside it: the loop has been to every socket.
-    const other = await connected();
-    other.socket.resume();
-    other.client.write('y');
-    await other.log.until(() => other.log.text === 'y');
+    await elsewhere();
     expect(log.text.length).toBeLessThanOrEqual(shared.length);
     intake.release();
     await log.until(() => log.text.length === text.length);
@@ -136,15 +140,10 @@ describe('adoptAccepted', () => {
 
   it('reads nothing once the intake is held', async () => {
     const { socket, log, client } = await connected();
-    socket.resume();
-    client.write('one');
-    await log.until(() => log.text === 'one');
+    await reads(socket, log, client);
     intake.hold();
     client.write('two');
-    const other = await connected();
-    other.socket.resume();
-    other.client.write('y');
-    await other.log.until(() => other.log.text === 'y');
+    await elsewhere();
     expect(log.text).toBe('one');
     intake.release();
     await log.until(() => log.text === 'onetwo');
@@ -153,16 +152,11 @@ describe('adoptAccepted', () => {
   it('stays paused when the intake is released, if its owner has paused it since', async () => {
     const { socket, log, client } = await connected();
     intake.hold();
-    socket.resume();
-    client.write('one');
-    await log.until(() => log.text === 'one');
+    await reads(socket, log, client);
     socket.pause();
     intake.release();
     client.write('two');
-    const other = await connected();
-    other.socket.resume();
-    other.client.write('y');
-    await other.log.until(() => other.log.text === 'y');
+    await elsewhere();
     expect(log.text).toBe('one');
     socket.resume();
     await log.until(() => log.text === 'onetwo');
