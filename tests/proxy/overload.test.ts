@@ -351,3 +351,62 @@ describe('peers that do not read', () => {
     expect((await ask(`127.0.0.1:${proxy.port('web')}`)).status).toBe(200);
   }, 60_000);
 });
+
+test('outrigger: reset_high_memory_stream ends the call and the TCP connection that hold most, and no other', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'overload-'));
+  const file = join(folder, 'pressure');
+  writeFileSync(file, '0');
+  // It reads nothing of what is posted.
+  const application = await TestApplication.start((request, response) => {
+    if (request.method !== 'POST') response.end('ok');
+  });
+  const deafened: net.Socket[] = [];
+  const deaf = net.createServer({ pauseOnConnect: true }, (socket) => deafened.push(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+  await once(deaf, 'listening');
+  const toDeaf = typed('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', { statPrefix: 'tcp', cluster: 'deaf' });
+  const tcp = { filterChains: [{ filters: [{ name: 'tcp', typedConfig: toDeaf }] }] };
+  const proxy = await DataPlane.start(
+    'outrigger',
+    {
+      listeners: { web: listenerJson('web', { routes: [routeTo('app')] }), tcp },
+      clusters: {
+        app: clusterJson('app', { endpoints: [application.address] }),
+        deaf: clusterJson('deaf', { endpoints: [`127.0.0.1:${(deaf.address() as net.AddressInfo).port}`] }),
+      },
+    },
+    {
+      overload_manager: {
+        refreshInterval: '0.05s',
+        bufferFactoryConfig: { minimumAccountToTrackPowerOfTwo: 14 },
+        resourceMonitors: [
+          { name: RESOURCE, typedConfig: typed('envoy.extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig', { filename: file }) },
+        ],
+        actions: [action('reset_high_memory_stream', at(0.5))],
+      },
+    },
+  );
+  const session = http2.connect(`http://127.0.0.1:${proxy.port('web')}`).on('error', () => {});
+  const large = session.request({ ':method': 'POST', ':path': '/' }).on('error', () => {});
+  const small = session.request({ ':method': 'POST', ':path': '/' }).on('error', () => {});
+  const socket = net.connect(proxy.port('tcp'), '127.0.0.1').on('error', () => {});
+  try {
+    // Each with an error, which `once` of node:events would throw.
+    const ends = Promise.all([large, socket].map((it) => new Promise((resolve) => it.once('close', resolve))));
+    large.write(Buffer.alloc(16 * 1024 * 1024));
+    socket.write(Buffer.alloc(16 * 1024 * 1024));
+    small.write('small');
+    await until('both are on their way', () => (application.requests.length === 2 && deafened.length === 1 ? true : undefined));
+    writeFileSync(file, '1');
+    await ends;
+    expect(small.destroyed).toBe(false);
+    expect((await ask(`127.0.0.1:${proxy.port('web')}`)).status).toBe(200);
+  } finally {
+    session.destroy();
+    socket.destroy();
+    await proxy.stop();
+    for (const accepted of deafened) accepted.destroy();
+    deaf.close();
+    await application.close();
+    rmSync(folder, { recursive: true });
+  }
+});
